@@ -1,0 +1,37 @@
+"""A declared index: a name, and where a record is to be filed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+class Filing(Protocol):
+    """What an index files stamps in: `Postings`, or something that splits them further."""
+
+    def add(self, entry: Any, stamp: int) -> None: ...
+    def remove(self, entry: Any, stamp: int) -> None: ...
+    def _check(self, expected: Iterable[tuple[Any, int]]) -> None: ...
+
+
+F = TypeVar("F", bound=Filing)
+
+
+@dataclass(frozen=True, eq=False)
+class Index(Generic[T, F]):
+    """The declaration of an index over records of type `T`, filed in an `F`.
+
+    `entry` tells where a record belongs, as plain immutable values, or `None` if it does not belong in this index.
+    `filing` makes the empty index.
+
+    >>> from sessiondex.engine.postings import Postings
+    >>> Index("initial", entry=lambda word: word[0], filing=Postings).entry("session")
+    's'
+    """
+
+    name: str
+    entry: Callable[[T], Hashable | None]
+    filing: Callable[[], F]

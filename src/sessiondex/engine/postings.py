@@ -1,0 +1,115 @@
+"""Posting lists: under each key the stamps filed there, in order.
+
+Most keys hold one to a few stamps, and there may be millions of such keys. So a short posting list is a tuple: small, and
+nothing that the garbage collector has to visit. Beyond `spill` stamps it becomes a `SortedList`, whose changes cost
+O(log n). A list that runs empty goes, and its key with it; reading a key that is not there creates nothing.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right, insort
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Iterator
+from itertools import islice
+from typing import Generic, TypeAlias, TypeVar
+
+from sortedcontainers import SortedList
+
+K = TypeVar("K", bound=Hashable)
+PostingList: TypeAlias = "tuple[int, ...] | SortedList[int]"
+
+SPILL = 8
+
+
+class Postings(Generic[K]):
+    """A posting list for each key.
+
+    Keeps every list sorted and none empty. The caller files a stamp under a key at most once.
+
+    >>> postings = Postings()
+    >>> for stamp in (3, 1, 2):
+    ...     postings.add("a", stamp)
+    >>> postings.newest("a", 2)
+    [3, 2]
+    """
+
+    __slots__ = ("_lists", "_spill")
+
+    def __init__(self, spill: int = SPILL) -> None:
+        self._lists: dict[K, PostingList] = {}
+        self._spill = spill
+
+    def __len__(self) -> int:
+        """Return how many keys there are."""
+        return len(self._lists)
+
+    def __contains__(self, key: K) -> bool:
+        return key in self._lists
+
+    def __iter__(self) -> Iterator[K]:
+        return iter(self._lists)
+
+    def add(self, key: K, stamp: int) -> None:
+        """File the stamp under the key. Runtime: O(log n)."""
+        postings = self._lists.get(key)
+        if postings is None:
+            self._lists[key] = (stamp,)
+        elif not isinstance(postings, tuple):
+            postings.add(stamp)
+        elif len(postings) >= self._spill:
+            self._lists[key] = SortedList((*postings, stamp))
+        else:
+            longer = list(postings)
+            insort(longer, stamp)
+            self._lists[key] = tuple(longer)
+
+    def remove(self, key: K, stamp: int) -> None:
+        """Take the stamp from under the key, where it must be. Runtime: O(log n)."""
+        postings = self._lists[key]
+        if not isinstance(postings, tuple):
+            postings.remove(stamp)
+            if not postings:
+                del self._lists[key]
+        elif len(postings) == 1:
+            del self._lists[key]
+        else:
+            self._lists[key] = tuple(other for other in postings if other != stamp)
+
+    def newest(self, key: K, limit: int) -> list[int]:
+        """Return up to `limit` stamps from under the key, newest first. Runtime: O(limit).
+
+        >>> postings = Postings()
+        >>> postings.newest("nothing here", 5)
+        []
+        """
+        return list(islice(reversed(self._lists.get(key, ())), limit))
+
+    def between(self, key: K, low: int | None, high: int | None) -> list[int]:
+        """Return the stamps under the key from `low` to `high`, both included, oldest first; `None` is no bound.
+
+        Runtime: O(log n + result).
+
+        >>> postings = Postings()
+        >>> for stamp in (10, 20, 30):
+        ...     postings.add("a", stamp)
+        >>> postings.between("a", 11, None)
+        [20, 30]
+        """
+        postings = self._lists.get(key, ())
+        if not isinstance(postings, tuple):
+            return list(postings.irange(low, high))
+        start = 0 if low is None else bisect_left(postings, low)
+        stop = len(postings) if high is None else bisect_right(postings, high)
+        return list(postings[start:stop])
+
+    def _check(self, expected: Iterable[tuple[K, int]]) -> None:
+        """Raise `AssertionError` unless this holds exactly these stamps under these keys, in order."""
+        should: defaultdict[K, list[int]] = defaultdict(list)
+        for key, stamp in expected:
+            should[key].append(stamp)
+        assert self._lists.keys() == should.keys(), f"keys differ: {self._lists.keys() ^ should.keys()}"
+        for key, stamps in should.items():
+            postings = self._lists[key]
+            assert list(postings) == sorted(stamps), f"{key!r} holds {list(postings)}, not {sorted(stamps)}"
+            if not isinstance(postings, tuple):
+                postings._check()  # type: ignore[attr-defined]  # sortedcontainers has it, its stubs do not

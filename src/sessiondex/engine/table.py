@@ -1,0 +1,133 @@
+"""A primary dict and its indexes, changed as one.
+
+Rules: a key has at most one row; a row has a stamp that no other row has; each index files a row's stamp under the entry
+that was computed when the row was planned, and nothing else.
+
+Theory of operation: a change is *planned*, which computes and checks everything and changes nothing, and then *applied*,
+which only moves what is known to fit. The row remembers its entries, so taking it out needs no look at what it holds,
+which may have changed since. There is one way out, for replacing and deleting alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
+
+from sessiondex.engine.index import F, Filing, Index
+
+T = TypeVar("T")
+V = TypeVar("V")
+
+Entries: TypeAlias = tuple[Hashable | None, ...]
+# Not a class: the garbage collector stops visiting plain tuples of atoms, but not instances.
+Row: TypeAlias = tuple[int, bytes, Entries, V]
+"""Stamp, key, entries, value."""
+
+
+class Change(NamedTuple, Generic[V]):
+    """What `apply` is to do: take out `old`, put in `new`."""
+
+    old: Row[V] | None
+    new: Row[V] | None
+
+
+class Table(Generic[T, V]):
+    """Rows by key and by index. `T` is what entries are computed from, `V` is what is kept.
+
+    Keeps every index equal to what the rows say. The caller applies a change before it plans the next.
+
+    >>> from sessiondex.engine.postings import Postings
+    >>> initial = Index("initial", entry=lambda word: word[0], filing=Postings)
+    >>> table = Table([initial])
+    >>> for stamp, word in enumerate(["apple", "pear", "avocado"]):
+    ...     table.apply(table.plan_put(word.encode(), stamp, word, word.upper()))
+    >>> table.values(table.index(initial).newest("a", 10))
+    ['AVOCADO', 'APPLE']
+    """
+
+    def __init__(self, indexes: Sequence[Index[T, Any]]) -> None:
+        self._rows: dict[bytes, Row[V]] = {}
+        self._by_stamp: dict[int, Row[V]] = {}
+        self._indexes: list[tuple[Index[T, Any], Filing]] = [(index, index.filing()) for index in indexes]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def get(self, key: bytes) -> Row[V] | None:
+        """Return the row under the key. Runtime: O(1)."""
+        return self._rows.get(key)
+
+    def values(self, stamps: Iterable[int]) -> list[V]:
+        """Return the values of the rows with these stamps, in their order. Runtime: O(result)."""
+        rows = self._by_stamp
+        return [rows[stamp][3] for stamp in stamps]
+
+    def index(self, declared: Index[T, F]) -> F:
+        """Return what the declared index has filed, for reading."""
+        for index, filing in self._indexes:
+            if index is declared:
+                return filing  # type: ignore[return-value]  # made by this very declaration
+        raise KeyError(declared.name)
+
+    def plan_put(self, key: bytes, stamp: int, record: T, value: V) -> Change[V]:
+        """Return the change that puts the value under the key, in place of an earlier one, filed as the record says.
+
+        Nothing is changed. Runtime: O(indexes).
+
+        Raises:
+            ValueError: another row has that stamp.
+            TypeError: an index computes an entry that cannot be a key.
+        """
+        if stamp in self._by_stamp:
+            raise ValueError(f"stamp {stamp} is taken")
+        entries = tuple([index.entry(record) for index, _ in self._indexes])
+        hash(entries)
+        return Change(self._rows.get(key), (stamp, key, entries, value))
+
+    def plan_remove(self, key: bytes) -> Change[V]:
+        """Return the change that removes the row under the key, if there is one. Runtime: O(1)."""
+        return Change(self._rows.get(key), None)
+
+    def apply(self, change: Change[V]) -> None:
+        """Make the change. Nothing here can fail on account of what was planned. Runtime: O(indexes * log n)."""
+        old, new = change
+        if old is not None:
+            self._unlink(old)
+        if new is not None:
+            self._rows[new[1]] = new  # in place of the old one: no hole in the dict, which would have to be cleaned up
+            self._link(new)
+        elif old is not None:
+            del self._rows[old[1]]
+
+    def _unlink(self, row: Row[V]) -> None:
+        stamp, _, entries, _ = row
+        del self._by_stamp[stamp]
+        for (_, filing), entry in zip(self._indexes, entries, strict=True):
+            if entry is not None:
+                filing.remove(entry, stamp)
+
+    def _link(self, row: Row[V]) -> None:
+        stamp, _, entries, _ = row
+        self._by_stamp[stamp] = row
+        for (_, filing), entry in zip(self._indexes, entries, strict=True):
+            if entry is not None:
+                filing.add(entry, stamp)
+
+    def _check(self, record_of: Callable[[V], T]) -> None:
+        """Raise `AssertionError` unless every index holds what the primary dict says. Runtime: O(n log n).
+
+        `record_of` turns a kept value into what its entries are computed from.
+        """
+        assert self._by_stamp == {row[0]: row for row in self._rows.values()}, "rows by key and by stamp differ"
+        for key, (stamp, own_key, entries, value) in self._rows.items():
+            assert own_key == key, f"the row under {key!r} takes itself to be under {own_key!r}"
+            computed = tuple(index.entry(record_of(value)) for index, _ in self._indexes)
+            assert entries == computed, f"row {stamp} is filed under {entries}, but belongs under {computed}"
+        for position, (index, filing) in enumerate(self._indexes):
+            expected = [
+                (row[2][position], row[0]) for row in self._rows.values() if row[2][position] is not None
+            ]
+            try:
+                filing._check(expected)
+            except AssertionError as error:
+                raise AssertionError(f"index {index.name!r}: {error}") from None

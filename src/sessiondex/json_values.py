@@ -1,0 +1,118 @@
+"""JSON values as Python holds them: copying one, and telling whether JSON keeps it.
+
+JSON quietly changes what it cannot hold: NaN becomes null, a tuple becomes a list, a lone surrogate in a key becomes
+question marks; and it dumps integers and nestings that it refuses to load.
+"""
+
+from __future__ import annotations
+
+import sys
+from math import isfinite
+from typing import Any
+from uuid import UUID
+
+_MAX_DEPTH = 32  # for the short way only; what is deeper is tried and seen
+
+
+def copy_json(value: Any) -> Any:
+    """Return a copy of a JSON value that shares no list or dict with it.
+
+    >>> order = {"items": [{"sku": "A1"}]}
+    >>> copy_json(order)["items"][0] is order["items"][0]
+    False
+    """
+    # The types are tested here, and not one call deeper, since most values are atoms.
+    kind = type(value)
+    if kind is dict:
+        return {key: copy_json(item) if type(item) in (dict, list) else item for key, item in value.items()}
+    if kind is list:
+        return [copy_json(item) if type(item) in (dict, list) else item for item in value]
+    return value
+
+
+def is_plain(value: Any, depth: int = 0) -> bool:
+    """Whether the value surely loads from JSON as it is. `False` is a doubt, not a verdict.
+
+    >>> is_plain({"total": 12.5, "tags": ["new"]}), is_plain(float("nan")), is_plain((1, 2))
+    (True, False, False)
+    """
+    kind = type(value)
+    if kind is str:
+        return _is_utf8(value)
+    if kind is bool or value is None or kind is UUID:
+        return True
+    if kind is int:
+        return bool(-(2**63) <= value < 2**63)
+    if kind is float:
+        return isfinite(value)
+    if depth == _MAX_DEPTH:
+        return False
+    if kind is list:
+        for item in value:  # a loop, since all() over a generator takes twice as long
+            if not is_plain(item, depth + 1):
+                return False
+        return True
+    if kind is dict:
+        for key, item in value.items():
+            if type(key) is not str or not _is_utf8(key) or not is_plain(item, depth + 1):
+                return False
+        return True
+    return False
+
+
+def first_flaw(fields: dict[str, Any]) -> tuple[str, str] | None:
+    """Return the path of the first thing that JSON cannot keep, and what to do about it; `None` if nothing is found.
+
+    Looks into lists, tuples and dicts.
+
+    >>> first_flaw({"variables": {"scores": [1.0, float("inf")]}})
+    ('variables.scores.1', 'NaN and infinity have no JSON form; use None or a string')
+    """
+    # With a stack of its own, and bounded in depth: what it is given may be nested without end, or in itself.
+    stack: list[tuple[tuple[object, ...], Any]] = [((name,), value) for name, value in reversed(fields.items())]
+    while stack:
+        path, value = stack.pop()
+        reason = _reason_against(value, len(path))
+        if reason is not None:
+            return ".".join(map(_printable, path[:8])) + ("..." if len(path) > 8 else ""), reason
+        if isinstance(value, dict):
+            for key in value:
+                if not isinstance(key, str):
+                    reason = f"keys must be strings, not {type(key).__name__}; convert them with str()"
+                    return ".".join(map(_printable, path)), reason
+                if not _is_utf8(key):
+                    return ".".join(map(_printable, (*path, key))), "in its key, " + _SURROGATE
+            stack.extend(((*path, key), item) for key, item in reversed(value.items()))
+        elif isinstance(value, list | tuple):
+            stack.extend(((*path, at), item) for at, item in reversed(list(enumerate(value))))
+    return None
+
+
+_SURROGATE = "a lone surrogate has no UTF-8 form; replace it where the text is decoded, with errors='replace'"
+_DEEPEST = 190  # a little less than what pydantic loads
+
+
+def _reason_against(value: Any, depth: int) -> str | None:
+    if depth > _DEEPEST:
+        return "nested too deeply to load again, or contains itself; keep it under 190 levels"
+    if isinstance(value, str) and not _is_utf8(value):
+        return _SURROGATE
+    if isinstance(value, float) and not isfinite(value):
+        return "NaN and infinity have no JSON form; use None or a string"
+    if isinstance(value, int) and value.bit_length() > sys.int_info.default_max_str_digits * 3.32:
+        return "has more digits than can be loaded again; keep it as a string"
+    return None
+
+
+def _printable(part: object) -> str:
+    return str(part).encode(errors="backslashreplace").decode()
+
+
+def _is_utf8(text: str) -> bool:
+    if text.isascii():  # O(1)
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,199 @@
+"""The session and its values: pydantic models, checked when made and at every assignment.
+
+Every constraint here is one that JSON keeps: datetimes are aware and kept in UTC, floats are finite, integers that the
+service counts fit 64 bits, text is valid UTF-8. `records` relies on that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Self
+from uuid import UUID, uuid4
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetPydanticSchema,
+    JsonValue,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
+
+
+class Channel(StrEnum):
+    """Where the customer talks to the agent."""
+
+    WHATSAPP = "whatsapp"
+    SLACK = "slack"
+    WEBCHAT = "webchat"
+    EMAIL = "email"
+    VOICE = "voice"
+    SMS = "sms"
+    API = "api"
+
+
+class SessionStatus(StrEnum):
+    """What a session is doing. Only an `ACTIVE` session stands at a step."""
+
+    ACTIVE = "active"
+    IDLE = "idle"
+    PROCESSING = "processing"
+    INTERRUPTED = "interrupted"
+    CLOSED = "closed"
+
+
+def utc_now() -> datetime:
+    """Return the present instant, timezone-aware, in UTC. The clock of a store unless it is given another."""
+    return datetime.now(UTC)
+
+
+def _in_utc(value: datetime) -> datetime:
+    # One zone for all: an offset with seconds, or a local time that a clock change repeats, is not equal to itself
+    # once it has been through JSON.
+    if value.tzinfo is UTC:
+        return value
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("the instant is outside the years 1 to 9999 in UTC") from None
+
+
+def check_user_channel_id(value: str) -> str:
+    """Return `value` if it can name a user on a channel, else raise `ValueError` saying why not."""
+    if not value:
+        raise ValueError("must not be empty; use the id that the channel gives its user")
+    if "\0" in value:
+        raise ValueError("must not contain NUL characters; remove them")
+    return value
+
+
+# A length constraint, even one that always holds, makes pydantic refuse lone surrogates.
+Text = Annotated[str, StringConstraints(min_length=0)]
+UtcDatetime = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
+UserChannelId = Annotated[str, StringConstraints(min_length=0), AfterValidator(check_user_channel_id)]
+
+
+class StepVisit(BaseModel):
+    """One visit to a step of a scenario: a fact, hence frozen."""
+
+    # A visit that skipped validation (`model_construct`, `model_copy(update=...)`) is found when its session is checked.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", revalidate_instances="always", allow_inf_nan=False, hide_input_in_errors=True
+    )
+
+    step_id: UUID
+    step_name: Text | None = None
+    entered_at: UtcDatetime = Field(default_factory=utc_now)
+    turn_number: Count
+    transition_reason: Text | None = None
+    confidence: float = Field(default=1.0, ge=0, le=1)
+    is_checkpoint: bool = False
+    checkpoint_description: Text | None = None
+    step_content_hash: Text | None = None
+
+
+class PendingMigration(BaseModel):
+    """A mark that the session is to move to another version of its scenario."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", revalidate_instances="always", allow_inf_nan=False, hide_input_in_errors=True
+    )
+
+    target_version: Count
+    anchor_content_hash: Text
+    migration_plan_id: UUID
+    marked_at: UtcDatetime = Field(default_factory=utc_now)
+
+
+class Session(BaseModel):
+    """The state of one conversation. Subclass it to add fields of your own.
+
+    A session is yours alone: a store keeps a private copy at `save` and hands out another at each read. Change it as you
+    like, then save it. Assignments are validated; what is changed inside a list or dict is validated by `save`.
+    All datetimes must be timezone-aware and are kept in UTC. The store sets `last_activity_at`.
+
+    >>> session = Session(tenant_id=uuid4(), agent_id=uuid4(), channel="slack", user_channel_id="U024BE7LH")
+    >>> session.channel, session.status
+    (<Channel.SLACK: 'slack'>, <SessionStatus.ACTIVE: 'active'>)
+    """
+
+    model_config = ConfigDict(
+        validate_assignment=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True
+    )
+
+    session_id: UUID = Field(default_factory=uuid4)
+    tenant_id: UUID
+    agent_id: UUID
+    channel: Channel
+    user_channel_id: UserChannelId
+    """Compared byte for byte: never normalised, never case-folded."""
+    customer_profile_id: UUID | None = None
+    config_version: Count = 1
+    active_scenario_id: UUID | None = None
+    active_step_id: UUID | None = None
+    active_scenario_version: Count | None = None
+    step_history: list[StepVisit] = Field(default_factory=list)
+    """Oldest first: the last entry is the step where the session stands."""
+    relocalization_count: Count = 0
+    rule_fires: dict[Text, Count] = Field(default_factory=dict)
+    rule_last_fire_turn: dict[Text, Count] = Field(default_factory=dict)
+    variables: dict[Text, JsonValue] = Field(default_factory=dict)
+    """JSON values: None, bool, int, finite float, str, and lists and str-keyed dicts of these."""
+    variable_updated_at: dict[Text, UtcDatetime] = Field(default_factory=dict)
+    turn_count: Count = 0
+    status: SessionStatus = SessionStatus.ACTIVE
+    pending_migration: PendingMigration | None = None
+    scenario_checksum: Text | None = None
+    created_at: UtcDatetime = Field(default_factory=utc_now)
+    last_activity_at: UtcDatetime = Field(default_factory=utc_now)
+    """The instant of the last `save`, unique within its store."""
+
+
+# Callers may pass any collection; what is kept is a frozenset.
+_Channels = Annotated[
+    Collection[Channel], GetPydanticSchema(lambda _source, handler: handler.generate_schema(frozenset[Channel]))
+]
+_Nodes = Annotated[
+    Collection[str], GetPydanticSchema(lambda _source, handler: handler.generate_schema(frozenset[str]))
+]
+
+
+class ScopeFilter(BaseModel):
+    """Narrows `find_sessions_by_step_hash`. A field left at `None` does not restrict.
+
+    A *node* is the name of the last visited step. Ages are whole days since `created_at`, rounded down; both bounds are
+    included. An empty `include_...` is refused, since it could be read as "all" and as "none".
+
+    >>> ScopeFilter(include_channels=[Channel.SMS], max_session_age_days=7).include_channels
+    frozenset({<Channel.SMS: 'sms'>})
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    include_channels: _Channels | None = None
+    exclude_channels: _Channels | None = None
+    include_current_nodes: _Nodes | None = None
+    exclude_current_nodes: _Nodes | None = None
+    max_session_age_days: Count | None = None
+    min_session_age_days: Count | None = None
+
+    @field_validator("include_channels", "include_current_nodes")
+    @classmethod
+    def _include_something(cls, value: Collection[str] | None) -> Collection[str] | None:
+        if value is not None and not value:
+            raise ValueError("must not be empty; leave it out to include everything")
+        return value
+
+    @model_validator(mode="after")
+    def _bounds_in_order(self) -> Self:
+        low, high = self.min_session_age_days, self.max_session_age_days
+        if low is not None and high is not None and low > high:
+            raise ValueError("min_session_age_days must not be greater than max_session_age_days")
+        return self

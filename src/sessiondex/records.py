@@ -1,0 +1,273 @@
+"""How a session is kept: checked on the way in, copied on the way in and out.
+
+What `save` accepts must come back equal from every store, also from those that keep bytes (law 6). The proof is a round
+trip: dump to JSON, load, compare. `round_trip` makes it for any class, and its verdict is final.
+
+It costs too much to make on each save, so there is a short way for the common case. The fields that `Session` declares
+are of types whose JSON is known to load as the same value, if the value is strictly of its type and if JSON values in
+it are *plain* (`is_plain`). So a strict validation, which copies every container as it goes, is proof enough. The
+short way only ever says "surely kept"; whatever it doubts goes the long way. It serves `Session` and subclasses that add
+fields of plain types; classes with validators, aliases, private attributes and the like always take the long way.
+
+Copies out are compiled from the fields of the class: what is immutable is shared, containers are copied, JSON values are
+walked, and anything unknown is deep-copied.
+"""
+
+from __future__ import annotations
+
+import copy
+import types
+from collections.abc import Callable
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from typing import Any, TypeAlias, TypeVar, Union, cast, get_args, get_origin
+from uuid import UUID
+
+from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic.fields import FieldInfo
+
+from sessiondex.errors import InvalidSessionError
+from sessiondex.json_values import copy_json, first_flaw, is_plain
+from sessiondex.models import PendingMigration, Session, StepVisit
+
+S = TypeVar("S", bound=Session)
+Copier: TypeAlias = Callable[[Any], Any]
+
+_IMMUTABLE = (str, int, float, bool, bytes, UUID, datetime, date, time, timedelta, Decimal, types.NoneType)
+_PLAIN = (str, int, float, bool, UUID, types.NoneType, JsonValue)
+_set_attribute = object.__setattr__
+
+
+class Records:
+    """The snapshots of one store: private copies of sessions, each of the class of its session.
+
+    A snapshot must not be changed by whoever holds it; `copy` makes one that may be.
+    """
+
+    def __init__(self) -> None:
+        # Held here, not in the module, so that classes made on the fly go with the store that met them.
+        self._codecs: dict[type[Session], _Codec] = {}
+
+    def snapshot(self, session: S, at: datetime) -> S:
+        """Return a checked private copy of the session with `last_activity_at` set to `at`.
+
+        The given session is left as it is. Cost: about two `model_dump_json` of it; four the long way.
+
+        Raises:
+            InvalidSessionError: the session would not come back equal.
+        """
+        codec = self._codecs.get(type(session))
+        if codec is None:
+            codec = self._codec(session)
+        return cast(S, codec.snapshot(session, at))
+
+    def copy(self, snapshot: S) -> S:
+        """Return a copy that shares no mutable state with the snapshot. Cost: about 1.5 shallow `model_copy()`."""
+        return cast(S, self._codecs[type(snapshot)].copy(snapshot))
+
+    def _codec(self, session: object) -> _Codec:
+        if not isinstance(session, Session):
+            reason = f"save() takes a sessiondex.Session, not {type(session).__name__}; build one with Session(...)"
+            raise InvalidSessionError(None, reason)
+        return self._codecs.setdefault(type(session), _Codec(type(session)))
+
+
+class _Codec:
+    """What is known about one class of sessions: how to check it and how to copy it."""
+
+    def __init__(self, cls: type[Session]) -> None:
+        fields = cls.model_fields
+        self._cls = cls
+        self._names = frozenset(fields)
+        self._validator = cls.__pydantic_validator__
+        self._serializer = cls.__pydantic_serializer__
+        copiers = {name: _copier(field.annotation) for name, field in fields.items()}
+        self._copiers = [(name, copier) for name, copier in copiers.items() if copier is not None]
+        self._has_short_way = _is_plain_class(cls)
+        self._json_fields = ["variables", *(name for name in fields if name not in Session.model_fields)]
+
+    def snapshot(self, session: Session, at: datetime) -> Session:
+        values = session.__dict__
+        if values.keys() != self._names:  # something was deleted, or a cached property keeps its value there
+            values = {name: value for name, value in values.items() if name in self._names}
+        values = {**values, "last_activity_at": at}
+        if self._has_short_way:
+            snapshot = self._short_way(values)
+            if snapshot is not None:
+                return snapshot
+        extra = getattr(session, "__pydantic_extra__", None)
+        private = getattr(session, "__pydantic_private__", None)
+        return self.round_trip(_new(self._cls, values, set(values), extra, private))
+
+    def _short_way(self, values: dict[str, Any]) -> Session | None:
+        try:
+            # Strict validation still takes a dict or a subclass instance for a visit and makes a visit of it.
+            for visit in values["step_history"]:
+                if type(visit) is not StepVisit:
+                    return None
+            if type(values["pending_migration"]) not in (types.NoneType, PendingMigration):
+                return None
+            snapshot: Session = self._validator.validate_python(values, strict=True)
+        except Exception:  # whatever is wrong with it, the long way finds the words
+            return None
+        checked = snapshot.__dict__
+        for name in self._json_fields:
+            if not is_plain(checked[name]):
+                return None
+        return snapshot
+
+    def round_trip(self, stamped: Session) -> Session:
+        """Return what comes back when the session is kept as JSON, if that is equal, else raise."""
+        try:
+            data = self._serializer.to_json(stamped, by_alias=False, round_trip=True, warnings="none")
+            loaded = self._validator.validate_json(data, by_alias=False, by_name=True)
+            snapshot = self.copy(loaded)  # as every read will, so it had better work now
+            difference = _first_difference(stamped, snapshot)
+        except Exception as error:
+            raise self._explain(stamped, error) from None
+        if difference is not None:
+            raise self._flaw(stamped) or difference
+        return snapshot
+
+    def copy(self, snapshot: Session) -> Session:
+        values = snapshot.__dict__.copy()
+        for name, copier in self._copiers:
+            values[name] = copier(values[name])
+        extra, private = snapshot.__pydantic_extra__, snapshot.__pydantic_private__
+        return _new(
+            self._cls,
+            values,
+            snapshot.__pydantic_fields_set__.copy(),
+            copy.deepcopy(extra) if extra else extra,
+            copy.deepcopy(private) if private else private,
+        )
+
+    def _flaw(self, stamped: Session) -> InvalidSessionError | None:
+        flaw = first_flaw({name: value for name, value in stamped.__dict__.items() if name in self._names})
+        return InvalidSessionError(*flaw) if flaw else None
+
+    def _explain(self, stamped: Session, error: Exception) -> InvalidSessionError:
+        """Return the error that names the field, given what dumping or loading had to say."""
+        flaw = self._flaw(stamped)
+        if flaw is not None:
+            return flaw
+        try:  # loading may have missed what dumping changed, and says "Invalid JSON" of much
+            self._validator.validate_python(stamped.__dict__, by_alias=False, by_name=True)
+        except Exception as found:
+            error = found
+        if isinstance(error, ValidationError):
+            first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+            return InvalidSessionError(".".join(map(str, first["loc"])) or None, first["msg"])
+        return InvalidSessionError(None, f"it cannot be kept as JSON ({type(error).__name__})")
+
+
+def _new(
+    cls: type[Session],
+    values: dict[str, Any],
+    fields_set: set[str],
+    extra: dict[str, Any] | None,
+    private: dict[str, Any] | None,
+) -> Session:
+    """Return an instance made of these very parts, past all validation."""
+    session = cls.__new__(cls)
+    _set_attribute(session, "__dict__", values)
+    _set_attribute(session, "__pydantic_fields_set__", fields_set)
+    _set_attribute(session, "__pydantic_extra__", extra)
+    _set_attribute(session, "__pydantic_private__", private)
+    return session
+
+
+# -- copying, by the type of the field --
+
+
+def _copier(annotation: Any) -> Copier | None:
+    """Return what copies a value of that type, or `None` if values of that type may be shared."""
+    if annotation is JsonValue:
+        return copy_json
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is None:
+        return None if isinstance(annotation, type) and _is_immutable(annotation) else copy.deepcopy
+    if hasattr(annotation, "__metadata__"):  # Annotated
+        return _copier(arguments[0])
+    inner = [_copier(argument) for argument in arguments]
+    if origin in (Union, types.UnionType):
+        return copy.deepcopy if any(inner) else None
+    if origin is list:
+        return _copier_of_list(inner[0])
+    if origin is dict and inner[0] is None:
+        return _copier_of_dict(inner[1])
+    return copy.deepcopy
+
+
+def _is_immutable(cls: type) -> bool:
+    if issubclass(cls, BaseModel):
+        is_frozen = cls.model_config.get("frozen") and not cls.__private_attributes__
+        return bool(is_frozen) and all(_copier(field.annotation) is None for field in cls.model_fields.values())
+    return cls in _IMMUTABLE or issubclass(cls, Enum)
+
+
+def _copier_of_list(item: Copier | None) -> Copier:
+    if item is None:
+        return list.copy
+    return lambda values: [item(value) for value in values]
+
+
+def _copier_of_dict(item: Copier | None) -> Copier:
+    if item is None:
+        return dict.copy
+    if item is copy_json:
+        return copy_json
+    return lambda values: {key: item(value) for key, value in values.items()}
+
+
+# -- which classes take the short way --
+
+
+def _is_plain_class(cls: type[Session]) -> bool:
+    """Whether a strict validation of the class, with `is_plain` of its JSON fields, proves that a session is kept."""
+    return (
+        cls.model_config == Session.model_config
+        and cls.__pydantic_decorators__ == Session.__pydantic_decorators__
+        and not cls.__private_attributes__
+        and all(
+            getattr(cls, name) == getattr(Session, name)
+            for name in ("__init__", "__new__", "model_post_init")
+        )
+        and cls.__get_pydantic_core_schema__.__func__ is Session.__get_pydantic_core_schema__.__func__  # type: ignore[attr-defined]
+        and all(_is_plain_field(name, field) for name, field in cls.model_fields.items())
+    )
+
+
+def _is_plain_field(name: str, field: FieldInfo) -> bool:
+    if field.alias or field.validation_alias or field.serialization_alias or field.exclude:
+        return False
+    inherited = Session.model_fields.get(name)
+    if inherited is not None:
+        return field.annotation == inherited.annotation and field.metadata == inherited.metadata
+    return not field.metadata and _is_plain_type(field.annotation)
+
+
+def _is_plain_type(annotation: Any) -> bool:
+    if get_origin(annotation) in (Union, types.UnionType, list):
+        return all(map(_is_plain_type, get_args(annotation)))
+    if get_origin(annotation) is dict:
+        return get_args(annotation)[0] is str and _is_plain_type(get_args(annotation)[1])
+    return annotation in _PLAIN
+
+
+# -- words for what was refused --
+
+
+def _first_difference(given: Session, loaded: Session) -> InvalidSessionError | None:
+    """Return the error for the first field that did not come back equal, or `None` if all did."""
+    for name in type(given).model_fields:
+        before, after = given.__dict__[name], loaded.__dict__[name]
+        if before != after:
+            return InvalidSessionError(name, f"this {type(before).__name__} does not come back equal from JSON; "
+                                             "use a type that pydantic loads as it dumped it")
+    if (given.__pydantic_extra__ or {}) != (loaded.__pydantic_extra__ or {}):
+        return InvalidSessionError(None, "its extra fields do not come back equal from JSON; use plain JSON values")
+    if (given.__pydantic_private__ or {}) != (loaded.__pydantic_private__ or {}):
+        return InvalidSessionError(None, "private attributes are not kept; make them fields, or reset them before save")
+    return None

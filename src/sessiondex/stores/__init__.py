@@ -1,0 +1,1 @@
+"""The stores. All keep the laws of `sessiondex.contract`."""

@@ -1,0 +1,74 @@
+"""Checks of the arguments that every store takes. Each names the argument and says what to do."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sessiondex.errors import InvalidArgumentError
+from sessiondex.models import Channel, ScopeFilter, SessionStatus, check_user_channel_id
+
+
+def is_id(name: str, value: object) -> None:
+    if not isinstance(value, UUID):  # an id of another type would find nothing, without a word
+        raise InvalidArgumentError(name, f"must be a uuid.UUID, not {type(value).__name__}; convert it with UUID(...)")
+
+
+def is_integer(name: str, value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise InvalidArgumentError(name, f"must be an int, not {type(value).__name__}")
+
+
+def is_text(name: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise InvalidArgumentError(name, f"must be a str, not {type(value).__name__}")
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise InvalidArgumentError(name, "has a lone surrogate; decode it with errors='replace'") from None
+
+
+def session_id(value: object) -> None:
+    is_id("session_id", value)
+
+
+def tenant_id(value: object) -> None:
+    is_id("tenant_id", value)
+
+
+def optional_tenant_id(value: object) -> None:
+    if value is not None:
+        is_id("tenant_id", value)
+
+
+def channel(value: Channel) -> Channel:
+    try:
+        return Channel(value)
+    except ValueError:
+        raise InvalidArgumentError("channel", f"must be one of {', '.join(Channel)}") from None
+
+
+def user_channel_id(value: str) -> None:
+    is_text("user_channel_id", value)
+    try:
+        check_user_channel_id(value)
+    except ValueError as error:
+        raise InvalidArgumentError("user_channel_id", str(error)) from None
+
+
+def optional_status(value: SessionStatus | None) -> SessionStatus | None:
+    try:
+        return None if value is None else SessionStatus(value)
+    except ValueError:
+        raise InvalidArgumentError("status", f"must be None or one of {', '.join(SessionStatus)}") from None
+
+
+def limit(value: int) -> None:
+    is_integer("limit", value)
+    if value < 0:
+        raise InvalidArgumentError("limit", "must not be negative; 0 gives an empty list")
+
+
+def optional_scope_filter(value: object) -> None:
+    if value is not None and not isinstance(value, ScopeFilter):
+        raise InvalidArgumentError("scope_filter", f"must be None or a ScopeFilter, not {type(value).__name__}")

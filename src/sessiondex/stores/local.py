@@ -1,0 +1,159 @@
+"""What the stores within one process share: the loop that they belong to, stamps, checks, and copies out.
+
+A store says how it finds and changes snapshots, in plain synchronous methods; the coroutines of the contract stand here,
+once. Readers take no lock: they look everything up without an `await`, so that no write can come between, and what they
+find are snapshots, which nobody changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from abc import abstractmethod
+from collections.abc import Callable
+from datetime import datetime
+from uuid import UUID
+
+from sessiondex.clock import StampClock
+from sessiondex.contract import S, SessionStore
+from sessiondex.errors import WrongLoopError
+from sessiondex.models import Channel, ScopeFilter, SessionStatus, utc_now
+from sessiondex.records import Records
+from sessiondex.stores import arguments as check
+
+_SLICE = 500  # copies between two turns of the loop: about a millisecond
+
+# Held while a store goes from one loop to another, never while it works.
+_handover = threading.Lock()
+
+
+class LocalSessionStore(SessionStore[S]):
+    """A session store within one process. `clock` returns the present instant as an aware datetime.
+
+    It keeps stamps, isolation, checked arguments and loops (laws 1, 3, 6, 11 and 12). A subclass finds, puts and removes
+    snapshots, never changes what is in one, and changes nothing if it raises.
+    """
+
+    def __init__(self, *, clock: Callable[[], datetime] = utc_now) -> None:
+        self._stamps = StampClock(clock)
+        self._records = Records()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._lock = asyncio.Lock()
+
+    async def get(self, session_id: UUID, *, tenant_id: UUID | None = None) -> S | None:
+        self._enter()
+        check.session_id(session_id)
+        check.optional_tenant_id(tenant_id)
+        return self._copy(self._get(session_id, tenant_id))
+
+    async def save(self, session: S) -> UUID:
+        self._enter()
+        async with self._lock:
+            stamp = self._stamps.plan()
+            snapshot = self._records.snapshot(session, stamp)
+            self._put(snapshot)
+            self._stamps.take(stamp)
+            # Past validation and past a frozen subclass: the session is stored now, so this must not fail.
+            session.__dict__["last_activity_at"] = stamp
+            session.__pydantic_fields_set__.add("last_activity_at")
+        return snapshot.session_id
+
+    async def delete(self, session_id: UUID, *, tenant_id: UUID | None = None) -> bool:
+        self._enter()
+        check.session_id(session_id)
+        check.optional_tenant_id(tenant_id)
+        async with self._lock:
+            return self._remove(session_id, tenant_id)
+
+    async def get_by_channel(self, tenant_id: UUID, channel: Channel, user_channel_id: str) -> S | None:
+        self._enter()
+        check.tenant_id(tenant_id)
+        check.user_channel_id(user_channel_id)
+        return self._copy(self._latest_by_channel(tenant_id, check.channel(channel), user_channel_id))
+
+    async def list_by_agent(
+        self, tenant_id: UUID, agent_id: UUID, *, status: SessionStatus | None = None, limit: int = 100
+    ) -> list[S]:
+        self._enter()
+        check.tenant_id(tenant_id)
+        check.is_id("agent_id", agent_id)
+        check.limit(limit)
+        return await self._copies(self._newest_by_agent(tenant_id, agent_id, check.optional_status(status), limit))
+
+    async def list_by_customer(self, tenant_id: UUID, customer_profile_id: UUID, *, limit: int = 100) -> list[S]:
+        self._enter()
+        check.tenant_id(tenant_id)
+        check.is_id("customer_profile_id", customer_profile_id)
+        check.limit(limit)
+        return await self._copies(self._newest_by_customer(tenant_id, customer_profile_id, limit))
+
+    async def find_sessions_by_step_hash(
+        self,
+        tenant_id: UUID,
+        scenario_id: UUID,
+        scenario_version: int,
+        step_content_hash: str,
+        scope_filter: ScopeFilter | None = None,
+    ) -> list[S]:
+        self._enter()
+        check.tenant_id(tenant_id)
+        check.is_id("scenario_id", scenario_id)
+        check.is_integer("scenario_version", scenario_version)
+        check.is_text("step_content_hash", step_content_hash)
+        check.optional_scope_filter(scope_filter)
+        found = self._at_step(tenant_id, scenario_id, scenario_version, step_content_hash, scope_filter)
+        return await self._copies(found)
+
+    # -- what a store says --
+
+    @abstractmethod
+    def _get(self, session_id: UUID, tenant_id: UUID | None) -> S | None: ...
+
+    @abstractmethod
+    def _put(self, snapshot: S) -> None: ...
+
+    @abstractmethod
+    def _remove(self, session_id: UUID, tenant_id: UUID | None) -> bool: ...
+
+    @abstractmethod
+    def _latest_by_channel(self, tenant_id: UUID, channel: Channel, user_channel_id: str) -> S | None: ...
+
+    @abstractmethod
+    def _newest_by_agent(
+        self, tenant_id: UUID, agent_id: UUID, status: SessionStatus | None, limit: int
+    ) -> list[S]: ...
+
+    @abstractmethod
+    def _newest_by_customer(self, tenant_id: UUID, customer_profile_id: UUID, limit: int) -> list[S]: ...
+
+    @abstractmethod
+    def _at_step(
+        self, tenant_id: UUID, scenario_id: UUID, version: int, content_hash: str, scope: ScopeFilter | None
+    ) -> list[S]: ...
+
+    # -- copies and loops --
+
+    def _copy(self, snapshot: S | None) -> S | None:
+        return None if snapshot is None else self._records.copy(snapshot)
+
+    async def _copies(self, snapshots: list[S]) -> list[S]:
+        copy = self._records.copy
+        if len(snapshots) <= _SLICE:
+            return [copy(snapshot) for snapshot in snapshots]
+        copies: list[S] = []
+        for start in range(0, len(snapshots), _SLICE):
+            copies += [copy(snapshot) for snapshot in snapshots[start : start + _SLICE]]
+            await asyncio.sleep(0)  # others have their turn; what was found is ours
+        return copies
+
+    def _enter(self) -> None:
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._belong_to(loop)
+
+    def _belong_to(self, loop: asyncio.AbstractEventLoop) -> None:
+        with _handover:
+            if self._loop is not None and self._loop.is_running():
+                raise WrongLoopError
+            self._loop = loop
+            self._lock = asyncio.Lock()  # a lock that was ever waited for is bound to its loop
