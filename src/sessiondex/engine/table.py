@@ -48,7 +48,9 @@ class Table(Generic[T, V]):
     def __init__(self, indexes: Sequence[Index[T, Any]]) -> None:
         self._rows: dict[bytes, Row[V]] = {}
         self._by_stamp: dict[int, Row[V]] = {}
-        self._indexes: list[tuple[Index[T, Any], Filing]] = [(index, index.filing()) for index in indexes]
+        self._indexes = tuple(indexes)
+        self._filings: tuple[Filing, ...] = tuple([index.filing() for index in indexes])
+        self._nowhere: Entries = (None,) * len(self._indexes)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -64,7 +66,7 @@ class Table(Generic[T, V]):
 
     def index(self, declared: Index[T, F]) -> F:
         """Return what the declared index has filed, for reading."""
-        for index, filing in self._indexes:
+        for index, filing in zip(self._indexes, self._filings, strict=True):
             if index is declared:
                 return filing  # type: ignore[return-value]  # made by this very declaration
         raise KeyError(declared.name)
@@ -80,7 +82,7 @@ class Table(Generic[T, V]):
         """
         if stamp in self._by_stamp:
             raise ValueError(f"stamp {stamp} is taken")
-        entries = tuple([index.entry(record) for index, _ in self._indexes])
+        entries = tuple([index.entry(record) for index in self._indexes])
         hash(entries)
         return Change(self._rows.get(key), (stamp, key, entries, value))
 
@@ -91,27 +93,32 @@ class Table(Generic[T, V]):
     def apply(self, change: Change[V]) -> None:
         """Make the change. Nothing here can fail on account of what was planned. Runtime: O(indexes * log n)."""
         old, new = change
-        if old is not None:
-            self._unlink(old)
-        if new is not None:
-            self._rows[new[1]] = new  # in place of the old one: no hole in the dict, which would have to be cleaned up
-            self._link(new)
-        elif old is not None:
-            del self._rows[old[1]]
+        if new is None:
+            if old is not None:
+                del self._rows[old[1]]
+                del self._by_stamp[old[0]]
+                self._refile(old[0], old[2], 0, self._nowhere)
+        else:
+            stamp, key, entries, _ = new
+            self._rows[key] = new
+            if old is None:
+                self._refile(0, self._nowhere, stamp, entries)
+            else:
+                del self._by_stamp[old[0]]
+                self._refile(old[0], old[2], stamp, entries)
+            self._by_stamp[stamp] = new
 
-    def _unlink(self, row: Row[V]) -> None:
-        stamp, _, entries, _ = row
-        del self._by_stamp[stamp]
-        for (_, filing), entry in zip(self._indexes, entries, strict=True):
-            if entry is not None:
-                filing.remove(entry, stamp)
-
-    def _link(self, row: Row[V]) -> None:
-        stamp, _, entries, _ = row
-        self._by_stamp[stamp] = row
-        for (_, filing), entry in zip(self._indexes, entries, strict=True):
-            if entry is not None:
-                filing.add(entry, stamp)
+    def _refile(self, stamp: int, entries: Entries, new_stamp: int, new_entries: Entries) -> None:
+        """The one way out of the indexes, by the remembered entries, and the one way in."""
+        for filing, entry, new_entry in zip(self._filings, entries, new_entries, strict=True):
+            if entry == new_entry:
+                if entry is not None:
+                    filing.move(entry, stamp, new_stamp)
+            else:
+                if entry is not None:
+                    filing.remove(entry, stamp)
+                if new_entry is not None:
+                    filing.add(new_entry, new_stamp)
 
     def _check(self, record_of: Callable[[V], T]) -> None:
         """Raise `AssertionError` unless every index holds what the primary dict says. Runtime: O(n log n).
@@ -121,12 +128,10 @@ class Table(Generic[T, V]):
         assert self._by_stamp == {row[0]: row for row in self._rows.values()}, "rows by key and by stamp differ"
         for key, (stamp, own_key, entries, value) in self._rows.items():
             assert own_key == key, f"the row under {key!r} takes itself to be under {own_key!r}"
-            computed = tuple(index.entry(record_of(value)) for index, _ in self._indexes)
+            computed = tuple(index.entry(record_of(value)) for index in self._indexes)
             assert entries == computed, f"row {stamp} is filed under {entries}, but belongs under {computed}"
-        for position, (index, filing) in enumerate(self._indexes):
-            expected = [
-                (row[2][position], row[0]) for row in self._rows.values() if row[2][position] is not None
-            ]
+        for position, (index, filing) in enumerate(zip(self._indexes, self._filings, strict=True)):
+            expected = [(row[2][position], row[0]) for row in self._rows.values() if row[2][position] is not None]
             try:
                 filing._check(expected)
             except AssertionError as error:

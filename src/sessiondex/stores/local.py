@@ -50,7 +50,7 @@ class LocalSessionStore(SessionStore[S]):
         self._enter()
         async with self._lock:
             stamp = self._stamps.plan()
-            snapshot = self._records.snapshot(session, stamp)
+            snapshot = self._records.snapshot(session, stamp, self._earlier(session))
             self._put(snapshot)
             self._stamps.take(stamp)
             # Past validation and past a frozen subclass: the session is stored now, so this must not fail.
@@ -132,6 +132,10 @@ class LocalSessionStore(SessionStore[S]):
     ) -> list[S]: ...
 
     # -- copies and loops --
+
+    def _earlier(self, session: object) -> S | None:
+        session_id = getattr(session, "session_id", None)
+        return self._get(session_id, None) if isinstance(session_id, UUID) else None
 
     def _copy(self, snapshot: S | None) -> S | None:
         return None if snapshot is None else self._records.copy(snapshot)

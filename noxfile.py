@@ -1,0 +1,76 @@
+"""Every check of the project: `nox --list` names them, `nox -s NAME` runs one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.10.9"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.download_python = "never"
+nox.options.error_on_missing_interpreters = False
+nox.options.reuse_existing_virtualenvs = True
+nox.options.sessions = ["lint", "types", "tests"]
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+PYTHONS = nox.project.python_versions(PYPROJECT)
+
+# pyenv puts shims on the PATH, which hide every version but the chosen one.
+for versions in sorted(Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")).glob("versions/3.1[1-9]*/bin")):
+    os.environ["PATH"] += os.pathsep + str(versions)
+
+
+def install(session: nox.Session, *groups: str) -> None:
+    """Install sessiondex as it stands, with the dependency groups."""
+    session.install("-e", ".", *nox.project.dependency_groups(PYPROJECT, *groups))
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and format."""
+    session.install(*nox.project.dependency_groups(PYPROJECT, "lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types strictly: the package, its tests and benchmarks, and a user's file against the installed package."""
+    install(session, "types")
+    session.run("mypy", "--strict", "src", "tests", "benchmarks", "noxfile.py")
+    # From outside the source tree, so that what users get is what is checked: `py.typed` included.
+    users_file = Path("tests/typing/users_file.py").resolve()
+    with session.chdir(session.create_tmp()):
+        session.run("mypy", "--strict", "--config-file=", str(users_file))
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Run the tests and every example in source, README and docs."""
+    install(session, "tests")
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    if not session.posargs:
+        session.run("coverage", "report")
+
+
+@nox.session
+def stress(session: nox.Session) -> None:
+    """Search long for counterexamples: the tests marked `stress`, and the property tests with many more examples."""
+    install(session, "tests")
+    session.run("pytest", "--timeout=3600", "tests/stress", *session.posargs, env={"SESSIONDEX_STRESS": "1"})
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation into `site`; a warning is an error."""
+    install(session, "docs")
+    session.run("zensical", "build", "--clean", "--strict", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Compare the indexed store with the linear scan; `-- --full` goes to a million sessions."""
+    install(session, "bench")
+    session.run("python", "-m", "benchmarks", *session.posargs)
