@@ -44,7 +44,7 @@ class StampClock:
         Raises:
             InvalidArgumentError: the clock gives no aware datetime after 1970-01-01 UTC.
         """
-        now = self._clock()
+        now: object = self._clock()
         if not isinstance(now, datetime) or now.utcoffset() is None:
             raise InvalidArgumentError("clock", "must return an aware datetime, for example datetime.now(UTC)")
         if now < EPOCH:

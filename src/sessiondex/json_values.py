@@ -7,7 +7,8 @@ question marks; and it dumps integers and nestings that it refuses to load.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+import types
+from collections.abc import Collection, Iterable
 from math import isfinite
 from typing import Any
 from uuid import UUID
@@ -24,7 +25,7 @@ def copy_json(value: Any) -> Any:
     """
     # Copied whole, then mended where an item is a container, since few are: twice as fast as item by item.
     if type(value) is dict:
-        copied = value.copy()
+        copied: Any = value.copy()
         items: Iterable[tuple[Any, Any]] = value.items()
     elif type(value) is list:
         copied = value.copy()
@@ -38,15 +39,15 @@ def copy_json(value: Any) -> Any:
     return copied
 
 
-class NotPlain(Exception):
+class NotPlainError(Exception):
     """`copy_plain` met something that JSON might not keep."""
 
 
-def copy_plain(value: Any, depth: int = 0) -> Any:
+def copy_plain(value: Any, depth: int = 0) -> Any:  # noqa: C901  # one pass: a call for each kind would double its cost
     """Return a copy of a value that JSON surely keeps: no list or dict is shared, and all types are exact.
 
     Raises:
-        NotPlain: it might not be kept. That is a doubt, not a verdict.
+        NotPlainError: it might not be kept. That is a doubt, not a verdict.
 
     >>> copy_plain({"total": 12.5, "tags": ["new"]})
     {'total': 12.5, 'tags': ['new']}
@@ -69,15 +70,15 @@ def copy_plain(value: Any, depth: int = 0) -> Any:
         if kind is dict:
             for key in value:
                 if type(key) is not str or not _is_utf8(key):
-                    raise NotPlain
+                    raise NotPlainError
             return {key: copy_plain(item, depth + 1) for key, item in value.items()}
-    raise NotPlain
+    raise NotPlainError
 
 
-def first_flaw(fields: dict[str, Any]) -> tuple[str, str] | None:
+def first_flaw(fields: dict[str, Any], json_only: Collection[str] = ()) -> tuple[str, str] | None:
     """Return the path of the first thing that JSON cannot keep, and what to do about it; `None` if nothing is found.
 
-    Looks into lists, tuples and dicts.
+    Looks into lists, tuples and dicts. In the fields named `json_only`, whatever is not a JSON value is a flaw as well.
 
     >>> first_flaw({"variables": {"scores": [1.0, float("inf")]}})
     ('variables.scores.1', 'NaN and infinity have no JSON form; use None or a string')
@@ -86,16 +87,16 @@ def first_flaw(fields: dict[str, Any]) -> tuple[str, str] | None:
     stack: list[tuple[tuple[object, ...], Any]] = [((name,), value) for name, value in reversed(fields.items())]
     while stack:
         path, value = stack.pop()
-        reason = _reason_against(value, len(path))
+        reason = _reason_against(value, len(path), is_json=path[0] in json_only)
         if reason is not None:
-            return ".".join(map(_printable, path[:8])) + ("..." if len(path) > 8 else ""), reason
+            return _dotted(path), reason
         if isinstance(value, dict):
             for key in value:
                 if not isinstance(key, str):
                     reason = f"keys must be strings, not {type(key).__name__}; convert them with str()"
-                    return ".".join(map(_printable, path)), reason
+                    return _dotted(path), reason
                 if not _is_utf8(key):
-                    return ".".join(map(_printable, (*path, key))), "in its key, " + _SURROGATE
+                    return _dotted((*path, key)), _SURROGATE
             stack.extend(((*path, key), item) for key, item in reversed(value.items()))
         elif isinstance(value, list | tuple):
             stack.extend(((*path, at), item) for at, item in reversed(list(enumerate(value))))
@@ -104,9 +105,10 @@ def first_flaw(fields: dict[str, Any]) -> tuple[str, str] | None:
 
 _SURROGATE = "a lone surrogate has no UTF-8 form; replace it where the text is decoded, with errors='replace'"
 _DEEPEST = 190  # a little less than what pydantic loads
+_JSON_TYPES = (types.NoneType, bool, int, float, str, list, dict)
 
 
-def _reason_against(value: Any, depth: int) -> str | None:
+def _reason_against(value: Any, depth: int, *, is_json: bool) -> str | None:
     if depth > _DEEPEST:
         return "nested too deeply to load again, or contains itself; keep it under 190 levels"
     if isinstance(value, str) and not _is_utf8(value):
@@ -115,10 +117,17 @@ def _reason_against(value: Any, depth: int) -> str | None:
         return "NaN and infinity have no JSON form; use None or a string"
     if isinstance(value, int) and value.bit_length() > sys.int_info.default_max_str_digits * 3.32:
         return "has more digits than can be loaded again; keep it as a string"
+    if is_json and not isinstance(value, _JSON_TYPES):
+        return f"a {type(value).__name__} is not a JSON value; use None, bool, int, float, str, list or dict"
     return None
 
 
-def _printable(part: object) -> str:
+def _dotted(path: tuple[object, ...]) -> str:
+    return ".".join(map(printable, path[:8])) + ("..." if len(path) > 8 else "")
+
+
+def printable(part: object) -> str:
+    """Return text that any log can take, lone surrogates escaped."""
     return str(part).encode(errors="backslashreplace").decode()
 
 

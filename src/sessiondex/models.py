@@ -110,8 +110,8 @@ class PendingMigration(BaseModel):
 class Session(BaseModel):
     """The state of one conversation. Subclass it to add fields of your own.
 
-    A session is yours alone: a store keeps a private copy at `save` and hands out another at each read. Change it as you
-    like, then save it. Assignments are validated; what is changed inside a list or dict is validated by `save`.
+    A session is yours alone: a store keeps a private copy at `save` and hands out another at each read. Change it as
+    you like, then save it. Assignments are validated; what is changed inside a list or dict is validated by `save`.
     All datetimes must be timezone-aware and are kept in UTC. The store sets `last_activity_at`.
 
     >>> session = Session(tenant_id=uuid4(), agent_id=uuid4(), channel="slack", user_channel_id="U024BE7LH")

@@ -11,8 +11,8 @@ checked, and only new ones are. The short way only ever says "surely kept"; what
 serves `Session` and subclasses that add fields of plain types; classes with validators, aliases, private attributes and
 the like always take the long way.
 
-Copies out are compiled from the fields of the class: what is immutable is shared, containers are copied, JSON values are
-walked, and anything unknown is deep-copied.
+Copies out are compiled from the fields of the class: what is immutable is shared, containers are copied, JSON values
+are walked, anything unknown is deep-copied.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from pydantic import AwareDatetime, BaseModel, JsonValue, ValidationError
 from pydantic.fields import FieldInfo
 
 from sessiondex.errors import InvalidSessionError
-from sessiondex.json_values import NotPlain, copy_json, copy_plain, first_flaw
+from sessiondex.json_values import NotPlainError, copy_json, copy_plain, first_flaw, printable
 from sessiondex.models import PendingMigration, Session, StepVisit
 
 S = TypeVar("S", bound=Session)
@@ -52,6 +52,7 @@ _IMMUTABLE = (
     types.NoneType,
 )
 _PLAIN = (str, int, float, bool, UUID, types.NoneType, JsonValue)
+_HOOKS = ("__init__", "__new__", "__get_pydantic_core_schema__", "model_post_init")
 _set_attribute = object.__setattr__
 
 
@@ -77,7 +78,7 @@ class Records:
         codec = self._codecs.get(type(session))
         if codec is None:
             codec = self._codec(session)
-        return cast(S, codec.snapshot(session, at, earlier))
+        return cast("S", codec.snapshot(session, at, earlier))
 
     def copy(self, snapshot: S) -> S:
         """Return a copy that shares no mutable state with the snapshot. Cost: about 1.5 shallow `model_copy()`."""
@@ -129,6 +130,8 @@ class _Codec:
             checked["variables"] = copy_plain(variables)
             for name in self._plain_names:
                 checked[name] = copy_plain(checked[name])
+                if checked[name] != values[name]:
+                    return None
         except Exception:  # whatever it is, the long way finds out, and finds the words
             return None
         return snapshot
@@ -137,32 +140,33 @@ class _Codec:
         """Return what comes back when the session is kept as JSON, if that is equal, else raise."""
         try:
             data = self._serializer.to_json(stamped, by_alias=False, round_trip=True, warnings="none")
-            loaded = self._validator.validate_json(data, by_alias=False, by_name=True)
-            snapshot = self.copy(loaded)  # as every read will, so it had better work now
-            difference = _first_difference(stamped, snapshot)
+            loaded: Session = self._validator.validate_json(data, by_alias=False, by_name=True)
+            snapshot: Session = self.copy(loaded)  # as every read will, so it had better work now
+            changed = _first_difference(stamped, snapshot)
         except Exception as error:
             raise self._explain(stamped, error) from None
-        if difference is not None:
-            raise self._flaw(stamped) or difference
+        if changed is not None:
+            raise self._explain(stamped, changed)
         return snapshot
 
-    def _flaw(self, stamped: Session) -> InvalidSessionError | None:
-        flaw = first_flaw({name: value for name, value in stamped.__dict__.items() if name in self._names})
-        return InvalidSessionError(*flaw) if flaw else None
-
     def _explain(self, stamped: Session, error: Exception) -> InvalidSessionError:
-        """Return the error that names the field, given what dumping or loading had to say."""
-        flaw = self._flaw(stamped)
+        """Return the error that names the field, given what dumping, loading or comparing had to say."""
+        flaw = first_flaw(stamped.__dict__, json_only={"variables"})
         if flaw is not None:
-            return flaw
-        try:  # loading may have missed what dumping changed, and says "Invalid JSON" of much
-            self._validator.validate_python(stamped.__dict__, by_alias=False, by_name=True)
-        except Exception as found:
-            error = found
-        if isinstance(error, ValidationError):
-            first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-            return InvalidSessionError(".".join(map(str, first["loc"])) or None, first["msg"])
-        return InvalidSessionError(None, f"it cannot be kept as JSON ({type(error).__name__})")
+            return InvalidSessionError(*flaw)
+        field = error.field if isinstance(error, InvalidSessionError) else None
+        for strict in (False, True):  # strictly, whatever is not of its declared type comes up, wanted or not
+            try:
+                self._validator.validate_python(stamped.__dict__, strict=strict, by_alias=False, by_name=True)
+            except ValidationError as invalid:
+                for found in invalid.errors(include_url=False, include_context=False, include_input=False):
+                    if field is None or found["loc"][:1] == (field,):
+                        return InvalidSessionError(".".join(map(printable, found["loc"])) or None, found["msg"])
+            except Exception as found_by_user:  # a validator of the user's own, and its own kind of error
+                error = found_by_user
+        if isinstance(error, InvalidSessionError):
+            return error
+        return InvalidSessionError(None, f"it cannot be kept as JSON: {type(error).__name__} on dumping or loading it")
 
 
 def _new(
@@ -200,7 +204,7 @@ def _check_facts(values: dict[str, Any], earlier: Session | None) -> None:
 
 def _check_fact(cls: type[BaseModel], fact: BaseModel, instant: datetime) -> None:
     if type(fact) is not cls or instant.tzinfo is not UTC:
-        raise NotPlain
+        raise NotPlainError
     cls.__pydantic_validator__.validate_python(fact.__dict__, strict=True)
 
 
@@ -216,19 +220,18 @@ def _copy_of(cls: type[Session]) -> Copier:
         values = snapshot.__dict__.copy()
         for name, copier in copiers:
             values[name] = copier(values[name])
+        fields_set = snapshot.__pydantic_fields_set__.copy()
         extra, private = snapshot.__pydantic_extra__, snapshot.__pydantic_private__
-        return _new(
-            cls,
-            values,
-            snapshot.__pydantic_fields_set__.copy(),
-            copy.deepcopy(extra) if extra else extra,
-            copy.deepcopy(private) if private else private,
-        )
+        if extra:
+            extra = copy.deepcopy(extra)
+        if private:
+            private = copy.deepcopy(private)
+        return _new(cls, values, fields_set, extra, private)
 
     return copy_snapshot
 
 
-def _copier(annotation: Any) -> Copier | None:
+def _copier(annotation: Any) -> Copier | None:  # noqa: PLR0911  # one return for each kind of type
     """Return what copies a value of that type, or `None` if values of that type may be shared."""
     if annotation is JsonValue:
         return copy_json
@@ -249,8 +252,12 @@ def _copier(annotation: Any) -> Copier | None:
 
 def _is_immutable(cls: type) -> bool:
     if issubclass(cls, BaseModel):
-        is_frozen = cls.model_config.get("frozen") and not cls.__private_attributes__
-        return bool(is_frozen) and all(_copier(field.annotation) is None for field in cls.model_fields.values())
+        is_closed = cls.model_config.get("extra") != "allow" and not cls.__private_attributes__
+        return (
+            bool(cls.model_config.get("frozen"))
+            and is_closed
+            and all(_copier(field.annotation) is None for field in cls.model_fields.values())
+        )
     return cls in _IMMUTABLE or issubclass(cls, Enum)
 
 
@@ -277,14 +284,14 @@ def _is_plain_class(cls: type[Session]) -> bool:
         cls.model_config == Session.model_config
         and cls.__pydantic_decorators__ == Session.__pydantic_decorators__
         and not cls.__private_attributes__
-        and all(getattr(cls, name) == getattr(Session, name) for name in ("__init__", "__new__", "model_post_init"))
-        and cls.__get_pydantic_core_schema__.__func__ is Session.__get_pydantic_core_schema__.__func__  # type: ignore[attr-defined]
+        and not any(name in vars(base) for base in cls.__mro__[: cls.__mro__.index(Session)] for name in _HOOKS)
         and all(_is_plain_field(name, field) for name, field in cls.model_fields.items())
     )
 
 
 def _is_plain_field(name: str, field: FieldInfo) -> bool:
-    if field.alias or field.validation_alias or field.serialization_alias or field.exclude:
+    renamed = field.alias or field.validation_alias or field.serialization_alias
+    if renamed or field.exclude or getattr(field, "exclude_if", None):
         return False
     inherited = Session.model_fields.get(name)
     if inherited is not None:
@@ -293,10 +300,14 @@ def _is_plain_field(name: str, field: FieldInfo) -> bool:
 
 
 def _is_plain_type(annotation: Any) -> bool:
-    if get_origin(annotation) in (Union, types.UnionType, list):
-        return all(map(_is_plain_type, get_args(annotation)))
-    if get_origin(annotation) is dict:
-        return get_args(annotation)[0] is str and _is_plain_type(get_args(annotation)[1])
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin in (Union, types.UnionType):  # optional, that is: of a UUID or a string, JSON loads a string
+        others = [argument for argument in arguments if argument is not types.NoneType]
+        return len(others) == 1 and _is_plain_type(others[0])
+    if origin is list:
+        return _is_plain_type(arguments[0])
+    if origin is dict:
+        return arguments[0] is str and _is_plain_type(arguments[1])
     return annotation in _PLAIN
 
 
@@ -311,7 +322,7 @@ def _first_difference(given: Session, loaded: Session) -> InvalidSessionError | 
             return InvalidSessionError(
                 name,
                 f"this {type(before).__name__} does not come back equal from JSON; "
-                "use a type that pydantic loads as it dumped it",
+                "declare the field as what it holds, of types that pydantic dumps and loads unchanged",
             )
     if (given.__pydantic_extra__ or {}) != (loaded.__pydantic_extra__ or {}):
         return InvalidSessionError(None, "its extra fields do not come back equal from JSON; use plain JSON values")

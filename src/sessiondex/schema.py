@@ -93,7 +93,7 @@ _AGENT_POSITION = INDEXES.index(AGENT)
 
 def belongs_to(entries: Entries, tenant_id: UUID) -> bool:
     """Whether a row with these entries is the tenant's: told by its agent entry, without a look at the session."""
-    return cast(bytes, entries[_AGENT_POSITION]).startswith(tenant_id.bytes)
+    return cast("bytes", entries[_AGENT_POSITION]).startswith(tenant_id.bytes)
 
 
 def select_step(postings: FacetedPostings, step: bytes, scope_filter: ScopeFilter | None, now: datetime) -> list[int]:

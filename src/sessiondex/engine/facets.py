@@ -35,7 +35,7 @@ class Choice:
     exclude: Collection[Facet] = ()
 
     def of(self, present: Collection[Facet]) -> Iterator[Facet]:
-        """Yield the wanted values among those present. Runtime: the shorter of what is included and what is present."""
+        """Yield the wanted values among those present. Runtime: O(included), or O(present) if all are."""
         if self.include is None:
             wanted: Iterable[Facet] = present
         else:
@@ -49,8 +49,8 @@ EVERYTHING = Choice()
 class FacetedPostings:
     """Under each key: outer facet -> inner facet -> stamps by rank.
 
-    Keeps no empty list, facet or key. The caller files a stamp at most once, and takes it away by the entry it was filed
-    under. Stamps are from 0 to 2**64 - 1; ranks are any integers.
+    Keeps no empty list, facet or key. The caller files a stamp at most once, and takes it away by the entry that it was
+    filed under. Stamps are from 0 to 2**64 - 1; ranks are any integers.
 
     >>> postings = FacetedPostings()
     >>> postings.add(("step", "sms", "pay", 7), 1)

@@ -12,9 +12,15 @@ T = TypeVar("T")
 class Filing(Protocol):
     """What an index files stamps in: `Postings`, or something that splits them further."""
 
-    def add(self, entry: Any, stamp: int) -> None: ...
-    def remove(self, entry: Any, stamp: int) -> None: ...
-    def move(self, entry: Any, stamp: int, new_stamp: int) -> None: ...
+    def add(self, entry: Any, stamp: int) -> None:
+        """File the stamp under the entry."""
+
+    def remove(self, entry: Any, stamp: int) -> None:
+        """Take the stamp from under the entry, where it must be."""
+
+    def move(self, entry: Any, stamp: int, new_stamp: int) -> None:
+        """File the new stamp under the entry in place of the other."""
+
     def _check(self, expected: Iterable[tuple[Any, int]]) -> None: ...
 
 

@@ -1,7 +1,7 @@
 """Posting lists: under each key the stamps filed there, in order.
 
-Most keys hold one to a few stamps, and there may be millions of such keys. So a short posting list is a tuple: small, and
-nothing that the garbage collector has to visit. Beyond `spill` stamps it becomes a `SortedList`, whose changes cost
+Most keys hold one to a few stamps, and there may be millions of such keys. So a short posting list is a tuple: small,
+and nothing that the garbage collector has to visit. Beyond `spill` stamps it becomes a `SortedList`, whose changes cost
 O(log n). A list that runs empty goes, and its key with it; reading a key that is not there creates nothing.
 """
 

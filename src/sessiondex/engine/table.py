@@ -1,11 +1,11 @@
 """A primary dict and its indexes, changed as one.
 
-Rules: a key has at most one row; a row has a stamp that no other row has; each index files a row's stamp under the entry
-that was computed when the row was planned, and nothing else.
+Rules: a key has at most one row; a row has a stamp that no other row has; each index files a row's stamp under the
+entry that was computed when the row was planned, and nothing else.
 
-Theory of operation: a change is *planned*, which computes and checks everything and changes nothing, and then *applied*,
-which only moves what is known to fit. The row remembers its entries, so taking it out needs no look at what it holds,
-which may have changed since. There is one way out, for replacing and deleting alike.
+Theory of operation: a change is *planned*, which computes and checks everything and changes nothing, and then
+*applied*, which only moves what is known to fit. The row remembers its entries, so taking it out needs no look at what
+it holds, which may have changed since. There is one way out, for replacing and deleting alike.
 """
 
 from __future__ import annotations

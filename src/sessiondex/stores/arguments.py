@@ -28,19 +28,6 @@ def is_text(name: str, value: object) -> None:
             raise InvalidArgumentError(name, "has a lone surrogate; decode it with errors='replace'") from None
 
 
-def session_id(value: object) -> None:
-    is_id("session_id", value)
-
-
-def tenant_id(value: object) -> None:
-    is_id("tenant_id", value)
-
-
-def optional_tenant_id(value: object) -> None:
-    if value is not None:
-        is_id("tenant_id", value)
-
-
 def channel(value: Channel) -> Channel:
     try:
         return Channel(value)

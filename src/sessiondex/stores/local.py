@@ -1,8 +1,8 @@
 """What the stores within one process share: the loop that they belong to, stamps, checks, and copies out.
 
-A store says how it finds and changes snapshots, in plain synchronous methods; the coroutines of the contract stand here,
-once. Readers take no lock: they look everything up without an `await`, so that no write can come between, and what they
-find are snapshots, which nobody changes.
+A store says how it finds and changes snapshots, in plain synchronous methods; the coroutines of the contract stand
+here, once. Readers take no lock: they look everything up without an `await`, so that no write can come between, and
+what they find are snapshots, which nobody changes.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _handover = threading.Lock()
 class LocalSessionStore(SessionStore[S]):
     """A session store within one process. `clock` returns the present instant as an aware datetime.
 
-    It keeps stamps, isolation, checked arguments and loops (laws 1, 3, 6, 11 and 12). A subclass finds, puts and removes
-    snapshots, never changes what is in one, and changes nothing if it raises.
+    It keeps stamps, isolation, checked arguments and loops (laws 1, 3, 6, 11 and 12). A subclass finds, puts and
+    removes snapshots, never changes what is in one, and changes nothing if it raises.
     """
 
     def __init__(self, *, clock: Callable[[], datetime] = utc_now) -> None:
@@ -42,8 +42,9 @@ class LocalSessionStore(SessionStore[S]):
 
     async def get(self, session_id: UUID, *, tenant_id: UUID | None = None) -> S | None:
         self._enter()
-        check.session_id(session_id)
-        check.optional_tenant_id(tenant_id)
+        check.is_id("session_id", session_id)
+        if tenant_id is not None:
+            check.is_id("tenant_id", tenant_id)
         return self._copy(self._get(session_id, tenant_id))
 
     async def save(self, session: S) -> UUID:
@@ -60,14 +61,15 @@ class LocalSessionStore(SessionStore[S]):
 
     async def delete(self, session_id: UUID, *, tenant_id: UUID | None = None) -> bool:
         self._enter()
-        check.session_id(session_id)
-        check.optional_tenant_id(tenant_id)
+        check.is_id("session_id", session_id)
+        if tenant_id is not None:
+            check.is_id("tenant_id", tenant_id)
         async with self._lock:
             return self._remove(session_id, tenant_id)
 
     async def get_by_channel(self, tenant_id: UUID, channel: Channel, user_channel_id: str) -> S | None:
         self._enter()
-        check.tenant_id(tenant_id)
+        check.is_id("tenant_id", tenant_id)
         check.user_channel_id(user_channel_id)
         return self._copy(self._latest_by_channel(tenant_id, check.channel(channel), user_channel_id))
 
@@ -75,14 +77,14 @@ class LocalSessionStore(SessionStore[S]):
         self, tenant_id: UUID, agent_id: UUID, *, status: SessionStatus | None = None, limit: int = 100
     ) -> list[S]:
         self._enter()
-        check.tenant_id(tenant_id)
+        check.is_id("tenant_id", tenant_id)
         check.is_id("agent_id", agent_id)
         check.limit(limit)
         return await self._copies(self._newest_by_agent(tenant_id, agent_id, check.optional_status(status), limit))
 
     async def list_by_customer(self, tenant_id: UUID, customer_profile_id: UUID, *, limit: int = 100) -> list[S]:
         self._enter()
-        check.tenant_id(tenant_id)
+        check.is_id("tenant_id", tenant_id)
         check.is_id("customer_profile_id", customer_profile_id)
         check.limit(limit)
         return await self._copies(self._newest_by_customer(tenant_id, customer_profile_id, limit))
@@ -96,7 +98,7 @@ class LocalSessionStore(SessionStore[S]):
         scope_filter: ScopeFilter | None = None,
     ) -> list[S]:
         self._enter()
-        check.tenant_id(tenant_id)
+        check.is_id("tenant_id", tenant_id)
         check.is_id("scenario_id", scenario_id)
         check.is_integer("scenario_version", scenario_version)
         check.is_text("step_content_hash", step_content_hash)
