@@ -11,7 +11,8 @@ import types
 from collections.abc import Collection, Iterable
 from math import isfinite
 from typing import Any
-from uuid import UUID
+
+from pydantic import BaseModel
 
 _MAX_DEPTH = 32  # for the short way only; what is deeper is tried and seen
 
@@ -43,7 +44,7 @@ class NotPlainError(Exception):
     """`copy_plain` met something that JSON might not keep."""
 
 
-def copy_plain(value: Any, depth: int = 0) -> Any:  # noqa: C901  # one pass: a call for each kind would double its cost
+def copy_plain(value: Any, depth: int = 0) -> Any:  # noqa: C901  # in one pass: calls would double its cost
     """Return a copy of a value that JSON surely keeps: no list or dict is shared, and all types are exact.
 
     Raises:
@@ -59,7 +60,7 @@ def copy_plain(value: Any, depth: int = 0) -> Any:  # noqa: C901  # one pass: a 
     elif kind is int:
         if -(2**63) <= value < 2**63:
             return value
-    elif kind is bool or value is None or kind is UUID:
+    elif kind is bool or value is None:
         return value
     elif kind is float:
         if isfinite(value):
@@ -78,7 +79,8 @@ def copy_plain(value: Any, depth: int = 0) -> Any:  # noqa: C901  # one pass: a 
 def first_flaw(fields: dict[str, Any], json_only: Collection[str] = ()) -> tuple[str, str] | None:
     """Return the path of the first thing that JSON cannot keep, and what to do about it; `None` if nothing is found.
 
-    Looks into lists, tuples and dicts. In the fields named `json_only`, whatever is not a JSON value is a flaw as well.
+    Looks into lists, tuples, dicts and models. In the fields named `json_only`, whatever is not a JSON value is a flaw
+    as well.
 
     >>> first_flaw({"variables": {"scores": [1.0, float("inf")]}})
     ('variables.scores.1', 'NaN and infinity have no JSON form; use None or a string')
@@ -98,6 +100,8 @@ def first_flaw(fields: dict[str, Any], json_only: Collection[str] = ()) -> tuple
                 if not _is_utf8(key):
                     return _dotted((*path, key)), _SURROGATE
             stack.extend(((*path, key), item) for key, item in reversed(value.items()))
+        elif isinstance(value, BaseModel):
+            stack.extend(((*path, name), item) for name, item in reversed(vars(value).items()))
         elif isinstance(value, list | tuple):
             stack.extend(((*path, at), item) for at, item in reversed(list(enumerate(value))))
     return None

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import copy
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -51,7 +51,7 @@ _IMMUTABLE = (
     Decimal,
     types.NoneType,
 )
-_PLAIN = (str, int, float, bool, UUID, types.NoneType, JsonValue)
+_PLAIN = (str, int, float, bool, types.NoneType, JsonValue)
 _HOOKS = ("__init__", "__new__", "__get_pydantic_core_schema__", "model_post_init")
 _set_attribute = object.__setattr__
 
@@ -103,7 +103,8 @@ class _Codec:
         self._serializer = cls.__pydantic_serializer__
         self.copy = _copy_of(cls)
         self._has_short_way = _is_plain_class(cls)
-        self._plain_names = [name for name in fields if name not in Session.model_fields]
+        added = {name: field for name, field in fields.items() if name not in Session.model_fields}
+        self._plain_names = [name for name, field in added.items() if _is_plain_type(field.annotation)]
 
     def snapshot(self, session: Session, at: datetime, earlier: Session | None) -> Session:
         values = session.__dict__
@@ -127,6 +128,10 @@ class _Codec:
             # Python copies and checks JSON values in one go, twice as fast as the two validators that it stands in for.
             snapshot: Session = self._validator.validate_python({**values, "variables": {}}, strict=True)
             checked = snapshot.__dict__
+            if any(
+                instant.tzinfo is not UTC for instant in (values["created_at"], *values["variable_updated_at"].values())
+            ):
+                return None
             checked["variables"] = copy_plain(variables)
             for name in self._plain_names:
                 checked[name] = copy_plain(checked[name])
@@ -159,14 +164,20 @@ class _Codec:
             try:
                 self._validator.validate_python(stamped.__dict__, strict=strict, by_alias=False, by_name=True)
             except ValidationError as invalid:
-                for found in invalid.errors(include_url=False, include_context=False, include_input=False):
-                    if field is None or found["loc"][:1] == (field,):
-                        return InvalidSessionError(".".join(map(printable, found["loc"])) or None, found["msg"])
-            except Exception as found_by_user:  # a validator of the user's own, and its own kind of error
-                error = found_by_user
+                for details in invalid.errors(include_url=False, include_context=False, include_input=False):
+                    if field is None or details["loc"][:1] == (field,):
+                        return _refusal(details)
+            except Exception as raised:  # a validator of the user's own, with an error of its own kind
+                return InvalidSessionError(field, f"validating it raises {type(raised).__name__}")
         if isinstance(error, InvalidSessionError):
             return error
+        if isinstance(error, ValidationError):
+            return _refusal(error.errors(include_url=False, include_context=False, include_input=False)[0])
         return InvalidSessionError(None, f"it cannot be kept as JSON: {type(error).__name__} on dumping or loading it")
+
+
+def _refusal(details: Mapping[str, Any]) -> InvalidSessionError:
+    return InvalidSessionError(".".join(map(printable, details["loc"])) or None, details["msg"])
 
 
 def _new(
@@ -296,7 +307,7 @@ def _is_plain_field(name: str, field: FieldInfo) -> bool:
     inherited = Session.model_fields.get(name)
     if inherited is not None:
         return field.annotation == inherited.annotation and field.metadata == inherited.metadata
-    return not field.metadata and _is_plain_type(field.annotation)
+    return not field.metadata and (field.annotation in (UUID, UUID | None) or _is_plain_type(field.annotation))
 
 
 def _is_plain_type(annotation: Any) -> bool:
@@ -317,6 +328,8 @@ def _is_plain_type(annotation: Any) -> bool:
 def _first_difference(given: Session, loaded: Session) -> InvalidSessionError | None:
     """Return the error for the first field that did not come back equal, or `None` if all did."""
     for name in type(given).model_fields:
+        if name not in given.__dict__:
+            return InvalidSessionError(name, "is missing; set it, or make the session with Session(...)")
         before, after = given.__dict__[name], loaded.__dict__[name]
         if before != after:
             return InvalidSessionError(

@@ -1,0 +1,201 @@
+"""Law 3: isolation. Law 4: keys are remembered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, JsonValue
+
+from sessiondex import Channel, Session, SessionStatus
+from tests.builders import (
+    AGENT,
+    CUSTOMER,
+    OTHER_AGENT,
+    OTHER_CUSTOMER,
+    SCENARIO,
+    START,
+    TENANT,
+    NotedSession,
+    TaggedSession,
+    at_step,
+    make_session,
+    visit,
+)
+
+
+class Address(BaseModel):
+    lines: list[str] = []
+
+
+class NestedSession(Session):
+    address: Address = Address()
+    addresses: list[Address] = []
+    by_name: dict[str, list[int]] = {}
+    anything: dict[str, JsonValue] = {}
+    pair: tuple[list[int], int] = ([], 0)
+
+
+class OpenSession(Session, extra="allow"):
+    pass
+
+
+def session_with_everything(cls: type[Session]) -> Any:
+    extras: dict[type[Session], dict[str, Any]] = {
+        NotedSession: {"scores": [1.0]},
+        TaggedSession: {"tags": {"a"}},
+        NestedSession: {
+            "address": {"lines": ["1"]},
+            "addresses": [{"lines": ["2"]}],
+            "by_name": {"a": [1]},
+            "anything": {"a": {"b": [1]}},
+            "pair": ([1], 2),
+        },
+        OpenSession: {"custom": {"a": [1]}},
+    }
+    return at_step(
+        cls=cls,
+        customer_profile_id=CUSTOMER,
+        rule_fires={"r": 1},
+        rule_last_fire_turn={"r": 1},
+        variables={"flat": "x", "list": [1, [2, {"deep": [3]}]], "dict": {"a": {"b": {}}}},
+        variable_updated_at={"flat": START},
+        **extras.get(cls, {}),
+    )
+
+
+def containers(value: Any) -> list[Any]:
+    """Return every mutable container that can be reached from the value."""
+    if isinstance(value, Session) or (isinstance(value, BaseModel) and not value.model_config.get("frozen")):
+        inner = [*vars(value).values(), value.model_extra]
+    elif isinstance(value, dict):
+        inner = list(value.values())
+    elif isinstance(value, list | tuple | set):
+        inner = list(value)
+    else:
+        return []
+    found = [value] if isinstance(value, list | dict | set) else []
+    return found + [container for item in inner for container in containers(item)]
+
+
+def spoil(session: Any) -> int:
+    """Empty every container that can be reached; return how many there were."""
+    found = containers(session)
+    for container in found:
+        container.clear()
+    return len(found)
+
+
+CLASSES = [Session, NotedSession, TaggedSession, NestedSession, OpenSession]
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+async def test_what_was_given_can_be_spoilt(store: Any, cls: type[Session]) -> None:
+    """Nothing reachable from a saved session is shared with the store, however deeply nested."""
+    session = session_with_everything(cls)
+    await store.save(session)
+    expected = session.model_copy(deep=True)
+
+    assert spoil(session) >= 11
+    assert await store.get(session.session_id) == expected
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+async def test_what_was_handed_out_can_be_spoilt(store: Any, cls: type[Session]) -> None:
+    """Nothing reachable from the answer of any query is shared with the store, nor with another answer."""
+    session = session_with_everything(cls)
+    await store.save(session)
+    queries: list[Any] = [
+        lambda: store.get(session.session_id),
+        lambda: store.get_by_channel(TENANT, Channel.WEBCHAT, "user-1"),
+        lambda: store.list_by_agent(TENANT, AGENT),
+        lambda: store.list_by_agent(TENANT, AGENT, status=SessionStatus.ACTIVE),
+        lambda: store.list_by_customer(TENANT, CUSTOMER),
+        lambda: store.find_sessions_by_step_hash(TENANT, SCENARIO, 1, "hash-1"),
+    ]
+    for query in [*queries, *queries]:
+        answer = await query()
+        found = answer[0] if isinstance(answer, list) else answer
+        assert found == session
+        assert type(found) is cls
+        assert spoil(found) >= 11
+
+
+async def test_a_change_is_seen_after_save_and_not_before(store: Any) -> None:
+    session = make_session()
+    await store.save(session)
+    session.variables["city"] = "Lisbon"
+
+    assert (await store.get(session.session_id)).variables == {}
+    await store.save(session)
+    assert (await store.get(session.session_id)).variables == {"city": "Lisbon"}
+
+
+async def test_the_set_of_set_fields_is_not_shared(store: Any) -> None:
+    session = make_session()
+    await store.save(session)
+    first = await store.get(session.session_id)
+    first.model_fields_set.clear()
+
+    assert (await store.get(session.session_id)).model_fields_set == set(Session.model_fields)
+
+
+async def test_many_results_are_all_private(store: Any) -> None:
+    """Also where a long answer is copied in slices."""
+    for _ in range(1_100):
+        await store.save(at_step(variables={"a": [1]}))
+    for found in await store.find_sessions_by_step_hash(TENANT, SCENARIO, 1, "hash-1"):
+        spoil(found)
+
+    again = await store.find_sessions_by_step_hash(TENANT, SCENARIO, 1, "hash-1")
+    assert len(again) == 1_100
+    assert all(found.variables == {"a": [1]} and len(found.step_history) == 2 for found in again)
+
+
+async def move_everywhere(session: Session) -> None:
+    """Change every field that an index looks at, in place."""
+    session.agent_id = OTHER_AGENT
+    session.channel = Channel.SMS
+    session.user_channel_id = "someone else"
+    session.customer_profile_id = OTHER_CUSTOMER
+    session.status = SessionStatus.CLOSED
+    session.active_scenario_version = 2
+    session.step_history.append(visit("hash-2"))
+
+
+async def find_everywhere(store: Any, *, moved: bool) -> list[Any]:
+    agent, customer = (OTHER_AGENT, OTHER_CUSTOMER) if moved else (AGENT, CUSTOMER)
+    channel, user = (Channel.SMS, "someone else") if moved else (Channel.WEBCHAT, "user-1")
+    status = SessionStatus.CLOSED if moved else SessionStatus.ACTIVE
+    return [
+        await store.get_by_channel(TENANT, channel, user),
+        await store.list_by_agent(TENANT, agent),
+        await store.list_by_agent(TENANT, agent, status=status),
+        await store.list_by_customer(TENANT, customer),
+    ]
+
+
+@pytest.mark.parametrize("of_what", ["given", "handed out"])
+async def test_a_session_is_found_under_what_it_was_when_saved(store: Any, of_what: str) -> None:
+    """Whatever becomes of the object, the store finds and removes the session under what it was when saved."""
+    session = session_with_everything(Session)
+    await store.save(session)
+    saved = session.model_copy(deep=True)
+    await move_everywhere(session if of_what == "given" else await store.get(session.session_id))
+
+    assert await find_everywhere(store, moved=False) == [saved, [saved], [saved], [saved]]
+    assert await find_everywhere(store, moved=True) == [None, [], [], []]
+    assert await store.delete(session.session_id)
+    assert await find_everywhere(store, moved=False) == [None, [], [], []]
+
+
+async def test_saving_a_changed_session_moves_it_in_every_index(store: Any) -> None:
+    """No ghost stays under the old keys."""
+    session = session_with_everything(Session)
+    await store.save(session)
+    await move_everywhere(session)
+    await store.save(session)
+
+    assert await find_everywhere(store, moved=False) == [None, [], [], []]
+    assert await find_everywhere(store, moved=True) == [session, [session], [session], [session]]
+    assert await store.find_sessions_by_step_hash(TENANT, SCENARIO, 1, "hash-1") == []

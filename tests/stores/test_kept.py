@@ -1,0 +1,335 @@
+"""Law 6: accepted means kept. What could not come back equal is refused by name, and nothing changes."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
+from enum import IntEnum
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from pydantic import BaseModel, Field, PrivateAttr, field_validator
+
+from sessiondex import Channel, InvalidSessionError, PendingMigration, Session, StepVisit
+from tests.builders import START, TENANT, TaggedSession, make_session, visit
+
+SURROGATE = "\ud800"
+NAIVE = datetime(2026, 1, 1)
+
+
+class Level(IntEnum):
+    LOW = 1
+
+
+def nested(depth: int) -> Any:
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def circular() -> Any:
+    value: list[Any] = []
+    value.append(value)
+    return value
+
+
+KEPT: dict[str, Any] = {
+    "null": None,
+    "booleans": [True, False],
+    "integers": [0, -1, 2**63, -(2**63) - 1, 10**4299],
+    "floats": [0.1, -0.0, 1e308, 5e-324],
+    "text": ["", "é", "e\u0301", "\u2028", "\U0001f600", '"\\/\n\0'],
+    "keys": {"": 1, "a.b": 2, "é": 3, "\0": 4},
+    "nested 190 deep": nested(190),
+    "empty": [[], {}],
+    "integer enum": Level.LOW,
+    "string enum": Channel.SMS,
+}
+
+
+@pytest.mark.parametrize("name", KEPT)
+async def test_json_values_come_back_equal(store: Any, name: str) -> None:
+    session = make_session()
+    session.variables["value"] = KEPT[name]
+    await store.save(session)
+    found = await store.get(session.session_id)
+
+    assert found == session
+    assert Session.model_validate_json(found.model_dump_json()) == session
+
+
+REFUSED: dict[str, tuple[Any, str, str]] = {
+    "not a number": (float("nan"), "variables.value", "NaN"),
+    "infinity": ([1, {"a": float("-inf")}], "variables.value.1.a", "infinity"),
+    "surrogate": ({"a": ["x" + SURROGATE]}, "variables.value.a.0", "surrogate"),
+    "surrogate in a key": ({SURROGATE: 1}, r"variables.value.\ud800", "surrogate"),
+    "integer key": ({1: "a", "1": "b"}, "variables.value", "keys must be strings, not int"),
+    "tuple": ((1, 2), "variables.value", "tuple is not a JSON value"),
+    "set": ({1}, "variables.value", "set is not a JSON value"),
+    "bytes": ([b"x"], "variables.value.0", "bytes is not a JSON value"),
+    "datetime": (START, "variables.value", "datetime is not a JSON value"),
+    "uuid": (uuid4(), "variables.value", "UUID is not a JSON value"),
+    "decimal": (Decimal(1), "variables.value", "Decimal is not a JSON value"),
+    "nested too deeply": (nested(250), "variables.value.0.0.0.0.0.0...", "nested too deeply"),
+    "nested without end": (nested(100_000), "variables.value.0.0.0.0.0.0...", "nested too deeply"),
+    "circular": (circular(), "variables.value.0.0.0.0.0.0...", "contains itself"),
+    "5,000 digits": (10**5000, "variables.value", "more digits"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+async def test_what_json_would_change_is_refused_by_path(store: Any, name: str) -> None:
+    """The error names the path and the remedy; the session in the store is as before."""
+    value, path, reason = REFUSED[name]
+    session = make_session()
+    await store.save(session)
+    saved = session.model_copy(deep=True)
+    session.variables["value"] = value
+    with pytest.raises(InvalidSessionError) as error:
+        await store.save(session)
+
+    assert (error.value.field, reason in error.value.reason) == (path, True), str(error.value)
+    str(error.value).encode()
+    assert error.value.__cause__ is None
+    assert await store.get(session.session_id) == saved
+
+
+PLANTED: dict[str, tuple[str, Any, str]] = {
+    "naive datetime": ("created_at", NAIVE, "created_at"),
+    "no datetime": ("created_at", "yesterday", "created_at"),
+    "beyond the calendar in UTC": (
+        "created_at",
+        datetime.max.replace(tzinfo=timezone(-timedelta(hours=5))),
+        "created_at",
+    ),
+    "number as text": ("turn_count", "5", "turn_count"),
+    "negative count": ("turn_count", -1, "turn_count"),
+    "huge count": ("turn_count", 10**5000, "turn_count"),
+    "id as text": ("agent_id", str(uuid4()), "agent_id"),
+    "session id as text": ("session_id", str(uuid4()), "session_id"),
+    "no id": ("agent_id", None, "agent_id"),
+    "unknown channel": ("channel", "fax", "channel"),
+    "unknown status": ("status", None, "status"),
+    "empty user": ("user_channel_id", "", "user_channel_id"),
+    "NUL in user": ("user_channel_id", "a\0", "user_channel_id"),
+    "surrogate in user": ("user_channel_id", SURROGATE, "user_channel_id"),
+    "surrogate in text": ("scenario_checksum", SURROGATE, "scenario_checksum"),
+    "surrogate in a count's key": ("rule_fires", {SURROGATE: 1}, r"rule_fires.\ud800"),
+    "integer key": ("rule_fires", {1: 1}, "rule_fires"),
+    "wrong value in a dict": ("rule_fires", {"r": "many"}, "rule_fires.r"),
+    "variables no dict": ("variables", [("a", 1)], "variables"),
+    "history no list": ("step_history", (visit(),), "step_history"),
+    "visit as dict": ("step_history", [visit().model_dump()], "step_history"),
+    "unsound visit": ("step_history", [visit(), StepVisit.model_construct(step_id="x")], "step_history.1"),
+    "visit out of range": (
+        "step_history",
+        [visit().model_copy(update={"confidence": 7.0})],
+        "step_history.0.confidence",
+    ),
+    "visit with surrogate": ("step_history", [visit().model_copy(update={"step_name": SURROGATE})], "step_history"),
+    "visit with naive time": ("step_history", [visit().model_copy(update={"entered_at": NAIVE})], "step_history.0"),
+    "unsound migration": (
+        "pending_migration",
+        PendingMigration.model_construct(target_version="x"),
+        "pending_migration",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PLANTED)
+async def test_planted_values_that_do_not_validate_are_refused(store: Any, name: str) -> None:
+    """Values planted past validation, in place or by `model_construct`, are found by `save`."""
+    field, value, path = PLANTED[name]
+    session = make_session()
+    await store.save(session)
+    saved = session.model_copy(deep=True)
+    vars(session)[field] = value
+    with pytest.raises(InvalidSessionError) as error:
+        await store.save(session)
+
+    assert (error.value.field or "").startswith(path), str(error.value)
+    assert vars(session)[field] is value
+    assert await store.get(saved.session_id) == saved
+
+
+@pytest.mark.parametrize("field", ["tenant_id", "step_history", "variables", "created_at"])
+async def test_a_missing_field_is_refused_by_name(store: Any, field: str) -> None:
+    session = Session.model_construct(**{key: value for key, value in make_session() if key != field})
+    vars(session).pop(field, None)
+    with pytest.raises(InvalidSessionError) as error:
+        await store.save(session)
+
+    assert error.value.field == field
+
+
+@pytest.mark.parametrize("thing", [None, {"session_id": uuid4()}, StepVisit, object(), Session])
+async def test_what_is_not_a_session_is_refused(store: Any, thing: Any) -> None:
+    with pytest.raises(InvalidSessionError, match=r"save\(\) takes a sessiondex.Session, not") as error:
+        await store.save(thing)
+    assert error.value.field is None
+
+
+async def test_a_session_that_was_never_initialised_is_refused(store: Any) -> None:
+    with pytest.raises(InvalidSessionError):
+        await store.save(Session.__new__(Session))
+
+
+async def test_lax_values_that_come_back_equal_are_kept(store: Any) -> None:
+    """Equal is what counts: True for 1 and a subclass of str for str load as their plain equals."""
+    session = make_session()
+    vars(session).update(turn_count=True, user_channel_id=session.channel)
+    await store.save(session)
+    found = await store.get(session.session_id)
+
+    assert found == session
+    assert (type(found.turn_count), type(found.user_channel_id)) == (int, str)
+
+
+@pytest.mark.parametrize("field", ["created_at", "step_history", "variable_updated_at"])
+@pytest.mark.parametrize(("seconds", "kept"), [(7200, True), (1172, False)])
+async def test_planted_instants_of_other_zones(store: Any, field: str, seconds: int, *, kept: bool) -> None:
+    """JSON keeps an offset of whole minutes, and cuts the seconds of any other."""
+    instant = START.astimezone(timezone(timedelta(seconds=seconds)))
+    session = make_session()
+    vars(session)[field] = {
+        "created_at": instant,
+        "step_history": [visit().model_copy(update={"entered_at": instant})],
+        "variable_updated_at": {"x": instant},
+    }[field]
+    if kept:
+        await store.save(session)
+        assert await store.get(session.session_id) == session
+    else:
+        with pytest.raises(InvalidSessionError, match=field):
+            await store.save(session)
+
+
+async def test_a_visit_of_a_subclass_needs_a_session_that_declares_it(store: Any) -> None:
+    class Rated(StepVisit):
+        rating: int = 0
+
+    class RatedSession(Session):
+        step_history: list[Rated] = []  # type: ignore[assignment]  # narrower, as users do
+
+    rated = Rated(step_id=UUID(int=1), turn_number=1, rating=5)
+    session = make_session()
+    session.step_history.append(rated)
+    with pytest.raises(InvalidSessionError, match="step_history"):
+        await store.save(session)
+    declared = make_session(RatedSession, step_history=[rated])
+    await store.save(declared)
+
+    assert await store.get(session.session_id) is None
+    assert (await store.get(declared.session_id)).step_history[0].rating == 5
+
+
+class Secretive(Session):
+    secret: str = Field(default="", exclude=True)
+
+
+class Hashed(Session):
+    password: str = ""
+
+    @field_validator("password")
+    @classmethod
+    def _hash(cls, value: str) -> str:
+        return f"#{value}"
+
+
+class Private(Session):
+    _cache: dict[str, int] = PrivateAttr(default_factory=dict)
+
+
+class Anything(Session):
+    thing: Any = None
+
+
+class Open(Session, extra="allow"):
+    pass
+
+
+class Point:
+    pass
+
+
+class Broken(Session, arbitrary_types_allowed=True):
+    point: Point | None = None
+
+
+class Renamed(Session):
+    loud: str = Field(default="", alias="LOUD", serialization_alias="L")
+
+
+class Child(BaseModel):
+    day: date
+    price: Decimal
+
+
+class Rich(Session):
+    child: Child | None = None
+    tags: frozenset[str] = frozenset()
+
+
+def private() -> Private:
+    session = make_session(Private)
+    assert isinstance(session, Private)
+    session._cache["a"] = 1
+    return session
+
+
+@pytest.mark.parametrize(
+    ("make", "path"),
+    [
+        (lambda: make_session(Secretive, secret="x"), "secret"),  # noqa: S106  # no password
+        (lambda: make_session(Hashed, password="x"), "password"),  # noqa: S106  # no password
+        (private, None),
+        (lambda: make_session(Anything, thing={1, 2}), "thing"),
+        (lambda: make_session(Anything, thing=float("nan")), "thing"),
+        (lambda: make_session(Open, more=(1, 2)), None),
+        (lambda: make_session(Broken, point=Point()), None),
+    ],
+    ids=["excluded", "not idempotent", "private", "a set for Any", "NaN for Any", "extra", "no JSON"],
+)
+async def test_what_a_subclass_would_lose_is_refused(store: Any, make: Any, path: str | None) -> None:
+    """Users' classes are tried, not trusted: dumped, loaded and compared."""
+    session = make()
+    with pytest.raises(InvalidSessionError) as error:
+        await store.save(session)
+
+    assert error.value.field == path, str(error.value)
+    assert await store.get(session.session_id) is None
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: make_session(Secretive),
+        lambda: make_session(Private),
+        lambda: make_session(Anything, thing={"a": [1]}),
+        lambda: make_session(Open, more={"a": [1]}),
+        lambda: make_session(Broken),
+        lambda: make_session(Renamed, LOUD="x"),
+        lambda: make_session(Rich, child={"day": date(2026, 1, 1), "price": "1.10"}, tags={"a"}),
+        lambda: make_session(TaggedSession, tags={"a", "b"}),
+    ],
+)
+async def test_what_a_subclass_would_not_lose_is_kept(store: Any, make: Any) -> None:
+    session = make()
+    await store.save(session)
+    found = await store.get(session.session_id)
+
+    assert type(found) is type(session)
+    assert found == session
+    assert found.tenant_id == TENANT
+
+
+async def test_errors_show_no_content(store: Any) -> None:
+    """Messages go to logs, so they hold paths and reasons, not what the customer said."""
+    session = make_session()
+    vars(session).update(turn_count="my password is hunter2")
+    with pytest.raises(InvalidSessionError) as error:
+        await store.save(session)
+
+    assert "hunter2" not in f"{error.value!s} {error.value!r} {error.value.args} {error.value.__context__!r}"

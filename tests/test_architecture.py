@@ -1,0 +1,86 @@
+"""The house: who may import whom. Data flows one way."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+import sessiondex
+
+SOURCE = Path(sessiondex.__file__).parent
+
+ARROWS = {
+    "errors": set(),
+    "models": set(),
+    "clock": {"errors"},
+    "contract": {"errors", "models"},
+    "json_values": set(),
+    "records": {"errors", "json_values", "models"},
+    "engine": set(),
+    "schema": {"clock", "engine", "models"},
+    "stores": {"clock", "contract", "engine", "errors", "models", "records", "schema"},
+}
+"""Room -> the rooms that it may import from, besides itself."""
+
+NARROWER = {
+    "stores/scan.py": {"contract", "errors", "models", "stores"},
+    "stores/arguments.py": {"errors", "models"},
+    "stores/local.py": {"clock", "contract", "errors", "models", "records", "stores"},
+}
+"""What shares no index code with what it judges, and what only checks."""
+
+FILES = sorted(str(path.relative_to(SOURCE)) for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
+
+
+def imported(file: str) -> set[str]:
+    """Return every module that the file imports, also under `if TYPE_CHECKING`."""
+    modules = set()
+    for node in ast.walk(ast.parse((SOURCE / file).read_text())):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute, so that they can be read"
+            modules |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return modules
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_imports_follow_the_arrows(file: str) -> None:
+    room = Path(file).parts[0].removesuffix(".py")
+    rooms = {module.split(".")[1] for module in imported(file) if module.startswith("sessiondex.")}
+
+    assert rooms <= NARROWER.get(file, ARROWS[room] | {room})
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if file.startswith("engine/")])
+def test_the_engine_knows_no_session_no_loop_and_no_clock(file: str) -> None:
+    roots = {module.partition(".")[0] for module in imported(file)}
+
+    assert not roots & {"asyncio", "datetime", "pydantic", "time", "uuid"}
+
+
+def test_only_stores_know_asyncio() -> None:
+    users = {file for file in FILES if any(module.partition(".")[0] == "asyncio" for module in imported(file))}
+
+    assert users == {"stores/local.py"}
+
+
+def test_only_schema_and_the_indexed_store_meet_the_engine() -> None:
+    users = {file for file in FILES if any(module.startswith("sessiondex.engine") for module in imported(file))}
+
+    assert {file for file in users if not file.startswith("engine/")} == {"schema.py", "stores/memory.py"}
+
+
+def test_run_time_dependencies_are_two() -> None:
+    roots = {module.partition(".")[0] for file in FILES for module in imported(file)}
+
+    # typing_extensions is imported under TYPE_CHECKING only: type checkers have it within them.
+    assert roots - sys.stdlib_module_names == {"pydantic", "sessiondex", "sortedcontainers", "typing_extensions"}
+
+
+def test_the_public_names_are_listed_and_there() -> None:
+    assert sessiondex.__all__ == sorted(sessiondex.__all__)
+    assert all(hasattr(sessiondex, name) for name in sessiondex.__all__)

@@ -1,0 +1,39 @@
+"""Errors: builtin bases, data as attributes, and safe to send between processes."""
+
+from __future__ import annotations
+
+import pickle
+from uuid import UUID
+
+import pytest
+
+from sessiondex import (
+    InvalidArgumentError,
+    InvalidSessionError,
+    SessiondexError,
+    TenantMismatchError,
+    WrongLoopError,
+)
+
+ERRORS = [
+    (InvalidSessionError("variables.a", "is bad"), ValueError, "variables.a: is bad"),
+    (InvalidSessionError(None, "is bad"), ValueError, "is bad"),
+    (InvalidArgumentError("limit", "is bad"), ValueError, "limit: is bad"),
+    (TenantMismatchError(UUID(int=7)), ValueError, "session_id: 00000000-0000-0000-0000-000000000007 cannot"),
+    (WrongLoopError(), RuntimeError, "make one store for each loop"),
+]
+
+
+@pytest.mark.parametrize(("error", "base", "text"), ERRORS)
+def test_each_has_a_builtin_base_and_says_what_to_do(error: SessiondexError, base: type[Exception], text: str) -> None:
+    assert isinstance(error, base)
+    assert isinstance(error, SessiondexError)
+    assert text in str(error)
+
+
+@pytest.mark.parametrize("error", [error for error, _, _ in ERRORS])
+def test_each_survives_pickling(error: SessiondexError) -> None:
+    """Task queues and process pools pickle exceptions; one with an odd `__init__` would be lost there."""
+    restored = pickle.loads(pickle.dumps(error))  # noqa: S301  # what was just dumped
+
+    assert (type(restored), str(restored), vars(restored)) == (type(error), str(error), vars(error))

@@ -1,0 +1,258 @@
+"""Records: the short way is never more generous than the round trip, and copies are compiled right."""
+
+from __future__ import annotations
+
+import copy
+from datetime import UTC, timedelta, timezone
+from typing import Annotated, Any
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, computed_field, field_serializer, field_validator
+
+from sessiondex import Channel, InvalidSessionError, PendingMigration, Session, StepVisit
+from sessiondex.records import Records, _Codec, _copier
+from tests.builders import START, NotedSession, TaggedSession, make_session, visit
+
+HOSTILE = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.sampled_from([2**63, -(2**63) - 1])
+    | st.sampled_from([4_299, 4_300, 5_000]).map(lambda digits: 10**digits)
+    | st.floats()
+    | st.text(st.characters())  # surrogates too
+    | st.binary(max_size=3)
+    | st.uuids()
+    | st.datetimes(timezones=st.sampled_from([None, UTC, timezone(timedelta(hours=2))]))
+    | st.sampled_from([Channel.SMS, visit(), object(), 1j]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.tuples(inner)
+        | st.dictionaries(st.text(st.characters(), max_size=3) | st.integers(), inner, max_size=3)
+        | inner.map(lambda value: nested(value, 196))
+    ),
+    max_leaves=6,
+)
+FIELDS = st.sampled_from([*Session.model_fields, "note", "scores", "link"])
+
+
+class LinkedSession(NotedSession):
+    link: UUID | None = None
+    notes: dict[str, list[JsonValue]] = {}
+
+
+def nested(value: Any, depth: int) -> Any:
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def full_session(cls: type[Session] = LinkedSession) -> Any:
+    return make_session(
+        cls,
+        step_history=[visit(), visit()],
+        variables={"a": {"b": [1, 2.5, None]}},
+        rule_fires={"r": 1},
+        variable_updated_at={"a": START},
+        pending_migration=PendingMigration(
+            target_version=2, anchor_content_hash="h", migration_plan_id=uuid4(), marked_at=START
+        ),
+    )
+
+
+@settings(max_examples=1_000, deadline=None)
+@given(FIELDS, HOSTILE, st.booleans())
+def test_the_short_way_is_never_more_generous_than_the_round_trip(field: str, value: Any, within: bool) -> None:
+    """Whatever is planted wherever: what the short way keeps, the round trip keeps, and both make equal snapshots."""
+    session = full_session()
+    if within and isinstance(session.__dict__[field], dict):
+        session.__dict__[field]["planted"] = value
+    elif within and isinstance(session.__dict__[field], list):
+        session.__dict__[field].append(value)
+    else:
+        session.__dict__[field] = value
+    codec = _Codec(LinkedSession)
+    values = {**session.__dict__, "last_activity_at": START}
+    assert codec._has_short_way
+    short = codec._short_way(values, None)
+    try:
+        long: Session | None = codec.round_trip(session.model_copy(update={"last_activity_at": START}))
+    except InvalidSessionError:
+        long = None
+
+    assert short is None or short == long
+
+
+@pytest.mark.parametrize("cls", [Session, NotedSession, LinkedSession])
+def test_common_sessions_take_the_short_way(cls: type[Session]) -> None:
+    session = full_session(cls)
+    codec = _Codec(cls)
+    snapshot = codec._short_way({**session.__dict__}, None)
+
+    assert snapshot == session
+    assert codec.round_trip(session) == snapshot
+
+
+def subclass(**namespace: Any) -> type[Session]:
+    annotations = {name: value for name, value in namespace.items() if not name.startswith("_")}
+    return type(
+        "Sub", (Session,), {"__annotations__": annotations, **{k: v for k, v in namespace.items() if k[0] == "_"}}
+    )
+
+
+class Validated(Session):
+    @field_validator("turn_count")
+    @classmethod
+    def _even(cls, value: int) -> int:
+        return value
+
+
+class Serialized(Session):
+    @field_serializer("turn_count")
+    def _as_text(self, value: int) -> str:
+        return str(value)
+
+
+class Computed(Session):
+    @computed_field  # type: ignore[prop-decorator]  # as pydantic documents it
+    @property
+    def turns(self) -> int:
+        return self.turn_count
+
+
+class Initialized(Session):
+    def __init__(self, **fields: Any) -> None:
+        super().__init__(**fields)
+
+
+class Hooked(Session):
+    def model_post_init(self, _context: Any, /) -> None:
+        self.turn_count += 0
+
+
+class Open(Session):
+    model_config = ConfigDict(extra="allow")
+
+
+class Private(Session):
+    _cache: int = 0
+
+
+class Narrowed(Session):
+    user_channel_id: str
+
+
+@pytest.mark.parametrize(
+    "cls",
+    [
+        Validated,
+        Serialized,
+        Computed,
+        Initialized,
+        Hooked,
+        Open,
+        Private,
+        Narrowed,
+        TaggedSession,
+        subclass(score=Annotated[float, Field(ge=0)]),
+        subclass(name=Annotated[str, Field(alias="n")]),
+        subclass(name=Annotated[str, Field(exclude=True)]),
+        subclass(either=UUID | str),
+        subclass(anything=Any),
+        subclass(numbered=dict[int, str]),
+        subclass(day=type(START)),
+    ],
+)
+def test_classes_that_may_change_what_they_keep_take_the_long_way(cls: type[Session]) -> None:
+    assert not _Codec(cls)._has_short_way
+
+
+def test_known_visits_are_not_checked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long history costs no more to save than a short one: only visits that are not in the store are checked."""
+    session = full_session(Session)
+    records = Records()
+    earlier = records.snapshot(session, START)
+    checked: list[BaseModel] = []
+    monkeypatch.setattr("sessiondex.records._check_fact", lambda _cls, fact, _instant: checked.append(fact))
+    session.step_history.append(visit("new"))
+    records.snapshot(session, START, earlier)
+    assert checked == [session.step_history[-1]]
+
+    session.step_history[0] = visit("rewritten")
+    checked.clear()
+    records.snapshot(session, START, earlier)
+    assert checked == session.step_history
+
+
+def test_an_unsound_visit_among_known_ones_is_found() -> None:
+    session = full_session(Session)
+    records = Records()
+    earlier = records.snapshot(session, START)
+    session.step_history.insert(1, StepVisit.model_construct(step_id="x", entered_at=START))
+    with pytest.raises(InvalidSessionError, match=r"step_history\.1"):
+        records.snapshot(session, START, earlier)
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True)
+    name: str
+
+
+class FrozenAround(BaseModel):
+    model_config = ConfigDict(frozen=True)
+    names: list[str]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "copier"),
+    [
+        (int, None),
+        (UUID | None, None),
+        (Channel, None),
+        (Frozen, None),
+        (Frozen | None, None),
+        (Annotated[str, Field(min_length=1)], None),
+        (list[Frozen], list.copy),
+        (dict[str, int], dict.copy),
+        (FrozenAround, copy.deepcopy),
+        (set[int], copy.deepcopy),
+        (tuple[int, ...], copy.deepcopy),
+        (list[int] | None, copy.deepcopy),
+        (list, copy.deepcopy),
+        (dict[Frozen, int], dict.copy),
+        (dict[tuple[int], int], copy.deepcopy),
+        (object, copy.deepcopy),
+        (Any, copy.deepcopy),
+    ],
+)
+def test_copiers_share_only_what_is_immutable(annotation: Any, copier: Any) -> None:
+    assert _copier(annotation) == copier
+
+
+@pytest.mark.parametrize("annotation", [list[list[int]], dict[str, list[int]], dict[str, JsonValue], list[JsonValue]])
+def test_copiers_go_into_containers(annotation: Any) -> None:
+    value: Any = {"a": [1]} if str(annotation).startswith("dict") else [[1]]
+    made = _copier(annotation)
+    assert made is not None
+    copied = made(value)
+    first = next(iter(copied.values())) if isinstance(copied, dict) else copied[0]
+    first.clear()
+
+    assert value in ({"a": [1]}, [[1]])
+
+
+def test_a_cached_property_does_not_go_along() -> None:
+    """What Python caches in the instance is no field: it is not kept, and does not get in the way."""
+    session = full_session(Session)
+    session.__dict__["cached"] = [1]
+    snapshot = Records().snapshot(session, START)
+
+    assert "cached" not in snapshot.__dict__
+    assert snapshot.model_copy(update={"last_activity_at": session.last_activity_at}) == full_like(session)
+
+
+def full_like(session: Session) -> Session:
+    return session.model_construct(**{name: session.__dict__[name] for name in Session.model_fields})
