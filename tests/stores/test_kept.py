@@ -206,23 +206,39 @@ async def test_planted_instants_of_other_zones(store: Any, field: str, seconds: 
             await store.save(session)
 
 
-async def test_a_visit_of_a_subclass_needs_a_session_that_declares_it(store: Any) -> None:
-    class Rated(StepVisit):
-        rating: int = 0
+class Rated(StepVisit):
+    rating: int = 0
 
-    class RatedSession(Session):
-        step_history: list[Rated] = []  # type: ignore[assignment]  # narrower, as users do
 
-    rated = Rated(step_id=UUID(int=1), turn_number=1, rating=5)
+class Marked(StepVisit):
+    """Nothing but another class: its fields would come back, it would not."""
+
+
+class RatedSession(Session):
+    step_history: list[Rated] = []  # type: ignore[assignment]  # narrower, as users do
+
+
+@pytest.mark.parametrize("cls", [Rated, Marked])
+async def test_a_visit_of_a_subclass_needs_a_session_that_declares_it(store: Any, cls: type[StepVisit]) -> None:
     session = make_session()
-    session.step_history.append(rated)
+    session.step_history.append(cls(step_id=UUID(int=1), turn_number=1))
     with pytest.raises(InvalidSessionError, match="step_history"):
         await store.save(session)
-    declared = make_session(RatedSession, step_history=[rated])
-    await store.save(declared)
 
     assert await store.get(session.session_id) is None
-    assert (await store.get(declared.session_id)).step_history[0].rating == 5
+
+
+async def test_a_visit_of_a_declared_subclass_is_kept_there_and_nowhere_else(store: Any) -> None:
+    """That the store knows a visit from a session of one class does not let it into a session of another."""
+    declared = make_session(RatedSession, step_history=[Rated(step_id=UUID(int=1), turn_number=1, rating=5)])
+    await store.save(declared)
+    found = await store.get(declared.session_id)
+    assert found == declared
+    assert found.step_history[0].rating == 5
+
+    with pytest.raises(InvalidSessionError, match="step_history"):
+        await store.save(make_session(session_id=declared.session_id, step_history=found.step_history))
+    assert await store.get(declared.session_id) == declared
 
 
 class Secretive(Session):
