@@ -13,8 +13,8 @@ from sessiondex.engine.facets import Choice, FacetedEntry, FacetedPostings
 from sessiondex.engine.postings import Postings
 
 
-def filed(*entries: FacetedEntry, spill: int = 2) -> FacetedPostings:
-    postings = FacetedPostings(spill)
+def filed(*entries: FacetedEntry, tuple_max: int = 2, list_max: int = 4) -> FacetedPostings:
+    postings = FacetedPostings(tuple_max, list_max)
     for stamp, entry in enumerate(entries):
         postings.add(entry, stamp)
     return postings
@@ -88,7 +88,7 @@ entries = st.tuples(st.sampled_from("ab"), st.sampled_from("cd"), st.sampled_fro
 @given(st.lists(entries), st.data())
 def test_agrees_with_a_list(all_entries: list[FacetedEntry], data: st.DataObject) -> None:
     """Selecting is the same as filtering a list of entries, also after removing and moving some."""
-    postings, filing = filed(*all_entries, spill=3), dict(enumerate(all_entries))
+    postings, filing = filed(*all_entries, tuple_max=1, list_max=2), dict(enumerate(all_entries))
     for stamp in data.draw(st.lists(st.sampled_from(sorted(filing)), unique=True)) if filing else []:
         if data.draw(st.booleans()):
             postings.remove(filing.pop(stamp), stamp)

