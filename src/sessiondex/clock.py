@@ -49,7 +49,7 @@ class StampClock:
             raise InvalidArgumentError("clock", "must return an aware datetime, for example datetime.now(UTC)")
         if now < EPOCH:
             raise InvalidArgumentError("clock", "must not return an instant before 1970-01-01 UTC")
-        return now.astimezone(UTC)
+        return now if now.tzinfo is UTC else now.astimezone(UTC)
 
     def plan(self) -> datetime:
         """Return the stamp that the next save would have: now, or just after the last one if that is later."""

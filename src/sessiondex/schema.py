@@ -10,7 +10,7 @@ To add an index: a line in `INDEXES` here, and a method in the contract that ask
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import cast
+from typing import Any
 from uuid import UUID
 
 from sessiondex.clock import MICROSECOND, microseconds
@@ -18,14 +18,11 @@ from sessiondex.engine.facets import Choice, FacetedEntry, FacetedPostings
 from sessiondex.engine.index import Index
 from sessiondex.engine.postings import Postings
 from sessiondex.engine.table import Entries
-from sessiondex.models import Channel, ScopeFilter, Session, SessionStatus
+from sessiondex.models import Channel, ScopeFilter, Session, SessionStatus, StepVisit
 
 _CHANNEL_CODES = {channel: channel.value.encode() + b"\0" for channel in Channel}
 _STATUS_CODES = {status: status.value.encode() for status in SessionStatus}
 _DAY = timedelta(days=1) // MICROSECOND
-
-
-# -- the entries that queries name --
 
 
 def channel_entry(tenant_id: UUID, channel: Channel, user_channel_id: str) -> bytes:
@@ -44,46 +41,56 @@ def customer_entry(tenant_id: UUID, customer_profile_id: UUID) -> bytes:
     return tenant_id.bytes + customer_profile_id.bytes
 
 
-def step_entry(tenant_id: UUID, scenario_id: UUID, scenario_version: int, step_content_hash: str) -> bytes:
+def customer_entry_if_known(tenant_id: UUID, customer_profile_id: UUID | None) -> bytes | None:
+    return None if customer_profile_id is None else customer_entry(tenant_id, customer_profile_id)
+
+
+def step_key(tenant_id: UUID, scenario_id: UUID, scenario_version: int, step_content_hash: str) -> bytes:
     return b"%b%b%d:%b" % (tenant_id.bytes, scenario_id.bytes, scenario_version, step_content_hash.encode())
 
 
-# -- the entries of a session --
-
-
-def _of_customer(session: Session) -> bytes | None:
-    if session.customer_profile_id is None:
+def step_entry(  # noqa: PLR0917  # an argument for each field that it looks at, in their order
+    tenant_id: UUID,
+    scenario_id: UUID | None,
+    scenario_version: int | None,
+    visit: StepVisit | None,
+    status: SessionStatus,
+    channel: Channel,
+    created_at: datetime,
+) -> FacetedEntry | None:
+    """The step where a session stands, split by channel and node and ordered by age: what `ScopeFilter` asks about."""
+    if status is not SessionStatus.ACTIVE or scenario_id is None or scenario_version is None:
         return None
-    return customer_entry(session.tenant_id, session.customer_profile_id)
-
-
-def _of_step(session: Session) -> FacetedEntry | None:
-    """The step, split by channel and node, by age: what `ScopeFilter` asks about."""
-    scenario_id, version = session.active_scenario_id, session.active_scenario_version
-    if session.status is not SessionStatus.ACTIVE or scenario_id is None or version is None:
+    if visit is None or visit.step_content_hash is None:
         return None
-    last = session.step_history[-1] if session.step_history else None
-    if last is None or last.step_content_hash is None:
-        return None
-    step = step_entry(session.tenant_id, scenario_id, version, last.step_content_hash)
-    return step, session.channel.value, last.step_name, microseconds(session.created_at)
+    key = step_key(tenant_id, scenario_id, scenario_version, visit.step_content_hash)
+    return key, channel.value, visit.step_name, microseconds(created_at)
 
 
 CHANNEL: Index[Session, Postings[bytes]] = Index(
-    "channel identity",
-    lambda session: channel_entry(session.tenant_id, session.channel, session.user_channel_id),
-    Postings,
+    "channel identity", ("tenant_id", "channel", "user_channel_id"), channel_entry, Postings
 )
-AGENT: Index[Session, Postings[bytes]] = Index(
-    "agent", lambda session: agent_entry(session.tenant_id, session.agent_id), Postings
-)
+AGENT: Index[Session, Postings[bytes]] = Index("agent", ("tenant_id", "agent_id"), agent_entry, Postings)
 AGENT_STATUS: Index[Session, Postings[bytes]] = Index(
-    "agent and status",
-    lambda session: agent_status_entry(session.tenant_id, session.agent_id, session.status),
-    Postings,
+    "agent and status", ("tenant_id", "agent_id", "status"), agent_status_entry, Postings
 )
-CUSTOMER: Index[Session, Postings[bytes]] = Index("customer", _of_customer, Postings)
-STEP: Index[Session, FacetedPostings] = Index("step", _of_step, FacetedPostings)
+CUSTOMER: Index[Session, Postings[bytes]] = Index(
+    "customer", ("tenant_id", "customer_profile_id"), customer_entry_if_known, Postings
+)
+STEP: Index[Session, FacetedPostings] = Index(
+    "step",
+    (
+        "tenant_id",
+        "active_scenario_id",
+        "active_scenario_version",
+        "current_visit",
+        "status",
+        "channel",
+        "created_at",
+    ),
+    step_entry,
+    FacetedPostings,
+)
 
 INDEXES = (CHANNEL, AGENT, AGENT_STATUS, CUSTOMER, STEP)
 """All of them, in the order of a row's entries."""
@@ -93,7 +100,8 @@ _AGENT_POSITION = INDEXES.index(AGENT)
 
 def belongs_to(entries: Entries, tenant_id: UUID) -> bool:
     """Whether a row with these entries is the tenant's: told by its agent entry, without a look at the session."""
-    return cast("bytes", entries[_AGENT_POSITION]).startswith(tenant_id.bytes)
+    of_agent: Any = entries[_AGENT_POSITION]
+    return bool(of_agent.startswith(tenant_id.bytes))
 
 
 def select_step(postings: FacetedPostings, step: bytes, scope_filter: ScopeFilter | None, now: datetime) -> list[int]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -10,22 +11,36 @@ from sessiondex.engine.index import Index
 from sessiondex.engine.postings import Postings
 from sessiondex.engine.table import Table
 
-INITIAL: Index[str, Postings[str]] = Index("initial", lambda word: word[0], Postings)
-LENGTH: Index[str, Postings[int]] = Index("length", lambda word: len(word) if len(word) > 1 else None, Postings)
+
+class Word(NamedTuple):
+    initial: str
+    length: int
+    text: str
 
 
-def table_of(*words: str) -> Table[str, str]:
-    table: Table[str, str] = Table([INITIAL, LENGTH])
-    for stamp, word in enumerate(words):
-        put(table, f"{stamp}", stamp, word)
+def word(text: str) -> Word:
+    return Word(text[0], len(text), text)
+
+
+INITIAL: Index[Word, Postings[str]] = Index("initial", ("initial", "text"), lambda initial, _: initial, Postings)
+LENGTH: Index[Word, Postings[int]] = Index(
+    "length", ("length", "text"), lambda length, _: length if length > 1 else None, Postings
+)
+
+
+def table_of(*texts: str) -> Table[Word, str]:
+    table: Table[Word, str] = Table([INITIAL, LENGTH])
+    for stamp, text in enumerate(texts):
+        put(table, f"{stamp}", stamp, text)
     return table
 
 
-def put(table: Table[str, str], key: str, stamp: int, word: str) -> None:
-    table.apply(table.plan_put(key.encode(), stamp, word, word))
+def put(table: Table[Word, str], key: str, stamp: int, text: str, earlier: str | None = None) -> None:
+    record, earlier_record = word(text), None if earlier is None else word(earlier)
+    table.apply(table.plan_put(key.encode(), stamp, record, text, earlier_record))
 
 
-def contents(table: Table[str, str]) -> Any:
+def contents(table: Table[Word, str]) -> Any:
     initials = {key: table.index(INITIAL).newest(key, 99) for key in table.index(INITIAL)}
     lengths = {key: table.index(LENGTH).newest(key, 99) for key in table.index(LENGTH)}
     return len(table), initials, lengths
@@ -37,30 +52,31 @@ def test_a_value_is_found_by_key_and_by_each_index() -> None:
     assert contents(table) == (3, {"p": [1, 0], "a": [2]}, {4: [1, 0]})
     assert table.values(table.index(INITIAL).newest("p", 9)) == ["plum", "pear"]
     assert table.get(b"0") == (0, b"0", ("p", 4), "pear")
-    table._check(str)
+    table._check(word)
 
 
 def test_planning_changes_nothing() -> None:
     table = table_of("pear")
     before = contents(table)
-    table.plan_put(b"0", 5, "apple", "apple")
-    table.plan_put(b"1", 6, "apple", "apple")
+    table.plan_put(b"0", 5, word("apple"), "apple")
+    table.plan_put(b"1", 6, word("apple"), "apple")
     table.plan_remove(b"0")
 
     assert contents(table) == before
-    table._check(str)
+    table._check(word)
 
 
-@pytest.mark.parametrize("word", ["pea", "quince", "p", "pear"])
-def test_replacing_leaves_no_trace_of_the_old(word: str) -> None:
+@pytest.mark.parametrize("text", ["pea", "quince", "p", "pear"])
+@pytest.mark.parametrize("earlier", ["pear", None])
+def test_replacing_leaves_no_trace_of_the_old(text: str, earlier: str | None) -> None:
     """With all, some or none of its entries the same, a row is only where its new entries say."""
     table, expected = table_of("pear", "plum"), table_of("other", "plum")
-    put(table, "0", 7, word)
+    put(table, "0", 7, text, earlier)
     expected.apply(expected.plan_remove(b"0"))
-    put(expected, "0", 7, word)
+    put(expected, "0", 7, text)
 
     assert contents(table) == contents(expected)
-    table._check(str)
+    table._check(word)
 
 
 def test_removing_the_only_row_leaves_nothing() -> None:
@@ -68,7 +84,7 @@ def test_removing_the_only_row_leaves_nothing() -> None:
     table.apply(table.plan_remove(b"0"))
 
     assert contents(table) == (0, {}, {})
-    table._check(str)
+    table._check(word)
 
 
 def test_removing_what_is_not_there_changes_nothing() -> None:
@@ -83,38 +99,61 @@ def test_a_taken_stamp_is_refused_when_planning() -> None:
     table = table_of("pear")
 
     with pytest.raises(ValueError, match="stamp 0 is taken"):
-        table.plan_put(b"1", 0, "plum", "plum")
+        table.plan_put(b"1", 0, word("plum"), "plum")
     assert contents(table) == contents(table_of("pear"))
 
 
 def test_an_entry_that_cannot_be_a_key_is_refused_when_planning() -> None:
-    listed: Index[str, Postings[Any]] = Index("listed", list, Postings)  # type: ignore[arg-type]
-    table: Table[str, str] = Table([INITIAL, listed])
+    def unhashable(text: str, _: int) -> list[str]:
+        return [text]
+
+    listed: Index[Word, Postings[Any]] = Index("listed", ("text", "length"), unhashable, Postings)  # type: ignore[arg-type]
+    table: Table[Word, str] = Table([INITIAL, listed])
 
     with pytest.raises(TypeError, match="unhashable"):
-        table.plan_put(b"0", 0, "pear", "pear")
+        table.plan_put(b"0", 0, word("pear"), "pear")
     assert len(table) == 0
 
 
 def test_an_index_that_fails_fails_when_planning() -> None:
-    table = table_of("pear")
+    inverse: Index[Word, Postings[float]] = Index("inverse", ("length", "text"), lambda length, _: 1 / length, Postings)
+    table: Table[Word, str] = Table([INITIAL, inverse])
+    with pytest.raises(ZeroDivisionError):
+        table.plan_put(b"0", 0, Word("p", 0, "pear"), "pear")
 
-    with pytest.raises(IndexError):
-        table.plan_put(b"1", 1, "", "")
-    assert contents(table) == contents(table_of("pear"))
-    table._check(str)
+    assert len(table) == 0
+    table._check(word)
+
+
+def test_entries_stay_where_the_fields_that_they_come_from_do() -> None:
+    """What has not changed is not computed again."""
+    computed: list[int] = []
+
+    def length_entry(length: int, _: str) -> int:
+        computed.append(length)
+        return length
+
+    index: Index[Word, Postings[int]] = Index("length", ("length", "initial"), length_entry, Postings)
+    table: Table[Word, str] = Table([index])
+    put(table, "0", 0, "pear")
+    put(table, "0", 1, "plum", "pear")
+    put(table, "0", 2, "peach", "plum")
+
+    assert computed == [4, 5]
+    assert table.get(b"0") == (2, b"0", (5,), "peach")
 
 
 def test_rows_are_unlinked_by_what_they_remember() -> None:
     """What a kept value has become since does not matter to taking it out."""
-    table: Table[list[str], list[str]] = Table([Index("first", lambda words: words[0], Postings)])
-    words = ["pear"]
-    table.apply(table.plan_put(b"0", 0, words, words))
-    words[0] = "plum"
+    first: Index[SimpleNamespace, Postings[str]] = Index("first", ("name", "age"), lambda name, _: name, Postings)
+    table: Table[SimpleNamespace, SimpleNamespace] = Table([first])
+    person = SimpleNamespace(name="Ann", age=3)
+    table.apply(table.plan_put(b"0", 0, person, person))
+    person.name = "Bob"
     table.apply(table.plan_remove(b"0"))
 
     assert len(table) == 0
-    table._check(list)
+    table._check(lambda kept: kept)
 
 
 def test_an_index_that_was_not_declared_is_a_key_error() -> None:
@@ -128,14 +167,14 @@ def test_check_names_the_index_that_is_wrong() -> None:
     table.index(LENGTH).remove(4, 1)
 
     with pytest.raises(AssertionError, match="index 'length'"):
-        table._check(str)
+        table._check(word)
 
 
 def test_check_sees_an_entry_that_the_value_does_not_have() -> None:
     table = table_of("pear")
 
     with pytest.raises(AssertionError, match="belongs under"):
-        table._check(lambda word: word + "s")
+        table._check(lambda text: word(text + "s"))
 
 
 def test_check_sees_rows_by_key_and_by_stamp_differ() -> None:
@@ -143,4 +182,4 @@ def test_check_sees_rows_by_key_and_by_stamp_differ() -> None:
     del table._by_stamp[0]
 
     with pytest.raises(AssertionError, match="by key and by stamp"):
-        table._check(str)
+        table._check(word)

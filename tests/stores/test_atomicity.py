@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sessiondex import InMemorySessionStore, InvalidSessionError, Session
+from sessiondex import InMemorySessionStore, InvalidSessionError, schema
 from tests.builders import AGENT, OTHER_AGENT, TENANT, Clock, at_step, make_session
 
 
@@ -42,13 +42,12 @@ async def test_an_index_that_cannot_take_a_session_leaves_all_as_it_was(
     session = make_session()
     await indexed.save(session)
     saved = session.model_copy(deep=True)
-    index = indexed._table._indexes[-1]
 
-    def broken(_: Session) -> None:
+    def broken(*_: Any) -> None:
         raise RuntimeError("no entry")
 
     with monkeypatch.context() as patched:
-        patched.setitem(vars(index), "entry", broken)
+        patched.setitem(vars(schema.AGENT_STATUS), "entry", broken)
         session.agent_id = OTHER_AGENT
         with pytest.raises(RuntimeError, match="no entry"):
             await indexed.save(session)

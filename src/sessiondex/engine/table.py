@@ -11,7 +11,7 @@ it holds, which may have changed since. There is one way out, for replacing and 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from sessiondex.engine.index import F, Filing, Index
 
@@ -24,11 +24,8 @@ Row: TypeAlias = tuple[int, bytes, Entries, V]
 """Stamp, key, entries, value."""
 
 
-class Change(NamedTuple, Generic[V]):
-    """What `apply` is to do: take out `old`, put in `new`."""
-
-    old: Row[V] | None
-    new: Row[V] | None
+Change: TypeAlias = tuple[Row[V] | None, Row[V] | None]
+"""The row to take out, and the row to put in."""
 
 
 class Table(Generic[T, V]):
@@ -37,12 +34,13 @@ class Table(Generic[T, V]):
     Keeps every index equal to what the rows say. The caller applies a change before it plans the next.
 
     >>> from sessiondex.engine.postings import Postings
-    >>> initial = Index("initial", entry=lambda word: word[0], filing=Postings)
-    >>> table = Table([initial])
-    >>> for stamp, word in enumerate(["apple", "pear", "avocado"]):
-    ...     table.apply(table.plan_put(word.encode(), stamp, word, word.upper()))
-    >>> table.values(table.index(initial).newest("a", 10))
-    ['AVOCADO', 'APPLE']
+    >>> from datetime import date
+    >>> by_month = Index("month", ("year", "month"), lambda year, month: (year, month), Postings)
+    >>> table = Table([by_month])
+    >>> for stamp, day in enumerate([date(2026, 3, 1), date(2026, 4, 1), date(2026, 3, 9)]):
+    ...     table.apply(table.plan_put(str(day).encode(), stamp, day, f"{day:%d %b}"))
+    >>> table.values(table.index(by_month).newest((2026, 3), 10))
+    ['09 Mar', '01 Mar']
     """
 
     def __init__(self, indexes: Sequence[Index[T, Any]]) -> None:
@@ -71,9 +69,10 @@ class Table(Generic[T, V]):
                 return filing  # type: ignore[return-value]  # made by this very declaration
         raise KeyError(declared.name)
 
-    def plan_put(self, key: bytes, stamp: int, record: T, value: V) -> Change[V]:
+    def plan_put(self, key: bytes, stamp: int, record: T, value: V, earlier: T | None = None) -> Change[V]:
         """Return the change that puts the value under the key, in place of an earlier one, filed as the record says.
 
+        `earlier` is the record of the row that is there, if it is at hand: of what has not changed, the entries stay.
         Nothing is changed. Runtime: O(indexes).
 
         Raises:
@@ -82,13 +81,22 @@ class Table(Generic[T, V]):
         """
         if stamp in self._by_stamp:
             raise ValueError(f"stamp {stamp} is taken")
-        entries = tuple([index.entry(record) for index in self._indexes])
+        row = self._rows.get(key)
+        if row is None or earlier is None:
+            entries = tuple([index.entry_of(record) for index in self._indexes])
+        else:
+            entries = tuple(
+                [
+                    entry if (values := index.values_of(record)) == index.values_of(earlier) else index.entry(*values)
+                    for index, entry in zip(self._indexes, row[2], strict=True)
+                ]
+            )
         hash(entries)
-        return Change(self._rows.get(key), (stamp, key, entries, value))
+        return row, (stamp, key, entries, value)
 
     def plan_remove(self, key: bytes) -> Change[V]:
         """Return the change that removes the row under the key, if there is one. Runtime: O(1)."""
-        return Change(self._rows.get(key), None)
+        return self._rows.get(key), None
 
     def apply(self, change: Change[V]) -> None:
         """Make the change. Nothing here can fail on account of what was planned. Runtime: O(indexes * log n)."""
@@ -128,7 +136,7 @@ class Table(Generic[T, V]):
         assert self._by_stamp == {row[0]: row for row in self._rows.values()}, "rows by key and by stamp differ"
         for key, (stamp, own_key, entries, value) in self._rows.items():
             assert own_key == key, f"the row under {key!r} takes itself to be under {own_key!r}"
-            computed = tuple(index.entry(record_of(value)) for index in self._indexes)
+            computed = tuple(index.entry_of(record_of(value)) for index in self._indexes)
             assert entries == computed, f"row {stamp} is filed under {entries}, but belongs under {computed}"
         for position, (index, filing) in enumerate(zip(self._indexes, self._filings, strict=True)):
             expected = [(row[2][position], row[0]) for row in self._rows.values() if row[2][position] is not None]

@@ -45,14 +45,16 @@ class LocalSessionStore(SessionStore[S]):
         check.is_id("session_id", session_id)
         if tenant_id is not None:
             check.is_id("tenant_id", tenant_id)
-        return self._copy(self._get(session_id, tenant_id))
+        snapshot = self._get(session_id, tenant_id)
+        return None if snapshot is None else self._records.copy(snapshot)
 
     async def save(self, session: S) -> UUID:
         self._enter()
         async with self._lock:
             stamp = self._stamps.plan()
-            snapshot = self._records.snapshot(session, stamp, self._earlier(session))
-            self._put(snapshot)
+            earlier = self._earlier(session)
+            snapshot = self._records.snapshot(session, stamp, earlier)
+            self._put(snapshot, earlier)
             self._stamps.take(stamp)
             # Past validation and past a frozen subclass: the session is stored now, so this must not fail.
             session.__dict__["last_activity_at"] = stamp
@@ -71,7 +73,8 @@ class LocalSessionStore(SessionStore[S]):
         self._enter()
         check.is_id("tenant_id", tenant_id)
         check.user_channel_id(user_channel_id)
-        return self._copy(self._latest_by_channel(tenant_id, check.channel(channel), user_channel_id))
+        snapshot = self._latest_by_channel(tenant_id, check.channel(channel), user_channel_id)
+        return None if snapshot is None else self._records.copy(snapshot)
 
     async def list_by_agent(
         self, tenant_id: UUID, agent_id: UUID, *, status: SessionStatus | None = None, limit: int = 100
@@ -112,7 +115,7 @@ class LocalSessionStore(SessionStore[S]):
     def _get(self, session_id: UUID, tenant_id: UUID | None) -> S | None: ...
 
     @abstractmethod
-    def _put(self, snapshot: S) -> None: ...
+    def _put(self, snapshot: S, earlier: S | None) -> None: ...
 
     @abstractmethod
     def _remove(self, session_id: UUID, tenant_id: UUID | None) -> bool: ...
@@ -138,9 +141,6 @@ class LocalSessionStore(SessionStore[S]):
     def _earlier(self, session: object) -> S | None:
         session_id = getattr(session, "session_id", None)
         return self._get(session_id, None) if isinstance(session_id, UUID) else None
-
-    def _copy(self, snapshot: S | None) -> S | None:
-        return None if snapshot is None else self._records.copy(snapshot)
 
     async def _copies(self, snapshots: list[S]) -> list[S]:
         copy = self._records.copy

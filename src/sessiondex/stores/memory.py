@@ -51,13 +51,12 @@ class InMemorySessionStore(LocalSessionStore[S]):
             return None
         return row[3]
 
-    def _put(self, snapshot: S) -> None:
-        key = snapshot.session_id.bytes
-        row = self._table.get(key)
-        if row is not None and not schema.belongs_to(row[2], snapshot.tenant_id):
+    def _put(self, snapshot: S, earlier: S | None) -> None:
+        if earlier is not None and earlier.tenant_id != snapshot.tenant_id:
             raise TenantMismatchError(snapshot.session_id)
         stamp = microseconds(snapshot.last_activity_at)
-        self._table.apply(self._table.plan_put(key, stamp, snapshot, snapshot))
+        change = self._table.plan_put(snapshot.session_id.bytes, stamp, snapshot, snapshot, earlier)
+        self._table.apply(change)
 
     def _remove(self, session_id: UUID, tenant_id: UUID | None) -> bool:
         if self._get(session_id, tenant_id) is None:
@@ -85,7 +84,7 @@ class InMemorySessionStore(LocalSessionStore[S]):
     def _at_step(
         self, tenant_id: UUID, scenario_id: UUID, version: int, content_hash: str, scope: ScopeFilter | None
     ) -> list[S]:
-        step = schema.step_entry(tenant_id, scenario_id, version, content_hash)
+        step = schema.step_key(tenant_id, scenario_id, version, content_hash)
         now = self._stamps.now()
         return self._table.values(schema.select_step(self._by_step, step, scope, now))
 

@@ -35,8 +35,7 @@ class ScanSessionStore(LocalSessionStore[S]):
             return None
         return snapshot
 
-    def _put(self, snapshot: S) -> None:
-        earlier = self._snapshots.get(snapshot.session_id)
+    def _put(self, snapshot: S, earlier: S | None) -> None:
         if earlier is not None and earlier.tenant_id != snapshot.tenant_id:
             raise TenantMismatchError(snapshot.session_id)
         self._snapshots[snapshot.session_id] = snapshot
