@@ -27,6 +27,7 @@ def test_newest_first_whatever_the_order_of_filing(maxima: tuple[int, int]) -> N
     postings = filed([5, 1, 4, 2, 3], maxima)
 
     assert [postings.newest("key", limit) for limit in (0, 1, 3, 9)] == [[], [5], [5, 4, 3], [5, 4, 3, 2, 1]]
+    assert postings.latest("key") == 5
 
 
 @FORMS

@@ -89,6 +89,15 @@ class Postings(Generic[K]):
             self.remove(key, stamp)
             self.add(key, new_stamp)
 
+    def latest(self, key: K) -> int | None:
+        """Return the newest stamp under the key, if there is one. Runtime: O(1).
+
+        >>> Postings().latest("nothing here") is None
+        True
+        """
+        postings = self._lists.get(key)
+        return None if postings is None else postings[-1]
+
     def newest(self, key: K, limit: int) -> list[int]:
         """Return up to `limit` stamps from under the key, newest first. Runtime: O(limit).
 

@@ -57,6 +57,10 @@ class Table(Generic[T, V]):
         """Return the row under the key. Runtime: O(1)."""
         return self._rows.get(key)
 
+    def value(self, stamp: int) -> V:
+        """Return the value of the row with that stamp, which an index must have given. Runtime: O(1)."""
+        return self._by_stamp[stamp][3]
+
     def values(self, stamps: Iterable[int]) -> list[V]:
         """Return the values of the rows with these stamps, in their order. Runtime: O(result)."""
         rows = self._by_stamp

@@ -65,10 +65,8 @@ class InMemorySessionStore(LocalSessionStore[S]):
         return True
 
     def _latest_by_channel(self, tenant_id: UUID, channel: Channel, user_channel_id: str) -> S | None:
-        entry = schema.channel_entry(tenant_id, channel, user_channel_id)
-        for snapshot in self._table.values(self._by_channel.newest(entry, 1)):
-            return snapshot
-        return None
+        stamp = self._by_channel.latest(schema.channel_entry(tenant_id, channel, user_channel_id))
+        return None if stamp is None else self._table.value(stamp)
 
     def _newest_by_agent(self, tenant_id: UUID, agent_id: UUID, status: SessionStatus | None, limit: int) -> list[S]:
         if status is None:
