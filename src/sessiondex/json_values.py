@@ -69,10 +69,13 @@ def copy_plain(value: Any, depth: int = 0) -> Any:  # noqa: C901  # in one pass:
         if kind is list:
             return [copy_plain(item, depth + 1) for item in value]
         if kind is dict:
-            for key in value:
-                if type(key) is not str or not _is_utf8(key):
+            copied = {}
+            for key, item in value.items():
+                if type(key) is not str or not (key.isascii() or _is_utf8(key)):
                     raise NotPlainError
-            return {key: copy_plain(item, depth + 1) for key, item in value.items()}
+                # Most values are short texts, and this asks `isascii`, which is O(1), without a call.
+                copied[key] = item if type(item) is str and item.isascii() else copy_plain(item, depth + 1)
+            return copied
     raise NotPlainError
 
 

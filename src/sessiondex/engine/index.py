@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass, field
-from operator import attrgetter
+from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -33,13 +32,12 @@ class Index(Generic[T, F]):
     """The declaration of an index over records of type `T`, filed in an `F`.
 
     `fields` are the attributes of a record that it looks at, two or more. `entry` tells, from their values, where the
-    record belongs, as plain immutable values, or `None` if it does not belong in this index. `filing` makes the empty
-    index.
+    record belongs, as plain immutable values, or `None` if it does not belong in this index; equal values have equal
+    entries. `filing` makes the empty index.
 
-    >>> from datetime import date
     >>> from sessiondex.engine.postings import Postings
     >>> index = Index("month", ("year", "month"), lambda year, month: f"{year}-{month}", Postings)
-    >>> index.entry_of(date(2026, 3, 1))
+    >>> index.entry(2026, 3)
     '2026-3'
     """
 
@@ -47,13 +45,3 @@ class Index(Generic[T, F]):
     fields: tuple[str, ...]
     entry: Callable[..., Hashable | None]
     filing: Callable[[], F]
-
-    def __post_init__(self) -> None:
-        # A record of equal values has an equal entry, so what these return tells whether a record has to move.
-        object.__setattr__(self, "values_of", attrgetter(*self.fields))
-
-    values_of: Callable[[T], tuple[Hashable, ...]] = field(init=False, repr=False)
-
-    def entry_of(self, record: T) -> Hashable | None:
-        """Return where the record belongs."""
-        return self.entry(*self.values_of(record))

@@ -11,6 +11,7 @@ it holds, which may have changed since. There is one way out, for replacing and 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from operator import attrgetter, itemgetter
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from sessiondex.engine.index import F, Filing, Index
@@ -49,6 +50,9 @@ class Table(Generic[T, V]):
         self._indexes = tuple(indexes)
         self._filings: tuple[Filing, ...] = tuple([index.filing() for index in indexes])
         self._nowhere: Entries = (None,) * len(self._indexes)
+        fields = list(dict.fromkeys(field for index in indexes for field in index.fields))
+        self._values_of = attrgetter(*fields)
+        self._picks = tuple([itemgetter(*map(fields.index, index.fields)) for index in indexes])
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -87,16 +91,23 @@ class Table(Generic[T, V]):
             raise ValueError(f"stamp {stamp} is taken")
         row = self._rows.get(key)
         if row is None or earlier is None:
-            entries = tuple([index.entry_of(record) for index in self._indexes])
+            entries = self._entries_of(record)
         else:
-            entries = tuple(
-                [
-                    entry if (values := index.values_of(record)) == index.values_of(earlier) else index.entry(*values)
-                    for index, entry in zip(self._indexes, row[2], strict=True)
-                ]
-            )
+            entries = self._entries_since(row[2], self._values_of(earlier), self._values_of(record))
         hash(entries)
         return row, (stamp, key, entries, value)
+
+    def _entries_of(self, record: T) -> Entries:
+        values = self._values_of(record)
+        return tuple([index.entry(*pick(values)) for index, pick in zip(self._indexes, self._picks, strict=True)])
+
+    def _entries_since(self, entries: Entries, before: Any, after: Any) -> Entries:
+        if after == before:
+            return entries
+        parts = zip(self._indexes, self._picks, entries, strict=True)
+        return tuple(
+            [entry if pick(after) == pick(before) else index.entry(*pick(after)) for index, pick, entry in parts]
+        )
 
     def plan_remove(self, key: bytes) -> Change[V]:
         """Return the change that removes the row under the key, if there is one. Runtime: O(1)."""
@@ -140,7 +151,7 @@ class Table(Generic[T, V]):
         assert self._by_stamp == {row[0]: row for row in self._rows.values()}, "rows by key and by stamp differ"
         for key, (stamp, own_key, entries, value) in self._rows.items():
             assert own_key == key, f"the row under {key!r} takes itself to be under {own_key!r}"
-            computed = tuple(index.entry_of(record_of(value)) for index in self._indexes)
+            computed = self._entries_of(record_of(value))
             assert entries == computed, f"row {stamp} is filed under {entries}, but belongs under {computed}"
         for position, (index, filing) in enumerate(zip(self._indexes, self._filings, strict=True)):
             expected = [(row[2][position], row[0]) for row in self._rows.values() if row[2][position] is not None]
