@@ -147,18 +147,18 @@ async def test_the_filter_drives_the_index(indexed: InMemorySessionStore, monkey
     await indexed.save(at_step(channel=Channel.SMS))
     looked_up: list[int] = []
     copied: list[Session] = []
-    values, copy = indexed._table.values, Records.copy
+    values, copies = indexed._table.values, Records.copies
 
     def noted_values(stamps: list[int]) -> list[Session]:
         looked_up.extend(stamps)
         return values(stamps)
 
-    def noted_copy(self: Records, snapshot: Session) -> Session:
-        copied.append(snapshot)
-        return copy(self, snapshot)
+    def noted_copies(self: Records, snapshots: list[Session]) -> list[Session]:
+        copied.extend(snapshots)
+        return copies(self, snapshots)
 
     monkeypatch.setattr(indexed._table, "values", noted_values)
-    monkeypatch.setattr(Records, "copy", noted_copy)
+    monkeypatch.setattr(Records, "copies", noted_copies)
 
     for scope, expected in (
         (ScopeFilter(include_channels=[Channel.SMS]), 1),

@@ -143,12 +143,11 @@ class LocalSessionStore(SessionStore[S]):
         return self._get(session_id, None) if isinstance(session_id, UUID) else None
 
     async def _copies(self, snapshots: list[S]) -> list[S]:
-        copy = self._records.copy
         if len(snapshots) <= _SLICE:
-            return [copy(snapshot) for snapshot in snapshots]
+            return self._records.copies(snapshots)
         copies: list[S] = []
         for start in range(0, len(snapshots), _SLICE):
-            copies += [copy(snapshot) for snapshot in snapshots[start : start + _SLICE]]
+            copies += self._records.copies(snapshots[start : start + _SLICE])
             await asyncio.sleep(0)  # others have their turn; what was found is ours
         return copies
 
