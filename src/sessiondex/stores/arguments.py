@@ -38,6 +38,8 @@ def channel(value: Channel) -> Channel:
 
 
 def user_channel_id(value: str) -> None:
+    if type(value) is str and value.isascii() and value and "\0" not in value:  # as most are, told without a call
+        return
     is_text("user_channel_id", value)
     try:
         check_user_channel_id(value)

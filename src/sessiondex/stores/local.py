@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from abc import abstractmethod
+from asyncio import get_running_loop
 from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
@@ -41,7 +42,8 @@ class LocalSessionStore(SessionStore[S]):
         self._lock = asyncio.Lock()
 
     async def get(self, session_id: UUID, *, tenant_id: UUID | None = None) -> S | None:
-        self._enter()
+        if get_running_loop() is not self._loop:
+            self._move_to_this_loop()
         check.is_id("session_id", session_id)
         if tenant_id is not None:
             check.is_id("tenant_id", tenant_id)
@@ -49,7 +51,8 @@ class LocalSessionStore(SessionStore[S]):
         return None if snapshot is None else self._records.copy(snapshot)
 
     async def save(self, session: S) -> UUID:
-        self._enter()
+        if get_running_loop() is not self._loop:
+            self._move_to_this_loop()
         async with self._lock:
             stamp = self._stamps.plan()
             earlier = self._earlier(session)
@@ -62,7 +65,8 @@ class LocalSessionStore(SessionStore[S]):
         return snapshot.session_id
 
     async def delete(self, session_id: UUID, *, tenant_id: UUID | None = None) -> bool:
-        self._enter()
+        if get_running_loop() is not self._loop:
+            self._move_to_this_loop()
         check.is_id("session_id", session_id)
         if tenant_id is not None:
             check.is_id("tenant_id", tenant_id)
@@ -70,7 +74,8 @@ class LocalSessionStore(SessionStore[S]):
             return self._remove(session_id, tenant_id)
 
     async def get_by_channel(self, tenant_id: UUID, channel: Channel, user_channel_id: str) -> S | None:
-        self._enter()
+        if get_running_loop() is not self._loop:
+            self._move_to_this_loop()
         check.is_id("tenant_id", tenant_id)
         check.user_channel_id(user_channel_id)
         snapshot = self._latest_by_channel(tenant_id, check.channel(channel), user_channel_id)
@@ -79,14 +84,16 @@ class LocalSessionStore(SessionStore[S]):
     async def list_by_agent(
         self, tenant_id: UUID, agent_id: UUID, *, status: SessionStatus | None = None, limit: int = 100
     ) -> list[S]:
-        self._enter()
+        if get_running_loop() is not self._loop:
+            self._move_to_this_loop()
         check.is_id("tenant_id", tenant_id)
         check.is_id("agent_id", agent_id)
         check.limit(limit)
         return await self._copies(self._newest_by_agent(tenant_id, agent_id, check.optional_status(status), limit))
 
     async def list_by_customer(self, tenant_id: UUID, customer_profile_id: UUID, *, limit: int = 100) -> list[S]:
-        self._enter()
+        if get_running_loop() is not self._loop:
+            self._move_to_this_loop()
         check.is_id("tenant_id", tenant_id)
         check.is_id("customer_profile_id", customer_profile_id)
         check.limit(limit)
@@ -100,7 +107,8 @@ class LocalSessionStore(SessionStore[S]):
         step_content_hash: str,
         scope_filter: ScopeFilter | None = None,
     ) -> list[S]:
-        self._enter()
+        if get_running_loop() is not self._loop:
+            self._move_to_this_loop()
         check.is_id("tenant_id", tenant_id)
         check.is_id("scenario_id", scenario_id)
         check.is_integer("scenario_version", scenario_version)
@@ -151,14 +159,10 @@ class LocalSessionStore(SessionStore[S]):
             await asyncio.sleep(0)  # others have their turn; what was found is ours
         return copies
 
-    def _enter(self) -> None:
-        loop = asyncio.get_running_loop()
-        if loop is not self._loop:
-            self._belong_to(loop)
-
-    def _belong_to(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _move_to_this_loop(self) -> None:
+        # Every method comes here unless the loop is the one of last time, which it finds out without a call.
         with _handover:
             if self._loop is not None and self._loop.is_running():
                 raise WrongLoopError
-            self._loop = loop
+            self._loop = get_running_loop()
             self._lock = asyncio.Lock()  # a lock that was ever waited for is bound to its loop
