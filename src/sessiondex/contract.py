@@ -46,8 +46,9 @@ class SessionStore(ABC, Generic[S]):
 
     `S` is the class of the sessions, `Session` unless you name a subclass: `InMemorySessionStore[MySession]()`.
 
-    Whoever implements it keeps the laws in this module's docstring. Whoever calls it may rely on them, and must use one
-    store from one running event loop at a time.
+    Whoever implements it keeps the twelve laws (the page "The contract" of the documentation has them, and so has the
+    docstring of `sessiondex.contract`). Whoever calls it may rely on them, and must use one store from one running
+    event loop at a time.
 
     Every method raises `InvalidArgumentError` (a `ValueError`) for an argument of the wrong type or range, and
     `WrongLoopError` (a `RuntimeError`) when another running loop uses the store. Costs are those of
@@ -92,12 +93,12 @@ class SessionStore(ABC, Generic[S]):
     ) -> list[S]:
         """Return the agent's sessions, of that status where one is given: newest first, at most `limit`.
 
-        Cost: O(log n + k).
+        Cost: O(k).
         """
 
     @abstractmethod
     async def list_by_customer(self, tenant_id: UUID, customer_profile_id: UUID, *, limit: int = 100) -> list[S]:
-        """Return the customer's sessions, newest first, at most `limit`. Cost: O(log n + k)."""
+        """Return the customer's sessions, newest first, at most `limit`. Cost: O(k)."""
 
     @abstractmethod
     async def find_sessions_by_step_hash(
@@ -110,6 +111,6 @@ class SessionStore(ABC, Generic[S]):
     ) -> list[S]:
         """Return every active session at that step of that version of the scenario, newest first.
 
-        For planning a migration: the whole result, as it stood when the call began. Cost: O(k log k), where `k` counts
-        what passes the filter; a channel, node or age that the filter leaves out is not visited.
+        For planning a migration: the whole result, as it stood when the call began. Cost: O(k log k), and O(log n) for
+        each pair of channel and node that the filter lets through; what it leaves out is not visited.
         """

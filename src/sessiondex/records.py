@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
+from functools import cached_property
 from typing import Any, TypeAlias, TypeVar, Union, cast, get_args, get_origin
 from uuid import UUID
 
@@ -69,7 +70,7 @@ class Records:
         """Return a checked private copy of the session with `last_activity_at` set to `at`.
 
         `earlier` is the snapshot that it is to replace, if there is one. The given session is left as it is.
-        Cost: about one `model_dump_json` of it, three the long way.
+        Cost: about one `model_dump_json` of it, several the long way.
 
         Raises:
             InvalidSessionError: the session would not come back equal.
@@ -179,8 +180,10 @@ def _refusal(details: Mapping[str, Any]) -> InvalidSessionError:
 def _with_stamp(session: Session, at: datetime) -> Session:
     """Return a session of the same parts, not copied and not validated, with `last_activity_at` set to `at`."""
     cls = type(session)
-    # A cached property keeps its value there as well, and is no field.
     values = {name: value for name, value in session.__dict__.items() if name in cls.model_fields}
+    for name in session.__dict__.keys() - values.keys():
+        if not isinstance(getattr(cls, name, None), cached_property):  # which keeps its value there as well
+            raise InvalidSessionError(printable(name), "is no field of its class; declare it in a subclass of Session")
     values["last_activity_at"] = at
     stamped = cls.__new__(cls)
     object.__setattr__(stamped, "__dict__", values)

@@ -4,7 +4,8 @@ An entry is bytes where one value will do: compact, invisible to the garbage col
 nobody can choose ids that collide. Ids have 16 bytes each, so entries that begin with ids are unambiguous without
 separators.
 
-To add an index: a line in `INDEXES` here, and a method in the contract that asks it.
+To add an index: its declaration here, and a method in the contract and in the stores that asks it. The table, its check
+and the tests' teardown follow the declaration.
 """
 
 from __future__ import annotations

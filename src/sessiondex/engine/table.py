@@ -80,6 +80,7 @@ class Table(Generic[T, V]):
     def plan_put(self, key: bytes, stamp: int, record: T, value: V, earlier: T | None = None) -> Change[V]:
         """Return the change that puts the value under the key, in place of an earlier one, filed as the record says.
 
+        The record is what entries are computed from, the value what is kept: perhaps the same thing in another form.
         `earlier` is the record of the row that is there, if it is at hand: of what has not changed, the entries stay.
         Nothing is changed. Runtime: O(indexes).
 

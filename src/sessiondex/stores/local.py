@@ -2,7 +2,8 @@
 
 A store says how it finds and changes snapshots, in plain synchronous methods; the coroutines of the contract stand
 here, once. Readers take no lock: they look everything up without an `await`, so that no write can come between, and
-what they find are snapshots, which nobody changes.
+what they find are snapshots, which nobody changes. Writers hold the lock, and change everything without an `await` too:
+so far nobody ever waits for it. It states the rule, and keeps it when a store has something to await.
 """
 
 from __future__ import annotations
