@@ -49,7 +49,10 @@ class StampClock:
             raise InvalidArgumentError("clock", "must return an aware datetime, for example datetime.now(UTC)")
         if now < EPOCH:
             raise InvalidArgumentError("clock", "must not return an instant before 1970-01-01 UTC")
-        return now if now.tzinfo is UTC else now.astimezone(UTC)
+        try:
+            return now if now.tzinfo is UTC else now.astimezone(UTC)
+        except OverflowError:
+            raise _beyond_the_calendar() from None
 
     def plan(self) -> datetime:
         """Return the stamp that the next save would have: now, or just after the last one if that is later."""
@@ -59,8 +62,12 @@ class StampClock:
         try:
             return self._last + MICROSECOND
         except OverflowError:
-            raise InvalidArgumentError("clock", "must return an instant before the year 10000") from None
+            raise _beyond_the_calendar() from None
 
     def take(self, stamp: datetime) -> None:
         """Make the planned stamp the last one."""
         self._last = stamp
+
+
+def _beyond_the_calendar() -> InvalidArgumentError:
+    return InvalidArgumentError("clock", "must return an instant before the year 10000")

@@ -6,7 +6,7 @@
     ├── TenantMismatchError   (ValueError)     give the session an id of its own
     └── WrongLoopError        (RuntimeError)   one store, one running event loop
 
-Messages name fields and arguments and never hold a stored session's content, so that they may be logged.
+Messages may be logged: they name fields, arguments and keys, not values. What a validator of yours says goes along.
 """
 
 from __future__ import annotations

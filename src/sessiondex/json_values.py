@@ -101,6 +101,8 @@ def first_flaw(fields: dict[str, Any], json_only: Collection[str] = ()) -> tuple
         if isinstance(value, dict):
             for key in value:
                 if not isinstance(key, str):
+                    if path[0] not in json_only:
+                        continue
                     reason = f"keys must be strings, not {type(key).__name__}; convert them with str()"
                     return _dotted(path), reason
                 if not _is_utf8(key):

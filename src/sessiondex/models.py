@@ -148,11 +148,6 @@ class Session(BaseModel):
     last_activity_at: UtcDatetime = Field(default_factory=utc_now)
     """The instant of the last `save`, unique within its store."""
 
-    @property
-    def current_visit(self) -> StepVisit | None:
-        """The last entry of `step_history`: the visit to the step where the session stands, if there is one."""
-        return self.step_history[-1] if self.step_history else None
-
 
 # Callers may pass any collection; what is kept is a frozenset.
 _Channels = Annotated[

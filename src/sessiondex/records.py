@@ -11,8 +11,8 @@ checked, and only new ones are. The short way only ever says "surely kept"; what
 serves `Session` and subclasses that add fields of plain types; classes with validators, aliases, private attributes and
 the like always take the long way.
 
-Copies out are compiled from the fields of the class: what is immutable is shared, containers are copied, JSON values
-are walked, anything unknown is deep-copied.
+Copies out are compiled from the fields of a class that takes the short way: what is immutable is shared, containers are
+copied. Of other classes nothing is taken for granted: what may be shared is told by each value, not by its field.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from functools import cached_property
-from typing import Any, TypeAlias, TypeVar, Union, cast, get_args, get_origin
+from typing import Any, TypeVar, Union, cast, get_args, get_origin
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, JsonValue, ValidationError
+from pydantic import BaseModel, JsonValue, ValidationError
 from pydantic.fields import FieldInfo
 
 from sessiondex.errors import InvalidSessionError
@@ -35,23 +35,8 @@ from sessiondex.json_values import NotPlainError, copy_json, copy_plain, first_f
 from sessiondex.models import PendingMigration, Session, StepVisit
 
 S = TypeVar("S", bound=Session)
-Copier: TypeAlias = Callable[[Any], Any]
-
-_IMMUTABLE = (
-    str,
-    int,
-    float,
-    bool,
-    bytes,
-    UUID,
-    datetime,
-    AwareDatetime,
-    date,
-    time,
-    timedelta,
-    Decimal,
-    types.NoneType,
-)
+_ATOMS = frozenset({str, int, float, bool, bytes, UUID, datetime, date, time, timedelta, Decimal, types.NoneType})
+_SHARED = _ATOMS | {StepVisit, PendingMigration}
 _PLAIN = (str, int, float, bool, types.NoneType, JsonValue)
 _HOOKS = ("__init__", "__new__", "__get_pydantic_core_schema__", "model_post_init")
 
@@ -90,10 +75,11 @@ class Records:
         return [codecs[type(snapshot)].copy(snapshot) for snapshot in snapshots]  # type: ignore[misc]  # as above
 
     def _codec(self, session: object) -> _Codec:
-        if not isinstance(session, Session):
+        if not issubclass(type(session), Session):  # isinstance would believe what an object says of its class
             reason = f"save() takes a sessiondex.Session, not {type(session).__name__}; build one with Session(...)"
             raise InvalidSessionError(None, reason)
-        return self._codecs.setdefault(type(session), _Codec(type(session)))
+        cls = cast("type[Session]", type(session))
+        return self._codecs.setdefault(cls, _Codec(cls))
 
 
 class _Codec:
@@ -104,8 +90,8 @@ class _Codec:
         self._cls = cls
         self._validator = cls.__pydantic_validator__
         self._serializer = cls.__pydantic_serializer__
-        self.copy = _copy_of(cls)
         self._has_short_way = _is_plain_class(cls)
+        self.copy = _compiled_copy(cls) if self._has_short_way else _copy_by_value
         added = {name: field for name, field in fields.items() if name not in Session.model_fields}
         self._plain_names = [name for name, field in added.items() if _is_plain_type(field.annotation)]
 
@@ -143,8 +129,8 @@ class _Codec:
         try:
             data = self._serializer.to_json(stamped, by_alias=False, round_trip=True, warnings="none")
             loaded: Session = self._validator.validate_json(data, by_alias=False, by_name=True)
-            snapshot: Session = self.copy(loaded)  # as every read will, so it had better work now
-            changed = _first_difference(stamped, snapshot)
+            snapshot = self.copy(loaded)  # as every read will, so it had better work now
+            changed = _first_difference(stamped, snapshot) or _first_foreign(snapshot)
         except Exception as error:
             raise self._explain(stamped, error) from None
         if changed is not None:
@@ -153,10 +139,10 @@ class _Codec:
 
     def _explain(self, stamped: Session, error: Exception) -> InvalidSessionError:
         """Return the error that names the field, given what dumping, loading or comparing had to say."""
-        flaw = first_flaw(stamped.__dict__, json_only={"variables"})
-        if flaw is not None:
-            return InvalidSessionError(*flaw)
         field = error.field if isinstance(error, InvalidSessionError) else None
+        flaw = first_flaw(stamped.__dict__, json_only={"variables"})
+        if flaw is not None and (field is None or flaw[0].partition(".")[0] == field):
+            return InvalidSessionError(*flaw)
         for strict in (False, True):  # strictly, whatever is not of its declared type comes up, wanted or not
             try:
                 self._validator.validate_python(stamped.__dict__, strict=strict, by_alias=False, by_name=True)
@@ -185,12 +171,20 @@ def _with_stamp(session: Session, at: datetime) -> Session:
         if not isinstance(getattr(cls, name, None), cached_property):  # which keeps its value there as well
             raise InvalidSessionError(printable(name), "is no field of its class; declare it in a subclass of Session")
     values["last_activity_at"] = at
-    stamped = cls.__new__(cls)
-    object.__setattr__(stamped, "__dict__", values)
-    object.__setattr__(stamped, "__pydantic_fields_set__", set(values))
-    for name in ("__pydantic_extra__", "__pydantic_private__"):
-        object.__setattr__(stamped, name, getattr(session, name, None))
-    return stamped
+    extra = getattr(session, "__pydantic_extra__", None)
+    return _assembled(cls, values, extra, getattr(session, "__pydantic_private__", None))
+
+
+def _assembled(
+    cls: type[Session], values: dict[str, Any], extra: dict[str, Any] | None, private: dict[str, Any] | None
+) -> Session:
+    """Return an instance made of these very parts, past all validation."""
+    session = object.__new__(cls)
+    object.__setattr__(session, "__dict__", values)
+    object.__setattr__(session, "__pydantic_fields_set__", set(values))
+    object.__setattr__(session, "__pydantic_extra__", extra)
+    object.__setattr__(session, "__pydantic_private__", private)
+    return session
 
 
 def _check_facts(values: dict[str, Any], earlier: Session | None) -> None:
@@ -213,86 +207,59 @@ def _check_facts(values: dict[str, Any], earlier: Session | None) -> None:
 def _check_fact(cls: type[BaseModel], fact: BaseModel, instant: datetime) -> None:
     if type(fact) is not cls or instant.tzinfo is not UTC:
         raise NotPlainError
-    cls.__pydantic_validator__.validate_python(fact.__dict__, strict=True)
+    # What validation would add, convert or leave out, JSON would too.
+    checked: BaseModel = cls.__pydantic_validator__.validate_python(fact.__dict__, strict=True)
+    if list(map(type, checked.__dict__.values())) != list(map(type, fact.__dict__.values())):
+        raise NotPlainError
 
 
-# -- copying, by the type of the field --
+# -- copying --
 
 
-def _copy_of(cls: type[Session]) -> Callable[[Session], Session]:
-    """Return the function that copies a snapshot of that class: straight-line code, a quarter faster than a loop."""
-    names: dict[str, Any] = {
-        "cls": cls,
-        "new": cls.__new__,
-        "set_attribute": object.__setattr__,
-        "deepcopy": copy.deepcopy,
-    }
+def _compiled_copy(cls: type[Session]) -> Callable[[Session], Session]:
+    """Return the function that copies a snapshot of a plain class: straight-line code, a quarter faster than a loop."""
     lines = ["def copy_snapshot(snapshot):", "values = snapshot.__dict__.copy()"]
-    for number, (name, field) in enumerate(cls.model_fields.items()):
-        copier = _copier(field.annotation)
-        if copier is list.copy or copier is dict.copy:
-            lines.append(f"values[{name!r}] = values[{name!r}].copy()")
-        elif copier is not None:
-            names[f"copy_{number}"] = copier
-            lines.append(f"values[{name!r}] = copy_{number}(values[{name!r}])")
-    has_more = cls.model_config.get("extra") == "allow" or bool(cls.__private_attributes__)
+    for name, field in cls.model_fields.items():
+        if name in Session.model_fields and name != "variables":
+            if get_origin(field.annotation) in (list, dict):  # of immutable items
+                lines.append(f"values[{name!r}] = values[{name!r}].copy()")
+        elif field.annotation not in _ATOMS:
+            lines.append(f"values[{name!r}] = copy_json(values[{name!r}])")
     lines += [
         "session = new(cls)",
         "set_attribute(session, '__dict__', values)",
         "set_attribute(session, '__pydantic_fields_set__', snapshot.__pydantic_fields_set__.copy())",
-        *(
-            f"set_attribute(session, {name!r}, {f'deepcopy(snapshot.{name})' if has_more else None})"
-            for name in ("__pydantic_extra__", "__pydantic_private__")
-        ),
+        "set_attribute(session, '__pydantic_extra__', None)",
+        "set_attribute(session, '__pydantic_private__', None)",
         "return session",
     ]
+    names: dict[str, Any] = {
+        "cls": cls,
+        "copy_json": copy_json,
+        "new": object.__new__,
+        "set_attribute": object.__setattr__,
+    }
     exec("\n    ".join(lines), names)  # noqa: S102  # made of field names alone, as dataclasses are
     copy_snapshot: Callable[[Session], Session] = names["copy_snapshot"]
     return copy_snapshot
 
 
-def _copier(annotation: Any) -> Copier | None:  # noqa: PLR0911  # one return for each kind of type
-    """Return what copies a value of that type, or `None` if values of that type may be shared."""
-    if annotation is JsonValue:
-        return copy_json
-    origin, arguments = get_origin(annotation), get_args(annotation)
-    if origin is None:
-        return None if isinstance(annotation, type) and _is_immutable(annotation) else copy.deepcopy
-    if hasattr(annotation, "__metadata__"):  # Annotated
-        return _copier(arguments[0])
-    inner = [_copier(argument) for argument in arguments]
-    if origin in (Union, types.UnionType):
-        return copy.deepcopy if any(inner) else None
-    if origin is list:
-        return _copier_of_list(inner[0])
-    if origin is dict and inner[0] is None:
-        return _copier_of_dict(inner[1])
-    return copy.deepcopy
+def _copy_by_value(snapshot: Session) -> Session:
+    """Return a copy of a snapshot of any class. What a validator may have cached in it stays behind."""
+    values = {name: _copy_value(snapshot.__dict__[name]) for name in type(snapshot).model_fields}
+    extra, private = copy.deepcopy((snapshot.__pydantic_extra__, snapshot.__pydantic_private__))
+    return _assembled(type(snapshot), values, extra, private)
 
 
-def _is_immutable(cls: type) -> bool:
-    if issubclass(cls, BaseModel):
-        is_closed = cls.model_config.get("extra") != "allow" and not cls.__private_attributes__
-        return (
-            bool(cls.model_config.get("frozen"))
-            and is_closed
-            and all(_copier(field.annotation) is None for field in cls.model_fields.values())
-        )
-    return cls in _IMMUTABLE or issubclass(cls, Enum)
-
-
-def _copier_of_list(item: Copier | None) -> Copier:
-    if item is None:
-        return list.copy
-    return lambda values: [item(value) for value in values]
-
-
-def _copier_of_dict(item: Copier | None) -> Copier:
-    if item is None:
-        return dict.copy
-    if item is copy_json:
-        return copy_json
-    return lambda values: {key: item(value) for key, value in values.items()}
+def _copy_value(value: Any) -> Any:
+    kind = type(value)
+    if kind in _SHARED or isinstance(value, Enum):
+        return value
+    if kind is list:
+        return [_copy_value(item) for item in value]
+    if kind is dict and all(type(key) in _ATOMS for key in value):
+        return {key: _copy_value(item) for key, item in value.items()}
+    return copy.deepcopy(value)
 
 
 # -- which classes take the short way --
@@ -303,7 +270,6 @@ def _is_plain_class(cls: type[Session]) -> bool:
     return (
         cls.model_config == Session.model_config
         and cls.__pydantic_decorators__ == Session.__pydantic_decorators__
-        and not cls.__private_attributes__
         and not any(name in vars(base) for base in cls.__mro__[: cls.__mro__.index(Session)] for name in _HOOKS)
         and all(_is_plain_field(name, field) for name, field in cls.model_fields.items())
     )
@@ -321,6 +287,8 @@ def _is_plain_field(name: str, field: FieldInfo) -> bool:
 
 def _is_plain_type(annotation: Any) -> bool:
     origin, arguments = get_origin(annotation), get_args(annotation)
+    if not arguments:
+        return annotation in _PLAIN
     if origin in (Union, types.UnionType):  # optional, that is: of a UUID or a string, JSON loads a string
         others = [argument for argument in arguments if argument is not types.NoneType]
         return len(others) == 1 and _is_plain_type(others[0])
@@ -328,7 +296,7 @@ def _is_plain_type(annotation: Any) -> bool:
         return _is_plain_type(arguments[0])
     if origin is dict:
         return arguments[0] is str and _is_plain_type(arguments[1])
-    return annotation in _PLAIN
+    return False
 
 
 # -- words for what was refused --
@@ -350,4 +318,20 @@ def _first_difference(given: Session, loaded: Session) -> InvalidSessionError | 
         return InvalidSessionError(None, "its extra fields do not come back equal from JSON; use plain JSON values")
     if (given.__pydantic_private__ or {}) != (loaded.__pydantic_private__ or {}):
         return InvalidSessionError(None, "private attributes are not kept; make them fields, or reset them before save")
+    return None
+
+
+def _first_foreign(snapshot: Session) -> InvalidSessionError | None:
+    """Return the error for the first of `Session`'s own fields that is not what `Session` declares, or `None`.
+
+    A subclass may narrow them; if it widened them, no index or query would know what to make of the value.
+    """
+    own = {name: snapshot.__dict__[name] for name in Session.model_fields}
+    try:
+        declared = Session.__pydantic_validator__.validate_python(own).__dict__
+    except ValidationError as error:
+        return _refusal(error.errors(include_url=False, include_context=False, include_input=False)[0])
+    for name, value in own.items():
+        if declared[name] != value:
+            return InvalidSessionError(name, "must be of the type that Session declares; a subclass may only narrow it")
     return None

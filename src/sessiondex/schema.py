@@ -11,6 +11,7 @@ and the tests' teardown follow the declaration.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -18,8 +19,8 @@ from sessiondex.clock import MICROSECOND, microseconds
 from sessiondex.engine.facets import Choice, FacetedEntry, FacetedPostings
 from sessiondex.engine.index import Index
 from sessiondex.engine.postings import Postings
-from sessiondex.engine.table import Entries
-from sessiondex.models import Channel, ScopeFilter, Session, SessionStatus, StepVisit
+from sessiondex.engine.table import Entries, Record
+from sessiondex.models import Channel, ScopeFilter, Session, SessionStatus
 
 _CHANNEL_CODES = {channel: channel.value.encode() + b"\0" for channel in Channel}
 _STATUS_CODES = {status: status.value.encode() for status in SessionStatus}
@@ -47,44 +48,72 @@ def customer_entry_if_known(tenant_id: UUID, customer_profile_id: UUID | None) -
 
 
 def step_key(tenant_id: UUID, scenario_id: UUID, scenario_version: int, step_content_hash: str) -> bytes:
-    return b"%b%b%d:%b" % (tenant_id.bytes, scenario_id.bytes, scenario_version, step_content_hash.encode())
+    # In hexadecimal, which has no limit of digits.
+    return b"%b%b%x:%b" % (tenant_id.bytes, scenario_id.bytes, scenario_version, step_content_hash.encode())
 
 
-def step_entry(  # noqa: PLR0917  # an argument for each field that it looks at, in their order
+def step_entry(  # noqa: PLR0917  # an argument for each value that it looks at, in their order
     tenant_id: UUID,
     scenario_id: UUID | None,
     scenario_version: int | None,
-    visit: StepVisit | None,
+    step_content_hash: str | None,
+    step_name: str | None,
     status: SessionStatus,
     channel: Channel,
     created_at: datetime,
 ) -> FacetedEntry | None:
     """The step where a session stands, split by channel and node and ordered by age: what `ScopeFilter` asks about."""
-    if status is not SessionStatus.ACTIVE or scenario_id is None or scenario_version is None:
+    if status != SessionStatus.ACTIVE or scenario_id is None or scenario_version is None or step_content_hash is None:
         return None
-    if visit is None or visit.step_content_hash is None:
-        return None
-    key = step_key(tenant_id, scenario_id, scenario_version, visit.step_content_hash)
-    return key, channel.value, visit.step_name, microseconds(created_at)
+    key = step_key(tenant_id, scenario_id, scenario_version, step_content_hash)
+    return key, str(channel), step_name, microseconds(created_at)
 
 
-CHANNEL: Index[Session, Postings[bytes]] = Index(
+FIELDS = (
+    "tenant_id",
+    "agent_id",
+    "channel",
+    "user_channel_id",
+    "customer_profile_id",
+    "status",
+    "active_scenario_id",
+    "active_scenario_version",
+    "created_at",
+    "step_content_hash",
+    "step_name",
+)
+"""What indexes look at: nine fields of the session and two of its last visit."""
+
+_fields_of_session = attrgetter(*FIELDS[:9])
+
+
+def record_of(session: Session) -> Record:
+    """Return the values of `FIELDS`: plain ones, whose equality can be trusted, whatever users make of visits."""
+    history = session.step_history
+    if not history:
+        return (*_fields_of_session(session), None, None)
+    last = history[-1]
+    return (*_fields_of_session(session), last.step_content_hash, last.step_name)
+
+
+CHANNEL: Index[Postings[bytes]] = Index(
     "channel identity", ("tenant_id", "channel", "user_channel_id"), channel_entry, Postings
 )
-AGENT: Index[Session, Postings[bytes]] = Index("agent", ("tenant_id", "agent_id"), agent_entry, Postings)
-AGENT_STATUS: Index[Session, Postings[bytes]] = Index(
+AGENT: Index[Postings[bytes]] = Index("agent", ("tenant_id", "agent_id"), agent_entry, Postings)
+AGENT_STATUS: Index[Postings[bytes]] = Index(
     "agent and status", ("tenant_id", "agent_id", "status"), agent_status_entry, Postings
 )
-CUSTOMER: Index[Session, Postings[bytes]] = Index(
+CUSTOMER: Index[Postings[bytes]] = Index(
     "customer", ("tenant_id", "customer_profile_id"), customer_entry_if_known, Postings
 )
-STEP: Index[Session, FacetedPostings] = Index(
+STEP: Index[FacetedPostings] = Index(
     "step",
     (
         "tenant_id",
         "active_scenario_id",
         "active_scenario_version",
-        "current_visit",
+        "step_content_hash",
+        "step_name",
         "status",
         "channel",
         "created_at",

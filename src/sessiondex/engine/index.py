@@ -1,12 +1,10 @@
-"""A declared index: which fields of a record it looks at, and where it files them."""
+"""A declared index: which values of a record it looks at, and where it files them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
-
-T = TypeVar("T")
 
 
 class Filing(Protocol):
@@ -28,12 +26,12 @@ F = TypeVar("F", bound=Filing)
 
 
 @dataclass(frozen=True, eq=False)
-class Index(Generic[T, F]):
-    """The declaration of an index over records of type `T`, filed in an `F`.
+class Index(Generic[F]):
+    """The declaration of an index filed in an `F`.
 
-    `fields` are the attributes of a record that it looks at, two or more. `entry` tells, from their values, where the
-    record belongs, as plain immutable values, or `None` if it does not belong in this index; equal values have equal
-    entries. `filing` makes the empty index.
+    `fields` names the values of a record that it looks at, two or more. `entry` tells, from these values, where the
+    record belongs, as plain immutable values, or `None` if it does not belong in this index. `filing` makes the empty
+    index.
 
     >>> from sessiondex.engine.postings import Postings
     >>> index = Index("month", ("year", "month"), lambda year, month: f"{year}-{month}", Postings)

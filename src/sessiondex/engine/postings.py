@@ -9,6 +9,7 @@ a key that is not there creates nothing.
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator
@@ -105,7 +106,7 @@ class Postings(Generic[K]):
         >>> postings.newest("nothing here", 5)
         []
         """
-        return list(islice(reversed(self._lists.get(key, ())), limit))
+        return list(islice(reversed(self._lists.get(key, ())), min(limit, sys.maxsize)))
 
     def between(self, key: K, low: int | None, high: int | None) -> list[int]:
         """Return the stamps under the key from `low` to `high`, both included, oldest first; `None` is no bound.

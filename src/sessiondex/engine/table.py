@@ -11,12 +11,11 @@ it holds, which may have changed since. There is one way out, for replacing and 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from sessiondex.engine.index import F, Filing, Index
 
-T = TypeVar("T")
 V = TypeVar("V")
 
 Entries: TypeAlias = tuple[Hashable | None, ...]
@@ -25,33 +24,34 @@ Row: TypeAlias = tuple[int, bytes, Entries, V]
 """Stamp, key, entries, value."""
 
 
+Record: TypeAlias = tuple[Any, ...]
+
 Change: TypeAlias = tuple[Row[V] | None, Row[V] | None]
 """The row to take out, and the row to put in."""
 
 
-class Table(Generic[T, V]):
-    """Rows by key and by index. `T` is what entries are computed from, `V` is what is kept.
+class Table(Generic[V]):
+    """Rows by key and by index. `V` is what is kept.
+
+    A *record* is what entries are computed from: a tuple of plain immutable values, which `fields` names.
 
     Keeps every index equal to what the rows say. The caller applies a change before it plans the next.
 
     >>> from sessiondex.engine.postings import Postings
-    >>> from datetime import date
     >>> by_month = Index("month", ("year", "month"), lambda year, month: (year, month), Postings)
-    >>> table = Table([by_month])
-    >>> for stamp, day in enumerate([date(2026, 3, 1), date(2026, 4, 1), date(2026, 3, 9)]):
-    ...     table.apply(table.plan_put(str(day).encode(), stamp, day, f"{day:%d %b}"))
+    >>> table = Table(("year", "month", "day"), [by_month])
+    >>> for stamp, record in enumerate([(2026, 3, 1), (2026, 4, 1), (2026, 3, 9)]):
+    ...     table.apply(table.plan_put(bytes(stamp), stamp, record, f"on the {record[2]}."))
     >>> table.values(table.index(by_month).newest((2026, 3), 10))
-    ['09 Mar', '01 Mar']
+    ['on the 9.', 'on the 1.']
     """
 
-    def __init__(self, indexes: Sequence[Index[T, Any]]) -> None:
+    def __init__(self, fields: Sequence[str], indexes: Sequence[Index[Any]]) -> None:
         self._rows: dict[bytes, Row[V]] = {}
         self._by_stamp: dict[int, Row[V]] = {}
         self._indexes = tuple(indexes)
         self._filings: tuple[Filing, ...] = tuple([index.filing() for index in indexes])
         self._nowhere: Entries = (None,) * len(self._indexes)
-        fields = list(dict.fromkeys(field for index in indexes for field in index.fields))
-        self._values_of = attrgetter(*fields)
         self._picks = tuple([itemgetter(*map(fields.index, index.fields)) for index in indexes])
 
     def __len__(self) -> int:
@@ -70,17 +70,16 @@ class Table(Generic[T, V]):
         rows = self._by_stamp
         return [rows[stamp][3] for stamp in stamps]
 
-    def index(self, declared: Index[T, F]) -> F:
+    def index(self, declared: Index[F]) -> F:
         """Return what the declared index has filed, for reading."""
         for index, filing in zip(self._indexes, self._filings, strict=True):
             if index is declared:
                 return filing  # type: ignore[return-value]  # made by this very declaration
         raise KeyError(declared.name)
 
-    def plan_put(self, key: bytes, stamp: int, record: T, value: V, earlier: T | None = None) -> Change[V]:
+    def plan_put(self, key: bytes, stamp: int, record: Record, value: V, earlier: Record | None = None) -> Change[V]:
         """Return the change that puts the value under the key, in place of an earlier one, filed as the record says.
 
-        The record is what entries are computed from, the value what is kept: perhaps the same thing in another form.
         `earlier` is the record of the row that is there, if it is at hand: of what has not changed, the entries stay.
         Nothing is changed. Runtime: O(indexes).
 
@@ -94,15 +93,14 @@ class Table(Generic[T, V]):
         if row is None or earlier is None:
             entries = self._entries_of(record)
         else:
-            entries = self._entries_since(row[2], self._values_of(earlier), self._values_of(record))
+            entries = self._entries_since(row[2], earlier, record)
         hash(entries)
         return row, (stamp, key, entries, value)
 
-    def _entries_of(self, record: T) -> Entries:
-        values = self._values_of(record)
-        return tuple([index.entry(*pick(values)) for index, pick in zip(self._indexes, self._picks, strict=True)])
+    def _entries_of(self, record: Record) -> Entries:
+        return tuple([index.entry(*pick(record)) for index, pick in zip(self._indexes, self._picks, strict=True)])
 
-    def _entries_since(self, entries: Entries, before: Any, after: Any) -> Entries:
+    def _entries_since(self, entries: Entries, before: Record, after: Record) -> Entries:
         if after == before:
             return entries
         parts = zip(self._indexes, self._picks, entries, strict=True)
@@ -144,7 +142,7 @@ class Table(Generic[T, V]):
                 if new_entry is not None:
                     filing.add(new_entry, new_stamp)
 
-    def _check(self, record_of: Callable[[V], T]) -> None:
+    def _check(self, record_of: Callable[[V], Record]) -> None:
         """Raise `AssertionError` unless every index holds what the primary dict says. Runtime: O(n log n).
 
         `record_of` turns a kept value into what its entries are computed from.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from pydantic import ValidationError
+
 from sessiondex.errors import InvalidArgumentError
 from sessiondex.models import Channel, ScopeFilter, SessionStatus, check_user_channel_id
 
@@ -60,6 +62,13 @@ def limit(value: int) -> None:
         raise InvalidArgumentError("limit", "must not be negative; 0 gives an empty list")
 
 
-def optional_scope_filter(value: object) -> None:
-    if value is not None and not isinstance(value, ScopeFilter):
+def optional_scope_filter(value: ScopeFilter | None) -> ScopeFilter | None:
+    if value is None:
+        return None
+    if not isinstance(value, ScopeFilter):
         raise InvalidArgumentError("scope_filter", f"must be None or a ScopeFilter, not {type(value).__name__}")
+    try:  # `model_copy(update=...)` and `model_construct` check nothing
+        return ScopeFilter.model_validate(vars(value))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        raise InvalidArgumentError("scope_filter", f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None

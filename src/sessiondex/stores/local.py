@@ -18,7 +18,7 @@ from uuid import UUID
 
 from sessiondex.clock import StampClock
 from sessiondex.contract import S, SessionStore
-from sessiondex.errors import WrongLoopError
+from sessiondex.errors import TenantMismatchError, WrongLoopError
 from sessiondex.models import Channel, ScopeFilter, SessionStatus, utc_now
 from sessiondex.records import Records
 from sessiondex.stores import arguments as check
@@ -58,11 +58,14 @@ class LocalSessionStore(SessionStore[S]):
             stamp = self._stamps.plan()
             earlier = self._earlier(session)
             snapshot = self._records.snapshot(session, stamp, earlier)
+            if earlier is not None and earlier.tenant_id != snapshot.tenant_id:
+                raise TenantMismatchError(snapshot.session_id)
+            fields_set = {*getattr(session, "__pydantic_fields_set__", ()), "last_activity_at"}
             self._put(snapshot, earlier)
             self._stamps.take(stamp)
             # Past validation and past a frozen subclass: the session is stored now, so this must not fail.
             session.__dict__["last_activity_at"] = stamp
-            session.__pydantic_fields_set__.add("last_activity_at")
+            object.__setattr__(session, "__pydantic_fields_set__", fields_set)
         return snapshot.session_id
 
     async def delete(self, session_id: UUID, *, tenant_id: UUID | None = None) -> bool:
@@ -114,8 +117,8 @@ class LocalSessionStore(SessionStore[S]):
         check.is_id("scenario_id", scenario_id)
         check.is_integer("scenario_version", scenario_version)
         check.is_text("step_content_hash", step_content_hash)
-        check.optional_scope_filter(scope_filter)
-        found = self._at_step(tenant_id, scenario_id, scenario_version, step_content_hash, scope_filter)
+        scope = check.optional_scope_filter(scope_filter)
+        found = self._at_step(tenant_id, scenario_id, scenario_version, step_content_hash, scope)
         return await self._copies(found)
 
     # -- what a store says --

@@ -10,8 +10,7 @@ from sessiondex import schema
 from sessiondex.clock import microseconds
 from sessiondex.contract import S
 from sessiondex.engine.table import Table
-from sessiondex.errors import TenantMismatchError
-from sessiondex.models import Channel, ScopeFilter, Session, SessionStatus, utc_now
+from sessiondex.models import Channel, ScopeFilter, SessionStatus, utc_now
 from sessiondex.stores.local import LocalSessionStore
 
 
@@ -23,6 +22,7 @@ class InMemorySessionStore(LocalSessionStore[S]):
 
     >>> import asyncio
     >>> from uuid import uuid4
+    >>> from sessiondex import Session
     >>> async def main():
     ...     store = InMemorySessionStore()
     ...     tenant_id, agent_id = uuid4(), uuid4()
@@ -38,7 +38,7 @@ class InMemorySessionStore(LocalSessionStore[S]):
 
     def __init__(self, *, clock: Callable[[], datetime] = utc_now) -> None:
         super().__init__(clock=clock)
-        self._table: Table[Session, S] = Table(schema.INDEXES)
+        self._table: Table[S] = Table(schema.FIELDS, schema.INDEXES)
         self._by_channel = self._table.index(schema.CHANNEL)
         self._by_agent = self._table.index(schema.AGENT)
         self._by_agent_status = self._table.index(schema.AGENT_STATUS)
@@ -52,11 +52,9 @@ class InMemorySessionStore(LocalSessionStore[S]):
         return row[3]
 
     def _put(self, snapshot: S, earlier: S | None) -> None:
-        if earlier is not None and earlier.tenant_id != snapshot.tenant_id:
-            raise TenantMismatchError(snapshot.session_id)
-        stamp = microseconds(snapshot.last_activity_at)
-        change = self._table.plan_put(snapshot.session_id.bytes, stamp, snapshot, snapshot, earlier)
-        self._table.apply(change)
+        stamp, record = microseconds(snapshot.last_activity_at), schema.record_of(snapshot)
+        earlier_record = None if earlier is None else schema.record_of(earlier)
+        self._table.apply(self._table.plan_put(snapshot.session_id.bytes, stamp, record, snapshot, earlier_record))
 
     def _remove(self, session_id: UUID, tenant_id: UUID | None) -> bool:
         if self._get(session_id, tenant_id) is None:
@@ -88,4 +86,4 @@ class InMemorySessionStore(LocalSessionStore[S]):
 
     def _check(self) -> None:
         """Raise `AssertionError` unless every index is equal to its recomputation. Cost: O(n log n)."""
-        self._table._check(lambda snapshot: snapshot)
+        self._table._check(schema.record_of)

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from sessiondex.contract import S
-from sessiondex.errors import TenantMismatchError
 from sessiondex.models import Channel, ScopeFilter, Session, SessionStatus, utc_now
 from sessiondex.stores.local import LocalSessionStore
 
@@ -35,9 +34,7 @@ class ScanSessionStore(LocalSessionStore[S]):
             return None
         return snapshot
 
-    def _put(self, snapshot: S, earlier: S | None) -> None:
-        if earlier is not None and earlier.tenant_id != snapshot.tenant_id:
-            raise TenantMismatchError(snapshot.session_id)
+    def _put(self, snapshot: S, earlier: S | None) -> None:  # noqa: ARG002  # for stores with indexes
         self._snapshots[snapshot.session_id] = snapshot
 
     def _remove(self, session_id: UUID, tenant_id: UUID | None) -> bool:
@@ -62,7 +59,7 @@ class ScanSessionStore(LocalSessionStore[S]):
             for snapshot in self._snapshots.values()
             if snapshot.tenant_id == tenant_id
             and snapshot.agent_id == agent_id
-            and (status is None or snapshot.status is status)
+            and (status is None or snapshot.status == status)
         ]
         return _newest_first(found)[:limit]
 
@@ -82,7 +79,7 @@ class ScanSessionStore(LocalSessionStore[S]):
             snapshot
             for snapshot in self._snapshots.values()
             if snapshot.tenant_id == tenant_id
-            and snapshot.status is SessionStatus.ACTIVE
+            and snapshot.status == SessionStatus.ACTIVE
             and snapshot.active_scenario_id == scenario_id
             and snapshot.active_scenario_version == version
             and snapshot.step_history

@@ -1,0 +1,256 @@
+"""Law 10: subclasses survive, also odd ones; what cannot be kept or indexed is refused by both stores alike."""
+
+from __future__ import annotations
+
+import sys
+import typing
+from collections.abc import Callable
+from datetime import datetime
+from functools import cached_property
+from typing import Annotated, Any, Literal
+from unittest.mock import Mock
+from uuid import UUID, uuid4
+
+import pytest
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainSerializer,
+    SerializeAsAny,
+    model_validator,
+)
+
+from sessiondex import (
+    Channel,
+    InvalidArgumentError,
+    InvalidSessionError,
+    ScopeFilter,
+    Session,
+    SessionStatus,
+    StepVisit,
+)
+from tests.builders import AGENT, SCENARIO, TENANT, at_step, make_session, visit
+
+
+class ByHash(StepVisit):
+    """Equal to another by its own word, whatever hash it has."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ByHash) and self.step_id == other.step_id
+
+    __hash__ = StepVisit.__hash__
+
+
+class OddVisits(Session):
+    step_history: list[ByHash] = []  # type: ignore[assignment]  # narrower, as users do
+
+
+class EnumValues(Session):
+    model_config = ConfigDict(use_enum_values=True)
+
+
+class OnlyWebchat(Session):
+    channel: Literal[Channel.WEBCHAT] = Channel.WEBCHAT
+
+
+async def test_a_visit_that_calls_itself_equal_moves_with_its_hash(store: Any) -> None:
+    """Where a session belongs is told by plain values, not by what users' classes say of themselves."""
+    step_id = UUID(int=5)
+    session = at_step(cls=OddVisits, step_history=[ByHash(step_id=step_id, turn_number=1, step_content_hash="h1")])
+    await store.save(session)
+    session.step_history = [ByHash(step_id=step_id, turn_number=1, step_content_hash="h2")]
+    await store.save(session)
+
+    assert await store.find_sessions_by_step_hash(TENANT, SCENARIO, 1, "h1") == []
+    assert await store.find_sessions_by_step_hash(TENANT, SCENARIO, 1, "h2") == [session]
+
+
+async def test_enums_kept_as_their_values_are_found(store: Any) -> None:
+    session = at_step(cls=EnumValues)
+    session.status = "active"
+    await store.save(session)
+
+    assert await store.find_sessions_by_step_hash(TENANT, SCENARIO, 1, "hash-1") == [session]
+    scope = ScopeFilter(include_channels=[Channel.WEBCHAT])
+    assert await store.find_sessions_by_step_hash(TENANT, SCENARIO, 1, "hash-1", scope) == [session]
+    assert await store.list_by_agent(TENANT, AGENT, status=SessionStatus.ACTIVE) == [session]
+    assert await store.get_by_channel(TENANT, Channel.WEBCHAT, "user-1") == session
+
+
+async def test_fields_may_be_narrowed(store: Any) -> None:
+    session = make_session(OnlyWebchat)
+    await store.save(session)
+
+    assert await store.get_by_channel(TENANT, Channel.WEBCHAT, "user-1") == session
+
+
+def widened(field: str, annotation: Any) -> type[Session]:
+    return type("Widened", (Session,), {"__annotations__": {field: annotation}})
+
+
+@pytest.mark.parametrize(
+    ("field", "annotation", "value"),
+    [
+        ("session_id", str, "s1"),
+        ("agent_id", UUID | str, "bot"),
+        ("channel", str, "fax"),
+        ("customer_profile_id", UUID | str | None, "ann"),
+        ("active_scenario_version", str, "v1"),
+        ("created_at", datetime, datetime(2026, 1, 1)),
+        ("step_history", list[dict[str, int]], [{"a": 1}]),
+    ],
+)
+async def test_a_widened_field_is_refused_by_name(store: Any, field: str, annotation: Any, value: Any) -> None:
+    """An index would not know what to make of it, and the stores would not agree."""
+    session = make_session(widened(field, annotation), **{field: value})
+    with pytest.raises(InvalidSessionError) as error:
+        await store.save(session)
+
+    assert (error.value.field or "").split(".")[0] == field
+    assert await store.list_by_agent(TENANT, AGENT) == []
+
+
+class Split(Session):
+    tags: Annotated[
+        str,
+        BeforeValidator(lambda value: ",".join(value) if isinstance(value, list) else value),
+        AfterValidator(lambda value: value.split(",")),
+        PlainSerializer(",".join),
+    ] = ""
+
+
+class CachedByValidator(Session):
+    @cached_property
+    def words(self) -> list[str]:
+        return [self.user_channel_id]
+
+    @model_validator(mode="after")
+    def _touch(self) -> CachedByValidator:
+        assert self.words
+        return self
+
+
+class Shape(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    @cached_property
+    def names(self) -> list[str]:
+        return ["x"]
+
+
+class Poly(Shape):
+    points: list[int] = [1]
+
+
+class Drawing(Session):
+    shape: SerializeAsAny[Shape] = Shape()
+
+
+@pytest.mark.parametrize(
+    ("make", "container"),
+    [
+        (lambda: make_session(Split, tags="a,b"), lambda session: session.tags),
+        (lambda: make_session(CachedByValidator), lambda session: session.words),
+        (lambda: make_session(Drawing), lambda session: session.shape.names),
+    ],
+    ids=["made by a validator", "cached by a validator", "cached in a frozen model"],
+)
+async def test_nothing_mutable_is_shared_whatever_the_annotation_says(
+    store: Any, make: Callable[[], Any], container: Callable[[Any], list[Any]]
+) -> None:
+    session = make()
+    await store.save(session)
+    container(session).append("spoilt")
+    container(await store.get(session.session_id)).append("spoilt")
+
+    assert "spoilt" not in container(await store.get(session.session_id))
+
+
+class Node(BaseModel):
+    model_config = ConfigDict(frozen=True)
+    next: Node | None = None
+    names: list[str] = []
+
+
+class Chained(Session):
+    node: Node | None = None
+
+
+class Bare(Session):
+    any_list: typing.List = []  # type: ignore[type-arg]  # noqa: UP006  # as users write it
+    any_dict: typing.Dict = {}  # type: ignore[type-arg]  # noqa: UP006  # as users write it
+    plain_list: list = []  # type: ignore[type-arg]
+
+
+class Constructed(Session):
+    def __new__(cls, *_: Any, **__: Any) -> Any:
+        return super().__new__(cls)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: make_session(Chained, node={"next": {"names": ["a"]}}),
+        lambda: make_session(Bare, any_list=[[1]], any_dict={"a": [1]}, plain_list=[1]),
+        lambda: make_session(Constructed),
+    ],
+    ids=["recursive", "bare generics", "__new__"],
+)
+async def test_odd_declarations_are_kept(store: Any, make: Callable[[], Any]) -> None:
+    session = make()
+    await store.save(session)
+
+    assert await store.get(session.session_id) == session
+
+
+async def test_a_mock_of_a_session_is_no_session(store: Any) -> None:
+    with pytest.raises(InvalidSessionError, match=r"takes a sessiondex\.Session, not Mock"):
+        await store.save(Mock(spec=Session))
+
+
+async def test_a_session_with_a_frozen_set_of_set_fields_is_stamped(store: Any) -> None:
+    """Nothing that can fail comes after the change."""
+    given = make_session()
+    session = Session.model_construct(_fields_set=frozenset(vars(given)), **vars(given))  # type: ignore[arg-type]
+    await store.save(session)
+
+    assert await store.get(session.session_id) == session
+
+
+async def test_a_visit_with_a_missing_field_is_refused(store: Any) -> None:
+    """It would be filled with the default, and no longer be equal, once it has been through JSON."""
+    unsound = visit(is_checkpoint=True)
+    del vars(unsound)["is_checkpoint"]
+    session = make_session()
+    session.step_history.append(unsound)
+    with pytest.raises(InvalidSessionError, match="step_history"):
+        await store.save(session)
+
+
+async def test_the_error_names_the_field_at_fault_not_an_innocent_one(store: Any) -> None:
+    class Numbered(Session):
+        numbered: dict[int, str] = {}
+
+    session = make_session(Numbered, numbered={1: "a"})
+    await store.save(session)
+    vars(session)["turn_count"] = "five"
+    with pytest.raises(InvalidSessionError) as error:
+        await store.save(session)
+
+    assert error.value.field == "turn_count"
+
+
+async def test_huge_arguments_find_what_there_is(store: Any) -> None:
+    session = at_step()
+    await store.save(session)
+
+    assert await store.list_by_agent(TENANT, AGENT, limit=sys.maxsize + 1) == [session]
+    assert await store.find_sessions_by_step_hash(TENANT, SCENARIO, 10**5000, "hash-1") == []
+
+
+async def test_a_scope_filter_that_skipped_validation_is_refused(store: Any) -> None:
+    scope = ScopeFilter(max_session_age_days=1).model_copy(update={"max_session_age_days": "seven"})
+    with pytest.raises(InvalidArgumentError, match="scope_filter: max_session_age_days"):
+        await store.find_sessions_by_step_hash(uuid4(), uuid4(), 1, "h", scope)
