@@ -1,0 +1,107 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.measure import Budget
+from benchmarks.traces import Conversation, TraceError, generate, read_trace
+
+_LEAST_SIZE, _MOST_SIZE = 10, 10_000_000
+
+
+class Extent(NamedTuple):
+    """How much a run does.
+
+    `together` is how many of the conversations both stores replay; the scan store has no time for all of them.
+    """
+
+    sizes: tuple[int, ...]
+    budget: Budget
+    conversations: int
+    together: int
+
+
+DEFAULT = Extent((1_000, 10_000, 100_000), Budget(seconds=0.2, most_calls=2_500), conversations=8_000, together=1_000)
+FULL = Extent((*DEFAULT.sizes, 1_000_000), Budget(seconds=0.5, most_calls=5_000), conversations=12_000, together=4_000)
+SMOKE = Extent((100, 1_000), Budget(seconds=0.01, most_calls=200), conversations=200, together=100)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a run is to do."""
+
+    sizes: tuple[int, ...]
+    budget: Budget
+    conversations: list[Conversation]
+    together: int
+    seed: int
+    output: Path
+
+
+def parse(arguments: Sequence[str] | None = None) -> Options:
+    """Return what the arguments ask for, or exit with status 2 and say what is wrong with them."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Compare the indexed store with a linear scan: about two minutes, unless told otherwise.",
+    )
+    extent = parser.add_mutually_exclusive_group()
+    extent.add_argument("--full", action="store_true", help="up to a million sessions; takes half an hour and 16 GB")
+    extent.add_argument("--smoke", action="store_true", help="a few seconds, to see that it runs; figures mean little")
+    parser.add_argument("--sizes", type=_sizes, metavar="N,N", help="sizes of the populations, such as 1000,10000")
+    parser.add_argument("--trace", type=_trace, metavar="FILE", help="replay this trace, not made-up conversations")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="for all that is drawn (default: 1)")
+    parser.add_argument(
+        "--output", type=_directory, default="bench-results", metavar="DIR", help="default: bench-results"
+    )
+    given = parser.parse_args(arguments)
+    chosen: Extent = SMOKE if given.smoke else FULL if given.full else DEFAULT
+    return Options(
+        sizes=given.sizes or chosen.sizes,
+        budget=chosen.budget,
+        conversations=_conversations(given.trace, chosen, given.seed, all_of_it=not given.smoke),
+        together=chosen.together,
+        seed=given.seed,
+        output=given.output,
+    )
+
+
+def _conversations(
+    trace: list[Conversation] | None, extent: Extent, seed: int, *, all_of_it: bool
+) -> list[Conversation]:
+    if trace is None:
+        return generate(extent.conversations, seed)
+    return trace if all_of_it else trace[: extent.conversations]
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    try:
+        sizes = sorted({int(size) for size in text.split(",")})
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers, such as 1000,10000") from None
+    if sizes[0] < _LEAST_SIZE or sizes[-1] > _MOST_SIZE:
+        raise argparse.ArgumentTypeError(f"each size must be from {_LEAST_SIZE} to {_MOST_SIZE:,}")
+    return tuple(sizes)
+
+
+def _trace(name: str) -> list[Conversation]:
+    try:
+        return read_trace(Path(name))
+    except TraceError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _directory(name: str) -> Path:
+    path = Path(name)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{name}: cannot be made a directory ({error.strerror})") from None
+    if not os.access(path, os.W_OK):  # better now than after all the work
+        raise argparse.ArgumentTypeError(f"{name}: nothing can be written there")
+    return path

@@ -1,0 +1,142 @@
+"""The tables at the end of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from benchmarks.contestants import INDEXED, REFERENCE, SCAN_STORE
+from benchmarks.figures import MISSED, REACHED, Figure, Growth, speed_up
+from benchmarks.measure import Summary
+from benchmarks.operations import OPERATIONS
+from benchmarks.replay import OPERATIONS as REPLAYED_OPERATIONS
+from benchmarks.results import Cells, Replayed
+from benchmarks.run import Run
+from benchmarks.sessions import UNIFORM, ZIPF
+
+_WIDTH = 110
+_COLOURS = {REACHED: "green", MISSED: "red"}
+
+
+def console() -> Console:
+    """Return the terminal; where there is none, one that is wide enough for the tables."""
+    plain = Console()
+    return plain if plain.is_terminal else Console(width=_WIDTH)
+
+
+def show(out: Console, run: Run) -> None:
+    """Print everything that the run found, the headline last, where it stays in sight."""
+    out.print(_lookup_table(run.cells))
+    if run.growths:
+        out.print(_growth_table(run.growths))
+    out.print(_replay_table(run.replay))
+    out.print(_figures_table(run.figures))
+
+
+def duration(microseconds: float | None) -> str:
+    """Return a duration in µs, with three digits that count.
+
+    >>> duration(1.234), duration(45.67), duration(12345.6), duration(None)
+    ('1.23', '45.7', '12,346', '-')
+    """
+    if microseconds is None:
+        return "-"
+    decimals = 2 if microseconds < 10 else 1 if microseconds < 100 else 0
+    return f"{microseconds:,.{decimals}f}"
+
+
+def times(factor: float) -> str:
+    """Return a factor, with two or three digits that count.
+
+    >>> times(0.123), times(2.5), times(31.4), times(12345)
+    ('0.12', '2.5', '31', '12,345')
+    """
+    decimals = 2 if factor < 1 else 1 if factor < 10 else 0
+    return f"{factor:,.{decimals}f}"
+
+
+def marked(summary: Summary | None, indexed: Summary | None) -> str:
+    """Return the median as a duration, with an asterisk if it is less than that of the indexed store."""
+    if summary is None:
+        return "-"
+    faster = indexed is not None and summary.median < indexed.median
+    return duration(summary.median) + ("*" if faster else "")
+
+
+def verdict(factor: float | None) -> str:
+    """Return who is faster and how many times, given the cost of the reference scan over that of the indexed store.
+
+    >>> verdict(20.0), verdict(0.25)
+    ('index 20 x', 'scan 4.0 x')
+    """
+    if factor is None:
+        return "-"
+    return f"index {times(factor)} x" if factor >= 1 else f"scan {times(1 / factor)} x"
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1))
+    table.add_column(columns[0], no_wrap=True)
+    for column in columns[1:]:
+        table.add_column(column, justify="right")
+    return table
+
+
+def _lookup_table(cells: Cells) -> Table:
+    table = _table(
+        "Cost of a call: median µs, uniform keys unless it says zipf; * is faster than the index",
+        "operation", "sessions", "indexed", "p99", "zipf", "scan store", "reference", "faster, by",
+    )  # fmt: skip
+    for operation in OPERATIONS:
+        for size in cells.sizes:
+            indexed, scan_store, reference = (
+                cells.summary(size, operation, UNIFORM, name) for name in (INDEXED, SCAN_STORE, REFERENCE)
+            )
+            factor = speed_up(cells, size, operation)
+            table.add_row(
+                operation if size == cells.sizes[0] else "",
+                f"{size:,}",
+                marked(indexed, indexed),
+                duration(indexed.p99 if indexed else None),
+                duration(cells.median(size, operation, ZIPF, INDEXED)),
+                marked(scan_store, indexed),
+                marked(reference, indexed),
+                Text(verdict(factor), "yellow" if factor is not None and factor < 1 else ""),
+            )
+        table.add_section()
+    return table
+
+
+def _growth_table(grown: Sequence[Growth]) -> Table:
+    title = f"Cost at {grown[0].largest:,} sessions, as a multiple of the cost at {grown[0].smallest:,}"
+    table = _table(title, "operation", "indexed", "for each session of the result", "reference")
+    for growth in grown:
+        multiples = (growth.indexed, growth.indexed_per_session, growth.reference)
+        table.add_row(growth.operation, *[times(multiple) for multiple in multiples])
+    return table
+
+
+def _replay_table(replays: Sequence[Replayed]) -> Table:
+    columns = [f"{replayed.contestant}, {replayed.conversations:,} conversations" for replayed in replays]
+    table = _table("Conversations replayed: µs a call, median and p99", "", *columns)
+    for operation in REPLAYED_OPERATIONS:
+        summaries = [replayed.operations.get(operation) for replayed in replays]
+        table.add_row(operation, *[f"{duration(s.median)}  {duration(s.p99):>6}" if s else "-" for s in summaries])
+    table.add_section()
+    table.add_row("turns", *[f"{replayed.turns:,}" for replayed in replays])
+    table.add_row("turns a second", *[f"{replayed.turns_per_second:,.0f}" for replayed in replays])
+    table.add_row("sessions at a step", *[f"{sum(replayed.sessions_by_step.values()):,}" for replayed in replays])
+    table.add_row("steps they stand at", *[f"{len(replayed.sessions_by_step):,}" for replayed in replays])
+    return table
+
+
+def _figures_table(figures: Sequence[Figure]) -> Table:
+    table = _table("Headline figures", "figure", "value", "target", "")
+    for figure in figures:
+        value = "-" if figure.value is None else f"{times(figure.value)} {figure.unit}"
+        table.add_row(figure.name, value, figure.target, Text(figure.state, _COLOURS.get(figure.state, "dim")))
+    return table

@@ -1,0 +1,21 @@
+"""The examples in the benchmarks' docstrings run: pytest collects those of `src` only."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+from pathlib import Path
+
+import pytest
+
+import benchmarks
+
+NEED_ALTAIR = {"charts", "report"}
+MODULES = {path.stem for path in Path(benchmarks.__path__[0]).glob("*.py")} - NEED_ALTAIR - {"__init__", "__main__"}
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_module(name: str) -> None:
+    failed, _ = doctest.testmod(importlib.import_module(f"benchmarks.{name}"))
+
+    assert failed == 0

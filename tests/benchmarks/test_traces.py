@@ -1,0 +1,79 @@
+"""Traces: read or refused with a word where and why; or made up."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.traces import Conversation, TraceError, Turn, generate, read_trace
+
+LINE = '{"id": "a", "turns": [["Trains", "FindTrain", {"day": "Monday"}], ["Trains", "NONE", {}]]}'
+
+
+@pytest.fixture
+def trace(tmp_path: Path) -> Path:
+    return tmp_path / "trace.jsonl.gz"
+
+
+def test_two_turns(trace: Path) -> None:
+    """A line becomes a conversation with its turns in order."""
+    trace.write_bytes(gzip.compress(LINE.encode()))
+    turns = (Turn("Trains", "FindTrain", {"day": "Monday"}), Turn("Trains", "NONE", {}))
+
+    assert [Conversation("a", turns)] == read_trace(trace)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "not a complete gzip file|holds no conversation"),
+        (LINE.encode(), "not a complete gzip file"),
+        (gzip.compress(LINE.encode())[:-9], "not a complete gzip file"),
+        (gzip.compress(b""), "holds no conversation"),
+        (gzip.compress(b"\xff\xfe"), "not UTF-8"),
+        (gzip.compress(b"hello"), "line 1: not a line of JSON"),
+        (gzip.compress(f"{LINE}\n{{".encode()), "line 2: not a line of JSON"),
+        (gzip.compress(b"[1, 2]"), "line 1: not of the form"),
+        (gzip.compress(b'{"id": "a"}'), "line 1: not of the form"),
+        (gzip.compress(b'{"id": 5, "turns": [["s", "i", {}]]}'), "line 1: not of the form"),
+        (gzip.compress(b'{"id": "a", "turns": []}'), "line 1: not of the form"),
+        (gzip.compress(b'{"id": "a", "turns": [["s", "i"]]}'), "line 1: a turn is not of the form"),
+        (gzip.compress(b'{"id": "a", "turns": [["s", "i", {"slot": 5}]]}'), "line 1: a turn is not of the form"),
+        (gzip.compress(f"{LINE}\n{LINE}".encode()), "two conversations have the same id"),
+    ],
+)
+def test_not_a_trace(trace: Path, content: bytes, reason: str) -> None:
+    """What is no trace is refused; the message names the file and the reason."""
+    trace.write_bytes(content)
+
+    with pytest.raises(TraceError, match=reason) as caught:
+        read_trace(trace)
+    assert str(caught.value).startswith(str(trace))
+
+
+def test_no_file(trace: Path) -> None:
+    with pytest.raises(TraceError, match="no such file"):
+        read_trace(trace)
+
+
+def test_made_up_conversations() -> None:
+    """They are the same for the same seed, can be written and read as a trace, and are as long as real ones."""
+    conversations = generate(500, seed=3)
+    turns = [turn for conversation in conversations for turn in conversation.turns]
+
+    assert conversations == generate(500, seed=3)
+    assert conversations != generate(500, seed=4)
+    assert 8 < len(turns) / len(conversations) < 11
+    assert 0.3 < sum(not turn.slots for turn in turns) / len(turns) < 0.5
+
+
+def test_made_up_conversations_make_a_trace(trace: Path) -> None:
+    """Written as lines of JSON they are read back equal."""
+    conversations = generate(20, seed=3)
+    lines = "\n".join(json.dumps({"id": one.id, "turns": one.turns}) for one in conversations)
+    trace.write_bytes(gzip.compress(lines.encode()))
+
+    assert conversations == read_trace(trace)
