@@ -66,6 +66,9 @@ def figures(cells: Cells) -> list[Figure]:
         Figure(f"get_by_channel - get, {recently}", _channel_over_get(cells), "µs", 2, at_most=True),
         Figure(f"list_by_agent of 100 ÷ 100 model_copy(), {recently}", _list_of_100(cells), "x", 2, at_most=True),
         Figure(f"save ÷ model_dump_json(), {at}", _ratio(cells, SAVE, MODEL_DUMP_JSON, UNIFORM), "x", 3, at_most=True),
+        Figure(
+            f"save ÷ model_dump_json(), {recently}", _ratio(cells, SAVE, MODEL_DUMP_JSON, RECENT), "x", 3, at_most=True
+        ),
         *_faster(cells, BY_AGENT, {1_000: 1, 10_000: 8, 100_000: 100, 1_000_000: 1_000}),
         *_faster(cells, BY_CHANNEL, {1_000: 20, 100_000: 1_000}),
         Figure("growth of a query ÷ growth of a dict read", _worst_growth(cells), "x", 1.5, at_most=True),

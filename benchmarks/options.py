@@ -51,7 +51,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         description="Compare the indexed store with a linear scan: about two minutes, unless told otherwise.",
     )
     extent = parser.add_mutually_exclusive_group()
-    extent.add_argument("--full", action="store_true", help="up to a million sessions; takes half an hour and 16 GB")
+    extent.add_argument("--full", action="store_true", help="up to a million sessions; takes half an hour and 11 GB")
     extent.add_argument("--smoke", action="store_true", help="a few seconds, to see that it runs; figures mean little")
     parser.add_argument("--sizes", type=_sizes, metavar="N,N", help="sizes of the populations, such as 1000,10000")
     parser.add_argument("--trace", type=_trace, metavar="FILE", help="replay this trace, not made-up conversations")

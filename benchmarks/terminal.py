@@ -18,7 +18,7 @@ from benchmarks.results import Cells, Replayed
 from benchmarks.run import Run
 from benchmarks.sessions import UNIFORM, ZIPF
 
-_WIDTH = 110
+_WIDTH = 120
 _COLOURS = {REACHED: "green", MISSED: "red"}
 
 

@@ -48,6 +48,7 @@ def test_values() -> None:
         "get_by_channel - get, recently used, at 100,000": (9.5, MISSED),
         "list_by_agent of 100 ÷ 100 model_copy(), recently used, at 100,000": (3.0, MISSED),
         "save ÷ model_dump_json(), at 100,000": (2.0, REACHED),
+        "save ÷ model_dump_json(), recently used, at 100,000": (4.0, MISSED),
         "list_by_agent: reference scan ÷ indexed, at 1,000": (1.5, REACHED),
         "list_by_agent: reference scan ÷ indexed, at 10,000": (None, NOT_RUN),
         "list_by_agent: reference scan ÷ indexed, at 100,000": (90.0, MISSED),

@@ -31,8 +31,6 @@ def is_text(name: str, value: object) -> None:
 
 
 def channel(value: Channel) -> Channel:
-    if type(value) is Channel:  # calling an enum takes longer than the query
-        return value
     try:
         return Channel(value)
     except ValueError:
