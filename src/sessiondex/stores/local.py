@@ -61,7 +61,9 @@ class LocalSessionStore(SessionStore[S]):
             snapshot = self._records.snapshot(session, stamp, earlier)
             if earlier is not None and earlier.tenant_id != snapshot.tenant_id:
                 raise TenantMismatchError(snapshot.session_id)
-            fields_set = {*getattr(session, "__pydantic_fields_set__", ()), "last_activity_at"}
+            fields_set = getattr(session, "__pydantic_fields_set__", ())
+            if "last_activity_at" not in fields_set:
+                fields_set = {*fields_set, "last_activity_at"}
             self._put(snapshot, earlier)
             self._stamps.take(stamp)
             # Past validation and past a frozen subclass: the session is stored now, so this must not fail.
