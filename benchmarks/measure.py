@@ -61,7 +61,7 @@ class Lane:
         """Make a few calls that do not count, from the far end of the keys."""
         deadline = perf_counter_ns() + budget.seconds * 1e9 / TURNS
         took: list[int] = []
-        while len(took) < _WARM_UPS and perf_counter_ns() < deadline:
+        while not took or (len(took) < _WARM_UPS and perf_counter_ns() < deadline):
             took.append((await self._once(-len(took) - 1)).nanoseconds)
         self._typical = statistics.median(took)
 

@@ -84,7 +84,10 @@ class Postings(Generic[K]):
     def move(self, key: K, stamp: int, new_stamp: int) -> None:
         """File `new_stamp` under the key in place of `stamp`, which must be there. Runtime: O(log n)."""
         postings = self._lists[key]
-        if len(postings) == 1:
+        if isinstance(postings, list):
+            del postings[bisect_left(postings, stamp)]
+            insort(postings, new_stamp)
+        elif len(postings) == 1:
             self._lists[key] = (new_stamp,)
         else:
             self.remove(key, stamp)
