@@ -31,7 +31,7 @@ from sessiondex import (
     SessionStatus,
     StepVisit,
 )
-from tests.builders import AGENT, SCENARIO, TENANT, at_step, make_session, visit
+from tests.builders import AGENT, SCENARIO, TENANT, NotedSession, at_step, make_session, visit
 
 
 class ByHash(StepVisit):
@@ -203,6 +203,13 @@ async def test_odd_declarations_are_kept(store: Any, make: Callable[[], Any]) ->
     await store.save(session)
 
     assert await store.get(session.session_id) == session
+
+
+async def test_an_integer_that_no_float_holds_is_refused_in_a_float_field(store: Any) -> None:
+    session = make_session(NotedSession)
+    session.scores.append(2**60 + 1)
+    with pytest.raises(InvalidSessionError, match="scores"):
+        await store.save(session)
 
 
 async def test_a_mock_of_a_session_is_no_session(store: Any) -> None:
