@@ -205,6 +205,26 @@ async def test_odd_declarations_are_kept(store: Any, make: Callable[[], Any]) ->
     assert await store.get(session.session_id) == session
 
 
+class Handle(str):
+    __slots__ = ()
+
+    def __deepcopy__(self, memo: Any) -> Handle:
+        raise TypeError("a handle cannot be copied")
+
+
+class Handled(Session):
+    handle: Annotated[str, AfterValidator(Handle)] = Handle("")
+
+
+async def test_what_cannot_be_copied_out_is_not_let_in(store: Any) -> None:
+    """It would be stored and never read again."""
+    session = make_session(Handled, handle="x")
+    with pytest.raises(InvalidSessionError):
+        await store.save(session)
+
+    assert await store.get(session.session_id) is None
+
+
 async def test_an_integer_that_no_float_holds_is_refused_in_a_float_field(store: Any) -> None:
     session = make_session(NotedSession)
     session.scores.append(2**60 + 1)
