@@ -7,9 +7,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from sessiondex import InMemorySessionStore, ScanSessionStore
 from tests.builders import Clock
+
+# No deadline for an example: a busy machine is no bug. In CI, Hypothesis derandomizes by itself.
+settings.register_profile("sessiondex", parent=settings(), deadline=None, print_blob=True)
+settings.load_profile("sessiondex")
 
 # Long searches, which `nox -s stress` asks for.
 collect_ignore = [] if "SESSIONDEX_STRESS" in os.environ else ["stress"]
