@@ -95,13 +95,14 @@ def _dict_reads(field: Field, pool: Pool) -> OnceAt:
 
     async def once_at(position: int) -> Sample:
         ids = [pool[(position * DICT_READS + offset) % len(pool)].session_id for offset in range(DICT_READS)]
-        nanoseconds, _ = timed_at_once(partial(_read_each, live, ids))
+        nanoseconds, _ = timed_at_once(partial(read_each, live, ids))
         return Sample(nanoseconds, DICT_READS)
 
     return once_at
 
 
-def _read_each(sessions: dict[UUID, Session], ids: list[UUID]) -> None:
+def read_each(sessions: Mapping[UUID, object], ids: Sequence[UUID]) -> None:
+    """Read an entry for each id, and nothing else."""
     for session_id in ids:
         sessions[session_id]
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator
+from functools import cached_property
 from typing import NamedTuple
 from uuid import UUID
 
@@ -86,19 +87,20 @@ class _Step(NamedTuple):
 
 
 class Population:
-    """The same sessions for the same size and seed, every time it is walked over.
-
-    `draws` holds, for each distribution, the positions of the sessions to ask for.
-    """
+    """The same sessions for the same size and seed, every time it is walked over."""
 
     def __init__(self, size: int, seed: int) -> None:
         self.size = size
         self._seed = seed
-        rng = random.Random(f"draws {seed} {size}")
-        places = rng.sample(range(size), size)  # or else the oldest would be the most wanted
-        self.draws = {
+
+    @cached_property
+    def draws(self) -> dict[str, list[int]]:
+        """For each distribution, the positions of the sessions to ask for."""
+        rng = random.Random(f"draws {self._seed} {self.size}")
+        places = rng.sample(range(self.size), self.size)  # or else the oldest would be the most wanted
+        return {
             UNIFORM: rng.choices(places, k=DRAWS),
-            ZIPF: [places[rank] for rank in Zipf(size).draws(rng, DRAWS)],
+            ZIPF: [places[rank] for rank in Zipf(self.size).draws(rng, DRAWS)],
             RECENT: places[:_RECENT] * (DRAWS // _RECENT),
         }
 
