@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, computed_field, field_serializer, field_validator
 
 from sessiondex import Channel, InvalidSessionError, PendingMigration, Session, StepVisit
-from sessiondex.records import Records, _Codec, _copy_value
+from sessiondex.copying import _copy_value
+from sessiondex.records import Records, _Codec
 from tests.builders import START, NotedSession, TaggedSession, make_session, visit
 
 HOSTILE = st.recursive(
@@ -68,7 +69,7 @@ def full_session(cls: type[Session] = LinkedSession) -> Any:
 def kept_by_round_trip(codec: _Codec, session: Session) -> Session | None:
     """Return the snapshot that the long way makes, or `None` if it refuses."""
     try:
-        return codec.round_trip(session.model_copy(update={"last_activity_at": START}))
+        return codec.round_trip(session.model_copy(update={"last_activity_at": START})).snapshot
     except InvalidSessionError:
         return None
 
@@ -78,14 +79,14 @@ def kept_by_round_trip(codec: _Codec, session: Session) -> Session | None:
 def test_the_short_way_is_never_more_generous_than_the_round_trip(field: str, value: Any, within: bool) -> None:
     """Whatever is planted wherever: what the short way keeps, the round trip keeps, and both make equal snapshots."""
     session = full_session()
-    earlier = _Codec(LinkedSession)._short_way(session.__dict__, START, None)
+    earlier = _Codec(LinkedSession, 0)._short_way(session.__dict__, START, None)
     if within and isinstance(session.__dict__[field], dict):
         session.__dict__[field]["planted"] = value
     elif within and isinstance(session.__dict__[field], list):
         session.__dict__[field].append(value)
     else:
         session.__dict__[field] = value
-    codec = _Codec(LinkedSession)
+    codec = _Codec(LinkedSession, 0)
     assert codec._has_short_way
     short = codec._short_way(session.__dict__, START, earlier)
     long = kept_by_round_trip(codec, session)
@@ -98,7 +99,7 @@ def test_the_short_way_is_never_more_generous_than_the_round_trip(field: str, va
 def test_nor_within_a_visit(field: str, value: Any, known: bool) -> None:
     """The same for what is planted in a visit, or missing from it; a known visit before it makes no difference."""
     session = full_session(Session)
-    codec = _Codec(Session)
+    codec = _Codec(Session, 0)
     earlier = codec._short_way(session.__dict__, START, None) if known else None
     planted = visit()
     vars(planted)[field] = value
@@ -115,11 +116,11 @@ def test_nor_within_a_visit(field: str, value: Any, known: bool) -> None:
 @pytest.mark.parametrize("cls", [Session, NotedSession, LinkedSession])
 def test_common_sessions_take_the_short_way(cls: type[Session]) -> None:
     session = full_session(cls)
-    codec = _Codec(cls)
+    codec = _Codec(cls, 0)
     snapshot = codec._short_way(session.__dict__, session.last_activity_at, None)
 
     assert snapshot == session
-    assert codec.round_trip(session) == snapshot
+    assert codec.round_trip(session).snapshot == snapshot
 
 
 def subclass(**namespace: Any) -> type[Session]:
@@ -193,14 +194,14 @@ class Narrowed(Session):
     ],
 )
 def test_classes_that_may_change_what_they_keep_take_the_long_way(cls: type[Session]) -> None:
-    assert not _Codec(cls)._has_short_way
+    assert not _Codec(cls, 0)._has_short_way
 
 
 def test_known_visits_are_not_checked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A long history costs no more to save than a short one: only visits that are not in the store are checked."""
     session = full_session(Session)
     records = Records()
-    earlier = records.snapshot(session, START)
+    earlier = records.snapshot(session, START).snapshot
     checked: list[BaseModel] = []
     monkeypatch.setattr("sessiondex.records._check_fact", lambda _cls, fact, _instant: checked.append(fact))
     session.step_history.append(visit("new"))
@@ -216,7 +217,7 @@ def test_known_visits_are_not_checked_again(monkeypatch: pytest.MonkeyPatch) -> 
 def test_an_unsound_visit_among_known_ones_is_found() -> None:
     session = full_session(Session)
     records = Records()
-    earlier = records.snapshot(session, START)
+    earlier = records.snapshot(session, START).snapshot
     session.step_history.insert(1, StepVisit.model_construct(step_id="x", entered_at=START))
     with pytest.raises(InvalidSessionError, match=r"step_history\.1"):
         records.snapshot(session, START, earlier)
@@ -273,7 +274,7 @@ def test_a_cached_property_does_not_go_along() -> None:
     """What Python caches in the instance is no field: it is not kept, and does not get in the way."""
     session = full_session(Cached)
     assert session.words == ["a", "b"]
-    snapshot = Records().snapshot(session, session.last_activity_at)
+    snapshot = Records().snapshot(session, session.last_activity_at).snapshot
 
     assert "words" not in snapshot.__dict__
     assert snapshot == session

@@ -14,10 +14,12 @@ from sessiondex.errors import (
 from sessiondex.models import Channel, PendingMigration, ScopeFilter, Session, SessionStatus, StepVisit
 from sessiondex.stores.memory import InMemorySessionStore
 from sessiondex.stores.scan import ScanSessionStore
+from sessiondex.stores.stats import IndexStats, StoreStats
 
 __all__ = [
     "Channel",
     "InMemorySessionStore",
+    "IndexStats",
     "InvalidArgumentError",
     "InvalidSessionError",
     "PendingMigration",
@@ -28,6 +30,7 @@ __all__ = [
     "SessionStore",
     "SessiondexError",
     "StepVisit",
+    "StoreStats",
     "TenantMismatchError",
     "WrongLoopError",
 ]

@@ -54,13 +54,17 @@ class StampClock:
         except OverflowError:
             raise _beyond_the_calendar() from None
 
-    def plan(self) -> datetime:
-        """Return the stamp that the next save would have: now, or just after the last one if that is later."""
+    def plan(self, after: datetime | None = None) -> datetime:
+        """Return the stamp that the next save would have: now, or just after the last one if that is later.
+
+        `after` is a planned stamp that is to be taken before.
+        """
         now = self.now()
-        if now > self._last:
+        last = self._last if after is None else after
+        if now > last:
             return now
         try:
-            return self._last + MICROSECOND
+            return last + MICROSECOND
         except OverflowError:
             raise _beyond_the_calendar() from None
 

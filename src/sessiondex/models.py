@@ -80,10 +80,19 @@ Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
 UserChannelId = Annotated[str, StringConstraints(min_length=0), AfterValidator(check_user_channel_id)]
 
 
-class StepVisit(BaseModel):
-    """One visit to a step of a scenario: a fact, hence frozen."""
+class _Fact(BaseModel):
+    """What is frozen, and may therefore be shared."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
+
+    @property
+    def model_fields_set(self) -> set[str]:
+        """The names of the fields that were set explicitly; of one that a store gave, all."""
+        return set(self.__pydantic_fields_set__)  # a copy, since whoever shares this fact shares the set
+
+
+class StepVisit(_Fact):
+    """One visit to a step of a scenario: a fact, hence frozen."""
 
     step_id: UUID
     step_name: Text | None = None
@@ -96,10 +105,8 @@ class StepVisit(BaseModel):
     step_content_hash: Text | None = None
 
 
-class PendingMigration(BaseModel):
+class PendingMigration(_Fact):
     """A mark that the session is to move to another version of its scenario."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
 
     target_version: Count
     anchor_content_hash: Text

@@ -1,44 +1,48 @@
-"""How a session is kept: checked on the way in, copied on the way in and out.
+"""How a session is kept: checked on the way in, copied on the way in and out, packed in between.
 
 What `save` accepts must come back equal from every store, also from those that keep bytes (law 6). The proof is a round
 trip: dump to JSON, load, compare. `round_trip` makes it for any class, and its verdict is final.
 
-It costs too much to make on each save, so there is a short way for the common case. JSON values are copied by
-`copy_plain`, which passes only what JSON surely keeps. The other fields that `Session` declares are of types whose JSON
-is known to load as the same value, if the value is strictly of its type; so a strict validation, which copies every
-container as it goes, is proof enough. Step visits are frozen: those that stand in the stored session already have been
-checked, and only new ones are. The short way only ever says "surely kept"; whatever it doubts goes the long way. It
-serves `Session` and subclasses that add fields of plain types; classes with validators, aliases, private attributes and
-the like always take the long way.
+It costs too much to make on each save, so there is a short way for the common case, the classes that `copying` calls
+plain. JSON values are copied by `copy_plain`, which passes only what JSON surely keeps. The other fields that `Session`
+declares are of types whose JSON is known to load as the same value, if the value is strictly of its type; so a strict
+validation, which copies every container as it goes, is proof enough. Step visits are frozen: those that stand in the
+stored session already, or were made here, have been checked, and only others are. The short way only ever says
+"surely kept"; whatever it doubts goes the long way, and so do classes with validators, aliases, private attributes and
+the like.
 
-Copies out are compiled from the fields of a class that takes the short way: what is immutable is shared, containers are
-copied. Of other classes nothing is taken for granted: what may be shared is told by each value, not by its field.
+Packed, a session is JSON: of the long way the very bytes of the round trip, of the short way a dump of the snapshot,
+which may be made when it is wanted.
 """
 
 from __future__ import annotations
 
-import copy
-import types
-from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
-from enum import Enum
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, TypeVar, Union, cast, get_args, get_origin
-from uuid import UUID
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar, cast
 
-from pydantic import BaseModel, JsonValue, ValidationError
-from pydantic.fields import FieldInfo
+from pydantic import BaseModel, ValidationError
 
+from sessiondex.copying import assembled, compiled_copy, copy_by_value, is_plain_class, is_plain_type
 from sessiondex.errors import InvalidSessionError
-from sessiondex.json_values import NotPlainError, copy_json, copy_plain, first_flaw, printable
+from sessiondex.json_values import NotPlainError, copy_plain, first_flaw, printable
 from sessiondex.models import PendingMigration, Session, StepVisit
 
 S = TypeVar("S", bound=Session)
-_ATOMS = frozenset({str, int, float, bool, bytes, UUID, datetime, date, time, timedelta, Decimal, types.NoneType})
-_SHARED = _ATOMS | {StepVisit, PendingMigration}
-_PLAIN = (str, int, float, bool, types.NoneType, JsonValue)
-_HOOKS = ("__init__", "__new__", "__get_pydantic_core_schema__", "model_post_init")
+
+Packed: TypeAlias = tuple[int, bytes]
+"""The number of a class, and the JSON of a session of that class."""
+
+# By this very object, not by what it holds, are visits known that were loaded here.
+_SOUND = set(StepVisit.model_fields)
+
+
+class Kept(NamedTuple, Generic[S]):
+    """A snapshot, and its packed form if it had to be made on the way."""
+
+    snapshot: S
+    packed: Packed | None
 
 
 class Records:
@@ -50,11 +54,12 @@ class Records:
     def __init__(self) -> None:
         # Held here, not in the module, so that classes made on the fly go with the store that met them.
         self._codecs: dict[type[Session], _Codec] = {}
+        self._by_number: list[_Codec] = []
 
-    def snapshot(self, session: S, at: datetime, earlier: S | None = None) -> S:
+    def snapshot(self, session: S, at: datetime, earlier: S | None = None) -> Kept[S]:
         """Return a checked private copy of the session with `last_activity_at` set to `at`.
 
-        `earlier` is the snapshot that it is to replace, if there is one. The given session is left as it is.
+        `earlier` is the snapshot that it is to replace, if there is one at hand. The given session is left as it is.
         Cost: about one `model_dump_json` of it, several the long way.
 
         Raises:
@@ -63,46 +68,86 @@ class Records:
         codec = self._codecs.get(type(session))
         if codec is None:
             codec = self._codec(session)
-        return cast("S", codec.snapshot(session, at, earlier))
+        return cast("Kept[S]", codec.snapshot(session, at, earlier))
 
     def copy(self, snapshot: S) -> S:
         """Return a copy that shares no mutable state with the snapshot. Cost: about 1.5 shallow `model_copy()`."""
         return self._codecs[type(snapshot)].copy(snapshot)  # type: ignore[return-value]  # of its own class
 
-    def copies(self, snapshots: Iterable[S]) -> list[S]:
-        """Return such copies of all, in their order."""
-        codecs = self._codecs
-        return [codecs[type(snapshot)].copy(snapshot) for snapshot in snapshots]  # type: ignore[misc]  # as above
+    def pack(self, snapshot: S) -> Packed:
+        """Return the snapshot as plain values. Cost: one `model_dump_json` of it."""
+        return self._codecs[type(snapshot)].pack(snapshot)
+
+    def unpack(self, packed: Packed) -> Session:
+        """Return a session equal to what was packed, which nobody else has. Cost: one `model_validate_json`.
+
+        Raises:
+            InvalidSessionError: a validator of the user's refuses what it accepted when the session was saved.
+        """
+        number, data = packed
+        return self._by_number[number].unpack(data)
+
+    def share(self, session: S) -> None:
+        """Make a snapshot of a session that `unpack` gave, which its caller keeps to itself from now on."""
+        self._codecs[type(session)].share(session)
 
     def _codec(self, session: object) -> _Codec:
         if not issubclass(type(session), Session):  # isinstance would believe what an object says of its class
             reason = f"save() takes a sessiondex.Session, not {type(session).__name__}; build one with Session(...)"
             raise InvalidSessionError(None, reason)
         cls = cast("type[Session]", type(session))
-        return self._codecs.setdefault(cls, _Codec(cls))
+        codec = self._codecs[cls] = _Codec(cls, len(self._by_number))
+        self._by_number.append(codec)
+        return codec
 
 
 class _Codec:
-    """What is known about one class of sessions: how to check it and how to copy it."""
+    """What is known about one class of sessions: how to check it, copy it and pack it."""
 
-    def __init__(self, cls: type[Session]) -> None:
+    def __init__(self, cls: type[Session], number: int) -> None:
         fields = cls.model_fields
         self._cls = cls
+        self._number = number
         self._validator = cls.__pydantic_validator__
         self._serializer = cls.__pydantic_serializer__
-        self._has_short_way = _is_plain_class(cls)
+        self._has_short_way = is_plain_class(cls)
         # One set for all snapshots, in which all fields count as set: it takes 2 KB, and time to read from memory.
         self._all_set = set(fields)
-        self.copy = _compiled_copy(cls, self._all_set) if self._has_short_way else _copy_by_value
+        self.copy = compiled_copy(cls, self._all_set) if self._has_short_way else copy_by_value
         added = {name: field for name, field in fields.items() if name not in Session.model_fields}
-        self._plain_names = [name for name, field in added.items() if _is_plain_type(field.annotation)]
+        self._plain_names = [name for name, field in added.items() if is_plain_type(field.annotation)]
 
-    def snapshot(self, session: Session, at: datetime, earlier: Session | None) -> Session:
+    def snapshot(self, session: Session, at: datetime, earlier: Session | None) -> Kept[Session]:
         if self._has_short_way:
             snapshot = self._short_way(session.__dict__, at, earlier)
             if snapshot is not None:
-                return snapshot
+                return Kept(snapshot, None)
         return self.round_trip(_with_stamp(session, at))
+
+    def pack(self, snapshot: Session) -> Packed:
+        return self._number, self._serializer.to_json(snapshot, by_alias=False, round_trip=True, warnings="none")
+
+    def unpack(self, data: bytes) -> Session:
+        if not self._has_short_way:
+            return self.copy(self._load(data))
+        session = self._load(data)
+        for visit in session.step_history:
+            object.__setattr__(visit, "__pydantic_fields_set__", _SOUND)
+        return session
+
+    def share(self, session: Session) -> None:
+        object.__setattr__(session, "__pydantic_fields_set__", self._all_set)
+
+    def _load(self, data: bytes) -> Session:
+        try:
+            session: Session = self._validator.validate_json(data, by_alias=False, by_name=True)
+        except Exception as error:
+            reason = (
+                f"{self._cls.__name__} does not load what it accepted when this session was saved "
+                f"({type(error).__name__}); let the verdict of its validators depend on nothing but the value"
+            )
+            raise InvalidSessionError(None, reason) from None
+        return session
 
     def _short_way(self, values: dict[str, Any], at: datetime, earlier: Session | None) -> Session | None:
         try:
@@ -124,10 +169,10 @@ class _Codec:
                     return None
         except Exception:  # whatever it is, the long way finds out, and finds the words
             return None
-        object.__setattr__(snapshot, "__pydantic_fields_set__", self._all_set)
+        self.share(snapshot)
         return snapshot if type(variables) is dict else None
 
-    def round_trip(self, stamped: Session) -> Session:
+    def round_trip(self, stamped: Session) -> Kept[Session]:
         """Return what comes back when the session is kept as JSON, if that is equal, else raise."""
         try:
             data = self._serializer.to_json(stamped, by_alias=False, round_trip=True, warnings="none")
@@ -138,7 +183,8 @@ class _Codec:
             raise self._explain(stamped, error) from None
         if changed is not None:
             raise self._explain(stamped, changed)
-        return snapshot
+        self.share(snapshot)
+        return Kept(snapshot, (self._number, data))
 
     def _explain(self, stamped: Session, error: Exception) -> InvalidSessionError:
         """Return the error that names the field, given what dumping, loading or comparing had to say."""
@@ -175,19 +221,7 @@ def _with_stamp(session: Session, at: datetime) -> Session:
             raise InvalidSessionError(printable(name), "is no field of its class; declare it in a subclass of Session")
     values["last_activity_at"] = at
     extra = getattr(session, "__pydantic_extra__", None)
-    return _assembled(cls, values, extra, getattr(session, "__pydantic_private__", None))
-
-
-def _assembled(
-    cls: type[Session], values: dict[str, Any], extra: dict[str, Any] | None, private: dict[str, Any] | None
-) -> Session:
-    """Return an instance made of these very parts, past all validation."""
-    session = object.__new__(cls)
-    object.__setattr__(session, "__dict__", values)
-    object.__setattr__(session, "__pydantic_fields_set__", set(values))
-    object.__setattr__(session, "__pydantic_extra__", extra)
-    object.__setattr__(session, "__pydantic_private__", private)
-    return session
+    return assembled(cls, values, extra, getattr(session, "__pydantic_private__", None))
 
 
 def _check_facts(values: dict[str, Any], earlier: Session | None) -> None:
@@ -202,7 +236,8 @@ def _check_facts(values: dict[str, Any], earlier: Session | None) -> None:
         if pending is earlier.pending_migration:
             pending = None
     for visit in history[new:]:
-        _check_fact(StepVisit, visit, visit.entered_at)
+        if type(visit) is not StepVisit or visit.__pydantic_fields_set__ is not _SOUND:
+            _check_fact(StepVisit, visit, visit.entered_at)
     if pending is not None:
         _check_fact(PendingMigration, pending, pending.marked_at)
 
@@ -214,93 +249,6 @@ def _check_fact(cls: type[BaseModel], fact: BaseModel, instant: datetime) -> Non
     checked: BaseModel = cls.__pydantic_validator__.validate_python(fact.__dict__, strict=True)
     if list(map(type, checked.__dict__.values())) != list(map(type, fact.__dict__.values())):
         raise NotPlainError
-
-
-# -- copying --
-
-
-def _compiled_copy(cls: type[Session], all_set: set[str]) -> Callable[[Session], Session]:
-    """Return the function that copies a snapshot of a plain class: straight-line code, a quarter faster than a loop."""
-    lines = ["def copy_snapshot(snapshot):", "values = snapshot.__dict__.copy()"]
-    for name, field in cls.model_fields.items():
-        if name in Session.model_fields and name != "variables":
-            if get_origin(field.annotation) in (list, dict):  # of immutable items
-                lines.append(f"values[{name!r}] = values[{name!r}].copy()")
-        elif field.annotation not in _ATOMS:
-            lines.append(f"values[{name!r}] = copy_json(values[{name!r}])")
-    lines += [
-        "session = new(cls)",
-        "set_attribute(session, '__dict__', values)",
-        "set_attribute(session, '__pydantic_fields_set__', all_set.copy())",
-        "set_attribute(session, '__pydantic_extra__', None)",
-        "set_attribute(session, '__pydantic_private__', None)",
-        "return session",
-    ]
-    names: dict[str, Any] = {
-        "cls": cls,
-        "all_set": all_set,
-        "copy_json": copy_json,
-        "new": object.__new__,
-        "set_attribute": object.__setattr__,
-    }
-    exec("\n    ".join(lines), names)  # noqa: S102  # made of field names alone, as dataclasses are
-    copy_snapshot: Callable[[Session], Session] = names["copy_snapshot"]
-    return copy_snapshot
-
-
-def _copy_by_value(snapshot: Session) -> Session:
-    """Return a copy of a snapshot of any class. What a validator may have cached in it stays behind."""
-    values = {name: _copy_value(snapshot.__dict__[name]) for name in type(snapshot).model_fields}
-    extra, private = copy.deepcopy((snapshot.__pydantic_extra__, snapshot.__pydantic_private__))
-    return _assembled(type(snapshot), values, extra, private)
-
-
-def _copy_value(value: Any) -> Any:
-    kind = type(value)
-    if kind in _SHARED or isinstance(value, Enum):
-        return value
-    if kind is list:
-        return [_copy_value(item) for item in value]
-    if kind is dict and all(type(key) in _ATOMS for key in value):
-        return {key: _copy_value(item) for key, item in value.items()}
-    return copy.deepcopy(value)
-
-
-# -- which classes take the short way --
-
-
-def _is_plain_class(cls: type[Session]) -> bool:
-    """Whether the short way proves that sessions of the class are kept."""
-    return (
-        cls.model_config == Session.model_config
-        and cls.__pydantic_decorators__ == Session.__pydantic_decorators__
-        and not any(name in vars(base) for base in cls.__mro__[: cls.__mro__.index(Session)] for name in _HOOKS)
-        and all(_is_plain_field(name, field) for name, field in cls.model_fields.items())
-    )
-
-
-def _is_plain_field(name: str, field: FieldInfo) -> bool:
-    renamed = field.alias or field.validation_alias or field.serialization_alias
-    if renamed or field.exclude or getattr(field, "exclude_if", None):
-        return False
-    inherited = Session.model_fields.get(name)
-    if inherited is not None:
-        return field.annotation == inherited.annotation and field.metadata == inherited.metadata
-    return not field.metadata and (field.annotation in (UUID, UUID | None) or _is_plain_type(field.annotation))
-
-
-def _is_plain_type(annotation: Any) -> bool:
-    origin, arguments = get_origin(annotation), get_args(annotation)
-    if not arguments:
-        return annotation in _PLAIN
-    if origin in (Union, types.UnionType):  # optional, that is: of a UUID or a string, JSON loads a string
-        others = [argument for argument in arguments if argument is not types.NoneType]
-        return len(others) == 1 and _is_plain_type(others[0])
-    if origin is list:
-        return _is_plain_type(arguments[0])
-    if origin is dict:
-        return arguments[0] is str and _is_plain_type(arguments[1])
-    return False
 
 
 # -- words for what was refused --

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from sessiondex import Channel, InMemorySessionStore, ScopeFilter, Session, SessionStatus
-from sessiondex.records import Records
+from sessiondex.engine.table import Row
+from sessiondex.records import Packed, Records
 from tests.builders import OTHER_SCENARIO, SCENARIO, START, TENANT, Clock, at_step, make_session, visit
 
 DAY = timedelta(days=1)
@@ -140,25 +141,26 @@ async def test_ages_go_by_the_clock_at_the_time_of_the_query(store: Any, clock: 
     assert await found(store, ScopeFilter(min_session_age_days=1)) == ["user-1"]
 
 
-async def test_the_filter_drives_the_index(indexed: InMemorySessionStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a step with many sessions, only those that pass are so much as copied or looked up."""
+async def test_the_filter_drives_the_index(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a step with many sessions, only those that pass are so much as looked up or unpacked."""
+    indexed: InMemorySessionStore = InMemorySessionStore(hot_sessions=0, clock=clock)
     for number in range(300):
         await indexed.save(at_step(name=f"node-{number % 10}", created_at=START - number * DAY))
     await indexed.save(at_step(channel=Channel.SMS))
-    looked_up: list[int] = []
-    copied: list[Session] = []
-    values, copies = indexed._table.values, Records.copies
+    looked_up: list[bytes] = []
+    unpacked: list[Packed] = []
+    row, unpack = indexed._table.row, Records.unpack
 
-    def noted_values(stamps: list[int]) -> list[Session]:
-        looked_up.extend(stamps)
-        return values(stamps)
+    def noted_row(key: bytes) -> Row | None:
+        looked_up.append(key)
+        return row(key)
 
-    def noted_copies(self: Records, snapshots: list[Session]) -> list[Session]:
-        copied.extend(snapshots)
-        return copies(self, snapshots)
+    def noted_unpack(self: Records, packed: Packed) -> Session:
+        unpacked.append(packed)
+        return unpack(self, packed)
 
-    monkeypatch.setattr(indexed._table, "values", noted_values)
-    monkeypatch.setattr(Records, "copies", noted_copies)
+    monkeypatch.setattr(indexed._table, "row", noted_row)
+    monkeypatch.setattr(Records, "unpack", noted_unpack)
 
     for scope, expected in (
         (ScopeFilter(include_channels=[Channel.SMS]), 1),
@@ -166,8 +168,8 @@ async def test_the_filter_drives_the_index(indexed: InMemorySessionStore, monkey
         (ScopeFilter(max_session_age_days=4, exclude_channels=[Channel.SMS]), 5),
     ):
         looked_up.clear()
-        copied.clear()
-        assert len(await found(indexed, scope)) == len(looked_up) == len(copied) == expected
+        unpacked.clear()
+        assert len(await found(indexed, scope)) == len(set(looked_up)) == len(unpacked) == expected
 
 
 async def test_a_missing_hash_matches_nothing(store: Any) -> None:

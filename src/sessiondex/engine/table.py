@@ -1,54 +1,70 @@
 """A primary dict and its indexes, changed as one.
 
-Rules: a key has at most one row; a row has a stamp that no other row has; each index files a row's stamp under the
-entry that was computed when the row was planned, and nothing else.
+Rules: a key has at most one row; each index files a row, by its stamp, under the entry that was computed when the row
+was planned, and nothing else.
 
 Theory of operation: a change is *planned*, which computes and checks everything and changes nothing, and then
 *applied*, which only moves what is known to fit. The row remembers its entries, so taking it out needs no look at what
 it holds, which may have changed since. There is one way out, for replacing and deleting alike.
+
+A row is bytes, because there may be millions. Of tuples the garbage collector visits those that are new, and the dict
+that they are in, key by key, as long as one of them is: a fifth of a second for a million.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+import marshal
+from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, NamedTuple, NewType, TypeAlias, TypeVar
 
 from sessiondex.engine.index import F, Filing, Index
+from sessiondex.engine.postings import order
+from sessiondex.engine.shards import ShardedDict
 
 V = TypeVar("V")
 
-Entries: TypeAlias = tuple[Hashable | None, ...]
-# Not a class: the garbage collector stops visiting plain tuples of atoms, but not instances.
-Row: TypeAlias = tuple[int, bytes, Entries, V]
-"""Stamp, key, entries, value."""
-
+Entries: TypeAlias = tuple[Any, ...]
+"""One for each index; `None` where the row does not belong in it."""
 
 Record: TypeAlias = tuple[Any, ...]
 
-Change: TypeAlias = tuple[Row[V] | None, Row[V] | None]
-"""The row to take out, and the row to put in."""
+Row = NewType("Row", bytes)
+"""Entries and value, then the stamp."""
+
+_STAMP_SIZE = 8
+
+
+class Change(NamedTuple):
+    """The row to take out, and the row to put in, under one key, with their entries."""
+
+    key: bytes
+    old: Row | None
+    old_entries: Entries
+    new: Row | None
+    new_entries: Entries
 
 
 class Table(Generic[V]):
-    """Rows by key and by index. `V` is what is kept.
+    """Rows by key and by index. `V` is what is kept: bytes, numbers, strings, `None`, and tuples of these.
 
-    A *record* is what entries are computed from: a tuple of plain immutable values, which `fields` names.
+    A *record* is what entries are computed from: a tuple of plain immutable values, which `fields` names. Keys are all
+    of one length. Stamps are from 0 to 2**63 - 1.
 
-    Keeps every index equal to what the rows say. The caller applies a change before it plans the next.
+    Keeps every index equal to what the rows say. The caller applies a change before it plans the next of the same key.
 
     >>> from sessiondex.engine.postings import Postings
-    >>> by_month = Index("month", ("year", "month"), lambda year, month: (year, month), Postings)
+    >>> by_month = Index("month", ("year", "month"), lambda year, month: b"%d-%d" % (year, month), lambda: Postings(1))
     >>> table = Table(("year", "month", "day"), [by_month])
     >>> for stamp, record in enumerate([(2026, 3, 1), (2026, 4, 1), (2026, 3, 9)]):
-    ...     table.apply(table.plan_put(bytes(stamp), stamp, record, f"on the {record[2]}."))
-    >>> table.values(table.index(by_month).newest((2026, 3), 10))
+    ...     table.apply(table.plan_put(b"%d" % stamp, stamp, record, f"on the {record[2]}."))
+    >>> [table.value(table.row(key)) for key in table.index(by_month).newest(b"2026-3", 10)]
     ['on the 9.', 'on the 1.']
     """
 
     def __init__(self, fields: Sequence[str], indexes: Sequence[Index[Any]]) -> None:
-        self._rows: dict[bytes, Row[V]] = {}
-        self._by_stamp: dict[int, Row[V]] = {}
+        self._rows: ShardedDict[Row] = ShardedDict()
+        self._bytes = 0
         self._indexes = tuple(indexes)
         self._filings: tuple[Filing, ...] = tuple([index.filing() for index in indexes])
         self._nowhere: Entries = (None,) * len(self._indexes)
@@ -57,104 +73,121 @@ class Table(Generic[V]):
     def __len__(self) -> int:
         return len(self._rows)
 
-    def get(self, key: bytes) -> Row[V] | None:
-        """Return the row under the key. Runtime: O(1)."""
+    @property
+    def size_of_rows(self) -> int:
+        """How many bytes all rows are together. Runtime: O(1)."""
+        return self._bytes
+
+    def row(self, key: bytes) -> Row | None:
+        """Return the row under the key, if there is one. Runtime: O(1)."""
         return self._rows.get(key)
 
-    def value(self, stamp: int) -> V:
-        """Return the value of the row with that stamp, which an index must have given. Runtime: O(1)."""
-        return self._by_stamp[stamp][3]
+    def value(self, row: Row) -> V:
+        """Return what the row keeps. Runtime: O(its length)."""
+        return _contents(row)[1]  # type: ignore[no-any-return]  # as it was planned
 
-    def values(self, stamps: Iterable[int]) -> list[V]:
-        """Return the values of the rows with these stamps, in their order. Runtime: O(result)."""
-        rows = self._by_stamp
-        return [rows[stamp][3] for stamp in stamps]
+    def entries(self, row: Row) -> Entries:
+        """Return where the row is filed. Runtime: O(its length)."""
+        return _contents(row)[0]
+
+    def newest_first(self, keys: Iterable[bytes]) -> list[bytes]:
+        """Return these keys of rows, newest first. Runtime: O(k log k) for k keys."""
+        rows = self._rows
+        return sorted(keys, key=lambda key: rows.shard(key)[key][-_STAMP_SIZE:], reverse=True)
 
     def index(self, declared: Index[F]) -> F:
         """Return what the declared index has filed, for reading."""
-        for index, filing in zip(self._indexes, self._filings, strict=True):
+        for index, filing in self.filings():
             if index is declared:
                 return filing  # type: ignore[return-value]  # made by this very declaration
         raise KeyError(declared.name)
 
-    def plan_put(self, key: bytes, stamp: int, record: Record, value: V, earlier: Record | None = None) -> Change[V]:
-        """Return the change that puts the value under the key, in place of an earlier one, filed as the record says.
+    def filings(self) -> Iterable[tuple[Index[Any], Filing]]:
+        """Return every index with what it has filed."""
+        return zip(self._indexes, self._filings, strict=True)
 
-        `earlier` is the record of the row that is there, if it is at hand: of what has not changed, the entries stay.
-        Nothing is changed. Runtime: O(indexes).
+    def plan_put(self, key: bytes, stamp: int, record: Record | None, value: V) -> Change:
+        """Return the change that puts the value under the key, in place of what is there, filed as the record says.
+
+        Without a record it is filed as the row is that is there. Nothing is changed. Runtime: O(indexes).
 
         Raises:
-            ValueError: another row has that stamp.
-            TypeError: an index computes an entry that cannot be a key.
+            ValueError: the value, or an entry, is not plain.
         """
-        if stamp in self._by_stamp:
-            raise ValueError(f"stamp {stamp} is taken")
-        row = self._rows.get(key)
-        if row is None or earlier is None:
-            entries = self._entries_of(record)
-        else:
-            entries = self._entries_since(row[2], earlier, record)
-        hash(entries)
-        return row, (stamp, key, entries, value)
+        old = self._rows.get(key)
+        old_entries = self._nowhere if old is None else _contents(old)[0]
+        entries = old_entries if record is None else self._entries_of(record)
+        return Change(key, old, old_entries, _row(order(stamp), entries, value), entries)
+
+    def plan_remove(self, key: bytes) -> Change:
+        """Return the change that removes the row under the key, if there is one. Runtime: O(1)."""
+        old = self._rows.get(key)
+        return Change(key, old, self._nowhere if old is None else _contents(old)[0], None, self._nowhere)
 
     def _entries_of(self, record: Record) -> Entries:
         return tuple([index.entry(*pick(record)) for index, pick in zip(self._indexes, self._picks, strict=True)])
 
-    def _entries_since(self, entries: Entries, before: Record, after: Record) -> Entries:
-        if after == before:
-            return entries
-        parts = zip(self._indexes, self._picks, entries, strict=True)
-        return tuple(
-            [entry if pick(after) == pick(before) else index.entry(*pick(after)) for index, pick, entry in parts]
-        )
-
-    def plan_remove(self, key: bytes) -> Change[V]:
-        """Return the change that removes the row under the key, if there is one. Runtime: O(1)."""
-        return self._rows.get(key), None
-
-    def apply(self, change: Change[V]) -> None:
+    def apply(self, change: Change) -> None:
         """Make the change. Nothing here can fail on account of what was planned. Runtime: O(indexes * log n)."""
-        old, new = change
-        if new is None:
-            if old is not None:
-                del self._rows[old[1]]
-                del self._by_stamp[old[0]]
-                self._refile(old[0], old[2], 0, self._nowhere)
-        else:
-            stamp, key, entries, _ = new
-            self._rows[key] = new
-            if old is None:
-                self._refile(0, self._nowhere, stamp, entries)
-            else:
-                del self._by_stamp[old[0]]
-                self._refile(old[0], old[2], stamp, entries)
-            self._by_stamp[stamp] = new
-
-    def _refile(self, stamp: int, entries: Entries, new_stamp: int, new_entries: Entries) -> None:
-        """The one way out of the indexes, by the remembered entries, and the one way in."""
-        for filing, entry, new_entry in zip(self._filings, entries, new_entries, strict=True):
+        key, old, old_entries, new, new_entries = change
+        shard = self._rows.shard(key)
+        if old is not None:
+            self._bytes -= len(shard[key])  # not of `old`: its value may have been replaced since
+        if new is not None:
+            shard[key] = new
+            self._bytes += len(new)
+        elif old is not None:
+            del shard[key]
+        item = b"" if old is None else old[-_STAMP_SIZE:] + key
+        new_item = b"" if new is None else new[-_STAMP_SIZE:] + key
+        # The one way out of the indexes, by the remembered entries, and the one way in.
+        for filing, entry, new_entry in zip(self._filings, old_entries, new_entries, strict=True):
             if entry == new_entry:
                 if entry is not None:
-                    filing.move(entry, stamp, new_stamp)
+                    filing.move(entry, item, new_item)
             else:
                 if entry is not None:
-                    filing.remove(entry, stamp)
+                    filing.remove(entry, item)
                 if new_entry is not None:
-                    filing.add(new_entry, new_stamp)
+                    filing.add(new_entry, new_item)
 
-    def _check(self, record_of: Callable[[V], Record]) -> None:
+    def replace_value(self, key: bytes, value: V) -> None:
+        """Keep this value in the row under the key, which must be there. Stamp and entries stay. Runtime: O(1)."""
+        shard = self._rows.shard(key)
+        row = shard[key]
+        shard[key] = new = _row(row[-_STAMP_SIZE:], _contents(row)[0], value)
+        self._bytes += len(new) - len(row)
+
+    def _check(self, record_and_stamp_of: Callable[[bytes, V], tuple[Record, int]]) -> None:
         """Raise `AssertionError` unless every index holds what the primary dict says. Runtime: O(n log n).
 
-        `record_of` turns a kept value into what its entries are computed from.
+        `record_and_stamp_of` turns a key and its value into what its entries are computed from, and its stamp.
         """
-        assert self._by_stamp == {row[0]: row for row in self._rows.values()}, "rows by key and by stamp differ"
-        for key, (stamp, own_key, entries, value) in self._rows.items():
-            assert own_key == key, f"the row under {key!r} takes itself to be under {own_key!r}"
-            computed = self._entries_of(record_of(value))
-            assert entries == computed, f"row {stamp} is filed under {entries}, but belongs under {computed}"
-        for position, (index, filing) in enumerate(zip(self._indexes, self._filings, strict=True)):
-            expected = [(row[2][position], row[0]) for row in self._rows.values() if row[2][position] is not None]
+        assert self._bytes == sum(len(row) for _, row in self._rows.items()), f"counts {self._bytes} bytes"
+        filed: list[list[tuple[Any, bytes]]] = [[] for _ in self._indexes]
+        for key, row in self._rows.items():
+            entries, value = _contents(row)
+            record, stamp = record_and_stamp_of(key, value)
+            assert row[-_STAMP_SIZE:] == order(stamp), f"row {key!r} has another stamp than its value, {stamp}"
+            computed = self._entries_of(record)
+            assert entries == computed, f"row {key!r} is filed under {entries}, but belongs under {computed}"
+            for items, entry in zip(filed, entries, strict=True):
+                if entry is not None:
+                    items.append((entry, row[-_STAMP_SIZE:] + key))
+        for (index, filing), items in zip(self.filings(), filed, strict=True):
             try:
-                filing._check(expected)
+                filing._check(items)
             except AssertionError as error:
                 raise AssertionError(f"index {index.name!r}: {error}") from None
+
+
+def _row(stamp: bytes, entries: Entries, value: object) -> Row:
+    # These bytes never leave the process that made them; nothing packs and opens faster than marshal. Version 2 does
+    # not look for what occurs twice, which takes as long as the rest.
+    contents: Any = (entries, value)
+    return Row(marshal.dumps(contents, 2) + stamp)
+
+
+def _contents(row: Row) -> tuple[Entries, Any]:
+    contents: tuple[Entries, Any] = marshal.loads(row)  # noqa: S302  # nobody else's bytes; the stamp after them is left
+    return contents

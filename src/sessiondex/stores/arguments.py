@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterable, Iterable
+from typing import TypeVar
 from uuid import UUID
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from sessiondex.errors import InvalidArgumentError
 from sessiondex.models import Channel, ScopeFilter, SessionStatus, check_user_channel_id
+
+T = TypeVar("T")
 
 
 def is_id(name: str, value: object) -> None:
@@ -28,6 +32,32 @@ def is_text(name: str, value: object) -> None:
             value.encode()
         except UnicodeEncodeError:
             raise InvalidArgumentError(name, "has a lone surrogate; decode it with errors='replace'") from None
+
+
+def many(name: str, value: Iterable[T], singular: str) -> Iterable[T]:
+    given: object = value
+    # A session and a text are iterable, but not what is meant.
+    if not isinstance(given, Iterable) or isinstance(given, BaseModel | str | bytes):
+        raise InvalidArgumentError(
+            name, f"must be an iterable, not {type(value).__name__}; for a single one, {singular}()"
+        )
+    return value
+
+
+def many_or_async(name: str, value: Iterable[T] | AsyncIterable[T]) -> Iterable[T] | AsyncIterable[T]:
+    return value if isinstance(value, AsyncIterable) else many(name, value, "save")
+
+
+def batch(value: int) -> None:
+    is_integer("batch", value)
+    if value < 1:
+        raise InvalidArgumentError("batch", "must be at least 1; some hundred is a good size")
+
+
+def hot_sessions(value: int) -> None:
+    is_integer("hot_sessions", value)
+    if value < 0:
+        raise InvalidArgumentError("hot_sessions", "must not be negative; 0 keeps every session packed")
 
 
 def channel(value: Channel) -> Channel:

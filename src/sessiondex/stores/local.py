@@ -1,9 +1,9 @@
-"""What the stores within one process share: the loop that they belong to, stamps, checks, and copies out.
+"""What the stores within one process share: the loop that they belong to, stamps, checks, and the order of a write.
 
-A store says how it finds and changes snapshots, in plain synchronous methods; the coroutines of the contract stand
+A store says how it finds, puts and removes sessions, in plain synchronous methods; the coroutines of the contract stand
 here, once. Readers take no lock: they look everything up without an `await`, so that no write can come between, and
-what they find are snapshots, which nobody changes. Writers hold the lock, and change everything without an `await` too:
-so far nobody ever waits for it. It states the rule, and keeps it when a store has something to await.
+what they find is nothing that a write changes. Writers hold the lock while they check, which in bulk they do with an
+`await` now and then, and while they write, which they do without.
 """
 
 from __future__ import annotations
@@ -12,28 +12,40 @@ import asyncio
 import threading
 from abc import abstractmethod
 from asyncio import get_running_loop
-from collections.abc import Callable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
 from datetime import datetime
+from typing import Any, Generic, NamedTuple
 from uuid import UUID
 
 from sessiondex.clock import StampClock
 from sessiondex.contract import S, SessionStore
-from sessiondex.errors import TenantMismatchError, WrongLoopError
+from sessiondex.errors import SessiondexError, TenantMismatchError, WrongLoopError
 from sessiondex.models import Channel, ScopeFilter, SessionStatus, utc_now
-from sessiondex.records import Records
+from sessiondex.records import Kept, Records
 from sessiondex.stores import arguments as check
 
-_SLICE = 500  # copies between two turns of the loop: about a millisecond
+# Between two turns of the loop: a few milliseconds, if none of the sessions is hot.
+_COPIES, _CHECKS = 100, 25
 
 # Held while a store goes from one loop to another, never while it works.
 _handover = threading.Lock()
+
+
+class _Write(NamedTuple, Generic[S]):
+    """A save of which all that can fail has been done. `plan` is the store's own."""
+
+    session: S
+    fields_set: set[str]
+    stamp: datetime
+    kept: Kept[S]
+    plan: Any
 
 
 class LocalSessionStore(SessionStore[S]):
     """A session store within one process. `clock` returns the present instant as an aware datetime.
 
     It keeps stamps, isolation, checked arguments and loops (laws 1, 3, 6, 11 and 12). A subclass finds, puts and
-    removes snapshots, never changes what is in one, and changes nothing if it raises.
+    removes sessions, and changes nothing if it raises.
     """
 
     def __init__(self, *, clock: Callable[[], datetime] = utc_now) -> None:
@@ -49,27 +61,31 @@ class LocalSessionStore(SessionStore[S]):
             check.is_id("session_id", session_id)
         if tenant_id is not None:
             check.is_id("tenant_id", tenant_id)
-        snapshot = self._get(session_id, tenant_id)
-        return None if snapshot is None else self._records.copy(snapshot)
+        return self._get(session_id, tenant_id)
 
     async def save(self, session: S) -> UUID:
         if get_running_loop() is not self._loop:
             self._move_to_this_loop()
         async with self._lock:
-            stamp = self._stamps.plan()
-            earlier = self._earlier(session)
-            snapshot = self._records.snapshot(session, stamp, earlier)
-            if earlier is not None and earlier.tenant_id != snapshot.tenant_id:
-                raise TenantMismatchError(snapshot.session_id)
-            fields_set = getattr(session, "__pydantic_fields_set__", ())
-            if "last_activity_at" not in fields_set:
-                fields_set = {*fields_set, "last_activity_at"}
-            self._put(snapshot, earlier)
-            self._stamps.take(stamp)
-            # Past validation and past a frozen subclass: the session is stored now, so this must not fail.
-            session.__dict__["last_activity_at"] = stamp
-            object.__setattr__(session, "__pydantic_fields_set__", fields_set)
-        return snapshot.session_id
+            write = self._prepare(session, self._stamps.plan(), in_bulk=False)
+            self._apply(write.plan)
+            self._stamps.take(write.stamp)
+            _stamp(write)
+        return write.kept.snapshot.session_id
+
+    async def save_many(self, sessions: Iterable[S]) -> list[UUID]:
+        if get_running_loop() is not self._loop:
+            self._move_to_this_loop()
+        return await self._save_batch(list(check.many("sessions", sessions, "save")), 0)
+
+    async def load(self, sessions: Iterable[S] | AsyncIterable[S], *, batch: int = 500) -> int:
+        if get_running_loop() is not self._loop:
+            self._move_to_this_loop()
+        check.batch(batch)
+        count = 0
+        async for some in _batches(check.many_or_async("sessions", sessions), batch):
+            count += len(await self._save_batch(some, count))
+        return count
 
     async def delete(self, session_id: UUID, *, tenant_id: UUID | None = None) -> bool:
         if get_running_loop() is not self._loop:
@@ -80,6 +96,17 @@ class LocalSessionStore(SessionStore[S]):
         async with self._lock:
             return self._remove(session_id, tenant_id)
 
+    async def delete_many(self, session_ids: Iterable[UUID], *, tenant_id: UUID | None = None) -> int:
+        if get_running_loop() is not self._loop:
+            self._move_to_this_loop()
+        ids = list(check.many("session_ids", session_ids, "delete"))
+        for session_id in ids:
+            check.is_id("session_ids", session_id)
+        if tenant_id is not None:
+            check.is_id("tenant_id", tenant_id)
+        async with self._lock:
+            return sum([self._remove(session_id, tenant_id) for session_id in ids])
+
     async def get_by_channel(self, tenant_id: UUID, channel: Channel, user_channel_id: str) -> S | None:
         if get_running_loop() is not self._loop:
             self._move_to_this_loop()
@@ -88,8 +115,7 @@ class LocalSessionStore(SessionStore[S]):
         if type(channel) is not Channel:
             channel = check.channel(channel)
         check.user_channel_id(user_channel_id)
-        snapshot = self._latest_by_channel(tenant_id, channel, user_channel_id)
-        return None if snapshot is None else self._records.copy(snapshot)
+        return self._latest_by_channel(tenant_id, channel, user_channel_id)
 
     async def list_by_agent(
         self, tenant_id: UUID, agent_id: UUID, *, status: SessionStatus | None = None, limit: int = 100
@@ -130,42 +156,99 @@ class LocalSessionStore(SessionStore[S]):
     # -- what a store says --
 
     @abstractmethod
-    def _get(self, session_id: UUID, tenant_id: UUID | None) -> S | None: ...
+    def _get(self, session_id: UUID, tenant_id: UUID | None) -> S | None:
+        """Return a session that is the caller's own, as all that is given out."""
 
     @abstractmethod
-    def _put(self, snapshot: S, earlier: S | None) -> None: ...
+    def _live(self, session_id: UUID) -> S | None:
+        """Return the snapshot of the stored session, if there is one at hand."""
 
     @abstractmethod
-    def _remove(self, session_id: UUID, tenant_id: UUID | None) -> bool: ...
+    def _plan(self, kept: Kept[S], earlier: S | None, *, in_bulk: bool) -> Any:
+        """Return how to put the snapshot, in place of that of its id. Other than in bulk, it is done at once.
+
+        Raises:
+            TenantMismatchError: there is one of its id that is another tenant's.
+        """
+
+    @abstractmethod
+    def _apply(self, plan: Any) -> None:
+        """Do what was planned, without fail."""
+
+    @abstractmethod
+    def _remove(self, session_id: UUID, tenant_id: UUID | None) -> bool:
+        """Remove the session, without fail, and return whether there was one."""
 
     @abstractmethod
     def _latest_by_channel(self, tenant_id: UUID, channel: Channel, user_channel_id: str) -> S | None: ...
 
+    # Lists are found at once, as anything that stays as it is, and made sessions to give out a few at a time.
+
     @abstractmethod
     def _newest_by_agent(
         self, tenant_id: UUID, agent_id: UUID, status: SessionStatus | None, limit: int
-    ) -> list[S]: ...
+    ) -> Sequence[Any]: ...
 
     @abstractmethod
-    def _newest_by_customer(self, tenant_id: UUID, customer_profile_id: UUID, limit: int) -> list[S]: ...
+    def _newest_by_customer(self, tenant_id: UUID, customer_profile_id: UUID, limit: int) -> Sequence[Any]: ...
 
     @abstractmethod
     def _at_step(
         self, tenant_id: UUID, scenario_id: UUID, version: int, content_hash: str, scope: ScopeFilter | None
-    ) -> list[S]: ...
+    ) -> Sequence[Any]: ...
 
-    # -- copies and loops --
+    @abstractmethod
+    def _given_out(self, found: Sequence[Any]) -> list[S]:
+        """Return what was found as sessions that are the caller's own."""
 
-    def _earlier(self, session: object) -> S | None:
+    # -- writes, copies and loops --
+
+    def _prepare(self, session: S, stamp: datetime, *, in_bulk: bool) -> _Write[S]:
         session_id = getattr(session, "session_id", None)
-        return self._get(session_id, None) if isinstance(session_id, UUID) else None
+        earlier = self._live(session_id) if isinstance(session_id, UUID) else None
+        kept = self._records.snapshot(session, stamp, earlier)
+        plan = self._plan(kept, earlier, in_bulk=in_bulk)
+        fields_set: set[str] = getattr(session, "__pydantic_fields_set__", set())
+        if "last_activity_at" not in fields_set:
+            fields_set = {*fields_set, "last_activity_at"}
+        return _Write(session, fields_set, stamp, kept, plan)
 
-    async def _copies(self, snapshots: list[S]) -> list[S]:
-        if len(snapshots) <= _SLICE:
-            return self._records.copies(snapshots)
+    async def _save_batch(self, sessions: Sequence[S], first: int) -> list[UUID]:
+        """Save all or none; `first` is the number of the first among those that the caller gave."""
+        writes: list[_Write[S]] = []
+        last_of: dict[UUID, _Write[S]] = {}
+        async with self._lock:
+            stamp = None
+            for place, session in enumerate(sessions):
+                if place % _CHECKS == _CHECKS - 1:
+                    await asyncio.sleep(0)
+                try:
+                    stamp = self._stamps.plan(stamp)
+                    write = self._prepare(session, stamp, in_bulk=True)
+                    snapshot = write.kept.snapshot
+                    before = last_of.get(snapshot.session_id)
+                    if before is not None and before.kept.snapshot.tenant_id != snapshot.tenant_id:
+                        raise TenantMismatchError(snapshot.session_id)
+                except SessiondexError as error:
+                    error.add_note(
+                        f"It was session number {first + place}, counted from 0; nothing of its batch is saved."
+                    )
+                    raise
+                writes.append(write)
+                last_of[snapshot.session_id] = write
+            for write in last_of.values():
+                self._apply(write.plan)
+            for write in writes:
+                self._stamps.take(write.stamp)
+                _stamp(write)
+        return [write.kept.snapshot.session_id for write in writes]
+
+    async def _copies(self, found: Sequence[Any]) -> list[S]:
+        if len(found) <= _COPIES:
+            return self._given_out(found)
         copies: list[S] = []
-        for start in range(0, len(snapshots), _SLICE):
-            copies += self._records.copies(snapshots[start : start + _SLICE])
+        for start in range(0, len(found), _COPIES):
+            copies += self._given_out(found[start : start + _COPIES])
             await asyncio.sleep(0)  # others have their turn; what was found is ours
         return copies
 
@@ -176,3 +259,31 @@ class LocalSessionStore(SessionStore[S]):
                 raise WrongLoopError
             self._loop = get_running_loop()
             self._lock = asyncio.Lock()  # a lock that was ever waited for is bound to its loop
+
+
+def _stamp(write: _Write[S]) -> None:
+    # Past validation and past a frozen subclass: the session is stored now, so this must not fail.
+    write.session.__dict__["last_activity_at"] = write.stamp
+    object.__setattr__(write.session, "__pydantic_fields_set__", write.fields_set)
+
+
+async def _batches(sessions: Iterable[S] | AsyncIterable[S], size: int) -> AsyncIterator[list[S]]:
+    batch: list[S] = []
+    async for session in _each(sessions):
+        batch.append(session)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+async def _each(sessions: Iterable[S] | AsyncIterable[S]) -> AsyncIterator[S]:
+    if isinstance(sessions, AsyncIterable):
+        async for session in sessions:
+            yield session
+    else:
+        for place, session in enumerate(sessions):
+            if place % _CHECKS == _CHECKS - 1:
+                await asyncio.sleep(0)  # making them takes time as well
+            yield session

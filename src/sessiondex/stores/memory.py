@@ -1,24 +1,48 @@
-"""The product: a table of snapshots with the session store's indexes."""
+"""The product: a table of packed sessions with the session store's indexes, the busy ones live."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Generic, NamedTuple
 from uuid import UUID
 
 from sessiondex import schema
 from sessiondex.clock import microseconds
 from sessiondex.contract import S
-from sessiondex.engine.table import Table
+from sessiondex.engine.table import Change, Record, Row, Table
+from sessiondex.errors import TenantMismatchError
 from sessiondex.models import Channel, ScopeFilter, SessionStatus, utc_now
+from sessiondex.records import Kept, Packed
+from sessiondex.stores import arguments as check
+from sessiondex.stores.hot import Hot, Lately
 from sessiondex.stores.local import LocalSessionStore
+from sessiondex.stores.stats import IndexStats, StoreStats
+
+HOT_SESSIONS = 10_000
+
+
+class _Put(NamedTuple, Generic[S]):
+    change: Change
+    snapshot: S
+    is_hot: bool
+
+
+class _Packed(NamedTuple):
+    """A session that was found packed."""
+
+    key: bytes
+    row: Row
 
 
 class InMemorySessionStore(LocalSessionStore[S]):
     """Keeps sessions in this process and answers every query from an index.
 
-    `clock` returns the present instant as an aware datetime. Nothing is written to disk: what it holds ends with the
-    process, and must fit in its memory.
+    `hot_sessions` bounds how many recently used sessions are kept as live objects, which makes reading them as cheap
+    as a copy. All others are packed as bytes: reading one costs about one `model_validate_json`, and the garbage
+    collector does not visit it. `clock` returns the present instant as an aware datetime. Nothing is written to disk:
+    what it holds ends with the process, and must fit in its memory, at about 3 KB for a session of 1.6 KB as JSON.
 
     >>> import asyncio
     >>> from uuid import uuid4
@@ -36,54 +60,148 @@ class InMemorySessionStore(LocalSessionStore[S]):
     ({'city': 'Lisbon'}, True)
     """
 
-    def __init__(self, *, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(self, *, hot_sessions: int = HOT_SESSIONS, clock: Callable[[], datetime] = utc_now) -> None:
         super().__init__(clock=clock)
-        self._table: Table[S] = Table(schema.FIELDS, schema.INDEXES)
+        check.hot_sessions(hot_sessions)
+        # A row keeps the packed session, or `None` for a hot one that was saved since it was last packed.
+        self._table: Table[Packed | None] = Table(schema.FIELDS, schema.INDEXES)
+        self._hot: Hot[S] = Hot(hot_sessions)
+        # Apart, since most turns of a conversation read once and save once: that does not make a session busy.
+        self._read, self._saved = Lately(hot_sessions), Lately(hot_sessions)
         self._by_channel = self._table.index(schema.CHANNEL)
         self._by_agent = self._table.index(schema.AGENT)
         self._by_agent_status = self._table.index(schema.AGENT_STATUS)
         self._by_customer = self._table.index(schema.CUSTOMER)
         self._by_step = self._table.index(schema.STEP)
 
+    def stats(self) -> StoreStats:
+        """Return how much is stored. Cost: O(1).
+
+        >>> stats = InMemorySessionStore().stats()
+        >>> stats.sessions, stats.indexes["agent"].entries
+        (0, 0)
+        """
+        indexes = {index.name: IndexStats(filing.entries, len(filing)) for index, filing in self._table.filings()}
+        return StoreStats(len(self._table), len(self._hot), self._table.size_of_rows, MappingProxyType(indexes))
+
+    # -- reading --
+
     def _get(self, session_id: UUID, tenant_id: UUID | None) -> S | None:
-        row = self._table.get(session_id.bytes)
-        if row is None or (tenant_id is not None and not schema.belongs_to(row[2], tenant_id)):
+        key = session_id.bytes
+        snapshot = self._hot.get(key)
+        if snapshot is not None:
+            return self._records.copy(snapshot) if tenant_id is None or snapshot.tenant_id == tenant_id else None
+        row = self._table.row(key)
+        if row is None or (tenant_id is not None and not schema.belongs_to(self._table.entries(row), tenant_id)):
             return None
-        return row[3]
-
-    def _put(self, snapshot: S, earlier: S | None) -> None:
-        stamp, record = microseconds(snapshot.last_activity_at), schema.record_of(snapshot)
-        earlier_record = None if earlier is None else schema.record_of(earlier)
-        self._table.apply(self._table.plan_put(snapshot.session_id.bytes, stamp, record, snapshot, earlier_record))
-
-    def _remove(self, session_id: UUID, tenant_id: UUID | None) -> bool:
-        if self._get(session_id, tenant_id) is None:
-            return False
-        self._table.apply(self._table.plan_remove(session_id.bytes))
-        return True
+        return self._unpacked(_Packed(key, row))
 
     def _latest_by_channel(self, tenant_id: UUID, channel: Channel, user_channel_id: str) -> S | None:
-        stamp = self._by_channel.latest(schema.channel_entry(tenant_id, channel, user_channel_id))
-        return None if stamp is None else self._table.value(stamp)
+        key = self._by_channel.latest(schema.channel_entry(tenant_id.bytes, channel, user_channel_id))
+        if key is None:
+            return None
+        snapshot = self._hot.get(key)
+        return self._unpacked(self._packed(key)) if snapshot is None else self._records.copy(snapshot)
 
-    def _newest_by_agent(self, tenant_id: UUID, agent_id: UUID, status: SessionStatus | None, limit: int) -> list[S]:
+    def _newest_by_agent(
+        self, tenant_id: UUID, agent_id: UUID, status: SessionStatus | None, limit: int
+    ) -> list[S | _Packed]:
+        tenant, agent = tenant_id.bytes, agent_id.bytes
         if status is None:
-            stamps = self._by_agent.newest(schema.agent_entry(tenant_id, agent_id), limit)
-        else:
-            stamps = self._by_agent_status.newest(schema.agent_status_entry(tenant_id, agent_id, status), limit)
-        return self._table.values(stamps)
+            return self._found(self._by_agent.newest(schema.agent_entry(tenant, agent), limit))
+        return self._found(self._by_agent_status.newest(schema.agent_status_entry(tenant, agent, status), limit))
 
-    def _newest_by_customer(self, tenant_id: UUID, customer_profile_id: UUID, limit: int) -> list[S]:
-        stamps = self._by_customer.newest(schema.customer_entry(tenant_id, customer_profile_id), limit)
-        return self._table.values(stamps)
+    def _newest_by_customer(self, tenant_id: UUID, customer_profile_id: UUID, limit: int) -> list[S | _Packed]:
+        entry = schema.customer_entry(tenant_id.bytes, customer_profile_id.bytes)
+        return self._found(self._by_customer.newest(entry, limit))
 
     def _at_step(
         self, tenant_id: UUID, scenario_id: UUID, version: int, content_hash: str, scope: ScopeFilter | None
-    ) -> list[S]:
-        step = schema.step_key(tenant_id, scenario_id, version, content_hash)
-        now = self._stamps.now()
-        return self._table.values(schema.select_step(self._by_step, step, scope, now))
+    ) -> list[S | _Packed]:
+        step = schema.step_key(tenant_id.bytes, scenario_id.bytes, version, content_hash)
+        keys = schema.select_step(self._by_step, step, scope, self._stamps.now())
+        return self._found(self._table.newest_first(keys))
+
+    def _found(self, keys: Sequence[bytes]) -> list[S | _Packed]:
+        get, packed = self._hot.get, self._packed
+        return [packed(key) if (snapshot := get(key)) is None else snapshot for key in keys]
+
+    def _packed(self, key: bytes) -> _Packed:
+        row = self._table.row(key)
+        assert row is not None  # what is in an index is in the table
+        return _Packed(key, row)
+
+    def _given_out(self, found: Sequence[S | _Packed]) -> list[S]:
+        copy = self._records.copy
+        return [self._unpacked(one) if isinstance(one, _Packed) else copy(one) for one in found]
+
+    def _unpacked(self, found: _Packed) -> S:
+        key, row = found
+        packed = self._table.value(row)
+        assert packed is not None  # or else it would have been hot
+        session: S = self._records.unpack(packed)  # type: ignore[assignment]  # of the class that was packed
+        # Of a long list, some may have been saved or read again since it was found.
+        if self._read.again(key) and self._table.row(key) is row and key not in self._hot:
+            self._make_room()
+            self._records.share(session)
+            self._hot.put(key, session)
+            return self._records.copy(session)
+        return session
+
+    # -- writing --
+
+    def _live(self, session_id: UUID) -> S | None:
+        return self._hot.peek(session_id.bytes)
+
+    def _plan(self, kept: Kept[S], earlier: S | None, *, in_bulk: bool) -> _Put[S]:
+        snapshot, packed = kept
+        key = snapshot.session_id.bytes
+        is_hot = not in_bulk and (key in self._hot or self._saved.again(key))
+        if packed is None and not is_hot:
+            packed = self._records.pack(snapshot)
+        is_filed_alike = earlier is not None and schema.has_same_record(earlier, snapshot)
+        record = None if is_filed_alike else schema.record_of(snapshot)
+        change = self._table.plan_put(key, microseconds(snapshot.last_activity_at), record, packed)
+        if change.old is not None and not schema.belongs_to(change.old_entries, snapshot.tenant_id):
+            raise TenantMismatchError(snapshot.session_id)
+        if is_hot and key not in self._hot:
+            self._make_room()
+        return _Put(change, snapshot, is_hot)
+
+    def _apply(self, plan: _Put[S]) -> None:
+        change, snapshot, is_hot = plan
+        self._table.apply(change)
+        if is_hot or change.key in self._hot:
+            self._hot.put(change.key, snapshot)
+
+    def _remove(self, session_id: UUID, tenant_id: UUID | None) -> bool:
+        change = self._table.plan_remove(session_id.bytes)
+        if change.old is None or (tenant_id is not None and not schema.belongs_to(change.old_entries, tenant_id)):
+            return False
+        self._table.apply(change)
+        self._hot.discard(change.key)
+        return True
+
+    def _make_room(self) -> None:
+        """Pack hot sessions until one more may be hot."""
+        while self._hot.is_full:
+            key, snapshot = self._hot.longest_unused
+            row = self._table.row(key)
+            assert row is not None  # what is hot is in the table
+            if self._table.value(row) is None:
+                self._table.replace_value(key, self._records.pack(snapshot))
+            self._hot.discard(key)
 
     def _check(self) -> None:
         """Raise `AssertionError` unless every index is equal to its recomputation. Cost: O(n log n)."""
-        self._table._check(schema.record_of)
+        self._table._check(self._record_and_stamp)
+        assert all(self._table.row(key) is not None for key in self._hot), "a session is hot that is not stored"
+        assert not self._hot.is_overfull, f"{len(self._hot)} sessions are hot"
+
+    def _record_and_stamp(self, key: bytes, packed: Packed | None) -> tuple[Record, int]:
+        hot = self._hot.peek(key)
+        unpacked: Any = hot if packed is None else self._records.unpack(packed)
+        assert unpacked is not None, f"{key!r} is neither hot nor packed"
+        assert hot is None or hot == unpacked, f"{key!r} differs, hot and packed"
+        assert unpacked.session_id.bytes == key, f"{unpacked.session_id} is kept under {key!r}"
+        return schema.record_of(unpacked), microseconds(unpacked.last_activity_at)

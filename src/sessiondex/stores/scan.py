@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from sessiondex.contract import S
+from sessiondex.errors import TenantMismatchError
 from sessiondex.models import Channel, ScopeFilter, Session, SessionStatus, utc_now
+from sessiondex.records import Kept
 from sessiondex.stores.local import LocalSessionStore
 
 _DAY = timedelta(days=1)
@@ -32,16 +34,28 @@ class ScanSessionStore(LocalSessionStore[S]):
         snapshot = self._snapshots.get(session_id)
         if snapshot is None or (tenant_id is not None and snapshot.tenant_id != tenant_id):
             return None
-        return snapshot
+        return self._records.copy(snapshot)
 
-    def _put(self, snapshot: S, earlier: S | None) -> None:  # noqa: ARG002  # for stores with indexes
-        self._snapshots[snapshot.session_id] = snapshot
+    def _live(self, session_id: UUID) -> S | None:
+        return self._snapshots.get(session_id)
+
+    def _plan(self, kept: Kept[S], earlier: S | None, *, in_bulk: bool) -> S:  # noqa: ARG002  # for other stores
+        if earlier is not None and earlier.tenant_id != kept.snapshot.tenant_id:
+            raise TenantMismatchError(kept.snapshot.session_id)
+        return kept.snapshot
+
+    def _apply(self, plan: S) -> None:
+        self._snapshots[plan.session_id] = plan
 
     def _remove(self, session_id: UUID, tenant_id: UUID | None) -> bool:
-        if self._get(session_id, tenant_id) is None:
+        snapshot = self._snapshots.get(session_id)
+        if snapshot is None or (tenant_id is not None and snapshot.tenant_id != tenant_id):
             return False
         del self._snapshots[session_id]
         return True
+
+    def _given_out(self, found: Sequence[S]) -> list[S]:
+        return [self._records.copy(snapshot) for snapshot in found]
 
     def _latest_by_channel(self, tenant_id: UUID, channel: Channel, user_channel_id: str) -> S | None:
         identity = (tenant_id, channel, user_channel_id)
@@ -51,7 +65,7 @@ class ScanSessionStore(LocalSessionStore[S]):
                 continue
             if latest is None or snapshot.last_activity_at > latest.last_activity_at:
                 latest = snapshot
-        return latest
+        return None if latest is None else self._records.copy(latest)
 
     def _newest_by_agent(self, tenant_id: UUID, agent_id: UUID, status: SessionStatus | None, limit: int) -> list[S]:
         found = [
