@@ -125,18 +125,23 @@ class _Codec:
         return self.round_trip(_with_stamp(session, at))
 
     def pack(self, snapshot: Session) -> Packed:
-        return self._number, self._serializer.to_json(snapshot, by_alias=False, round_trip=True, warnings="none")
+        if self._has_short_way:  # where the options make no difference, but take time
+            return self._number, self._serializer.to_json(snapshot)
+        return self._number, self._dump(snapshot)
 
     def unpack(self, data: bytes) -> Session:
         if not self._has_short_way:
             return self.copy(self._load(data))
-        session = self._load(data)
+        session: Session = self._validator.validate_json(data)
         for visit in session.step_history:
             object.__setattr__(visit, "__pydantic_fields_set__", _SOUND)
         return session
 
     def share(self, session: Session) -> None:
         object.__setattr__(session, "__pydantic_fields_set__", self._all_set)
+
+    def _dump(self, session: Session) -> bytes:
+        return self._serializer.to_json(session, by_alias=False, round_trip=True, warnings="none")
 
     def _load(self, data: bytes) -> Session:
         try:
@@ -175,7 +180,7 @@ class _Codec:
     def round_trip(self, stamped: Session) -> Kept[Session]:
         """Return what comes back when the session is kept as JSON, if that is equal, else raise."""
         try:
-            data = self._serializer.to_json(stamped, by_alias=False, round_trip=True, warnings="none")
+            data = self._dump(stamped)
             loaded: Session = self._validator.validate_json(data, by_alias=False, by_name=True)
             snapshot = self.copy(loaded)  # as every read will, so it had better work now
             changed = _first_difference(stamped, snapshot) or _first_foreign(snapshot)

@@ -35,9 +35,10 @@ class _Write(NamedTuple, Generic[S]):
     """A save of which all that can fail has been done. `plan` is the store's own."""
 
     session: S
-    fields_set: set[str]
+    session_id: UUID
+    tenant_id: UUID
     stamp: datetime
-    kept: Kept[S]
+    fields_set: set[str]
     plan: Any
 
 
@@ -71,7 +72,7 @@ class LocalSessionStore(SessionStore[S]):
             self._apply(write.plan)
             self._stamps.take(write.stamp)
             _stamp(write)
-        return write.kept.snapshot.session_id
+        return write.session_id
 
     async def save_many(self, sessions: Iterable[S]) -> list[UUID]:
         if get_running_loop() is not self._loop:
@@ -211,7 +212,8 @@ class LocalSessionStore(SessionStore[S]):
         fields_set: set[str] = getattr(session, "__pydantic_fields_set__", set())
         if "last_activity_at" not in fields_set:
             fields_set = {*fields_set, "last_activity_at"}
-        return _Write(session, fields_set, stamp, kept, plan)
+        # Without the snapshot, unless it is in the plan: of many, that would be much to let go of in the end.
+        return _Write(session, kept.snapshot.session_id, kept.snapshot.tenant_id, stamp, fields_set, plan)
 
     async def _save_batch(self, sessions: Sequence[S], first: int) -> list[UUID]:
         """Save all or none; `first` is the number of the first among those that the caller gave."""
@@ -225,23 +227,22 @@ class LocalSessionStore(SessionStore[S]):
                 try:
                     stamp = self._stamps.plan(stamp)
                     write = self._prepare(session, stamp, in_bulk=True)
-                    snapshot = write.kept.snapshot
-                    before = last_of.get(snapshot.session_id)
-                    if before is not None and before.kept.snapshot.tenant_id != snapshot.tenant_id:
-                        raise TenantMismatchError(snapshot.session_id)
+                    before = last_of.get(write.session_id)
+                    if before is not None and before.tenant_id != write.tenant_id:
+                        raise TenantMismatchError(write.session_id)
                 except SessiondexError as error:
                     error.add_note(
                         f"It was session number {first + place}, counted from 0; nothing of its batch is saved."
                     )
                     raise
                 writes.append(write)
-                last_of[snapshot.session_id] = write
+                last_of[write.session_id] = write
             for write in last_of.values():
                 self._apply(write.plan)
             for write in writes:
                 self._stamps.take(write.stamp)
                 _stamp(write)
-        return [write.kept.snapshot.session_id for write in writes]
+        return [write.session_id for write in writes]
 
     async def _copies(self, found: Sequence[Any]) -> list[S]:
         if len(found) <= _COPIES:

@@ -24,9 +24,10 @@ HOT_SESSIONS = 10_000
 
 
 class _Put(NamedTuple, Generic[S]):
+    """A change of the table, and the snapshot if the session is to be hot."""
+
     change: Change
-    snapshot: S
-    is_hot: bool
+    hot: S | None
 
 
 class _Packed(NamedTuple):
@@ -166,13 +167,15 @@ class InMemorySessionStore(LocalSessionStore[S]):
             raise TenantMismatchError(snapshot.session_id)
         if is_hot and key not in self._hot:
             self._make_room()
-        return _Put(change, snapshot, is_hot)
+        return _Put(change, snapshot if is_hot else None)
 
     def _apply(self, plan: _Put[S]) -> None:
-        change, snapshot, is_hot = plan
+        change, hot = plan
         self._table.apply(change)
-        if is_hot or change.key in self._hot:
-            self._hot.put(change.key, snapshot)
+        if hot is None:
+            self._hot.discard(change.key)  # what is saved in bulk has no hurry to be read
+        else:
+            self._hot.put(change.key, hot)
 
     def _remove(self, session_id: UUID, tenant_id: UUID | None) -> bool:
         change = self._table.plan_remove(session_id.bytes)
