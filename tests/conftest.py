@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -19,7 +19,11 @@ settings.load_profile("sessiondex")
 # Long searches, which `nox -s stress` asks for.
 collect_ignore = [] if "SESSIONDEX_STRESS" in os.environ else ["stress"]
 
-STORES = [InMemorySessionStore, ScanSessionStore]
+STORES: dict[str, tuple[Any, dict[str, Any]]] = {
+    "indexed": (InMemorySessionStore, {}),
+    "packed": (InMemorySessionStore, {"hot_sessions": 0}),
+    "scan": (ScanSessionStore, {}),
+}
 
 
 @pytest.fixture
@@ -27,28 +31,37 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(params=STORES, ids=["indexed", "scan"])
+@pytest.fixture(params=STORES)
 def make_store(request: pytest.FixtureRequest, clock: Clock) -> Iterator[Any]:
-    made = []
-
-    def make(**options: Any) -> Any:
-        store = request.param(**{"clock": clock, **options})
-        made.append(store)
-        return store
-
-    yield make
-    for store in made:
-        store._check()
+    cls, defaults = STORES[request.param]
+    yield from made_and_checked(lambda **options: cls(**{"clock": clock, **defaults, **options}))
 
 
 @pytest.fixture
 def store(make_store: Any) -> Any:
-    """Either store, with the test's clock."""
+    """Each store in turn, with the test's clock."""
     return make_store()
 
 
 @pytest.fixture
-def indexed(clock: Clock) -> Iterator[InMemorySessionStore]:
-    store: InMemorySessionStore = InMemorySessionStore(clock=clock)
-    yield store
-    store._check()
+def make_indexed(clock: Clock) -> Iterator[Any]:
+    yield from made_and_checked(lambda **options: InMemorySessionStore(**{"clock": clock, **options}))
+
+
+@pytest.fixture
+def indexed(make_indexed: Any) -> InMemorySessionStore:
+    store: InMemorySessionStore = make_indexed()
+    return store
+
+
+def made_and_checked(make: Callable[..., Any]) -> Iterator[Any]:
+    stores = []
+
+    def make_one(**options: Any) -> Any:
+        store = make(**options)
+        stores.append(store)
+        return store
+
+    yield make_one
+    for store in stores:
+        store._check()

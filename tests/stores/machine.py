@@ -1,12 +1,14 @@
 """The state machine: it drives the indexed store and the scan store side by side and compares all that they say.
 
-What was saved is remembered here as well, as deep copies, so that a fault which both stores share shows too.
+What was saved is remembered here as well, as deep copies, so that a fault which both stores share shows too. Of its
+sessions the indexed store keeps none, few or all live.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
@@ -25,9 +27,13 @@ from sessiondex import (
 )
 from tests import strategies as some
 from tests.builders import Clock
+from tests.shapes import shape
+from tests.stores.census import census
 
 IDS = [UUID(int=number) for number in range(1, 15)]
 Call = Callable[[SessionStore], Awaitable[Any]]
+Pair = tuple[Session, Session]
+"""Two equal sessions, one for each store."""
 
 
 class StoreMachine(RuleBasedStateMachine):
@@ -36,10 +42,11 @@ class StoreMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.clock = Clock()
-        self.indexed: InMemorySessionStore = InMemorySessionStore(clock=self.clock)
+        self.indexed: InMemorySessionStore
+        self.hot_sessions = 0
         self.scan: ScanSessionStore = ScanSessionStore(clock=self.clock)
         self.expected: dict[UUID, Session] = {}
-        self.held: list[tuple[Session, Session]] = []  # what callers still hold, of each store one
+        self.held: list[Pair] = []  # what callers still hold, of each store one
         self.runner = asyncio.Runner()
 
     def teardown(self) -> None:
@@ -57,7 +64,7 @@ class StoreMachine(RuleBasedStateMachine):
         assert answer == expected
         return answer
 
-    def save(self, pair: tuple[Session, Session]) -> None:
+    def save(self, pair: Pair) -> None:
         mine, other = pair
         owner = self.expected.get(mine.session_id)
         before = mine.last_activity_at
@@ -74,8 +81,13 @@ class StoreMachine(RuleBasedStateMachine):
         self.expected[mine.session_id] = mine.model_copy(deep=True)
         self.held = [pair, *self.held[:4]]
 
-    @initialize(sessions=st.lists(st.sampled_from(IDS).flatmap(some.sessions), max_size=12))
-    def start_with(self, sessions: list[Session]) -> None:
+    @initialize(
+        hot_sessions=st.sampled_from([0, 1, 2, 10_000]),
+        sessions=st.lists(st.sampled_from(IDS).flatmap(some.sessions), max_size=12),
+    )
+    def start_with(self, hot_sessions: int, sessions: list[Session]) -> None:
+        self.hot_sessions = hot_sessions
+        self.indexed = InMemorySessionStore(hot_sessions=hot_sessions, clock=self.clock)
         for session in sessions:
             self.save((session, session.model_copy(deep=True)))
 
@@ -93,6 +105,15 @@ class StoreMachine(RuleBasedStateMachine):
             for session in pair:
                 setattr(session, name, value)
             self.save((pair[0], pair[1]))
+
+    @rule(session_id=st.sampled_from(IDS), turns=st.integers(1, 3), name=st.sampled_from(sorted(some.changes)))
+    def be_busy(self, session_id: UUID, turns: int, name: str) -> None:
+        """Used again and again, a session becomes hot, by reading or by saving."""
+        for _ in range(turns):
+            pair = self.run(self.indexed.get(session_id)), self.run(self.scan.get(session_id))
+            assert shape(pair[0]) == shape(pair[1]) == shape(self.expected.get(session_id))
+            if pair[0] is not None and name > "c":
+                self.save((pair[0], pair[1]))
 
     @rule(session_id=st.sampled_from(IDS), visit=some.visits)
     def step_in_place(self, session_id: UUID, visit: Any) -> None:
@@ -129,6 +150,72 @@ class StoreMachine(RuleBasedStateMachine):
                 self.run(store.save(session))
             session.__dict__[field] = good
 
+    @rule(
+        sessions=st.lists(st.sampled_from(IDS).flatmap(some.sessions), max_size=6),
+        batch=st.none() | st.integers(1, 4),
+        spoilt=st.none() | st.integers(0, 5),
+        data=st.data(),
+    )
+    def save_in_bulk(self, sessions: list[Session], batch: int | None, spoilt: int | None, data: st.DataObject) -> None:
+        """By `save_many`, or by `load` in batches: new sessions and held ones, perhaps one that cannot be kept."""
+        pairs = [(session, session.model_copy(deep=True)) for session in sessions]
+        if spoilt is not None and spoilt < len(pairs):
+            for session in pairs[spoilt]:
+                session.variables["spoilt"] = float("inf")
+        if self.held:
+            pairs += data.draw(st.lists(st.sampled_from(self.held), max_size=2))
+        size = batch or max(len(pairs), 1)
+        flaw = self.first_flaw(pairs)
+        count = len(pairs) if flaw is None else flaw[0] // size * size
+        stamps = [pair[0].last_activity_at for pair in pairs]
+
+        for side, store in enumerate((self.indexed, self.scan)):
+            given = [pair[side] for pair in pairs]
+            saving: Awaitable[Any] = store.save_many(given) if batch is None else store.load(iter(given), batch=batch)
+            if flaw is None:
+                ids = [session.session_id for session in given]
+                assert self.run(saving) == (ids if batch is None else len(ids))
+            else:
+                with pytest.raises(flaw[1]) as refused:
+                    self.run(saving)
+                assert refused.value.__notes__[0].startswith(f"It was session number {flaw[0]},")
+        self.were_saved(pairs[:count])
+        saved = {id(pair[0]) for pair in pairs[:count]}
+        for (mine, _), stamp in zip(pairs, stamps, strict=True):
+            assert id(mine) in saved or mine.last_activity_at == stamp
+
+    def first_flaw(self, pairs: Sequence[Pair]) -> tuple[int, type[Exception]] | None:
+        """Return the place of the first session that cannot be saved after those before it, and why."""
+        owners = {session_id: session.tenant_id for session_id, session in self.expected.items()}
+        for place, (session, _) in enumerate(pairs):
+            if "spoilt" in session.variables:
+                return place, InvalidSessionError
+            if owners.setdefault(session.session_id, session.tenant_id) != session.tenant_id:
+                return place, TenantMismatchError
+        return None
+
+    def were_saved(self, pairs: Sequence[Pair]) -> None:
+        """Note that these were saved one after another, with stamps that say so."""
+        latest = max((session.last_activity_at for session in self.expected.values()), default=None)
+        last_places = sorted({id(mine): place for place, (mine, _) in enumerate(pairs)}.values())
+        stamps = [pairs[place][0].last_activity_at for place in last_places]
+        assert all(before < after for before, after in pairwise(stamps if latest is None else [latest, *stamps]))
+        for mine, other in pairs:
+            assert mine == other
+            self.expected[mine.session_id] = mine.model_copy(deep=True)
+            self.held = [(mine, other), *self.held[:4]]
+
+    @rule(ids=st.lists(st.sampled_from(IDS), max_size=5), tenant=st.none() | some.tenants)
+    def delete_many(self, ids: list[UUID], tenant: UUID | None) -> None:
+        there = {
+            session_id
+            for session_id in ids
+            if session_id in self.expected and tenant in (None, self.expected[session_id].tenant_id)
+        }
+        assert self.agree(lambda store: store.delete_many(iter(ids), tenant_id=tenant)) == len(there)
+        for session_id in there:
+            del self.expected[session_id]
+
     @rule(session_id=st.sampled_from(IDS), tenant=st.none() | some.tenants)
     def delete(self, session_id: UUID, tenant: UUID | None) -> None:
         session = self.expected.get(session_id)
@@ -146,7 +233,7 @@ class StoreMachine(RuleBasedStateMachine):
         found = self.agree(lambda store: store.get(session_id, tenant_id=tenant))
         expected = self.expected.get(session_id)
         assert found == (expected if expected and tenant in (None, expected.tenant_id) else None)
-        assert type(found) is type(expected) or found is None
+        assert found is None or shape(found) == shape(expected)
 
     @rule(tenant=some.tenants, channel=some.channels, user=some.user_channel_ids)
     def get_by_channel(self, tenant: UUID, channel: Any, user: str) -> None:
@@ -171,3 +258,11 @@ class StoreMachine(RuleBasedStateMachine):
         self.indexed._check()
         self.scan._check()
         assert len(self.indexed._table) == len(self.scan._snapshots) == len(self.expected)
+
+    @invariant()
+    def stats_are_exact(self) -> None:
+        stats, sessions = self.indexed.stats(), list(self.expected.values())
+        assert stats.sessions == len(sessions)
+        assert stats.hot_sessions <= min(self.hot_sessions, len(sessions))
+        assert stats.packed_bytes == sum(len(row) for _, row in self.indexed._table._rows.items())
+        assert stats.indexes == census(sessions)

@@ -1,0 +1,27 @@
+"""What a value is made of: `==` takes True for 1, and an enum for its value; a shape does not."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel
+
+
+def shape(value: Any) -> Any:
+    """Return the value with the type of every part beside it, which compares equal only to its exact like."""
+    return type(value), _parts(value)
+
+
+def _parts(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return shape(vars(value)), shape(value.__pydantic_extra__), shape(value.__pydantic_private__)
+    if isinstance(value, dict):
+        return [(shape(key), shape(item)) for key, item in value.items()]
+    if isinstance(value, list | tuple):
+        return [shape(item) for item in value]
+    if isinstance(value, set | frozenset):
+        return sorted((shape(item) for item in value), key=repr)
+    if isinstance(value, datetime):
+        return value.isoformat(), type(value.tzinfo), value.fold
+    return repr(value) if isinstance(value, float) else value  # which tells -0.0 from 0.0
