@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar, cast
+from typing import Any, Generic, NamedTuple, NewType, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
@@ -31,8 +31,10 @@ from sessiondex.models import PendingMigration, Session, StepVisit
 
 S = TypeVar("S", bound=Session)
 
-Packed: TypeAlias = tuple[int, bytes]
+Packed = NewType("Packed", bytes)
 """The number of a class, and the JSON of a session of that class."""
+
+_NUMBER_SIZE = 4
 
 # By this very object, not by what it holds, are visits known that were loaded here.
 _SOUND = set(StepVisit.model_fields)
@@ -75,7 +77,7 @@ class Records:
         return self._codecs[type(snapshot)].copy(snapshot)  # type: ignore[return-value]  # of its own class
 
     def pack(self, snapshot: S) -> Packed:
-        """Return the snapshot as plain values. Cost: one `model_dump_json` of it."""
+        """Return the snapshot as bytes. Cost: one `model_dump_json` of it."""
         return self._codecs[type(snapshot)].pack(snapshot)
 
     def unpack(self, packed: Packed) -> Session:
@@ -84,8 +86,8 @@ class Records:
         Raises:
             InvalidSessionError: a validator of the user's refuses what it accepted when the session was saved.
         """
-        number, data = packed
-        return self._by_number[number].unpack(data)
+        number = int.from_bytes(packed[:_NUMBER_SIZE], "big")
+        return self._by_number[number].unpack(packed[_NUMBER_SIZE:])
 
     def share(self, session: S) -> None:
         """Make a snapshot of a session that `unpack` gave, which its caller keeps to itself from now on."""
@@ -107,7 +109,7 @@ class _Codec:
     def __init__(self, cls: type[Session], number: int) -> None:
         fields = cls.model_fields
         self._cls = cls
-        self._number = number
+        self._number = number.to_bytes(_NUMBER_SIZE, "big")
         self._validator = cls.__pydantic_validator__
         self._serializer = cls.__pydantic_serializer__
         self._has_short_way = is_plain_class(cls)
@@ -126,8 +128,8 @@ class _Codec:
 
     def pack(self, snapshot: Session) -> Packed:
         if self._has_short_way:  # where the options make no difference, but take time
-            return self._number, self._serializer.to_json(snapshot)
-        return self._number, self._dump(snapshot)
+            return Packed(self._number + self._serializer.to_json(snapshot))
+        return Packed(self._number + self._dump(snapshot))
 
     def unpack(self, data: bytes) -> Session:
         if not self._has_short_way:
@@ -189,7 +191,7 @@ class _Codec:
         if changed is not None:
             raise self._explain(stamped, changed)
         self.share(snapshot)
-        return Kept(snapshot, (self._number, data))
+        return Kept(snapshot, Packed(self._number + data))
 
     def _explain(self, stamped: Session, error: Exception) -> InvalidSessionError:
         """Return the error that names the field, given what dumping, loading or comparing had to say."""

@@ -181,7 +181,7 @@ class Postings:
         return max(bisect_right(chunks, item + self._beyond) - 1, 0)
 
     def _insert(self, chunks: list[bytes], item: bytes) -> None:
-        at = self._place(chunks, item)
+        at = len(chunks) - 1 if chunks[-1] < item else self._place(chunks, item)  # most are the newest
         longer = self._with(chunks[at], item)
         if len(longer) <= self._max:
             chunks[at] = longer

@@ -16,13 +16,11 @@ from __future__ import annotations
 import marshal
 from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
-from typing import Any, Generic, NamedTuple, NewType, TypeAlias, TypeVar
+from typing import Any, NamedTuple, NewType, TypeAlias
 
 from sessiondex.engine.index import F, Filing, Index
 from sessiondex.engine.postings import order
 from sessiondex.engine.shards import ShardedDict
-
-V = TypeVar("V")
 
 Entries: TypeAlias = tuple[Any, ...]
 """One for each index; `None` where the row does not belong in it."""
@@ -30,9 +28,9 @@ Entries: TypeAlias = tuple[Any, ...]
 Record: TypeAlias = tuple[Any, ...]
 
 Row = NewType("Row", bytes)
-"""Entries and value, then the stamp."""
+"""Entries, value, how long the entries are, stamp."""
 
-_STAMP_SIZE = 8
+_STAMP_SIZE, _TAIL_SIZE = 8, 12
 
 
 class Change(NamedTuple):
@@ -45,8 +43,8 @@ class Change(NamedTuple):
     new_entries: Entries
 
 
-class Table(Generic[V]):
-    """Rows by key and by index. `V` is what is kept: bytes, numbers, strings, `None`, and tuples of these.
+class Table:
+    """Rows by key and by index. What is kept of each is bytes, its *value*.
 
     A *record* is what entries are computed from: a tuple of plain immutable values, which `fields` names. Keys are all
     of one length. Stamps are from 0 to 2**63 - 1.
@@ -57,9 +55,9 @@ class Table(Generic[V]):
     >>> by_month = Index("month", ("year", "month"), lambda year, month: b"%d-%d" % (year, month), lambda: Postings(1))
     >>> table = Table(("year", "month", "day"), [by_month])
     >>> for stamp, record in enumerate([(2026, 3, 1), (2026, 4, 1), (2026, 3, 9)]):
-    ...     table.apply(table.plan_put(b"%d" % stamp, stamp, record, f"on the {record[2]}."))
+    ...     table.apply(table.plan_put(b"%d" % stamp, stamp, record, b"on the %d." % record[2]))
     >>> [table.value(table.row(key)) for key in table.index(by_month).newest(b"2026-3", 10)]
-    ['on the 9.', 'on the 1.']
+    [b'on the 9.', b'on the 1.']
     """
 
     def __init__(self, fields: Sequence[str], indexes: Sequence[Index[Any]]) -> None:
@@ -82,13 +80,16 @@ class Table(Generic[V]):
         """Return the row under the key, if there is one. Runtime: O(1)."""
         return self._rows.get(key)
 
-    def value(self, row: Row) -> V:
+    @staticmethod
+    def value(row: Row) -> bytes:
         """Return what the row keeps. Runtime: O(its length)."""
-        return _contents(row)[1]  # type: ignore[no-any-return]  # as it was planned
+        return row[_end_of_entries(row) : -_TAIL_SIZE]
 
-    def entries(self, row: Row) -> Entries:
-        """Return where the row is filed. Runtime: O(its length)."""
-        return _contents(row)[0]
+    @staticmethod
+    def entries(row: Row) -> Entries:
+        """Return where the row is filed. Runtime: O(entries)."""
+        entries: Entries = marshal.loads(row)  # noqa: S302  # nobody else's bytes; it stops where the entries end
+        return entries
 
     def newest_first(self, keys: Iterable[bytes]) -> list[bytes]:
         """Return these keys of rows, newest first. Runtime: O(k log k) for k keys."""
@@ -106,23 +107,23 @@ class Table(Generic[V]):
         """Return every index with what it has filed."""
         return zip(self._indexes, self._filings, strict=True)
 
-    def plan_put(self, key: bytes, stamp: int, record: Record | None, value: V) -> Change:
+    def plan_put(self, key: bytes, stamp: int, record: Record | None, value: bytes) -> Change:
         """Return the change that puts the value under the key, in place of what is there, filed as the record says.
 
         Without a record it is filed as the row is that is there. Nothing is changed. Runtime: O(indexes).
 
         Raises:
-            ValueError: the value, or an entry, is not plain.
+            ValueError: an entry is not plain.
         """
         old = self._rows.get(key)
-        old_entries = self._nowhere if old is None else _contents(old)[0]
+        old_entries = self._nowhere if old is None else self.entries(old)
         entries = old_entries if record is None else self._entries_of(record)
         return Change(key, old, old_entries, _row(order(stamp), entries, value), entries)
 
     def plan_remove(self, key: bytes) -> Change:
         """Return the change that removes the row under the key, if there is one. Runtime: O(1)."""
         old = self._rows.get(key)
-        return Change(key, old, self._nowhere if old is None else _contents(old)[0], None, self._nowhere)
+        return Change(key, old, self._nowhere if old is None else self.entries(old), None, self._nowhere)
 
     def _entries_of(self, record: Record) -> Entries:
         return tuple([index.entry(*pick(record)) for index, pick in zip(self._indexes, self._picks, strict=True)])
@@ -151,14 +152,14 @@ class Table(Generic[V]):
                 if new_entry is not None:
                     filing.add(new_entry, new_item)
 
-    def replace_value(self, key: bytes, value: V) -> None:
+    def replace_value(self, key: bytes, value: bytes) -> None:
         """Keep this value in the row under the key, which must be there. Stamp and entries stay. Runtime: O(1)."""
         shard = self._rows.shard(key)
         row = shard[key]
-        shard[key] = new = _row(row[-_STAMP_SIZE:], _contents(row)[0], value)
+        shard[key] = new = Row(row[: _end_of_entries(row)] + value + row[-_TAIL_SIZE:])
         self._bytes += len(new) - len(row)
 
-    def _check(self, record_and_stamp_of: Callable[[bytes, V], tuple[Record, int]]) -> None:
+    def _check(self, record_and_stamp_of: Callable[[bytes, bytes], tuple[Record, int]]) -> None:
         """Raise `AssertionError` unless every index holds what the primary dict says. Runtime: O(n log n).
 
         `record_and_stamp_of` turns a key and its value into what its entries are computed from, and its stamp.
@@ -166,8 +167,8 @@ class Table(Generic[V]):
         assert self._bytes == sum(len(row) for _, row in self._rows.items()), f"counts {self._bytes} bytes"
         filed: list[list[tuple[Any, bytes]]] = [[] for _ in self._indexes]
         for key, row in self._rows.items():
-            entries, value = _contents(row)
-            record, stamp = record_and_stamp_of(key, value)
+            entries = self.entries(row)
+            record, stamp = record_and_stamp_of(key, self.value(row))
             assert row[-_STAMP_SIZE:] == order(stamp), f"row {key!r} has another stamp than its value, {stamp}"
             computed = self._entries_of(record)
             assert entries == computed, f"row {key!r} is filed under {entries}, but belongs under {computed}"
@@ -181,13 +182,12 @@ class Table(Generic[V]):
                 raise AssertionError(f"index {index.name!r}: {error}") from None
 
 
-def _row(stamp: bytes, entries: Entries, value: object) -> Row:
+def _row(stamp: bytes, entries: Entries, value: bytes) -> Row:
     # These bytes never leave the process that made them; nothing packs and opens faster than marshal. Version 2 does
     # not look for what occurs twice, which takes as long as the rest.
-    contents: Any = (entries, value)
-    return Row(marshal.dumps(contents, 2) + stamp)
+    head = marshal.dumps(entries, 2)
+    return Row(b"%b%b%b%b" % (head, value, len(head).to_bytes(_TAIL_SIZE - _STAMP_SIZE, "big"), stamp))
 
 
-def _contents(row: Row) -> tuple[Entries, Any]:
-    contents: tuple[Entries, Any] = marshal.loads(row)  # noqa: S302  # nobody else's bytes; the stamp after them is left
-    return contents
+def _end_of_entries(row: Row) -> int:
+    return int.from_bytes(row[-_TAIL_SIZE:-_STAMP_SIZE], "big")

@@ -64,8 +64,8 @@ class InMemorySessionStore(LocalSessionStore[S]):
     def __init__(self, *, hot_sessions: int = HOT_SESSIONS, clock: Callable[[], datetime] = utc_now) -> None:
         super().__init__(clock=clock)
         check.hot_sessions(hot_sessions)
-        # A row keeps the packed session, or `None` for a hot one that was saved since it was last packed.
-        self._table: Table[Packed | None] = Table(schema.FIELDS, schema.INDEXES)
+        # A row keeps the packed session, or nothing for a hot one that was saved since it was last packed.
+        self._table = Table(schema.FIELDS, schema.INDEXES)
         self._hot: Hot[S] = Hot(hot_sessions)
         # Apart, since most turns of a conversation read once and save once: that does not make a session busy.
         self._read, self._saved = Lately(hot_sessions), Lately(hot_sessions)
@@ -93,7 +93,7 @@ class InMemorySessionStore(LocalSessionStore[S]):
         if snapshot is not None:
             return self._records.copy(snapshot) if tenant_id is None or snapshot.tenant_id == tenant_id else None
         row = self._table.row(key)
-        if row is None or (tenant_id is not None and not schema.belongs_to(self._table.entries(row), tenant_id)):
+        if row is None or (tenant_id is not None and not schema.belongs_to(self._table.entries(row), tenant_id.bytes)):
             return None
         return self._unpacked(_Packed(key, row))
 
@@ -138,9 +138,7 @@ class InMemorySessionStore(LocalSessionStore[S]):
 
     def _unpacked(self, found: _Packed) -> S:
         key, row = found
-        packed = self._table.value(row)
-        assert packed is not None  # or else it would have been hot
-        session: S = self._records.unpack(packed)  # type: ignore[assignment]  # of the class that was packed
+        session: S = self._records.unpack(Packed(self._table.value(row)))  # type: ignore[assignment]  # as it was packed
         # Of a long list, some may have been saved or read again since it was found.
         if self._read.again(key) and self._table.row(key) is row and key not in self._hot:
             self._make_room()
@@ -162,8 +160,9 @@ class InMemorySessionStore(LocalSessionStore[S]):
             packed = self._records.pack(snapshot)
         is_filed_alike = earlier is not None and schema.has_same_record(earlier, snapshot)
         record = None if is_filed_alike else schema.record_of(snapshot)
-        change = self._table.plan_put(key, microseconds(snapshot.last_activity_at), record, packed)
-        if change.old is not None and not schema.belongs_to(change.old_entries, snapshot.tenant_id):
+        change = self._table.plan_put(key, microseconds(snapshot.last_activity_at), record, packed or b"")
+        is_known_owner = is_filed_alike or change.old is None
+        if not is_known_owner and not schema.belongs_to(change.old_entries, snapshot.tenant_id.bytes):
             raise TenantMismatchError(snapshot.session_id)
         if is_hot and key not in self._hot:
             self._make_room()
@@ -179,7 +178,7 @@ class InMemorySessionStore(LocalSessionStore[S]):
 
     def _remove(self, session_id: UUID, tenant_id: UUID | None) -> bool:
         change = self._table.plan_remove(session_id.bytes)
-        if change.old is None or (tenant_id is not None and not schema.belongs_to(change.old_entries, tenant_id)):
+        if change.old is None or (tenant_id is not None and not schema.belongs_to(change.old_entries, tenant_id.bytes)):
             return False
         self._table.apply(change)
         self._hot.discard(change.key)
@@ -191,7 +190,7 @@ class InMemorySessionStore(LocalSessionStore[S]):
             key, snapshot = self._hot.longest_unused
             row = self._table.row(key)
             assert row is not None  # what is hot is in the table
-            if self._table.value(row) is None:
+            if not self._table.value(row):
                 self._table.replace_value(key, self._records.pack(snapshot))
             self._hot.discard(key)
 
@@ -201,9 +200,9 @@ class InMemorySessionStore(LocalSessionStore[S]):
         assert all(self._table.row(key) is not None for key in self._hot), "a session is hot that is not stored"
         assert not self._hot.is_overfull, f"{len(self._hot)} sessions are hot"
 
-    def _record_and_stamp(self, key: bytes, packed: Packed | None) -> tuple[Record, int]:
+    def _record_and_stamp(self, key: bytes, value: bytes) -> tuple[Record, int]:
         hot = self._hot.peek(key)
-        unpacked: Any = hot if packed is None else self._records.unpack(packed)
+        unpacked: Any = self._records.unpack(Packed(value)) if value else hot
         assert unpacked is not None, f"{key!r} is neither hot nor packed"
         assert hot is None or hot == unpacked, f"{key!r} differs, hot and packed"
         assert unpacked.session_id.bytes == key, f"{unpacked.session_id} is kept under {key!r}"
