@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import marshal
 from collections.abc import Callable
 from typing import Any
 
@@ -9,114 +10,210 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sessiondex.engine.facets import Choice, FacetedEntry, FacetedPostings
-from sessiondex.engine.postings import Postings
+from sessiondex.engine.facets import Choice, Facet, FacetedEntry, FacetedPostings
+from sessiondex.engine.postings import Postings, order
 
 
-def filed(*entries: FacetedEntry, tuple_max: int = 2, list_max: int = 4) -> FacetedPostings:
-    postings = FacetedPostings(tuple_max, list_max)
-    for stamp, entry in enumerate(entries):
-        postings.add(entry, stamp)
+def item_of(row: int) -> bytes:
+    """Return the item of a row that has its number as key, and by which it is ordered elsewhere."""
+    return order(-row) + bytes([row])
+
+
+def filed(*entries: FacetedEntry, chunk_max: int = 2) -> FacetedPostings:
+    postings = FacetedPostings(1, chunk_max)
+    for row, entry in enumerate(entries):
+        postings.add(entry, item_of(row))
     return postings
 
 
+def selected(postings: FacetedPostings, key: bytes = b"step", **wanted: Any) -> list[int]:
+    return sorted(row for (row,) in postings.select(key, **wanted))
+
+
 ENTRIES: list[FacetedEntry] = [
-    ("step", "sms", "pay", -5),
-    ("step", "api", "pay", 7),
-    ("step", "sms", "ask", 7),
-    ("other", "sms", "pay", 7),
-    ("step", "sms", None, 9),
+    (b"step", "sms", "pay", -5),
+    (b"step", "api", "pay", 7),
+    (b"step", "sms", "ask", 7),
+    (b"other", "sms", "pay", 7),
+    (b"step", "sms", None, 9),
 ]
 
 
 @pytest.mark.parametrize(
     ("wanted", "expected"),
     [
-        ({}, [4, 2, 1, 0]),
-        ({"outer": Choice({"sms", "fax"})}, [4, 2, 0]),
+        ({}, [0, 1, 2, 4]),
+        ({"outer": Choice({"sms", "fax"})}, [0, 2, 4]),
         ({"outer": Choice(None, {"sms"})}, [1]),
-        ({"outer": Choice({"sms", "api"}, {"api"})}, [4, 2, 0]),
-        ({"inner": Choice({"pay"})}, [1, 0]),
-        ({"inner": Choice(None, {"pay"})}, [4, 2]),
-        ({"low": 7, "high": 7}, [2, 1]),
-        ({"low": -5, "high": 8}, [2, 1, 0]),
+        ({"outer": Choice({"sms", "api"}, {"api"})}, [0, 2, 4]),
+        ({"outer": Choice(set())}, []),
+        ({"inner": Choice({"pay"})}, [0, 1]),
+        ({"inner": Choice(None, {"pay"})}, [2, 4]),
+        ({"inner": Choice({None})}, [4]),
+        ({"low": 7, "high": 7}, [1, 2]),
+        ({"low": -5, "high": 8}, [0, 1, 2]),
         ({"high": -6}, []),
+        ({"low": 8}, [4]),
+        ({"low": -(10**30), "high": 10**30}, [0, 1, 2, 4]),
         ({"outer": Choice({"sms"}), "inner": Choice({"pay"}), "low": -9}, [0]),
     ],
 )
 def test_selects_by_facets_and_rank(wanted: dict[str, Any], expected: list[int]) -> None:
-    """Facets choose, ranks bound with both ends included, and stamps order the result, newest first."""
-    assert filed(*ENTRIES).select("step", **wanted) == expected
+    """Facets choose, and ranks bound with both ends included."""
+    assert selected(filed(*ENTRIES), **wanted) == expected
+
+
+def test_a_key_is_another_than_a_longer_one() -> None:
+    assert selected(filed(*ENTRIES), b"other") == [3]
+    assert selected(filed(*ENTRIES), b"othe") == []
 
 
 def test_nothing_stays_behind() -> None:
-    """When the last stamp goes, so do its facets and its key."""
+    """When the last row goes, so do its facets and its key."""
     postings = filed(*ENTRIES)
-    for stamp, entry in enumerate(ENTRIES):
-        postings.remove(entry, stamp)
+    keys = []
+    for row, entry in enumerate(ENTRIES):
+        postings.remove(entry, item_of(row))
+        keys.append(len(postings))
 
-    assert postings._facets == {}
+    assert keys == [2, 2, 2, 1, 0]
+    assert (list(postings._pairs), list(postings._postings), postings.entries) == ([], [], 0)
+
+
+def test_facets_go_with_their_last_row_and_no_sooner() -> None:
+    postings = filed(*ENTRIES, (b"step", "sms", "pay", 0))
+    postings.remove(ENTRIES[0], item_of(0))
+    assert ("sms", "pay") in postings._pairs_of(b"step")
+
+    postings.remove((b"step", "sms", "pay", 0), item_of(5))
+    assert ("sms", "pay") not in postings._pairs_of(b"step")
+    postings._check([(entry, item_of(row)) for row, entry in enumerate(ENTRIES) if row])
+
+
+def test_rows_and_keys_are_counted() -> None:
+    postings = filed(*ENTRIES)
+
+    assert (postings.entries, len(postings)) == (5, 2)
 
 
 def test_reading_a_missing_key_creates_nothing() -> None:
     postings = filed()
 
-    assert postings.select("step") == []
-    assert postings._facets == {}
+    assert postings.select(b"step") == []
+    assert (len(postings), list(postings._pairs), list(postings._postings)) == (0, [], [])
 
 
 def test_what_is_left_out_is_not_visited(monkeypatch: pytest.MonkeyPatch) -> None:
     """Among many on one channel, a query for another channel reads only its own posting list."""
-    postings = filed(*[("step", "whatsapp", f"node-{number}", 0) for number in range(1000)], ("step", "sms", "pay", 0))
-    read: list[Any] = []
-    between: Callable[..., list[int]] = Postings.between
+    many: list[FacetedEntry] = [(b"step", "whatsapp", f"node-{number}", 0) for number in range(200)]
+    postings = filed(*many, (b"step", "sms", "pay", 0))
+    read: list[bytes] = []
+    between: Callable[..., list[bytes]] = Postings.between
 
-    def recorded(self: Postings[Any], key: Any, low: int | None, high: int | None) -> list[int]:
+    def recorded(self: Postings, key: bytes, low: int | None, high: int | None) -> list[bytes]:
         read.append(key)
         return between(self, key, low, high)
 
     monkeypatch.setattr(Postings, "between", recorded)
 
-    assert postings.select("step", outer=Choice({"sms"})) == [1000]
-    assert postings.select("step", inner=Choice({"node-7"})) == [7]
-    assert read == ["pay", "node-7"]
+    assert selected(postings, outer=Choice({"sms"})) == [200]
+    assert selected(postings, inner=Choice({"node-7"})) == [7]
+    assert len(read) == 2
+    assert read[0].endswith(b"=pay")
+    assert read[1].endswith(b"=node-7")
 
 
-entries = st.tuples(st.sampled_from("ab"), st.sampled_from("cd"), st.sampled_from(["e", None]), st.integers(-3, 3))
+def test_what_a_row_is_ordered_by_elsewhere_does_not_matter() -> None:
+    """Saved again, a row has another stamp; here it has its rank, and stays where it is."""
+    postings = filed(*ENTRIES)
+    postings.move(ENTRIES[0], item_of(0), order(99) + b"\0")
+    postings._check([(entry, order(1) + bytes([row])) for row, entry in enumerate(ENTRIES)])
+
+    postings.remove(ENTRIES[0], order(99) + b"\0")
+    assert selected(postings) == [1, 2, 4]
 
 
-@given(st.lists(entries), st.data())
-def test_agrees_with_a_list(all_entries: list[FacetedEntry], data: st.DataObject) -> None:
-    """Selecting is the same as filtering a list of entries, also after removing and moving some."""
-    postings, filing = filed(*all_entries, tuple_max=1, list_max=2), dict(enumerate(all_entries))
-    for stamp in data.draw(st.lists(st.sampled_from(sorted(filing)), unique=True)) if filing else []:
-        if data.draw(st.booleans()):
-            postings.remove(filing.pop(stamp), stamp)
-        else:
-            postings.move(filing[stamp], stamp, stamp + 1000)
-            filing[stamp + 1000] = filing.pop(stamp)
-    postings._check([(entry, stamp) for stamp, entry in filing.items()])
-    outer = Choice(data.draw(st.none() | st.sets(st.sampled_from("cdz"))), data.draw(st.sets(st.sampled_from("cdz"))))
-    low, high = data.draw(st.none() | st.integers(-4, 4)), data.draw(st.none() | st.integers(-4, 4))
+# Of the few bytes by which a key, or a facet, could be taken for more or less than it is.
+keys = st.text("=:,01", max_size=4).map(str.encode)
+facets = st.none() | st.text("=:,01", max_size=3)
+
+
+@given(st.lists(st.tuples(keys, facets, facets), unique=True, max_size=8))
+def test_keys_and_facets_are_never_taken_for_others(places: list[tuple[bytes, Facet, Facet]]) -> None:
+    postings = filed(*[(*place, 0) for place in places])
+
+    for row, (key, outer, inner) in enumerate(places):
+        assert selected(postings, key, outer=Choice([outer]), inner=Choice([inner])) == [row]
+        assert selected(postings, key) == [other for other, place in enumerate(places) if place[0] == key]
+
+
+entries = st.tuples(
+    st.sampled_from([b"a", b"b"]),
+    st.sampled_from(["c", "d", None]),
+    st.sampled_from(["e", None]),
+    st.integers(-3, 3) | st.sampled_from([-(2**63), 2**63 - 1]),
+)
+choices = st.builds(
+    Choice, st.none() | st.sets(st.sampled_from(["c", "e", "z", None])), st.sets(st.sampled_from(["c", "e", "z", None]))
+)
+bounds = st.none() | st.integers(-4, 4)
+
+
+@given(st.lists(entries, max_size=30), st.sampled_from([2, 3]), st.tuples(choices, choices, bounds, bounds), st.data())
+def test_agrees_with_a_list(
+    all_entries: list[FacetedEntry],
+    chunk_max: int,
+    wanted: tuple[Choice, Choice, int | None, int | None],
+    data: st.DataObject,
+) -> None:
+    """Selecting is the same as filtering a list of entries, also after removing some."""
+    outer, inner, low, high = wanted
+    postings, filing = filed(*all_entries, chunk_max=chunk_max), dict(enumerate(all_entries))
+    for row in data.draw(st.lists(st.sampled_from(sorted(filing)), unique=True)) if filing else []:
+        postings.remove(filing.pop(row), item_of(row))
+    postings._check([(entry, item_of(row)) for row, entry in filing.items()])
 
     expected = [
-        stamp
-        for stamp, (key, outer_facet, _, rank) in sorted(filing.items(), reverse=True)
-        if key == "a"
+        row
+        for row, (key, outer_facet, inner_facet, rank) in sorted(filing.items())
+        if key == b"a"
         and (outer.include is None or outer_facet in outer.include)
         and outer_facet not in outer.exclude
+        and (inner.include is None or inner_facet in inner.include)
+        and inner_facet not in inner.exclude
         and (low is None or low <= rank)
         and (high is None or rank <= high)
     ]
-    assert postings.select("a", outer=outer, low=low, high=high) == expected
+    assert selected(postings, b"a", outer=outer, inner=inner, low=low, high=high) == expected
+    assert (postings.entries, len(postings)) == (len(filing), len({entry[0] for entry in filing.values()}))
 
 
-@pytest.mark.parametrize("at", [0, 1, 2, 3])
-def test_check_sees_a_difference_in_any_part(at: int) -> None:
+@pytest.mark.parametrize(("at", "wrong"), [(0, b"z"), (1, "z"), (2, "z"), (3, 99)])
+def test_check_sees_a_difference_in_any_part(at: int, wrong: Any) -> None:
     """The check can fail: for the key, each facet, and the rank."""
-    wrong = list(ENTRIES[0])
-    wrong[at] = 99
-    expected = [(tuple(wrong), 0), *[(entry, stamp + 1) for stamp, entry in enumerate(ENTRIES[1:])]]
+    entry: Any = list(ENTRIES[0])
+    entry[at] = wrong
+    expected = [(tuple(entry), item_of(0)), *[(entry, item_of(row + 1)) for row, entry in enumerate(ENTRIES[1:])]]
 
     with pytest.raises(AssertionError):
-        filed(*ENTRIES)._check(expected)  # type: ignore[arg-type]  # wrong on purpose
+        filed(*ENTRIES)._check(expected)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "reason"),
+    [
+        ([("sms", "pay"), ("api", "pay"), ("sms", "ask"), ("sms", None), ("sms", "pay")], "kept twice"),
+        ([("sms", "pay"), ("api", "pay"), ("sms", "ask"), ("sms", "bye")], "differ"),
+        (None, "keys differ"),
+    ],
+)
+def test_check_sees_facets_that_are_not_those_of_the_rows(pairs: Any, reason: str) -> None:
+    """Without these, or with others, a query would not find the rows, or find them twice."""
+    postings = filed(*ENTRIES)
+    if pairs is None:
+        del postings._pairs.shard(b"step")[b"step"]
+    else:
+        postings._pairs.shard(b"step")[b"step"] = marshal.dumps(pairs)
+
+    with pytest.raises(AssertionError, match=reason):
+        postings._check([(entry, item_of(row)) for row, entry in enumerate(ENTRIES)])
