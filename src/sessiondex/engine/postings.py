@@ -20,7 +20,7 @@ from struct import Struct
 
 from sessiondex.engine.shards import ShardedDict
 
-KEY_SIZE, CHUNK_MAX = 16, 64
+KEY_SIZE, CHUNK_MAX = 16, 128
 """Bytes in the key of a row, and items in a chunk."""
 
 _ORDER_SIZE = 8

@@ -86,6 +86,7 @@ class LocalSessionStore(SessionStore[S]):
         count = 0
         async for some in _batches(check.many_or_async("sessions", sessions), batch):
             count += len(await self._save_batch(some, count))
+            await asyncio.sleep(0)  # writing was one step; to let go of what was written and to make more is another
         return count
 
     async def delete(self, session_id: UUID, *, tenant_id: UUID | None = None) -> bool:
@@ -218,8 +219,9 @@ class LocalSessionStore(SessionStore[S]):
     async def _save_batch(self, sessions: Sequence[S], first: int) -> list[UUID]:
         """Save all or none; `first` is the number of the first among those that the caller gave."""
         writes: list[_Write[S]] = []
-        last_of: dict[UUID, _Write[S]] = {}
-        async with self._lock:
+        last_of: dict[bytes, _Write[S]] = {}  # not by UUID, whose hash anyone can make collide
+        lock = self._lock
+        async with lock:
             stamp = None
             for place, session in enumerate(sessions):
                 if place % _CHECKS == _CHECKS - 1:
@@ -227,7 +229,7 @@ class LocalSessionStore(SessionStore[S]):
                 try:
                     stamp = self._stamps.plan(stamp)
                     write = self._prepare(session, stamp, in_bulk=True)
-                    before = last_of.get(write.session_id)
+                    before = last_of.get(write.session_id.bytes)
                     if before is not None and before.tenant_id != write.tenant_id:
                         raise TenantMismatchError(write.session_id)
                 except SessiondexError as error:
@@ -236,7 +238,9 @@ class LocalSessionStore(SessionStore[S]):
                     )
                     raise
                 writes.append(write)
-                last_of[write.session_id] = write
+                last_of[write.session_id.bytes] = write
+            if lock is not self._lock:  # this loop stood still, and meanwhile another one wrote
+                raise WrongLoopError
             for write in last_of.values():
                 self._apply(write.plan)
             for write in writes:
