@@ -23,7 +23,7 @@ from benchmarks.progress import QuietProgress
 from benchmarks.sessions import Population, SessionKeys
 from sessiondex import Channel, ScanSessionStore, ScopeFilter, Session, SessionStatus
 
-SIZE = 200
+SIZE = 120
 POPULATION = Population(SIZE, seed=7)
 NODE = next(iter(POPULATION)).step_history[-1].step_name
 INSTALLED = [peer for peer in PEERS if peer.version() is not None]
@@ -44,7 +44,7 @@ async def field(request: pytest.FixtureRequest) -> Field:
     peer: Peer = request.param
     stores, keys = await load([ORACLE, peer], POPULATION, QuietProgress())
     oracle, judged = stores[ORACLE.name], stores[peer.name]
-    for number, of_session in enumerate(keys[:150]):
+    for number, of_session in enumerate(keys[:90]):
         oracle.clock.tick()
         for contestant in (oracle, judged):
             if number % 8 == 0:
@@ -78,10 +78,10 @@ def _alter(session: Session, way: int, other: SessionKeys) -> None:
 async def test_same_sessions(field: Field) -> None:
     """Every query gives the sessions that the scan store gives, with the same content and stamps, in the same order."""
     oracle, judged, keys = field
-    expected = await answers.collect(oracle, keys)
+    expected = await answers.collect(oracle, keys[::2])
 
     assert all(any(found) for found in expected.values())
-    assert expected == await answers.collect(judged, keys)
+    assert expected == await answers.collect(judged, keys[::2])
 
 
 @pytest.mark.parametrize(
@@ -146,10 +146,10 @@ async def test_what_is_handed_out(field: Field) -> None:
 
 def test_plans_of_sqlite() -> None:
     """Each query reads one index, in its order: nothing is walked over, and nothing sorted."""
-    database = SQLiteStore().database
+    store = SQLiteStore()
     for statement in READS:
         values = [0] * statement.count("?")
-        (plan,) = [row[3] for row in database.execute(f"EXPLAIN QUERY PLAN {statement}", values)]
+        (plan,) = [row[3] for row in store.database.execute(f"EXPLAIN QUERY PLAN {statement}", values)]
 
         assert plan.startswith("SEARCH sessions USING INDEX ")
 
@@ -176,7 +176,7 @@ async def test_peer_that_errs() -> None:
     """Where a peer answers otherwise, nothing is timed, and it is named."""
     forgetful = Peer("forgetful", lambda: "1", COPIES, lambda clock: Forgetful(clock=clock))
 
-    with pytest.raises(AnswersDifferError, match="list_by_customer.* indexed and forgetful"):
+    with pytest.raises(AnswersDifferError, match=r"list_by_customer.* indexed and forgetful"):
         await contest.run(SIZE, 1, QUICK, QuietProgress(), [INSTALLED[0], forgetful])
 
 
