@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from sessiondex import InvalidArgumentError, InvalidSessionError, SessionStatus, TenantMismatchError
+from sessiondex import InvalidArgumentError, InvalidSessionError, Session, SessionStatus, TenantMismatchError
 from tests.builders import (
     AGENT,
     CUSTOMER,
@@ -38,11 +38,8 @@ in_bulk = pytest.mark.parametrize("save_all", SAVE_ALL.values(), ids=SAVE_ALL)
 
 def mixed(count: int) -> list[Any]:
     """Return sessions at a step, of a customer, of several classes."""
-    classes = [NotedSession, TaggedSession, None]
-    return [
-        at_step(customer_profile_id=CUSTOMER, **({"cls": cls} if cls else {}))
-        for _, cls in zip(range(count), classes * count, strict=False)
-    ]
+    classes = [NotedSession, TaggedSession, Session]
+    return [at_step(cls=classes[number % 3], customer_profile_id=CUSTOMER) for number in range(count)]
 
 
 async def all_of(store: Any, tenant: UUID = TENANT) -> list[Any]:

@@ -41,7 +41,10 @@ def test_a_store_made_before_any_loop_serves_one_after_another(make_store: Any) 
 CALLS: list[Any] = [
     lambda store, session: store.get(session.session_id),
     lambda store, session: store.save(session),
+    lambda store, session: store.save_many([session]),
+    lambda store, session: store.load([session]),
     lambda store, session: store.delete(session.session_id),
+    lambda store, session: store.delete_many([session.session_id]),
     lambda store, _: store.get_by_channel(TENANT, Channel.SMS, "u"),
     lambda store, _: store.list_by_agent(TENANT, AGENT),
     lambda store, _: store.list_by_customer(TENANT, AGENT),

@@ -68,7 +68,7 @@ async def test_the_stamp_counts_as_a_set_field(store: Any) -> None:
 
 async def test_every_list_is_newest_first(store: Any) -> None:
     """By last activity, whatever the order of first saves: a session saved again moves to the front."""
-    sessions = [at_step(customer_profile_id=CUSTOMER) for _ in range(12)]  # more than a posting list keeps in a tuple
+    sessions = [at_step(customer_profile_id=CUSTOMER) for _ in range(90)]  # more than a posting list has in one chunk
     for session in [*sessions, sessions[3], sessions[0], sessions[3]]:
         await store.save(session)
     expected = [sessions[3], sessions[0], *[s for s in reversed(sessions) if s not in (sessions[0], sessions[3])]]
