@@ -1,8 +1,12 @@
-"""Records: the short way is never more generous than the round trip, and copies are compiled right."""
+"""Records: the short way is never more generous than the round trip, copies are right, and packing loses nothing."""
 
 from __future__ import annotations
 
+import copy
+import pickle
+from collections.abc import Callable
 from datetime import UTC, timedelta, timezone
+from enum import IntEnum
 from functools import cached_property
 from typing import Annotated, Any
 from uuid import UUID, uuid4
@@ -14,8 +18,19 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, computed_field, fi
 
 from sessiondex import Channel, InvalidSessionError, PendingMigration, Session, StepVisit
 from sessiondex.copying import _copy_value
-from sessiondex.records import Records, _Codec
+from sessiondex.records import _SOUND, Records, _Codec
 from tests.builders import START, NotedSession, TaggedSession, make_session, visit
+from tests.odd_sessions import ODD, Text
+from tests.shapes import shape
+
+
+class Level(IntEnum):
+    LOW = 1
+
+
+class Number(int):
+    """As some libraries have it."""
+
 
 HOSTILE = st.recursive(
     st.none()
@@ -28,7 +43,7 @@ HOSTILE = st.recursive(
     | st.binary(max_size=3)
     | st.uuids()
     | st.datetimes(timezones=st.sampled_from([None, UTC, timezone(timedelta(hours=2))]))
-    | st.sampled_from([Channel.SMS, visit(), object(), 1j]),
+    | st.sampled_from([Channel.SMS, Level.LOW, Text("x"), Number(5), visit(), object(), 1j]),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.tuples(inner)
@@ -80,12 +95,7 @@ def test_the_short_way_is_never_more_generous_than_the_round_trip(field: str, va
     """Whatever is planted wherever: what the short way keeps, the round trip keeps, and both make equal snapshots."""
     session = full_session()
     earlier = _Codec(LinkedSession, 0)._short_way(session.__dict__, START, None)
-    if within and isinstance(session.__dict__[field], dict):
-        session.__dict__[field]["planted"] = value
-    elif within and isinstance(session.__dict__[field], list):
-        session.__dict__[field].append(value)
-    else:
-        session.__dict__[field] = value
+    plant(session, field, value, within=within)
     codec = _Codec(LinkedSession, 0)
     assert codec._has_short_way
     short = codec._short_way(session.__dict__, START, earlier)
@@ -113,6 +123,96 @@ def test_nor_within_a_visit(field: str, value: Any, known: bool) -> None:
     assert short is None or Session.model_validate_json(short.model_dump_json()) == short
 
 
+class LongWay(LinkedSession, validate_default=True):
+    """The same, but for a setting that makes no class simpler."""
+
+
+def plant(session: Session, field: str, value: Any, *, within: bool) -> None:
+    """Put the value where the field is, or into the list or dict that is there."""
+    container = session.__dict__[field]
+    if within and isinstance(container, dict):
+        container["planted"] = value
+    elif within and isinstance(container, list):
+        container.append(value)
+    else:
+        session.__dict__[field] = value
+
+
+def is_packed_the_same(session: Session) -> bool:
+    """Whether the session is refused, or else unpacked as what it was: of the same types, down to the last value."""
+    records = Records()
+    try:
+        snapshot, packed = records.snapshot(session, START)
+    except InvalidSessionError:
+        return True
+    expected = shape(snapshot)
+    assert packed is None or shape(records.unpack(packed)) == expected
+    assert shape(records.copy(snapshot)) == expected
+    return bool(shape(records.unpack(records.pack(snapshot))) == expected)
+
+
+@settings(max_examples=500)
+@given(st.sampled_from([LinkedSession, LongWay]), FIELDS, HOSTILE, st.booleans())
+def test_what_is_accepted_is_unpacked_as_what_it_was(cls: type[Session], field: str, value: Any, within: bool) -> None:
+    """Whatever is planted wherever, the short way and the long way: equal, and of the same types."""
+    assert _Codec(LinkedSession, 0)._has_short_way
+    assert not _Codec(LongWay, 0)._has_short_way
+    session = full_session(cls)
+    plant(session, field, value, within=within)
+
+    assert is_packed_the_same(session)
+
+
+@settings(max_examples=300)
+@given(st.sampled_from([Session, LongWay]), VISIT_FIELDS, HOSTILE | st.just(MISSING))
+def test_so_are_visits(cls: type[Session], field: str, value: Any) -> None:
+    session, planted = full_session(cls), visit()
+    vars(planted)[field] = value
+    if value is MISSING:
+        del vars(planted)[field]
+    session.step_history.append(planted)
+
+    assert is_packed_the_same(session)
+
+
+@pytest.mark.parametrize("make", ODD.values(), ids=ODD)
+def test_so_are_sessions_of_whatever_class(make: Callable[[], Any]) -> None:
+    session, records = make(), Records()
+    snapshot, packed = records.snapshot(session, session.last_activity_at)
+
+    assert snapshot == session
+    assert is_packed_the_same(session)
+    unpacked = records.unpack(packed or records.pack(snapshot))
+    records.share(unpacked)
+    for shared in (snapshot, unpacked):
+        again = records.copy(shared)
+        assert shape(again) == shape(unpacked)
+        assert again.model_fields_set == set(type(session).model_fields)
+        again.__pydantic_fields_set__.clear()
+        assert records.copy(shared).model_fields_set == set(type(session).model_fields)
+
+
+def test_sessions_of_many_classes_are_each_unpacked_as_their_own() -> None:
+    records = Records()
+    snapshots = [records.snapshot(make(), START).snapshot for _ in range(2) for make in ODD.values()]
+    packed = [records.pack(snapshot) for snapshot in snapshots]
+
+    assert [shape(records.unpack(one)) for one in packed] == [shape(snapshot) for snapshot in snapshots]
+
+
+@pytest.mark.parametrize("cls", [Session, LongWay])
+def test_unpacking_twice_gives_two_that_share_nothing_mutable(cls: type[Session]) -> None:
+    records = Records()
+    packed = records.pack(records.snapshot(full_session(cls), START).snapshot)
+    one, other = records.unpack(packed), records.unpack(packed)
+    one.variables["a"]["b"].clear()  # type: ignore[index, union-attr, call-overload]  # as it was made
+    one.step_history.clear()
+    one.__pydantic_fields_set__.clear()
+
+    assert shape(other) == shape(records.unpack(packed))
+    assert other.model_fields_set == set(cls.model_fields)
+
+
 @pytest.mark.parametrize("cls", [Session, NotedSession, LinkedSession])
 def test_common_sessions_take_the_short_way(cls: type[Session]) -> None:
     session = full_session(cls)
@@ -120,7 +220,7 @@ def test_common_sessions_take_the_short_way(cls: type[Session]) -> None:
     snapshot = codec._short_way(session.__dict__, session.last_activity_at, None)
 
     assert snapshot == session
-    assert codec.round_trip(session).snapshot == snapshot
+    assert shape(codec.round_trip(session).snapshot) == shape(snapshot)
 
 
 def subclass(**namespace: Any) -> type[Session]:
@@ -221,6 +321,64 @@ def test_an_unsound_visit_among_known_ones_is_found() -> None:
     session.step_history.insert(1, StepVisit.model_construct(step_id="x", entered_at=START))
     with pytest.raises(InvalidSessionError, match=r"step_history\.1"):
         records.snapshot(session, START, earlier)
+
+
+def unpacked_session() -> Any:
+    """Return a session as a store gives it that had packed it."""
+    records = Records()
+    return records.unpack(records.pack(records.snapshot(full_session(Session), START).snapshot))
+
+
+def test_visits_that_were_unpacked_are_not_checked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the earlier snapshot is not at hand, and also by another store."""
+    session = unpacked_session()
+    session.step_history.append(visit("new"))
+    session.pending_migration = None
+    checked: list[BaseModel] = []
+    monkeypatch.setattr("sessiondex.records._check_fact", lambda _cls, fact, _instant: checked.append(fact))
+    snapshot = Records().snapshot(session, START).snapshot
+
+    assert checked == session.step_history[-1:]
+    assert snapshot.step_history == session.step_history
+
+
+def test_the_mark_of_an_unpacked_visit_cannot_be_changed_or_passed_on() -> None:
+    """What `model_fields_set` gives is a copy: of one visit, not of all."""
+    session = unpacked_session()
+    known, other = session.step_history
+    assert known.model_fields_set == set(StepVisit.model_fields)
+    known.model_fields_set.clear()
+
+    assert known.model_fields_set is not known.model_fields_set
+    assert known.model_fields_set == other.model_fields_set == set(StepVisit.model_fields) == _SOUND
+
+
+def spoilt(known: StepVisit) -> StepVisit:
+    vars(known)["confidence"] = 7.0
+    return known
+
+
+DERIVED: dict[str, Callable[[StepVisit], StepVisit]] = {
+    "model_copy": lambda known: known.model_copy(update={"confidence": 7.0}),
+    "deep model_copy": lambda known: known.model_copy(update={"confidence": 7.0}, deep=True),
+    "model_construct": lambda known: StepVisit.model_construct(**{**vars(known), "confidence": 7.0}),
+    "model_construct with its set": lambda known: StepVisit.model_construct(
+        known.model_fields_set, **{**vars(known), "confidence": 7.0}
+    ),
+    "copy": lambda known: spoilt(copy.copy(known)),
+    "deepcopy": lambda known: spoilt(copy.deepcopy(known)),
+    "pickle": lambda known: spoilt(pickle.loads(pickle.dumps(known))),  # noqa: S301  # our own
+    "validation": lambda known: spoilt(StepVisit.model_validate(known.model_dump())),
+}
+
+
+@pytest.mark.parametrize("derive", DERIVED.values(), ids=DERIVED)
+def test_what_was_made_from_an_unpacked_visit_is_checked(derive: Callable[[StepVisit], StepVisit]) -> None:
+    """It is another visit, and its values are other values, which nobody has looked at."""
+    session = unpacked_session()
+    session.step_history[0] = derive(session.step_history[0])
+    with pytest.raises(InvalidSessionError, match=r"step_history\.0\.confidence"):
+        Records().snapshot(session, START)
 
 
 class Point(BaseModel):
