@@ -72,15 +72,20 @@ class Source:
     """
 
     def __init__(self, population: Population, directory: Directory) -> None:
-        self._population = population
+        self._sessions = iter(population)
         self._directory = directory
+        self._first: list[Session] = []
         self.seconds = 0.0
 
+    def prepare(self) -> None:
+        """Make the first session, before which all the keys are drawn, of a million sessions for a second or two."""
+        self._first = list(islice(self._sessions, 1))
+
     async def __aiter__(self) -> AsyncIterator[Session]:
-        sessions = iter(self._population)
         while True:
             start = perf_counter()
-            piece = list(islice(sessions, _PIECE))
+            piece = self._first + list(islice(self._sessions, _PIECE))
+            self._first = []
             for session in piece:
                 self._directory.add(session.session_id, (session.tenant_id, session.agent_id))
             await asyncio.sleep(0)
@@ -97,6 +102,7 @@ async def measure(variant: str, size: int, seed: int, seconds: float) -> Footpri
     store = VARIANTS[variant]()
     source = Source(Population(size, seed), directory := Directory(size))
     collection_before, resident_before = forced_collection(), resident_bytes()
+    source.prepare()
     ticker, watch, start = Ticker(), CollectorWatch(), perf_counter()
     with watch.watching(), ticker.running():
         await asyncio.sleep(0)

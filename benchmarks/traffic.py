@@ -24,7 +24,7 @@ from benchmarks.zipf import Zipf
 
 SAVES = 5_000
 """Sessions read, changed and saved, a second."""
-LISTS = 500
+LISTS = 100
 """Lists of an agent's newest sessions, a second."""
 LIST_LIMIT = 10
 

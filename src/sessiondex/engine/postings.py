@@ -20,8 +20,8 @@ from struct import Struct
 
 from sessiondex.engine.shards import ShardedDict
 
-KEY_SIZE, CHUNK_MAX = 16, 128
-"""Bytes in the key of a row, and items in a chunk."""
+KEY_SIZE, CHUNK_MAX = 16, 32
+"""Bytes in the key of a row, and items in a chunk: what a change has to fetch from memory and copy."""
 
 _ORDER_SIZE = 8
 _OFFSET = 2**63
@@ -193,11 +193,14 @@ class Postings:
     def _delete(self, chunks: list[bytes], item: bytes) -> None:
         at = self._place(chunks, item)
         shorter = self._without(chunks[at], item)
-        joined = shorter + chunks[at + 1] if at + 1 < len(chunks) else shorter
-        if len(joined) * 2 <= self._max:  # not to be split by the next item
+        following = chunks[at + 1] if at + 1 < len(chunks) else b""
+        if (len(shorter) + len(following)) * 2 <= self._max:  # not to be split by the next item
+            joined = shorter + following
             chunks[at : at + 2] = [joined] if joined else []
+        elif shorter:
+            chunks[at] = shorter
         else:
-            chunks[at : at + 1] = [shorter] if shorter else []
+            del chunks[at]
 
     def _halves(self, chunk: bytes) -> list[bytes]:
         middle = len(chunk) // self._width // 2 * self._width
