@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import AsyncIterator
 from dataclasses import asdict
 from itertools import islice
 from uuid import UUID
@@ -26,9 +27,10 @@ DONORS = [session.model_dump_json() for session in islice(POPULATION, 5)]
 
 
 @pytest.fixture
-async def loaded() -> Loaded:
+async def loaded() -> AsyncIterator[Loaded]:
     """All contestants with the same sessions."""
-    return await load([peer for peer in PEERS if peer.name in CONTESTANTS], POPULATION, QuietProgress())
+    async with load([peer for peer in PEERS if peer.name in CONTESTANTS], POPULATION, QuietProgress()) as loaded:
+        yield loaded
 
 
 def _workload(loaded: Loaded, recipe: Recipe, name: str = CONTESTANTS[0], seed: int = 1) -> Workload:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from dataclasses import asdict, replace
 from typing import Any
 from uuid import UUID
@@ -11,7 +12,7 @@ import pytest
 
 from benchmarks import answers, contest
 from benchmarks.answers import AnswersDifferError
-from benchmarks.contestants import Contestant
+from benchmarks.contestants import Contestant, Store
 from benchmarks.measure import Budget
 from benchmarks.operations import BY_AGENT, DELETE, OPERATIONS, change
 from benchmarks.peers.all import DEEP_COPY, PEERS
@@ -39,25 +40,24 @@ Field = tuple[Contestant, Contestant, list[SessionKeys]]
         for peer in PEERS
     ]
 )
-async def field(request: pytest.FixtureRequest) -> Field:
+async def field(request: pytest.FixtureRequest) -> AsyncIterator[Field]:
     """The oracle and a peer with the same sessions, some of which were saved again under other keys, some deleted."""
     peer: Peer = request.param
-    stores, keys = await load([ORACLE, peer], POPULATION, QuietProgress())
-    oracle, judged = stores[ORACLE.name], stores[peer.name]
-    for number, of_session in enumerate(keys[:90]):
-        oracle.clock.tick()
-        for contestant in (oracle, judged):
-            if number % 8 == 0:
-                assert await contestant.store.delete(of_session.session_id)
-                continue
-            found = await contestant.store.get(of_session.session_id)
-            assert found is not None
-            _alter(found, number % 8, keys[-number - 1])
-            await contestant.store.save(found)
-    return oracle, judged, keys
+    async with load([ORACLE, peer], POPULATION, QuietProgress()) as (stores, keys):
+        oracle, judged = stores[ORACLE.name], stores[peer.name]
+        for number, of_session in enumerate(keys[:90]):
+            oracle.clock.tick()
+            for contestant in (oracle, judged):
+                await _alter(contestant.store, number % 8, of_session, keys[-number - 1])
+        yield oracle, judged, keys
 
 
-def _alter(session: Session, way: int, other: SessionKeys) -> None:
+async def _alter(store: Store, way: int, of_session: SessionKeys, other: SessionKeys) -> None:
+    if way == 0:
+        assert await store.delete(of_session.session_id)
+        return
+    session = await store.get(of_session.session_id)
+    assert session is not None
     match way:
         case 1:
             session.status = SessionStatus.CLOSED
@@ -73,6 +73,7 @@ def _alter(session: Session, way: int, other: SessionKeys) -> None:
             session.active_scenario_id = None
         case _:
             change(session)
+    await store.save(session)
 
 
 async def test_same_sessions(field: Field) -> None:

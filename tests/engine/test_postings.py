@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import pytest
 from hypothesis import example, given
@@ -77,7 +77,10 @@ def test_filed_in_order_chunks_are_full(chunk_max: int) -> None:
 
 
 def test_a_short_list_is_one_chunk_and_a_long_one_is_many() -> None:
-    postings = filed(range(5), chunk_max=4)
+    postings = filed(range(4), chunk_max=4)
+    assert (len(postings._short), len(postings._long), chunks_of(postings)) == (1, 0, [4])
+
+    postings.add(KEY, item_of(4))
     assert (len(postings._short), len(postings._long), chunks_of(postings)) == (0, 1, [2, 3])
 
     for number in (0, 4, 1):
@@ -225,6 +228,23 @@ def test_a_range_agrees_with_a_filter(given: list[int], low: int | None, high: i
         order(number) for number in sorted(given) if (low is None or low <= number) and (high is None or number <= high)
     ]
     assert postings.between(KEY, low, high) == expected
+
+
+def test_a_range_reads_the_chunks_where_it_lies_and_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long the list is below it and above it."""
+    postings = filed(range(200), chunk_max=2)
+    read: list[int] = []
+    row_keys: Callable[..., list[bytes]] = Postings._row_keys
+
+    def counted(self: Postings, items: bytes) -> list[bytes]:
+        read.append(len(items))
+        return row_keys(self, items)
+
+    monkeypatch.setattr(Postings, "_row_keys", counted)
+
+    assert postings.between(KEY, 100, 103) == rows(0, 1, 2, 3)
+    assert postings.newest(KEY, 4) == rows(9, 8, 7, 6)
+    assert len(read) <= 4 + 3
 
 
 @given(
