@@ -9,8 +9,8 @@ The laws, the same for every store:
     recently active session.
 3.  **Isolation.** Nothing handed in or out shares mutable state with the store, nested lists and dicts included.
 4.  **Keys are remembered.** A session is found under what it was when saved, whatever happened to the object since.
-5.  **All or nothing.** A save or delete is fully visible or not at all: to every reader, after every exception, after
-    every cancellation.
+5.  **All or nothing.** A save or delete, of one session or of many at once, is fully visible or not at all: to every
+    reader, after every exception, after every cancellation.
 6.  **Accepted means kept.** A session that `save` accepts comes back equal. What could not (values that JSON cannot
     keep, fields that no longer validate) is refused with `InvalidSessionError`, which names the field.
 7.  **Tenants are walls.** Every query is scoped by tenant; another tenant's sessions might as well not exist.
@@ -52,7 +52,8 @@ class SessionStore(ABC, Generic[S]):
     event loop at a time.
 
     Every method raises `InvalidArgumentError` (a `ValueError`) for an argument of the wrong type or range, and
-    `WrongLoopError` (a `RuntimeError`) when another running loop uses the store. Costs are those of
+    `WrongLoopError` (a `RuntimeError`) when another running loop uses the store. What reads sessions raises
+    `InvalidSessionError` if validators of a subclass refuse what they accepted when it was saved. Costs are those of
     `InMemorySessionStore` with n sessions; `k` is the length of the result.
     """
 
@@ -87,7 +88,7 @@ class SessionStore(ABC, Generic[S]):
 
         As if saved one after another, but seen by readers all at once: the last of them is the newest, and of two with
         the same id the later replaces the earlier. Meant for up to some hundred; `load` takes any number. Cost: that of
-        the saves. Checking lets the loop run in between; the write itself is one step, about 10 µs a session.
+        the saves. Checking lets the loop run in between; the write itself is one step, in which it does not.
 
         Raises:
             InvalidSessionError: one would not come back equal; the error says which, and names the field.
@@ -98,8 +99,8 @@ class SessionStore(ABC, Generic[S]):
     async def delete_many(self, session_ids: Iterable[UUID], *, tenant_id: UUID | None = None) -> int:
         """Remove all of these sessions in one step, and return how many there were.
 
-        As in `delete`, those of other tenants are left alone where `tenant_id` is given. Cost: that of the deletions,
-        about 10 µs each, during which the loop does not run.
+        As in `delete`, those of other tenants are left alone where `tenant_id` is given. Cost: that of the deletions, in
+        one step, during which the loop does not run.
         """
 
     @abstractmethod

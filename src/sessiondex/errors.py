@@ -19,7 +19,9 @@ class SessiondexError(Exception):
 
 
 class InvalidSessionError(SessiondexError, ValueError):
-    """`save` was given a session that could not come back equal; nothing changed.
+    """A session was to be saved that could not come back equal; nothing of it, or of its batch, was saved.
+
+    Also raised on reading, if a validator of yours refuses what it accepted when the session was saved.
 
     `field` is the path of what is at fault, such as `variables.order.total`, and `None` if it is the object as a whole.
     `reason` says what is wrong and what to do.
@@ -56,7 +58,7 @@ class InvalidArgumentError(SessiondexError, ValueError):
 
 
 class TenantMismatchError(SessiondexError, ValueError):
-    """`save` was given a session id that is not free for the session's tenant; nothing changed.
+    """A session was to be saved whose id is not free for its tenant; nothing of it, or of its batch, was saved.
 
     Ids are unique across tenants. Make a new one with `uuid4()`; to move a session to another tenant, delete it first.
     """

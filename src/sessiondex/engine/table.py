@@ -1,7 +1,7 @@
 """A primary dict and its indexes, changed as one.
 
-Rules: a key has at most one row; each index files a row, by its stamp, under the entry that was computed when the row
-was planned, and nothing else.
+Rules: a key has at most one row; each index files a row under the entry that was computed when the row was planned, and
+nothing else.
 
 Theory of operation: a change is *planned*, which computes and checks everything and changes nothing, and then
 *applied*, which only moves what is known to fit. The row remembers its entries, so taking it out needs no look at what
@@ -121,7 +121,7 @@ class Table:
         return Change(key, old, old_entries, _row(order(stamp), entries, value), entries)
 
     def plan_remove(self, key: bytes) -> Change:
-        """Return the change that removes the row under the key, if there is one. Runtime: O(1)."""
+        """Return the change that removes the row under the key, if there is one. Runtime: O(indexes)."""
         old = self._rows.get(key)
         return Change(key, old, self._nowhere if old is None else self.entries(old), None, self._nowhere)
 

@@ -43,7 +43,7 @@ class InMemorySessionStore(LocalSessionStore[S]):
     `hot_sessions` bounds how many recently used sessions are kept as live objects, which makes reading them as cheap
     as a copy. All others are packed as bytes: reading one costs about one `model_validate_json`, and the garbage
     collector does not visit it. `clock` returns the present instant as an aware datetime. Nothing is written to disk:
-    what it holds ends with the process, and must fit in its memory, at about 3 KB for a session of 1.6 KB as JSON.
+    what it holds ends with the process, and must fit in its memory; `stats` says how much it is.
 
     >>> import asyncio
     >>> from uuid import uuid4
