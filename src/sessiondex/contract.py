@@ -99,8 +99,8 @@ class SessionStore(ABC, Generic[S]):
     async def delete_many(self, session_ids: Iterable[UUID], *, tenant_id: UUID | None = None) -> int:
         """Remove all of these sessions in one step, and return how many there were.
 
-        As in `delete`, those of other tenants are left alone where `tenant_id` is given. Cost: that of the deletions, in
-        one step, during which the loop does not run.
+        As in `delete`, those of other tenants are left alone where `tenant_id` is given. Cost: that of the deletions,
+        in one step, during which the loop does not run.
         """
 
     @abstractmethod
