@@ -18,7 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, computed_field, fi
 
 from sessiondex import Channel, InvalidSessionError, PendingMigration, Session, StepVisit
 from sessiondex.copying import _copy_value
-from sessiondex.records import _SOUND, Records, _Codec
+from sessiondex.packing import SOUND
+from sessiondex.records import Records, _Codec
 from tests.builders import START, NotedSession, TaggedSession, make_session, visit
 from tests.odd_sessions import ODD, Text
 from tests.shapes import shape
@@ -350,7 +351,7 @@ def test_the_mark_of_an_unpacked_visit_cannot_be_changed_or_passed_on() -> None:
     known.model_fields_set.clear()
 
     assert known.model_fields_set is not known.model_fields_set
-    assert known.model_fields_set == other.model_fields_set == set(StepVisit.model_fields) == _SOUND
+    assert known.model_fields_set == other.model_fields_set == set(StepVisit.model_fields) == SOUND
 
 
 def spoilt(known: StepVisit) -> StepVisit:

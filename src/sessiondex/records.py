@@ -11,8 +11,8 @@ stored session already, or were made here, have been checked, and only others ar
 "surely kept"; whatever it doubts goes the long way, and so do classes with validators, aliases, private attributes and
 the like.
 
-Packed, a session is JSON: of the long way the very bytes of the round trip, of the short way a dump of the snapshot,
-which may be made when it is wanted.
+Packed, a session of the long way is the very JSON of the round trip. One of the short way is packed as `packing` does,
+which may be done when it is wanted.
 """
 
 from __future__ import annotations
@@ -28,16 +28,14 @@ from sessiondex.copying import assembled, compiled_copy, copy_by_value, is_plain
 from sessiondex.errors import InvalidSessionError
 from sessiondex.json_values import NotPlainError, copy_plain, first_flaw, printable
 from sessiondex.models import PendingMigration, Session, StepVisit
+from sessiondex.packing import NO_PACKING, SOUND, compiled_packing
 
 S = TypeVar("S", bound=Session)
 
 Packed = NewType("Packed", bytes)
-"""The number of a class, and the JSON of a session of that class."""
+"""The number of a class, and one of its sessions, as JSON or as `packing` has it."""
 
-_NUMBER_SIZE = 4
-
-# By this very object, not by what it holds, are visits known that were loaded here.
-_SOUND = set(StepVisit.model_fields)
+_HEAD_SIZE = 4
 
 
 class Kept(NamedTuple, Generic[S]):
@@ -77,17 +75,20 @@ class Records:
         return self._codecs[type(snapshot)].copy(snapshot)  # type: ignore[return-value]  # of its own class
 
     def pack(self, snapshot: S) -> Packed:
-        """Return the snapshot as bytes. Cost: one `model_dump_json` of it."""
+        """Return the snapshot as bytes. Cost: one `model_dump_json` of it, half of that for a plain class."""
         return self._codecs[type(snapshot)].pack(snapshot)
 
     def unpack(self, packed: Packed) -> Session:
-        """Return a session equal to what was packed, which nobody else has. Cost: one `model_validate_json`.
+        """Return a session equal to what was packed, which nobody else has.
+
+        Cost: one `model_validate_json`, half of that for a plain class.
 
         Raises:
             InvalidSessionError: a validator of the user's refuses what it accepted when the session was saved.
         """
-        number = int.from_bytes(packed[:_NUMBER_SIZE], "big")
-        return self._by_number[number].unpack(packed[_NUMBER_SIZE:])
+        number, is_json = divmod(int.from_bytes(packed[:_HEAD_SIZE], "big"), 2)
+        codec, data = self._by_number[number], packed[_HEAD_SIZE:]
+        return codec.load(data) if is_json else codec.packing.unpack(data)
 
     def share(self, session: S) -> None:
         """Make a snapshot of a session that `unpack` gave, which its caller keeps to itself from now on."""
@@ -109,13 +110,15 @@ class _Codec:
     def __init__(self, cls: type[Session], number: int) -> None:
         fields = cls.model_fields
         self._cls = cls
-        self._number = number.to_bytes(_NUMBER_SIZE, "big")
+        # In front of what is packed, and of what is JSON.
+        self._head, self._json_head = ((2 * number + is_json).to_bytes(_HEAD_SIZE, "big") for is_json in (0, 1))
         self._validator = cls.__pydantic_validator__
         self._serializer = cls.__pydantic_serializer__
         self._has_short_way = is_plain_class(cls)
         # One set for all snapshots, in which all fields count as set: it takes 2 KB, and time to read from memory.
         self._all_set = set(fields)
         self.copy = compiled_copy(cls, self._all_set) if self._has_short_way else copy_by_value
+        self.packing = compiled_packing(cls, self._all_set) if self._has_short_way else NO_PACKING
         added = {name: field for name, field in fields.items() if name not in Session.model_fields}
         self._plain_names = [name for name, field in added.items() if is_plain_type(field.annotation)]
 
@@ -127,17 +130,10 @@ class _Codec:
         return self.round_trip(_with_stamp(session, at))
 
     def pack(self, snapshot: Session) -> Packed:
-        if self._has_short_way:  # where the options make no difference, but take time
-            return Packed(self._number + self._serializer.to_json(snapshot))
-        return Packed(self._number + self._dump(snapshot))
-
-    def unpack(self, data: bytes) -> Session:
-        if not self._has_short_way:
-            return self.copy(self._load(data))
-        session: Session = self._validator.validate_json(data)
-        for visit in session.step_history:
-            object.__setattr__(visit, "__pydantic_fields_set__", _SOUND)
-        return session
+        try:
+            return Packed(self._head + self.packing.pack(snapshot))
+        except ValueError:  # a string of some subclass, for example, that a strict validation let pass
+            return Packed(self._json_head + self._dump(snapshot))
 
     def share(self, session: Session) -> None:
         object.__setattr__(session, "__pydantic_fields_set__", self._all_set)
@@ -145,15 +141,18 @@ class _Codec:
     def _dump(self, session: Session) -> bytes:
         return self._serializer.to_json(session, by_alias=False, round_trip=True, warnings="none")
 
-    def _load(self, data: bytes) -> Session:
+    def load(self, data: bytes) -> Session:
         try:
-            session: Session = self._validator.validate_json(data, by_alias=False, by_name=True)
+            return self.copy(self._load(data))
         except Exception as error:
             reason = (
                 f"{self._cls.__name__} does not load what it accepted when this session was saved "
                 f"({type(error).__name__}); let the verdict of its validators depend on nothing but the value"
             )
             raise InvalidSessionError(None, reason) from None
+
+    def _load(self, data: bytes) -> Session:
+        session: Session = self._validator.validate_json(data, by_alias=False, by_name=True)
         return session
 
     def _short_way(self, values: dict[str, Any], at: datetime, earlier: Session | None) -> Session | None:
@@ -183,15 +182,14 @@ class _Codec:
         """Return what comes back when the session is kept as JSON, if that is equal, else raise."""
         try:
             data = self._dump(stamped)
-            loaded: Session = self._validator.validate_json(data, by_alias=False, by_name=True)
-            snapshot = self.copy(loaded)  # as every read will, so it had better work now
+            snapshot = self.copy(self._load(data))  # as every read will, so it had better work now
             changed = _first_difference(stamped, snapshot) or _first_foreign(snapshot)
         except Exception as error:
             raise self._explain(stamped, error) from None
         if changed is not None:
             raise self._explain(stamped, changed)
         self.share(snapshot)
-        return Kept(snapshot, Packed(self._number + data))
+        return Kept(snapshot, Packed(self._json_head + data))
 
     def _explain(self, stamped: Session, error: Exception) -> InvalidSessionError:
         """Return the error that names the field, given what dumping, loading or comparing had to say."""
@@ -243,7 +241,7 @@ def _check_facts(values: dict[str, Any], earlier: Session | None) -> None:
         if pending is earlier.pending_migration:
             pending = None
     for visit in history[new:]:
-        if type(visit) is not StepVisit or visit.__pydantic_fields_set__ is not _SOUND:
+        if type(visit) is not StepVisit or visit.__pydantic_fields_set__ is not SOUND:
             _check_fact(StepVisit, visit, visit.entered_at)
     if pending is not None:
         _check_fact(PendingMigration, pending, pending.marked_at)
