@@ -14,7 +14,7 @@ from time import monotonic
 
 from rich.console import Console
 
-from benchmarks import lookup, replay
+from benchmarks import contest, flood, lookup, mixes, replay, scale
 from benchmarks.answers import AnswersDifferError
 from benchmarks.machine import machine, versions
 from benchmarks.measure import timer_overhead
@@ -22,6 +22,7 @@ from benchmarks.options import Options, parse
 from benchmarks.progress import BarProgress, Progress
 from benchmarks.replay import ReplaysDifferError
 from benchmarks.run import Run
+from benchmarks.scale import AloneFailedError
 from benchmarks.terminal import console, show
 
 
@@ -41,24 +42,35 @@ def main(arguments: Sequence[str]) -> int:
     except (AnswersDifferError, ReplaysDifferError) as error:
         print(f"\nNothing was compared. {error}", file=sys.stderr)
         return 1
+    except AloneFailedError as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
     return 0
 
 
 async def make(options: Options, as_command: str, progress: Progress) -> Run:
     """Time everything."""
-    start, date = monotonic(), datetime.now(UTC)
-    cells = await lookup.run(options.sizes, options.seed, options.budget, progress)
-    replays = await replay.run(options.conversations, options.together, options.seed, progress)
+    start, date, seed = monotonic(), datetime.now(UTC), options.seed
+    looked_up = await lookup.run(options.sizes, seed, options.budget, progress)
+    replayed = await replay.run(options.conversations, options.together, seed, progress)
+    scaled = await scale.run(options.sizes, seed, options.budget, options.traffic, progress)
+    contested = await contest.run(options.peers, seed, options.peer_budget, progress)
+    mixed = await mixes.run(options.peers, seed, options.mix, progress)
+    flooded = await flood.run(seed, progress, options.ids)
     return Run(
         date=date.isoformat(timespec="seconds"),
         command=as_command,
-        seed=options.seed,
+        seed=seed,
         seconds=round(monotonic() - start, 1),
         machine=machine(),
         versions=versions(),
         timer_overhead=timer_overhead(),
-        lookup=cells,
-        replay=replays,
+        lookup=looked_up,
+        replay=replayed,
+        scale=scaled,
+        contest=contested,
+        mixes=mixed,
+        floods=flooded,
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from benchmarks.clock import SteppedClock
+from benchmarks.peers.peer import PeerStore
 from benchmarks.reference import ReferenceScan
 from sessiondex import InMemorySessionStore, ScanSessionStore, Session, SessionStore
 
@@ -14,7 +15,7 @@ INDEXED = "indexed"
 SCAN_STORE = "scan store"
 REFERENCE = "reference scan"
 
-Store: TypeAlias = SessionStore[Session] | ReferenceScan
+Store: TypeAlias = SessionStore[Session] | ReferenceScan | PeerStore
 
 STORES: dict[str, Callable[[SteppedClock], Store]] = {
     INDEXED: lambda clock: InMemorySessionStore(clock=clock),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks import contest, flood, mixes
 from benchmarks.measure import Budget
 from benchmarks.traces import Conversation, TraceError, generate, read_trace
 
@@ -19,17 +20,54 @@ class Extent(NamedTuple):
     """How much a run does.
 
     `together` is how many of the conversations both stores replay; the scan store has no time for all of them.
+    `traffic` is for how many seconds requests come at a fixed rate, with each kind of keys, and `mix` for how many
+    each mix of operations is run. `peers` is how many sessions each peer holds, `ids` how many of them collide.
     """
 
     sizes: tuple[int, ...]
     budget: Budget
     conversations: int
     together: int
+    traffic: float
+    peers: int
+    peer_budget: Budget
+    mix: float
+    ids: int
 
 
-DEFAULT = Extent((1_000, 10_000, 100_000), Budget(seconds=0.2, most_calls=2_500), conversations=8_000, together=1_000)
-FULL = Extent((*DEFAULT.sizes, 1_000_000), Budget(seconds=0.5, most_calls=5_000), conversations=12_000, together=4_000)
-SMOKE = Extent((100, 1_000), Budget(seconds=0.01, most_calls=200), conversations=200, together=100)
+DEFAULT = Extent(
+    (1_000, 10_000, 100_000),
+    Budget(seconds=0.2, most_calls=2_500),
+    conversations=8_000,
+    together=1_000,
+    traffic=5,
+    peers=contest.SIZE,
+    peer_budget=contest.BUDGET,
+    mix=mixes.SECONDS,
+    ids=flood.IDS,
+)
+FULL = Extent(
+    (*DEFAULT.sizes, 1_000_000),
+    Budget(seconds=0.5, most_calls=5_000),
+    conversations=12_000,
+    together=4_000,
+    traffic=20,
+    peers=contest.SIZE,
+    peer_budget=Budget(seconds=0.3, most_calls=5_000, least_calls=3),
+    mix=3 * mixes.SECONDS,
+    ids=flood.IDS,
+)
+SMOKE = Extent(
+    (100, 1_000),
+    Budget(seconds=0.01, most_calls=200),
+    conversations=200,
+    together=100,
+    traffic=1,
+    peers=1_000,
+    peer_budget=Budget(seconds=0.01, most_calls=200),
+    mix=0.05,
+    ids=1_000,
+)
 
 
 @dataclass(frozen=True)
@@ -40,6 +78,11 @@ class Options:
     budget: Budget
     conversations: list[Conversation]
     together: int
+    traffic: float
+    peers: int
+    peer_budget: Budget
+    mix: float
+    ids: int
     seed: int
     output: Path
 
@@ -48,11 +91,11 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     """Return what the arguments ask for, or exit with status 2 and say what is wrong with them."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Compare the indexed store with a linear scan: about two minutes, unless told otherwise.",
+        description="Compare the indexed store with a linear scan and its peers: eight minutes, unless told otherwise.",
     )
     extent = parser.add_mutually_exclusive_group()
-    extent.add_argument("--full", action="store_true", help="up to a million sessions; takes half an hour and 11 GB")
-    extent.add_argument("--smoke", action="store_true", help="a few seconds, to see that it runs; figures mean little")
+    extent.add_argument("--full", action="store_true", help="up to a million sessions; takes 45 minutes and 11 GB")
+    extent.add_argument("--smoke", action="store_true", help="half a minute, to see that it runs; figures mean little")
     parser.add_argument("--sizes", type=_sizes, metavar="N,N", help="sizes of the populations, such as 1000,10000")
     parser.add_argument("--trace", type=_trace, metavar="FILE", help="replay this trace, not made-up conversations")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="for all that is drawn (default: 1)")
@@ -61,11 +104,17 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     )
     given = parser.parse_args(arguments)
     chosen: Extent = SMOKE if given.smoke else FULL if given.full else DEFAULT
+    sizes: tuple[int, ...] = given.sizes or chosen.sizes
     return Options(
-        sizes=given.sizes or chosen.sizes,
+        sizes=sizes,
         budget=chosen.budget,
         conversations=_conversations(given.trace, chosen, given.seed, all_of_it=not given.smoke),
         together=chosen.together,
+        traffic=chosen.traffic,
+        peers=min(chosen.peers, sizes[-1]),
+        peer_budget=chosen.peer_budget,
+        mix=chosen.mix,
+        ids=chosen.ids,
         seed=given.seed,
         output=given.output,
     )

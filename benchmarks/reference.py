@@ -117,12 +117,13 @@ class ReferenceScan:
         ]
         if scope_filter is not None:
             now = self._clock()
-            found = [session for session in found if _is_in_scope(session, scope_filter, now)]
+            found = [session for session in found if is_in_scope(session, scope_filter, now)]
         found.sort(key=_activity, reverse=True)
         return found
 
 
-def _is_in_scope(session: Session, scope: ScopeFilter, now: datetime) -> bool:
+def is_in_scope(session: Session, scope: ScopeFilter, now: datetime) -> bool:
+    """Say whether the filter lets a session pass that stands at a step."""
     node = session.step_history[-1].step_name
     age_days = (now - session.created_at) // _DAY
     return (

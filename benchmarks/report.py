@@ -1,4 +1,4 @@
-"""The report: one HTML page that needs no network, and the plot as SVG for the README."""
+"""The report: one HTML page that needs no network, and the plots as SVG for README and docs."""
 
 from __future__ import annotations
 
@@ -7,30 +7,58 @@ from html import escape
 from pathlib import Path
 from string import Template
 
-from benchmarks.charts import lookup_chart
+import altair as alt
+import vl_convert
+
+from benchmarks.alone import Footprint
+from benchmarks.charts.gaps import gaps_chart
+from benchmarks.charts.growth import growth_chart
+from benchmarks.charts.lookup import lookup_chart
+from benchmarks.charts.memory import memory_chart
+from benchmarks.charts.peers import mixes_chart, peers_chart
+from benchmarks.contest import Contest
 from benchmarks.contestants import INDEXED, STORES
-from benchmarks.figures import REACHED, Figure, speed_up
+from benchmarks.figure import REACHED, Figure
+from benchmarks.figures import speed_up
+from benchmarks.flood import Flood
+from benchmarks.mixes import Latency, Mix
 from benchmarks.operations import OPERATIONS
 from benchmarks.replay import OPERATIONS as REPLAYED_OPERATIONS
 from benchmarks.results import Replayed
 from benchmarks.run import Run
 from benchmarks.sessions import DISTRIBUTIONS
 from benchmarks.terminal import duration, marked, times, verdict
+from benchmarks.traffic import Traffic
 
 _PAGE = Path(__file__).with_name("page.html")
 
 
 def write_report(run: Run, directory: Path) -> list[Path]:
-    """Write `report.html` and `lookup.svg`; return their paths."""
-    chart = lookup_chart(run.cells)
-    svg, page = directory / "lookup.svg", directory / "report.html"
-    chart.save(svg)
-    plot = chart.to_html(inline=True, fullhtml=False, output_div="lookup", embed_options={"actions": False})
-    page.write_text(_page(run, plot), encoding="utf-8")
-    return [page, svg]
+    """Write `report.html`, and a plot an SVG; return their paths."""
+    charts = {
+        "lookup": lookup_chart(run.cells),
+        "growth": growth_chart(run.scale),
+        "memory": memory_chart(run.scale),
+        "gaps": gaps_chart(run.scale),
+        "peers": peers_chart(run.contest),
+        "mixes": mixes_chart(run.mixes),
+    }
+    pictures = [directory / f"{name}.svg" for name in charts]
+    for picture, chart in zip(pictures, charts.values(), strict=True):
+        chart.save(picture)
+    page = directory / "report.html"
+    page.write_text(_page(run, {name: _plot(name, chart) for name, chart in charts.items()}), encoding="utf-8")
+    return [page, *pictures]
 
 
-def _page(run: Run, plot: str) -> str:
+def _plot(name: str, chart: alt.TopLevelMixin) -> str:
+    """Return the element that the plot is drawn in, and the call that draws it."""
+    # In JSON in a script only this can end the script.
+    specification = chart.to_json(indent=None).replace("</", "<\\/")
+    return f'<div id="{name}"></div><script>draw("{name}", {specification})</script>'
+
+
+def _page(run: Run, plots: dict[str, str]) -> str:
     machine = run.machine
     where = f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB, {machine['os']}"
     reached = sum(figure.state == REACHED for figure in run.figures)
@@ -44,7 +72,12 @@ def _page(run: Run, plot: str) -> str:
         seed=run.seed,
         reached=f"{reached} of {sum(figure.value is not None for figure in run.figures)}",
         figures="\n".join(map(_card, run.figures)),
-        plot=plot,
+        library=vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"),
+        **plots,
+        footprints=_footprints_table(run.scale.footprints),
+        peers_table=_peers_table(run.contest),
+        mixes_table=_mixes_table(run.mixes),
+        floods=_floods_table(run.floods),
         replay=_replay_table(run.replay),
         medians="\n".join(_medians_table(run, distribution) for distribution in DISTRIBUTIONS),
         growths=_growths_table(run),
@@ -62,10 +95,10 @@ def _card(figure: Figure) -> str:
     )
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "numbers") -> str:
     titles = "".join(f"<th>{escape(title)}</th>" for title in head)
     body = "\n".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><thead><tr>{titles}</tr></thead>\n<tbody>\n{body}\n</tbody></table>"
+    return f'<table class="{kind}"><thead><tr>{titles}</tr></thead>\n<tbody>\n{body}\n</tbody></table>'
 
 
 def _replay_table(replays: Sequence[Replayed]) -> str:
@@ -78,6 +111,78 @@ def _replay_table(replays: Sequence[Replayed]) -> str:
     rows.append(["sessions at a step, in the end", *[f"{sum(r.sessions_by_step.values()):,}" for r in replays]])
     rows.append(["steps they stand at", *[f"{len(replayed.sessions_by_step):,}" for replayed in replays]])
     return _table(head, rows)
+
+
+def _footprints_table(footprints: Sequence[Footprint]) -> str:
+    rows = [
+        [
+            footprint.variant,
+            f"{footprint.sessions:,}",
+            "-" if footprint.bytes_per_session is None else f"{footprint.bytes_per_session:,.0f}",
+            f"{footprint.collection:,.1f}",
+            f"{footprint.loaded_per_second:,.0f}",
+            f"{footprint.loading.longest:,.1f}",
+            *_traffic_cells(footprint.traffic),
+        ]
+        for footprint in footprints
+    ]
+    head = ["", "sessions", "B a session", "collection, ms", "loaded a second", "longest gap while loading, ms"]
+    return _table([*head, "saves a second", "gap p99.9, ms", "longest gap, ms"], rows)
+
+
+def _traffic_cells(traffic: Sequence[Traffic]) -> list[str]:
+    """Return, for each kind of keys, the rate and the gaps."""
+    if not traffic:
+        return ["-"] * 3
+    rates = " / ".join(f"{each.saves_done:,.0f}" for each in traffic)
+    p999 = " / ".join(f"{each.gaps.p999:,.1f}" for each in traffic)
+    return [rates, p999, " / ".join(f"{each.gaps.longest:,.1f}" for each in traffic)]
+
+
+def _peers_table(contest: Contest) -> str:
+    rows = [
+        [
+            peer.name,
+            peer.version or "not installed",
+            peer.hands_out,
+            "; ".join([peer.remark, *[f"no {operation}: {reason}" for operation, reason in peer.cannot.items()]]),
+        ]
+        for peer in contest.peers
+    ]
+    return _table(["", "version", "hands out", "how it is used here"], rows, kind="words")
+
+
+def _mixes_table(mixes: Sequence[Mix]) -> str:
+    rows = [
+        [
+            f"{mix.name}: {mix.title}" if not place else "",
+            mix.contestant if not place else "",
+            f"{mix.calls_per_second:,.0f}" if not place else "",
+            kind,
+            *_latency_cells(latency),
+        ]
+        for mix in mixes
+        for place, (kind, latency) in enumerate(mix.latencies.items())
+    ]
+    return _table(["", "", "calls a second", "call", "p50, µs", "p95", "p99", "calls"], rows)
+
+
+def _latency_cells(latency: Latency) -> list[str]:
+    return [duration(latency.p50), duration(latency.p95), duration(latency.p99), f"{latency.calls:,}"]
+
+
+def _floods_table(floods: Sequence[Flood]) -> str:
+    rows = [
+        [
+            f"{flood.ids:,} {flood.kind} ids",
+            f"{flood.insert_crafted:.2f} / {flood.insert_random:.2f}",
+            f"{times(flood.insert_ratio)} x",
+            f"{flood.look_up_crafted:.2f} / {flood.look_up_random:.2f}",
+            f"{times(flood.look_up_ratio)} x",
+        ]
+        for flood in floods
+    ]
+    return _table(["", "insert, s, colliding / random", "ratio", "look up, s, colliding / random", "ratio"], rows)
 
 
 def _medians_table(run: Run, distribution: str) -> str:

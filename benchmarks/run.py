@@ -5,8 +5,15 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from benchmarks.figures import Figure, Growth, figures, growths
+from benchmarks.contest import Contest
+from benchmarks.figure import Figure
+from benchmarks.figures import Growth, growths, lookup_figures
+from benchmarks.figures_contest import contest_figures
+from benchmarks.figures_scale import scale_figures
+from benchmarks.flood import Flood
+from benchmarks.mixes import Mix
 from benchmarks.results import Cell, Cells, Replayed
+from benchmarks.scale import Scale
 
 
 @dataclass(frozen=True)
@@ -23,6 +30,10 @@ class Run:
     """What timing nothing takes; it is in every figure."""
     lookup: list[Cell]
     replay: list[Replayed]
+    scale: Scale
+    contest: Contest
+    mixes: list[Mix]
+    floods: list[Flood]
 
     @property
     def cells(self) -> Cells:
@@ -32,7 +43,7 @@ class Run:
     @property
     def figures(self) -> list[Figure]:
         """The headline figures."""
-        return figures(self.cells)
+        return [*lookup_figures(self.cells), *scale_figures(self.scale), *contest_figures(self.contest)]
 
     @property
     def growths(self) -> list[Growth]:

@@ -9,14 +9,20 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from benchmarks.alone import Footprint
+from benchmarks.contest import KEYS, Contest
 from benchmarks.contestants import INDEXED, REFERENCE, SCAN_STORE
-from benchmarks.figures import MISSED, REACHED, Figure, Growth, speed_up
+from benchmarks.figure import MISSED, REACHED, Figure
+from benchmarks.figures import Growth, speed_up
+from benchmarks.flood import Flood
 from benchmarks.measure import Summary
+from benchmarks.mixes import Mix
 from benchmarks.operations import OPERATIONS
 from benchmarks.replay import OPERATIONS as REPLAYED_OPERATIONS
 from benchmarks.results import Cells, Replayed
 from benchmarks.run import Run
 from benchmarks.sessions import UNIFORM, ZIPF
+from benchmarks.traffic import SAVES
 
 _WIDTH = 120
 _COLOURS = {REACHED: "green", MISSED: "red"}
@@ -34,6 +40,10 @@ def show(out: Console, run: Run) -> None:
     if run.growths:
         out.print(_growth_table(run.growths))
     out.print(_replay_table(run.replay))
+    out.print(_footprints_table(run.scale.footprints))
+    out.print(_peers_table(run.contest))
+    out.print(_mixes_table(run.mixes))
+    out.print(_floods_table(run.floods))
     out.print(_figures_table(run.figures))
 
 
@@ -50,11 +60,13 @@ def duration(microseconds: float | None) -> str:
 
 
 def times(factor: float) -> str:
-    """Return a factor, with two or three digits that count.
+    """Return a factor, with two or three digits that count; all of them of a whole number.
 
-    >>> times(0.123), times(2.5), times(31.4), times(12345)
-    ('0.12', '2.5', '31', '12,345')
+    >>> times(0.123), times(2.5), times(31.4), times(12345), times(3)
+    ('0.12', '2.5', '31', '12,345', '3')
     """
+    if isinstance(factor, int):
+        return f"{factor:,}"
     decimals = 2 if factor < 1 else 1 if factor < 10 else 0
     return f"{factor:,.{decimals}f}"
 
@@ -131,6 +143,57 @@ def _replay_table(replays: Sequence[Replayed]) -> Table:
     table.add_row("turns a second", *[f"{replayed.turns_per_second:,.0f}" for replayed in replays])
     table.add_row("sessions at a step", *[f"{sum(replayed.sessions_by_step.values()):,}" for replayed in replays])
     table.add_row("steps they stand at", *[f"{len(replayed.sessions_by_step):,}" for replayed in replays])
+    return table
+
+
+def _footprints_table(footprints: Sequence[Footprint]) -> Table:
+    table = _table(
+        f"Alone in a process: memory, full collection, longest gaps of the loop while loading and at {SAVES:,} saves/s",
+        "", "sessions", "B a session", "collection", "loaded/s", "loading", "saves/s", "p99.9", "longest",
+    )  # fmt: skip
+    for footprint in footprints:
+        traffic = footprint.traffic
+        table.add_row(
+            footprint.variant,
+            f"{footprint.sessions:,}",
+            "-" if footprint.bytes_per_session is None else f"{footprint.bytes_per_session:,.0f}",
+            f"{times(footprint.collection)} ms",
+            f"{footprint.loaded_per_second:,.0f}",
+            f"{times(footprint.loading.longest)} ms",
+            f"{min(each.saves_done for each in traffic):,.0f}" if traffic else "-",
+            f"{times(max(each.gaps.p999 for each in traffic))} ms" if traffic else "-",
+            f"{times(max(each.gaps.longest for each in traffic))} ms" if traffic else "-",
+        )
+    return table
+
+
+def _peers_table(contest: Contest) -> Table:
+    cells, names = Cells(contest.cells), [peer.name for peer in contest.peers if peer.version is not None]
+    title = f"Among its peers, {contest.sessions:,} sessions: median µs; * is faster than the index"
+    table = _table(title, "operation", "keys", *names)
+    for operation in OPERATIONS:
+        for place, keys in enumerate(KEYS):
+            ours, *others = (cells.summary(contest.sessions, operation, keys, name) for name in names)
+            costs = [marked(summary, ours) for summary in (ours, *others)]
+            table.add_row("" if place else operation, keys, *costs)
+    return table
+
+
+def _mixes_table(mixes: Sequence[Mix]) -> Table:
+    names = list(dict.fromkeys(mix.contestant for mix in mixes))
+    rates: dict[str, dict[str, float]] = {}
+    for mix in mixes:
+        rates.setdefault(f"{mix.name}: {mix.title}", {})[mix.contestant] = mix.calls_per_second
+    table = _table("Mixes of operations: calls a second", "", *names)
+    for title, of in rates.items():
+        table.add_row(title, *[f"{of[name]:,.0f}" if name in of else "-" for name in names])
+    return table
+
+
+def _floods_table(floods: Sequence[Flood]) -> Table:
+    table = _table("Ids that collide: their cost as a multiple of that of random ids", "", "insert", "look up")
+    for flood in floods:
+        table.add_row(f"{flood.ids:,} {flood.kind} ids", times(flood.insert_ratio), times(flood.look_up_ratio))
     return table
 
 

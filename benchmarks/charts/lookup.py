@@ -6,6 +6,7 @@ from typing import Any
 
 import altair as alt
 
+from benchmarks.charts import house
 from benchmarks.contestants import INDEXED, REFERENCE, SCAN_STORE
 from benchmarks.figures import speed_up
 from benchmarks.operations import BY_AGENT, OPERATIONS, QUERIES
@@ -13,28 +14,27 @@ from benchmarks.results import Cells
 from benchmarks.sessions import UNIFORM
 from benchmarks.terminal import times
 
-# Okabe and Ito's colours, told apart by colour-blind readers; shapes and dashes tell them apart in grey.
-_STORES = {
-    INDEXED: ("#0072B2", "circle", [1, 0]),
-    SCAN_STORE: ("#E69F00", "square", [6, 3]),
-    REFERENCE: ("#D55E00", "triangle-up", [2, 2]),
-}
+_STORES = (INDEXED, SCAN_STORE, REFERENCE)
 _COLUMNS = 4
-_INK, _FAINT = "#222222", "#E4E4E4"
 
 
 def lookup_chart(cells: Cells) -> alt.TopLevelMixin:
     """Return the plot of the medians, uniform keys, both axes logarithmic."""
     rows = _rows(cells)
-    colours, shapes, dashes = zip(*_STORES.values(), strict=True)
-    legend = alt.Legend(title=None, orient="top", symbolSize=90, symbolStrokeWidth=0, labelFontSize=13)
+    legend = house.legend(symbolStrokeWidth=0)
     sizes = cells.sizes
     # A little room at both ends, so that the points of the smallest and the largest size stand clear of the frame.
     wide = alt.Scale(type="log", domain=[sizes[0] / 1.4, sizes[-1] * 1.4], nice=False)
+    costs = house.power_ticks([row["median"] for row in rows])
     base = alt.Chart().encode(
         x=alt.X("sessions:Q", title="sessions", scale=wide, axis=alt.Axis(values=sizes, format="~s", grid=False)),
-        y=alt.Y("median:Q", title="µs per call", scale=alt.Scale(type="log"), axis=_cost_axis(rows)),
-        color=alt.Color("store:N", scale=alt.Scale(domain=list(_STORES), range=list(colours)), legend=legend),
+        y=alt.Y(
+            "median:Q",
+            title="µs per call",
+            scale=alt.Scale(type="log"),
+            axis=costs,
+        ),
+        color=alt.Color("store:N", scale=house.colours(_STORES), legend=legend),
         tooltip=[
             "store:N",
             "operation:N",
@@ -45,30 +45,20 @@ def lookup_chart(cells: Cells) -> alt.TopLevelMixin:
         ],
     )
     lines = base.mark_line(strokeWidth=2.2).encode(
-        strokeDash=alt.StrokeDash("store:N", scale=alt.Scale(domain=list(_STORES), range=list(dashes)), legend=None)
+        strokeDash=alt.StrokeDash("store:N", scale=house.dashes(_STORES), legend=None)
     )
     points = base.mark_point(size=55, filled=True, opacity=1).encode(
-        shape=alt.Shape("store:N", scale=alt.Scale(domain=list(_STORES), range=list(shapes)), legend=legend)
+        shape=alt.Shape("store:N", scale=house.shapes(_STORES), legend=legend)
     )
     panels = alt.layer(lines, points, data=alt.InlineData(values=rows)).properties(width=196, height=150)
-    chart: alt.TopLevelMixin = (
+    return house.in_house_style(
         panels.facet(
-            facet=alt.Facet(
-                "operation:N",
-                sort=list(OPERATIONS),
-                title=None,
-                header=alt.Header(labelFontSize=12, labelFontWeight="bold", labelColor=_INK, labelPadding=6),
-            ),
+            facet=alt.Facet("operation:N", sort=list(OPERATIONS), title=None, header=house.header()),
             columns=_COLUMNS,
             spacing={"row": 18, "column": 14},
-            title=alt.Title(seen(cells), subtitle=also_seen(cells), fontSize=16, subtitleFontSize=12, anchor="start"),
+            title=house.title(seen(cells), also_seen(cells)),
         )
-        .configure(background="white", padding=14, font="Helvetica, Arial, DejaVu Sans, sans-serif")
-        .configure_title(color=_INK, subtitleColor="#555555", offset=12, subtitlePadding=6)
-        .configure_axis(gridColor=_FAINT, labelFontSize=11, titleFontSize=12, titleFontWeight="normal", labelColor=_INK)
-        .configure_view(stroke="#CCCCCC")
     )
-    return chart
 
 
 def seen(cells: Cells) -> str:
@@ -107,10 +97,3 @@ def _rows(cells: Cells) -> list[dict[str, Any]]:
         for cell in cells.all()
         if cell.keys == UNIFORM and cell.contestant in _STORES
     ]
-
-
-def _cost_axis(rows: list[dict[str, Any]]) -> alt.Axis:
-    """Ticks at powers of ten only."""
-    medians = [row["median"] for row in rows]
-    powers = [10.0**power for power in range(-2, 9) if min(medians) / 10 <= 10.0**power <= max(medians) * 10]
-    return alt.Axis(values=powers, format=",~g" if powers[0] < 1 else ",d")

@@ -1,0 +1,1 @@
+"""The plots of the report: a file for each, and what they share in `house`."""
