@@ -7,7 +7,7 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
-_PACKAGES = ("sessiondex", "pydantic", "pydantic-core", "sortedcontainers")
+_PACKAGES = ("sessiondex", "pydantic", "pydantic-core")
 
 
 def machine() -> dict[str, str | int | float]:

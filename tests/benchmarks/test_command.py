@@ -40,7 +40,7 @@ def test_smoke(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: 
     ) == (5, "python -m benchmarks --smoke --sizes 60,30 --seed 5 --output out")
     assert {30, 60} == {cell["sessions"] for cell in results["lookup"]}
     assert {"cpu", "cores", "memory_gb", "os"} == results["machine"].keys()
-    assert {"python", "sessiondex", "pydantic", "pydantic-core", "sortedcontainers"} == results["versions"].keys()
+    assert {"python", "sessiondex", "pydantic", "pydantic-core"} == results["versions"].keys()
     assert [replayed["contestant"] for replayed in results["replay"]] == ["indexed", "scan store", "indexed"]
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["results.json"]
     for title in ("No report", "Cost of a call", "Cost at 60 sessions", "Conversations replayed", "Headline figures"):
