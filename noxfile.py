@@ -56,6 +56,13 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def page(session: nox.Session) -> None:
+    """Look at the benchmark's report in a real browser, without a network; skipped where there is no browser."""
+    install(session, "tests", "bench")
+    session.run("pytest", "tests/benchmarks/test_report.py", "tests/benchmarks/test_page.py", *session.posargs)
+
+
+@nox.session
 def stress(session: nox.Session) -> None:
     """Search long for counterexamples: the tests marked `stress`, and the property tests with many more examples."""
     install(session, "tests")
@@ -71,6 +78,6 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Compare the indexed store with the linear scan; `-- --full` goes to a million sessions."""
+    """Compare the indexed store with a linear scan and its peers; `-- --full` goes to a million sessions."""
     install(session, "bench")
     session.run("python", "-m", "benchmarks", *session.posargs)

@@ -18,7 +18,7 @@ from benchmarks.charts.memory import memory_chart
 from benchmarks.charts.peers import mixes_chart, peers_chart
 from benchmarks.contest import Contest
 from benchmarks.contestants import INDEXED, STORES
-from benchmarks.figure import REACHED, Figure
+from benchmarks.figure import NOT_RUN, REACHED, Figure
 from benchmarks.figures import speed_up
 from benchmarks.flood import Flood
 from benchmarks.mixes import Latency, Mix
@@ -71,7 +71,8 @@ def _page(run: Run, plots: dict[str, str]) -> str:
         seconds=f"{run.seconds:.0f}",
         seed=run.seed,
         reached=f"{reached} of {sum(figure.value is not None for figure in run.figures)}",
-        figures="\n".join(map(_card, run.figures)),
+        figures="\n".join(_card(figure) for figure in run.figures if figure.state != NOT_RUN),
+        not_run=_not_run([figure for figure in run.figures if figure.state == NOT_RUN]),
         library=vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"),
         **plots,
         footprints=_footprints_table(run.scale.footprints),
@@ -87,12 +88,21 @@ def _page(run: Run, plots: dict[str, str]) -> str:
 
 
 def _card(figure: Figure) -> str:
-    value = "-" if figure.value is None else f"{times(figure.value)} {figure.unit}"
+    assert figure.value is not None
+    value = f"{times(figure.value)} {figure.unit}"
     target = escape(figure.target).replace(" ", "&nbsp;")
     return (
-        f'<li class="{figure.state.replace(" ", "-")}"><b>{escape(value)}</b> <span>{escape(figure.name)}</span> '
+        f'<li class="{figure.state}"><b>{escape(value)}</b> <span>{escape(figure.name)}</span> '
         f"<small><em>{figure.state}</em>: target {target}</small></li>"
     )
+
+
+def _not_run(figures: Sequence[Figure]) -> str:
+    if not figures:
+        return ""
+    rows = [[figure.name, figure.target] for figure in figures]
+    title = f"{len(figures)} not run: they are of sizes or of peers that this run did not have"
+    return f"<details><summary>{title}</summary>\n{_table(['', 'target'], rows, 'words')}\n</details>"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "numbers") -> str:

@@ -25,6 +25,7 @@ def gaps_chart(scale: Scale) -> alt.TopLevelMixin:
     names = [*VARIANTS, _IDLE]
     colours = alt.Scale(domain=names, range=[*[house.STYLES[name][0] for name in VARIANTS], "#999999"])
     dashes = alt.Scale(domain=names, range=[*[house.STYLES[name][2] for name in VARIANTS], [1, 3]])
+    legend = house.legend(symbolType="stroke", symbolStrokeWidth=3, symbolSize=400)
     shares, gaps = [row["share"] for row in rows], [row["gap"] for row in rows]
     lines = (
         alt.Chart()
@@ -42,16 +43,15 @@ def gaps_chart(scale: Scale) -> alt.TopLevelMixin:
                 scale=alt.Scale(type="log", domain=[min(shares) / 1.5, 1], nice=False),
                 axis=alt.Axis(values=[10.0**-power for power in range(7)], format="~%"),
             ),
-            color=alt.Color("variant:N", scale=colours, legend=house.legend(symbolType="stroke", symbolStrokeWidth=3)),
-            strokeDash=alt.StrokeDash("variant:N", scale=dashes, legend=None),
+            color=alt.Color("variant:N", scale=colours, legend=legend),
+            strokeDash=alt.StrokeDash("variant:N", scale=dashes, legend=legend),
             tooltip=["variant:N", alt.Tooltip("gap:Q", format=",.3~f"), alt.Tooltip("share:Q", format=".3~%")],
         )
     )
-    mark = alt.Chart().mark_rule(color=house.INK, strokeDash=[4, 3]).encode(x=alt.datum(_LONGEST))
-    name = (
-        alt.Chart()
-        .mark_text(align="right", dx=-4, dy=9, color=house.INK, baseline="top", fontSize=11)
-        .encode(x=alt.datum(_LONGEST), y=alt.value(0), text=alt.value(f"{_LONGEST:.0f} ms"))
+    once_a_panel = alt.Chart().transform_aggregate(n="count()", groupby=["panel"])
+    mark = once_a_panel.mark_rule(color=house.INK, strokeDash=[4, 3]).encode(x=alt.datum(_LONGEST))
+    name = once_a_panel.mark_text(align="right", dx=-4, dy=9, color=house.INK, baseline="top", fontSize=11).encode(
+        x=alt.datum(_LONGEST), y=alt.value(0), text=alt.value(f"{_LONGEST:.0f} ms")
     )
     panels = alt.layer(lines, mark, name, data=alt.InlineData(values=rows)).properties(width=282, height=250)
     return house.in_house_style(

@@ -13,7 +13,7 @@ from benchmarks.contestants import INDEXED, REFERENCE, SCAN_STORE
 
 # Okabe and Ito's colours, told apart by colour-blind readers; shapes and dashes tell them apart in grey.
 BLUE, ORANGE, VERMILION, GREEN, PURPLE, SKY = "#0072B2", "#E69F00", "#D55E00", "#009E73", "#CC79A7", "#56B4E9"
-_TITLE, _BELOW = 104, 160  # letters that a line of the page has room for
+_TITLE, _BELOW = 112, 172  # letters that a line of the page has room for
 INK, DIM, FAINT = "#222222", "#555555", "#E4E4E4"
 
 STYLES = {
@@ -53,7 +53,7 @@ def dashes(names: Sequence[str]) -> alt.Scale:
 
 def legend(**more: Any) -> alt.Legend:
     """Return a legend above the plot, without a title."""
-    return alt.Legend(title=None, orient="top", symbolSize=90, labelFontSize=13, labelLimit=300, **more)
+    return alt.Legend(title=None, orient="top", labelFontSize=13, labelLimit=300, **({"symbolSize": 90} | more))
 
 
 def in_house_style(chart: Any) -> alt.TopLevelMixin:
@@ -68,6 +68,7 @@ def in_house_style(chart: Any) -> alt.TopLevelMixin:
 
 
 def power_ticks(values: Sequence[float]) -> alt.Axis:
-    """Return an axis with ticks at powers of ten only."""
+    """Return an axis with ticks at powers of ten only, from 0.1 to 100k."""
     powers = [10.0**power for power in range(-4, 9) if min(values) / 10 <= 10.0**power <= max(values) * 10]
-    return alt.Axis(values=powers, format=",~g" if powers[0] < 1 else ",d")
+    in_words = "datum.value < 1000 ? format(datum.value, '~g') : format(datum.value, '~s')"
+    return alt.Axis(values=powers, labelExpr=in_words)

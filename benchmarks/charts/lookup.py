@@ -45,7 +45,7 @@ def lookup_chart(cells: Cells) -> alt.TopLevelMixin:
         ],
     )
     lines = base.mark_line(strokeWidth=2.2).encode(
-        strokeDash=alt.StrokeDash("store:N", scale=house.dashes(_STORES), legend=None)
+        strokeDash=alt.StrokeDash("store:N", scale=house.dashes(_STORES), legend=legend)
     )
     points = base.mark_point(size=55, filled=True, opacity=1).encode(
         shape=alt.Shape("store:N", scale=house.shapes(_STORES), legend=legend)

@@ -23,11 +23,11 @@ def memory_chart(scale: Scale) -> alt.TopLevelMixin:
 
 
 def _row_of_panels(rows: list[dict[str, Any]], size: str) -> alt.HConcatChart:
+    quantities = [quantity for quantity in (_BYTES, _COLLECTION) if any(row["quantity"] == quantity for row in rows)]
     return alt.hconcat(
         *[
             _bars([row for row in rows if row["quantity"] == quantity], f"{quantity}, {size}", with_names=not place)
-            for place, quantity in enumerate((_BYTES, _COLLECTION))
-            if any(row["quantity"] == quantity for row in rows)
+            for place, quantity in enumerate(quantities)
         ],
         spacing=24,
     )

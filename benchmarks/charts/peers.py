@@ -9,23 +9,24 @@ import altair as alt
 
 from benchmarks.charts import house
 from benchmarks.contest import KEYS, Contest
-from benchmarks.contestants import INDEXED
+from benchmarks.contestants import INDEXED, REFERENCE
 from benchmarks.mixes import Mix
 from benchmarks.operations import OPERATIONS
+from benchmarks.peers.all import DEEP_COPY, DUCKS, LITTLETABLE, SQLITE
 from benchmarks.peers.peer import COPIES, LIVE
 from benchmarks.results import Cells
 from benchmarks.sessions import UNIFORM
 from benchmarks.terminal import times
 
-_MARKS = (
-    (house.BLUE, "circle"),
-    (house.VERMILION, "triangle-up"),
-    (house.ORANGE, "square"),
-    (house.GREEN, "diamond"),
-    (house.PURPLE, "triangle-down"),
-    (house.SKY, "cross"),
-)
-"""Colour and shape of each peer, in the order of the tables."""
+_MARKS = {
+    INDEXED: (house.BLUE, "circle"),
+    REFERENCE: (house.VERMILION, "triangle-up"),
+    DEEP_COPY: (house.ORANGE, "square"),
+    SQLITE: (house.GREEN, "diamond"),
+    DUCKS: (house.PURPLE, "triangle-down"),
+    LITTLETABLE: (house.SKY, "cross"),
+}
+"""Colour and shape of each peer."""
 
 
 def peers_chart(contest: Contest) -> alt.TopLevelMixin:
@@ -61,7 +62,7 @@ def mixes_chart(mixes: Sequence[Mix]) -> alt.TopLevelMixin:
 def _dots(
     rows: list[dict[str, Any]], names: Sequence[str], order: Sequence[str], what: str, *, width: int, step: int
 ) -> Any:  # altair's types are not sure whether layers may be faceted
-    marks = dict(zip(names, _MARKS, strict=False))
+    marks = {name: _MARKS[name] for name in names}
     colours = alt.Scale(domain=list(marks), range=[colour for colour, _ in marks.values()])
     shapes = alt.Scale(domain=list(marks), range=[shape for _, shape in marks.values()])
     ours = f"datum.peer == '{INDEXED}'"

@@ -84,9 +84,9 @@ async def test_wrong_store_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None
         await lookup.run([SIZE], 1, Budget(seconds=1000, most_calls=10**9), QuietProgress())
 
 
-@pytest.mark.parametrize("side_by_side", [SIZE, 0])
-async def test_every_cell_is_timed(side_by_side: int) -> None:
-    """Side by side or one after another: all operations of all contestants, with all keys."""
+@pytest.mark.parametrize(("side_by_side", "names"), [(SIZE, set(STORES)), (0, {INDEXED, REFERENCE})])
+async def test_every_cell_is_timed(side_by_side: int, names: set[str]) -> None:
+    """Side by side or one after another, then without the scan store: all operations, with all keys."""
     budget = Budget(seconds=1, most_calls=2, least_calls=1)
     cells = await lookup.run([SIZE], 1, budget, QuietProgress(), side_by_side=side_by_side)
     timed = {(cell.operation, cell.keys, cell.contestant) for cell in cells}
@@ -95,7 +95,7 @@ async def test_every_cell_is_timed(side_by_side: int) -> None:
         (operation, keys, name)
         for operation in (*READS, "save", "delete")
         for keys in ("uniform", "zipf 0.99")
-        for name in STORES
+        for name in names
     } <= timed
     assert len(cells) == len(timed)
     assert all(cell.summary.median > 0 for cell in cells)

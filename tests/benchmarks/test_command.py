@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import command, main
-from benchmarks.contestants import REFERENCE, STORES
+from benchmarks.alone import NONE_HOT
+from benchmarks.contestants import INDEXED, REFERENCE, STORES
 from benchmarks.options import DEFAULT, FULL, SMOKE, parse
 from benchmarks.reference import ReferenceScan
 
@@ -42,8 +43,21 @@ def test_smoke(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: 
     assert {"cpu", "cores", "memory_gb", "os"} == results["machine"].keys()
     assert {"python", "sessiondex", "pydantic", "pydantic-core"} == results["versions"].keys()
     assert [replayed["contestant"] for replayed in results["replay"]] == ["indexed", "scan store", "indexed"]
+    assert {30, 60} == {cell["sessions"] for cell in results["scale"]["queries"]}
+    assert [weighed["variant"] for weighed in results["scale"]["footprints"]] == [INDEXED, NONE_HOT, REFERENCE]
+    assert results["contest"]["sessions"] == 60
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["results.json"]
-    for title in ("No report", "Cost of a call", "Cost at 60 sessions", "Conversations replayed", "Headline figures"):
+    for title in (
+        "No report",
+        "Cost of a call",
+        "Cost at 60 sessions",
+        "Conversations replayed",
+        "Alone in a process",
+        "Among its peers, 60 sessions",
+        "Mixes of operations",
+        "Ids that collide",
+        "Headline figures",
+    ):
         assert title in printed
 
 
