@@ -50,7 +50,9 @@ class StampClock:
         if now < EPOCH:
             raise InvalidArgumentError("clock", "must not return an instant before 1970-01-01 UTC")
         try:
-            return now if now.tzinfo is UTC else now.astimezone(UTC)
+            now = now if now.tzinfo is UTC else now.astimezone(UTC)
+            # Exact, since subclasses, such as pendulum's, calculate in their own ways.
+            return now if type(now) is datetime else datetime.combine(now.date(), now.time(), UTC)
         except OverflowError:
             raise _beyond_the_calendar() from None
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
+from inspect import getattr_static
 from typing import Any, Union, get_args, get_origin
 from uuid import UUID
 
@@ -92,7 +93,7 @@ def is_plain_class(cls: type[Session]) -> bool:
     return (
         cls.model_config == Session.model_config
         and cls.__pydantic_decorators__ == Session.__pydantic_decorators__
-        and not any(name in vars(base) for base in cls.__mro__[: cls.__mro__.index(Session)] for name in _HOOKS)
+        and all(getattr_static(cls, name, None) is getattr_static(Session, name, None) for name in _HOOKS)
         and all(_is_plain_field(name, field) for name, field in cls.model_fields.items())
     )
 

@@ -80,6 +80,6 @@ class WrongLoopError(SessiondexError, RuntimeError):
 
     def __str__(self) -> str:
         return (
-            "this store is in use by another event loop that is still running; make one store for each loop, "
+            "this store is in use by another event loop; make one store for each loop, "
             "or call it through asyncio.run_coroutine_threadsafe on the loop that it belongs to"
         )

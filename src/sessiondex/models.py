@@ -56,10 +56,12 @@ def utc_now() -> datetime:
 def _in_utc(value: datetime) -> datetime:
     # One zone for all: an offset with seconds, or a local time that a clock change repeats, is not equal to itself
     # once it has been through JSON.
-    if value.tzinfo is UTC:
+    if value.tzinfo is UTC and type(value) is datetime:
         return value
     try:
-        return value.astimezone(UTC)
+        value = value.astimezone(UTC)
+        # Exact, since subclasses, such as pendulum's, calculate in their own ways.
+        return value if type(value) is datetime else datetime.combine(value.date(), value.time(), UTC)
     except OverflowError:
         raise ValueError("the instant is outside the years 1 to 9999 in UTC") from None
 

@@ -10,15 +10,18 @@ from __future__ import annotations
 import marshal
 from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID, SafeUUID
 
 from sessiondex.models import Channel, PendingMigration, Session, SessionStatus, StepVisit
 
-SOUND = set(StepVisit.model_fields)
-"""By this very object, not by what it holds, are visits known that were unpacked here."""
+_FIELDS_SETS: dict[type, set[str]] = {cls: set(cls.model_fields) for cls in (StepVisit, PendingMigration)}
+SOUND = _FIELDS_SETS[StepVisit]
+"""What all visits have in common that a store hands out, and by which very object they are known."""
 
 _VERSION = 2  # of marshal: later ones look for what occurs twice, which takes as long as the rest
+F = TypeVar("F", StepVisit, PendingMigration)
+
 _new, _set = object.__new__, object.__setattr__
 _UNKNOWN = SafeUUID.unknown
 _set_int, _set_is_safe = vars(UUID)["int"].__set__, vars(UUID)["is_safe"].__set__
@@ -35,29 +38,21 @@ class Packing(NamedTuple):
     unpack: Callable[[bytes], Session]
 
 
-def _is_not_plain(_: object) -> Any:
-    raise ValueError("only sessions of plain classes are packed")
-
-
-NO_PACKING = Packing(_is_not_plain, _is_not_plain)
-"""That of a class which is not plain."""
-
-
 def compiled_packing(cls: type[Session], all_set: set[str]) -> Packing:
     """Return the packing of a plain class. In what is unpacked, the fields in `all_set` count as set."""
     packed, unpacked = [], []
-    for name, field in cls.model_fields.items():
+    for position, (name, field) in enumerate(cls.model_fields.items()):
         pack, unpack = _FORMS.get(name) or _form_of(field.annotation)
-        packed.append(pack.format(f"values[{name!r}]"))
-        unpacked.append(f"{name!r}: {unpack.format(f'v_{name}')}")
-    names = ", ".join(f"v_{name}" for name in cls.model_fields)
+        packed.append(pack.replace("{}", f"values[{name!r}]"))
+        unpacked.append(f"{name!r}: {unpack.replace('{}', f'v{position}')}")
+    variables = ", ".join(f"v{position}" for position in range(len(unpacked)))  # by position: a name may be any text
     source = f"""
 def pack(session):
     values = session.__dict__
     return dumps(({", ".join(packed)},), {_VERSION})
 
 def unpack(data):
-    ({names},) = loads(data)
+    ({variables},) = loads(data)
     session = new(cls)
     set_attribute(session, "__dict__", {{{", ".join(unpacked)}}})
     set_attribute(session, "__pydantic_fields_set__", all_set.copy())
@@ -66,7 +61,7 @@ def unpack(data):
     return session
 """
     scope: dict[str, Any] = {**_SCOPE, "cls": cls, "all_set": all_set}
-    exec(source, scope)  # noqa: S102  # made of field names alone, as dataclasses are
+    exec(source, scope)  # noqa: S102  # of what users named, it has quoted names alone
     return Packing(scope["pack"], scope["unpack"])
 
 
@@ -113,12 +108,7 @@ def _unpack_visit(packed: tuple[Any, ...]) -> StepVisit:
         "checkpoint_description": description,
         "step_content_hash": content_hash,
     }
-    visit = _new(StepVisit)
-    _set(visit, "__dict__", values)
-    _set(visit, "__pydantic_fields_set__", SOUND)
-    _set(visit, "__pydantic_extra__", None)
-    _set(visit, "__pydantic_private__", None)
-    return visit
+    return _fact(StepVisit, values, SOUND)
 
 
 def _pack_pending(pending: PendingMigration) -> tuple[Any, ...]:
@@ -128,17 +118,32 @@ def _pack_pending(pending: PendingMigration) -> tuple[Any, ...]:
 
 def _unpack_pending(packed: tuple[Any, ...]) -> PendingMigration:
     version, anchor, plan, marked = packed
-    return PendingMigration.model_construct(
-        target_version=version,
-        anchor_content_hash=anchor,
-        migration_plan_id=_uuid(plan),
-        marked_at=_instant(marked, UTC),
-    )
+    values = {
+        "target_version": version,
+        "anchor_content_hash": anchor,
+        "migration_plan_id": _uuid(plan),
+        "marked_at": _instant(marked, UTC),
+    }
+    return _fact(PendingMigration, values, _FIELDS_SETS[PendingMigration])
+
+
+def sound(fact: F) -> F:
+    """Return a twin of a fact that was checked: the same values, all of which count as set."""
+    return _fact(type(fact), fact.__dict__, _FIELDS_SETS[type(fact)])
+
+
+def _fact(cls: type[F], values: dict[str, Any], fields_set: set[str]) -> F:
+    fact = _new(cls)
+    _set(fact, "__dict__", values)
+    _set(fact, "__pydantic_fields_set__", fields_set)
+    _set(fact, "__pydantic_extra__", None)
+    _set(fact, "__pydantic_private__", None)
+    return fact
 
 
 _INSTANT = "pack_instant({})", "instant({}, UTC)"
 _ID = "{}.int", "uuid({})"
-_OPTIONAL_ID = "None if (id_ := {}) is None else id_.int", "None if {0} is None else uuid({0})"
+_OPTIONAL_ID = "None if (id_ := {}) is None else id_.int", "None if {} is None else uuid({})"
 _AS_IT_IS = "{}", "{}"
 
 # Of Session's own fields; how to write the value for packing it, and how to make it of what was packed.
@@ -147,12 +152,12 @@ _FORMS = {
     "status": ("{}._value_", "statuses[{}]"),
     "step_history": ("[pack_visit(visit) for visit in {}]", "[unpack_visit(packed) for packed in {}]"),
     "variable_updated_at": (
-        "{{key: pack_instant(at) for key, at in {}.items()}}",
-        "{{key: instant(packed, UTC) for key, packed in {}.items()}}",
+        "{key: pack_instant(at) for key, at in {}.items()}",
+        "{key: instant(packed, UTC) for key, packed in {}.items()}",
     ),
     "pending_migration": (
         "None if (pending := {}) is None else pack_pending(pending)",
-        "None if {0} is None else unpack_pending({0})",
+        "None if {} is None else unpack_pending({})",
     ),
     "created_at": _INSTANT,
     "last_activity_at": _INSTANT,

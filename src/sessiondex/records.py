@@ -28,7 +28,7 @@ from sessiondex.copying import assembled, compiled_copy, copy_by_value, is_plain
 from sessiondex.errors import InvalidSessionError
 from sessiondex.json_values import NotPlainError, copy_plain, first_flaw, printable
 from sessiondex.models import PendingMigration, Session, StepVisit
-from sessiondex.packing import NO_PACKING, SOUND, compiled_packing
+from sessiondex.packing import SOUND, F, compiled_packing, sound
 
 S = TypeVar("S", bound=Session)
 
@@ -88,7 +88,7 @@ class Records:
         """
         number, is_json = divmod(int.from_bytes(packed[:_HEAD_SIZE], "big"), 2)
         codec, data = self._by_number[number], packed[_HEAD_SIZE:]
-        return codec.load(data) if is_json else codec.packing.unpack(data)
+        return codec.load(data) if is_json or codec.packing is None else codec.packing.unpack(data)
 
     def share(self, session: S) -> None:
         """Make a snapshot of a session that `unpack` gave, which its caller keeps to itself from now on."""
@@ -118,7 +118,7 @@ class _Codec:
         # One set for all snapshots, in which all fields count as set: it takes 2 KB, and time to read from memory.
         self._all_set = set(fields)
         self.copy = compiled_copy(cls, self._all_set) if self._has_short_way else copy_by_value
-        self.packing = compiled_packing(cls, self._all_set) if self._has_short_way else NO_PACKING
+        self.packing = compiled_packing(cls, self._all_set) if self._has_short_way else None
         added = {name: field for name, field in fields.items() if name not in Session.model_fields}
         self._plain_names = [name for name, field in added.items() if is_plain_type(field.annotation)]
 
@@ -130,10 +130,12 @@ class _Codec:
         return self.round_trip(_with_stamp(session, at))
 
     def pack(self, snapshot: Session) -> Packed:
-        try:
-            return Packed(self._head + self.packing.pack(snapshot))
-        except ValueError:  # a string of some subclass, for example, that a strict validation let pass
-            return Packed(self._json_head + self._dump(snapshot))
+        if self.packing is not None:
+            try:
+                return Packed(self._head + self.packing.pack(snapshot))
+            except ValueError:  # a string of some subclass, for example, that a strict validation let pass
+                pass
+        return Packed(self._json_head + self._dump(snapshot))
 
     def share(self, session: Session) -> None:
         object.__setattr__(session, "__pydantic_fields_set__", self._all_set)
@@ -157,15 +159,12 @@ class _Codec:
 
     def _short_way(self, values: dict[str, Any], at: datetime, earlier: Session | None) -> Session | None:
         try:
-            _check_facts(values, earlier if type(earlier) is self._cls else None)
-            if values["created_at"].tzinfo is not UTC:
+            facts = _sound_facts(values, earlier if type(earlier) is self._cls else None)
+            if not _is_exact(values["created_at"]) or not all(map(_is_exact, values["variable_updated_at"].values())):
                 return None
-            for instant in values["variable_updated_at"].values():
-                if instant.tzinfo is not UTC:
-                    return None
             # Python copies and checks JSON values in one go, twice as fast as the two validators that it stands in for.
             variables = copy_plain(values["variables"])
-            stamped = {**values, "last_activity_at": at, "variables": {}}
+            stamped = {**values, **facts, "last_activity_at": at, "variables": {}}
             snapshot: Session = self._validator.validate_python(stamped, strict=True)
             checked = snapshot.__dict__
             checked["variables"] = variables
@@ -229,31 +228,48 @@ def _with_stamp(session: Session, at: datetime) -> Session:
     return assembled(cls, values, extra, getattr(session, "__pydantic_private__", None))
 
 
-def _check_facts(values: dict[str, Any], earlier: Session | None) -> None:
-    """Raise unless the visits and the pending migration are sound. Those of the earlier snapshot are known to be."""
+def _sound_facts(values: dict[str, Any], earlier: Session | None) -> dict[str, Any]:
+    """Return the visits and the pending migration as facts that are known to be sound, or raise.
+
+    Those of the earlier snapshot are, and those that were unpacked here. Others are checked.
+    """
     history, pending = values["step_history"], values["pending_migration"]
-    new = 0
+    if type(history) is not list:
+        raise NotPlainError
+    visits = []
     if earlier is not None:
         for visit, known in zip(history, earlier.step_history, strict=False):
-            if visit is not known:
+            if type(visit) is not StepVisit or visit.__dict__ is not known.__dict__:
                 break
-            new += 1
-        if pending is earlier.pending_migration:
-            pending = None
-    for visit in history[new:]:
-        if type(visit) is not StepVisit or visit.__pydantic_fields_set__ is not SOUND:
-            _check_fact(StepVisit, visit, visit.entered_at)
+            visits.append(known)
+    visits += [_sound(StepVisit, visit, visit.entered_at) for visit in history[len(visits) :]]
     if pending is not None:
-        _check_fact(PendingMigration, pending, pending.marked_at)
+        before = None if earlier is None else earlier.pending_migration
+        if before is not None and type(pending) is PendingMigration and pending.__dict__ is before.__dict__:
+            pending = before
+        else:
+            pending = _sound(PendingMigration, pending, pending.marked_at)
+    return {"step_history": visits, "pending_migration": pending}
+
+
+def _sound(cls: type[F], fact: F, instant: datetime) -> F:
+    if type(fact) is StepVisit and fact.__pydantic_fields_set__ is SOUND:
+        return fact
+    _check_fact(cls, fact, instant)
+    return sound(fact)
 
 
 def _check_fact(cls: type[BaseModel], fact: BaseModel, instant: datetime) -> None:
-    if type(fact) is not cls or instant.tzinfo is not UTC:
+    if type(fact) is not cls or not _is_exact(instant):
         raise NotPlainError
     # What validation would add, convert or leave out, JSON would too.
     checked: BaseModel = cls.__pydantic_validator__.validate_python(fact.__dict__, strict=True)
     if list(map(type, checked.__dict__.values())) != list(map(type, fact.__dict__.values())):
         raise NotPlainError
+
+
+def _is_exact(instant: datetime) -> bool:
+    return type(instant) is datetime and instant.tzinfo is UTC
 
 
 # -- words for what was refused --

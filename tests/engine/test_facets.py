@@ -77,17 +77,44 @@ def test_nothing_stays_behind() -> None:
         keys.append(len(postings))
 
     assert keys == [2, 2, 2, 1, 0]
-    assert (list(postings._pairs), list(postings._postings), postings.entries) == ([], [], 0)
+    assert (list(postings._few), postings._many, list(postings._postings), postings.entries) == ([], {}, [], 0)
 
 
 def test_facets_go_with_their_last_row_and_no_sooner() -> None:
     postings = filed(*ENTRIES, (b"step", "sms", "pay", 0))
     postings.remove(ENTRIES[0], item_of(0))
-    assert ("sms", "pay") in postings._pairs_of(b"step")
+    assert "pay" in postings._facets(b"step")["sms"]
 
     postings.remove((b"step", "sms", "pay", 0), item_of(5))
-    assert ("sms", "pay") not in postings._pairs_of(b"step")
+    assert "pay" not in postings._facets(b"step")["sms"]
     postings._check([(entry, item_of(row)) for row, entry in enumerate(ENTRIES) if row])
+
+
+def test_a_key_that_is_kept_twice_is_seen() -> None:
+    postings = filed(*ENTRIES)
+    postings._many[b"step"] = postings._facets(b"step")
+
+    with pytest.raises(AssertionError, match="twice"):
+        postings._check([(entry, item_of(row)) for row, entry in enumerate(ENTRIES)])
+
+
+def test_many_facets_are_no_longer_written_all_at_each_change() -> None:
+    """From few to many and back, a key is in one place, and is found all the same."""
+    postings = FacetedPostings(key_size=len(item_of(0)) - 8, pairs_max=4)
+    entries: list[FacetedEntry] = [(b"step", "sms", f"node-{number}", 0) for number in range(6)]
+    places = []
+    for row, entry in enumerate(entries):
+        postings.add(entry, item_of(row))
+        places.append((len(postings._few), len(postings._many)))
+        assert selected(postings) == list(range(row + 1))
+    for row, entry in enumerate(entries):
+        postings.remove(entry, item_of(row))
+        places.append((len(postings._few), len(postings._many)))
+        assert selected(postings) == list(range(row + 1, 6))
+        postings._check([(left, item_of(other)) for other, left in enumerate(entries) if other > row])
+
+    few, many, none = (1, 0), (0, 1), (0, 0)
+    assert places == [few, few, few, few, many, many, many, many, many, few, few, none]
 
 
 def test_rows_and_keys_are_counted() -> None:
@@ -100,7 +127,7 @@ def test_reading_a_missing_key_creates_nothing() -> None:
     postings = filed()
 
     assert postings.select(b"step") == []
-    assert (len(postings), list(postings._pairs), list(postings._postings)) == (0, [], [])
+    assert (len(postings), list(postings._few), postings._many, list(postings._postings)) == (0, [], {}, [])
 
 
 def test_what_is_left_out_is_not_visited(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,20 +227,20 @@ def test_check_sees_a_difference_in_any_part(at: int, wrong: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pairs", "reason"),
+    ("facets", "reason"),
     [
-        ([("sms", "pay"), ("api", "pay"), ("sms", "ask"), ("sms", None), ("sms", "pay")], "kept twice"),
-        ([("sms", "pay"), ("api", "pay"), ("sms", "ask"), ("sms", "bye")], "differ"),
+        ({"sms": {"pay": None, "ask": None, None: None}, "api": {"pay": None}, "voice": {}}, "without inner"),
+        ({"sms": {"pay": None, "ask": None, "bye": None}, "api": {"pay": None}}, "differ"),
         (None, "keys differ"),
     ],
 )
-def test_check_sees_facets_that_are_not_those_of_the_rows(pairs: Any, reason: str) -> None:
+def test_check_sees_facets_that_are_not_those_of_the_rows(facets: Any, reason: str) -> None:
     """Without these, or with others, a query would not find the rows, or find them twice."""
     postings = filed(*ENTRIES)
-    if pairs is None:
-        del postings._pairs.shard(b"step")[b"step"]
+    if facets is None:
+        del postings._few.shard(b"step")[b"step"]
     else:
-        postings._pairs.shard(b"step")[b"step"] = marshal.dumps(pairs)
+        postings._few.shard(b"step")[b"step"] = marshal.dumps(facets)
 
     with pytest.raises(AssertionError, match=reason):
         postings._check([(entry, item_of(row)) for row, entry in enumerate(ENTRIES)])

@@ -313,7 +313,7 @@ async def as_async(sessions: Any) -> AsyncIterator[Any]:
 
 async def test_an_async_iterable_is_for_load(store: Any) -> None:
     sessions = as_async([])
-    with pytest.raises(InvalidArgumentError, match="must be an iterable, not async_generator"):
+    with pytest.raises(InvalidArgumentError, match=r"asynchronous iterable; load\(\) takes one"):
         await store.save_many(sessions)
     await store.load(sessions)
 

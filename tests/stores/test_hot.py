@@ -38,12 +38,10 @@ def test_what_is_not_there_is_none() -> None:
 
 def test_full_is_told_before_it_is_too_late() -> None:
     assert [filled(2, *some).is_full for some in ([], [b"a"], [b"a", b"b"], [b"a", b"b", b"c"])] == [0, 0, 1, 1]
-    assert [filled(2, *some).is_overfull for some in ([b"a"], [b"a", b"b"], [b"a", b"b", b"c"])] == [0, 0, 1]
 
 
 def test_a_bound_of_nothing_is_full_from_the_start() -> None:
     assert filled(0).is_full
-    assert not filled(0).is_overfull
 
 
 @given(st.lists(st.tuples(st.sampled_from(["put", "get", "peek", "discard"]), keys)), st.integers(1, 4))
@@ -68,7 +66,6 @@ def test_agrees_with_a_list_of_keys(steps: list[tuple[str, bytes]], bound: int) 
                 unused = [*[other for other in unused if other != key], key]
         assert list(hot) == unused
         assert len(hot) == len(unused) <= bound
-        assert not hot.is_overfull
 
 
 @given(st.lists(st.integers(0, 9).map(lambda number: b"%d" % number), max_size=60), st.integers(1, 4))

@@ -49,7 +49,7 @@ async def make_hot(store: InMemorySessionStore, session: Any) -> None:
 async def drive_out(store: InMemorySessionStore) -> None:
     """Use so many others that all that were hot are packed."""
     before = set(store._hot)
-    for _ in range(store._hot._bound):
+    for _ in range(store._hot.bound):
         await make_hot(store, make_session(tenant_id=OTHER_TENANT))
     assert not before & set(store._hot)
 

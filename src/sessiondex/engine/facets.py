@@ -3,14 +3,14 @@
 A query names a key, what it wants of each facet, and a range of ranks. It visits the facet values that it wants and, in
 each, just the range: what it leaves out costs nothing, however much there is of it.
 
-Under each key and pair of facets is a posting list, ordered by rank. What pairs a key has is kept beside them, as
-bytes, like everything here that there may be a million of.
+Under each key and pair of facets is a posting list, ordered by rank. What facets a key has is kept beside them: as
+bytes, like everything here that there may be a million of, unless they are many, which few keys can have.
 """
 
 from __future__ import annotations
 
 import marshal
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -20,6 +20,11 @@ from sessiondex.engine.shards import ShardedDict
 Facet: TypeAlias = str | None
 FacetedEntry: TypeAlias = tuple[bytes, Facet, Facet, int]
 """Key, outer facet, inner facet, rank."""
+Facets: TypeAlias = dict[Facet, dict[Facet, None]]
+"""Outer facet -> inner facets."""
+
+PAIRS_MAX = 32
+"""Up to which a key's pairs of facets are bytes. All of them are read, and written, for each new one."""
 
 _ORDER_SIZE = 8
 
@@ -28,17 +33,20 @@ _ORDER_SIZE = 8
 class Choice:
     """Which values of a facet a query wants: those included (`None`: all) and not excluded.
 
-    >>> choice = Choice(include={"a", "b", "z"}, exclude={"b"})
-    >>> [value for value in ("a", "b", "c") if choice.wants(value)]
+    >>> sorted(Choice(include={"a", "b", "z"}, exclude={"b"}).of({"a": 1, "b": 2, "c": 3}))
     ['a']
     """
 
     include: Collection[Facet] | None = None
     exclude: Collection[Facet] = ()
 
-    def wants(self, value: Facet) -> bool:
-        """Whether the value is wanted."""
-        return (self.include is None or value in self.include) and value not in self.exclude
+    def of(self, present: Collection[Facet]) -> Iterator[Facet]:
+        """Yield the wanted values among those present. Runtime: O(included), or O(present) if all are."""
+        if self.include is None:
+            wanted: Iterable[Facet] = present
+        else:
+            wanted = (value for value in self.include if value in present)
+        return (value for value in wanted if value not in self.exclude)
 
 
 EVERYTHING = Choice()
@@ -59,15 +67,17 @@ class FacetedPostings:
     [b'b']
     """
 
-    __slots__ = ("_pairs", "_postings")
+    __slots__ = ("_few", "_many", "_pairs_max", "_postings")
 
-    def __init__(self, key_size: int = KEY_SIZE, chunk_max: int = CHUNK_MAX) -> None:
-        self._pairs: ShardedDict[bytes] = ShardedDict()
+    def __init__(self, key_size: int = KEY_SIZE, chunk_max: int = CHUNK_MAX, pairs_max: int = PAIRS_MAX) -> None:
+        self._few: ShardedDict[bytes] = ShardedDict()
+        self._many: dict[bytes, Facets] = {}
+        self._pairs_max = pairs_max
         self._postings = Postings(key_size, chunk_max)
 
     def __len__(self) -> int:
         """Return how many keys there are."""
-        return len(self._pairs)
+        return len(self._few) + len(self._many)
 
     @property
     def entries(self) -> int:
@@ -75,24 +85,26 @@ class FacetedPostings:
         return self._postings.entries
 
     def add(self, entry: FacetedEntry, item: bytes) -> None:
-        """File the row of the item under the entry. Runtime: O(log n), and O(pairs of the key) for a new pair."""
+        """File the row of the item under the entry. Runtime: O(log n)."""
         key, outer, inner, rank = entry
         under = _under(key, outer, inner)
         if under not in self._postings:
-            self._pairs.shard(key)[key] = marshal.dumps([*self._pairs_of(key), (outer, inner)])
+            facets = self._facets(key)
+            facets.setdefault(outer, {})[inner] = None
+            self._keep(key, facets)
         self._postings.add(under, order(rank) + item[_ORDER_SIZE:])
 
     def remove(self, entry: FacetedEntry, item: bytes) -> None:
-        """Take the row from under the entry, where it must be. Runtime: as `add`, for the last row of a pair."""
+        """Take the row from under the entry, where it must be. Runtime: O(log n)."""
         key, outer, inner, rank = entry
         under = _under(key, outer, inner)
         self._postings.remove(under, order(rank) + item[_ORDER_SIZE:])
         if under not in self._postings:
-            pairs = [pair for pair in self._pairs_of(key) if pair != (outer, inner)]
-            if pairs:
-                self._pairs.shard(key)[key] = marshal.dumps(pairs)
-            else:
-                del self._pairs.shard(key)[key]
+            facets = self._facets(key)
+            del facets[outer][inner]
+            if not facets[outer]:
+                del facets[outer]
+            self._keep(key, facets)
 
     def move(self, entry: FacetedEntry, item: bytes, new_item: bytes) -> None:
         """Do nothing: the row is the same, and so is its rank."""
@@ -108,18 +120,34 @@ class FacetedPostings:
     ) -> list[bytes]:
         """Return the keys of the rows with wanted facets and a rank from `low` to `high`, in no order.
 
-        Runtime: O(pairs of the key * log n + result).
+        Runtime: O(facet values visited * log n + result).
         """
+        facets = self._facets(key)
         return [
             row
-            for pair in self._pairs_of(key)
-            if outer.wants(pair[0]) and inner.wants(pair[1])
-            for row in self._postings.between(_under(key, *pair), low, high)
+            for outer_value in outer.of(facets)
+            for inner_value in inner.of(facets[outer_value])
+            for row in self._postings.between(_under(key, outer_value, inner_value), low, high)
         ]
 
-    def _pairs_of(self, key: bytes) -> list[tuple[Facet, Facet]]:
-        packed = self._pairs.get(key)
-        return [] if packed is None else marshal.loads(packed)  # noqa: S302  # nobody else's bytes
+    def _facets(self, key: bytes) -> Facets:
+        packed = self._few.get(key)
+        if packed is None:
+            return self._many.get(key) or {}
+        facets: Facets = marshal.loads(packed)  # noqa: S302  # nobody else's bytes
+        return facets
+
+    def _keep(self, key: bytes, facets: Facets) -> None:
+        pairs = sum(map(len, facets.values()))
+        if pairs > self._pairs_max or (key in self._many and pairs * 2 > self._pairs_max):
+            self._many[key] = facets
+            self._few.shard(key).pop(key, None)
+        else:
+            if pairs:
+                self._few.shard(key)[key] = marshal.dumps(facets)
+            else:
+                self._few.shard(key).pop(key, None)
+            self._many.pop(key, None)
 
     def _check(self, expected: Iterable[tuple[FacetedEntry, bytes]]) -> None:
         """Raise `AssertionError` unless this holds exactly these rows under these entries, in order."""
@@ -129,11 +157,14 @@ class FacetedPostings:
             items.append((_under(key, outer, inner), order(rank) + item[_ORDER_SIZE:]))
             pairs.setdefault(key, set()).add((outer, inner))
         self._postings._check(items)
-        assert set(self._pairs) == pairs.keys(), f"keys differ: {set(self._pairs) ^ pairs.keys()}"
+        keys = {*self._few, *self._many}
+        assert keys == pairs.keys(), f"keys differ: {keys ^ pairs.keys()}"
+        assert len(self) == len(keys), "a key is kept twice"
         for key, should in pairs.items():
-            present = self._pairs_of(key)
-            assert len(present) == len(should), f"facets of {key!r} are kept twice: {present}"
-            assert set(present) == should, f"facets of {key!r} differ: {set(present) ^ should}"
+            facets = self._facets(key)
+            assert all(facets.values()), f"{key!r} has an outer facet without inner ones"
+            present = {(outer, inner) for outer, inners in facets.items() for inner in inners}
+            assert present == should, f"facets of {key!r} differ: {present ^ should}"
 
 
 def _under(key: bytes, outer: Facet, inner: Facet) -> bytes:

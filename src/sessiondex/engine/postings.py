@@ -4,9 +4,13 @@ A row is filed as an *item*: eight bytes to order by, then the row's key. The ei
 the order of their numbers.
 
 A posting list is its items, sorted and joined into one bytes object. Beyond a certain length it is a list of such
-objects, its *chunks*: a change copies one chunk, whatever the length of the list. Bytes are small, eight a number where
-an int takes forty; what was fetched with one item brings its neighbours along; and the garbage collector does not visit
-them. A million ints in lists, or in a `SortedList`, it visits one by one: 50 ms each time.
+objects, its *chunks*: a change copies one or two chunks, whatever the length of the list. Bytes are small, eight a
+number where an int takes forty; what was fetched with one item brings its neighbours along; and the garbage collector
+does not visit them. A million ints in lists, or in a `SortedList`, it visits one by one, which takes tens of
+milliseconds each time.
+
+Chunks are joined with those that follow, not with those before. So a list of which one item in a chunk is left, and the
+others went in the order of the list, stays in that many chunks.
 
 A list that runs empty goes, and its key with it; reading a key that is not there creates nothing.
 """

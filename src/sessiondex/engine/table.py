@@ -34,10 +34,10 @@ _STAMP_SIZE, _TAIL_SIZE = 8, 12
 
 
 class Change(NamedTuple):
-    """The row to take out, and the row to put in, under one key, with their entries."""
+    """Where the row is that is to be taken out, and the row to put in, under one key, with their entries."""
 
     key: bytes
-    old: Row | None
+    old_stamp: bytes | None
     old_entries: Entries
     new: Row | None
     new_entries: Entries
@@ -118,28 +118,28 @@ class Table:
         old = self._rows.get(key)
         old_entries = self._nowhere if old is None else self.entries(old)
         entries = old_entries if record is None else self._entries_of(record)
-        return Change(key, old, old_entries, _row(order(stamp), entries, value), entries)
+        return Change(key, _stamp(old), old_entries, _row(order(stamp), entries, value), entries)
 
     def plan_remove(self, key: bytes) -> Change:
         """Return the change that removes the row under the key, if there is one. Runtime: O(indexes)."""
         old = self._rows.get(key)
-        return Change(key, old, self._nowhere if old is None else self.entries(old), None, self._nowhere)
+        return Change(key, _stamp(old), self._nowhere if old is None else self.entries(old), None, self._nowhere)
 
     def _entries_of(self, record: Record) -> Entries:
         return tuple([index.entry(*pick(record)) for index, pick in zip(self._indexes, self._picks, strict=True)])
 
     def apply(self, change: Change) -> None:
         """Make the change. Nothing here can fail on account of what was planned. Runtime: O(indexes * log n)."""
-        key, old, old_entries, new, new_entries = change
+        key, old_stamp, old_entries, new, new_entries = change
         shard = self._rows.shard(key)
-        if old is not None:
-            self._bytes -= len(shard[key])  # not of `old`: its value may have been replaced since
+        if old_stamp is not None:
+            self._bytes -= len(shard[key])
         if new is not None:
             shard[key] = new
             self._bytes += len(new)
-        elif old is not None:
+        elif old_stamp is not None:
             del shard[key]
-        item = b"" if old is None else old[-_STAMP_SIZE:] + key
+        item = b"" if old_stamp is None else old_stamp + key
         new_item = b"" if new is None else new[-_STAMP_SIZE:] + key
         # The one way out of the indexes, by the remembered entries, and the one way in.
         for filing, entry, new_entry in zip(self._filings, old_entries, new_entries, strict=True):
@@ -187,6 +187,10 @@ def _row(stamp: bytes, entries: Entries, value: bytes) -> Row:
     # not look for what occurs twice, which takes as long as the rest.
     head = marshal.dumps(entries, 2)
     return Row(b"%b%b%b%b" % (head, value, len(head).to_bytes(_TAIL_SIZE - _STAMP_SIZE, "big"), stamp))
+
+
+def _stamp(row: Row | None) -> bytes | None:
+    return None if row is None else row[-_STAMP_SIZE:]
 
 
 def _end_of_entries(row: Row) -> int:

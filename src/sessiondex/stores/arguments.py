@@ -36,6 +36,9 @@ def is_text(name: str, value: object) -> None:
 
 def many(name: str, value: Iterable[T], singular: str) -> Iterable[T]:
     given: object = value
+    if isinstance(given, AsyncIterable):
+        instead = "load() takes one" if singular == "save" else "collect the ids in a list first"
+        raise InvalidArgumentError(name, f"must not be an asynchronous iterable; {instead}")
     # A session and a text are iterable, but not what is meant.
     if not isinstance(given, Iterable) or isinstance(given, BaseModel | str | bytes):
         raise InvalidArgumentError(

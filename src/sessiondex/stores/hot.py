@@ -21,10 +21,10 @@ class Hot(Generic[V]):
     (1, True, (b'b', 2))
     """
 
-    __slots__ = ("_bound", "_values")
+    __slots__ = ("_values", "bound")
 
     def __init__(self, bound: int) -> None:
-        self._bound = bound
+        self.bound = bound
         self._values: OrderedDict[bytes, V] = OrderedDict()
 
     def __len__(self) -> int:
@@ -39,12 +39,7 @@ class Hot(Generic[V]):
     @property
     def is_full(self) -> bool:
         """Whether something has to go before a new key comes in."""
-        return len(self._values) >= self._bound
-
-    @property
-    def is_overfull(self) -> bool:
-        """Whether more is kept than should be: never, if the caller makes room."""
-        return len(self._values) > self._bound
+        return len(self._values) >= self.bound
 
     @property
     def longest_unused(self) -> tuple[bytes, V]:

@@ -12,7 +12,8 @@ import asyncio
 import threading
 from abc import abstractmethod
 from asyncio import get_running_loop
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Sequence
+from contextlib import aclosing
 from datetime import datetime
 from typing import Any, Generic, NamedTuple
 from uuid import UUID
@@ -38,7 +39,6 @@ class _Write(NamedTuple, Generic[S]):
     session_id: UUID
     tenant_id: UUID
     stamp: datetime
-    fields_set: set[str]
     plan: Any
 
 
@@ -67,7 +67,9 @@ class LocalSessionStore(SessionStore[S]):
     async def save(self, session: S) -> UUID:
         if get_running_loop() is not self._loop:
             self._move_to_this_loop()
-        async with self._lock:
+        lock = self._lock
+        async with lock:
+            self._check_is_ours(lock)
             write = self._prepare(session, self._stamps.plan(), in_bulk=False)
             self._apply(write.plan)
             self._stamps.take(write.stamp)
@@ -75,8 +77,6 @@ class LocalSessionStore(SessionStore[S]):
         return write.session_id
 
     async def save_many(self, sessions: Iterable[S]) -> list[UUID]:
-        if get_running_loop() is not self._loop:
-            self._move_to_this_loop()
         return await self._save_batch(list(check.many("sessions", sessions, "save")), 0)
 
     async def load(self, sessions: Iterable[S] | AsyncIterable[S], *, batch: int = 500) -> int:
@@ -84,10 +84,15 @@ class LocalSessionStore(SessionStore[S]):
             self._move_to_this_loop()
         check.batch(batch)
         count = 0
-        async for some in _batches(check.many_or_async("sessions", sessions), batch):
-            count += len(await self._save_batch(some, count))
-            await asyncio.sleep(0)  # writing was one step; to let go of what was written and to make more is another
-        return count
+        some: list[S] = []
+        async with aclosing(_each(check.many_or_async("sessions", sessions))) as each:
+            async for session in each:
+                some.append(session)
+                if len(some) == batch:
+                    count += len(await self._save_batch(some, count))
+                    await asyncio.sleep(0)  # writing was one step; to let go of what was written is another
+                    some = []
+        return count + len(await self._save_batch(some, count))
 
     async def delete(self, session_id: UUID, *, tenant_id: UUID | None = None) -> bool:
         if get_running_loop() is not self._loop:
@@ -95,8 +100,10 @@ class LocalSessionStore(SessionStore[S]):
         check.is_id("session_id", session_id)
         if tenant_id is not None:
             check.is_id("tenant_id", tenant_id)
-        async with self._lock:
-            return self._remove(session_id, tenant_id)
+        lock = self._lock
+        async with lock:
+            self._check_is_ours(lock)
+            return self._remove([session_id], tenant_id) == 1
 
     async def delete_many(self, session_ids: Iterable[UUID], *, tenant_id: UUID | None = None) -> int:
         if get_running_loop() is not self._loop:
@@ -106,8 +113,10 @@ class LocalSessionStore(SessionStore[S]):
             check.is_id("session_ids", session_id)
         if tenant_id is not None:
             check.is_id("tenant_id", tenant_id)
-        async with self._lock:
-            return sum([self._remove(session_id, tenant_id) for session_id in ids])
+        lock = self._lock
+        async with lock:
+            self._check_is_ours(lock)
+            return self._remove(ids, tenant_id)
 
     async def get_by_channel(self, tenant_id: UUID, channel: Channel, user_channel_id: str) -> S | None:
         if get_running_loop() is not self._loop:
@@ -178,8 +187,8 @@ class LocalSessionStore(SessionStore[S]):
         """Do what was planned, without fail."""
 
     @abstractmethod
-    def _remove(self, session_id: UUID, tenant_id: UUID | None) -> bool:
-        """Remove the session, without fail, and return whether there was one."""
+    def _remove(self, session_ids: Iterable[UUID], tenant_id: UUID | None) -> int:
+        """Remove these sessions, all at once and without fail, and return how many there were."""
 
     @abstractmethod
     def _latest_by_channel(self, tenant_id: UUID, channel: Channel, user_channel_id: str) -> S | None: ...
@@ -210,18 +219,18 @@ class LocalSessionStore(SessionStore[S]):
         earlier = self._live(session_id) if isinstance(session_id, UUID) else None
         kept = self._records.snapshot(session, stamp, earlier)
         plan = self._plan(kept, earlier, in_bulk=in_bulk)
-        fields_set: set[str] = getattr(session, "__pydantic_fields_set__", set())
-        if "last_activity_at" not in fields_set:
-            fields_set = {*fields_set, "last_activity_at"}
         # Without the snapshot, unless it is in the plan: of many, that would be much to let go of in the end.
-        return _Write(session, kept.snapshot.session_id, kept.snapshot.tenant_id, stamp, fields_set, plan)
+        return _Write(session, kept.snapshot.session_id, kept.snapshot.tenant_id, stamp, plan)
 
     async def _save_batch(self, sessions: Sequence[S], first: int) -> list[UUID]:
         """Save all or none; `first` is the number of the first among those that the caller gave."""
+        if get_running_loop() is not self._loop:
+            self._move_to_this_loop()
         writes: list[_Write[S]] = []
         last_of: dict[bytes, _Write[S]] = {}  # not by UUID, whose hash anyone can make collide
         lock = self._lock
         async with lock:
+            self._check_is_ours(lock)
             stamp = None
             for place, session in enumerate(sessions):
                 if place % _CHECKS == _CHECKS - 1:
@@ -239,8 +248,7 @@ class LocalSessionStore(SessionStore[S]):
                     raise
                 writes.append(write)
                 last_of[write.session_id.bytes] = write
-            if lock is not self._lock:  # this loop stood still, and meanwhile another one wrote
-                raise WrongLoopError
+            self._check_is_ours(lock)
             for write in last_of.values():
                 self._apply(write.plan)
             for write in writes:
@@ -255,7 +263,13 @@ class LocalSessionStore(SessionStore[S]):
         for start in range(0, len(found), _COPIES):
             copies += self._given_out(found[start : start + _COPIES])
             await asyncio.sleep(0)  # others have their turn; what was found is ours
+            if get_running_loop() is not self._loop:
+                self._move_to_this_loop()
         return copies
+
+    def _check_is_ours(self, lock: asyncio.Lock) -> None:
+        if lock is not self._lock:  # this loop stood still, and meanwhile the store went over to another
+            raise WrongLoopError
 
     def _move_to_this_loop(self) -> None:
         # Every method comes here unless the loop is the one of last time, which it finds out without a call.
@@ -268,22 +282,14 @@ class LocalSessionStore(SessionStore[S]):
 
 def _stamp(write: _Write[S]) -> None:
     # Past validation and past a frozen subclass: the session is stored now, so this must not fail.
-    write.session.__dict__["last_activity_at"] = write.stamp
-    object.__setattr__(write.session, "__pydantic_fields_set__", write.fields_set)
+    session = write.session
+    session.__dict__["last_activity_at"] = write.stamp
+    fields_set: set[str] = getattr(session, "__pydantic_fields_set__", set())
+    if "last_activity_at" not in fields_set:
+        object.__setattr__(session, "__pydantic_fields_set__", {*fields_set, "last_activity_at"})
 
 
-async def _batches(sessions: Iterable[S] | AsyncIterable[S], size: int) -> AsyncIterator[list[S]]:
-    batch: list[S] = []
-    async for session in _each(sessions):
-        batch.append(session)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-async def _each(sessions: Iterable[S] | AsyncIterable[S]) -> AsyncIterator[S]:
+async def _each(sessions: Iterable[S] | AsyncIterable[S]) -> AsyncGenerator[S, None]:
     if isinstance(sessions, AsyncIterable):
         async for session in sessions:
             yield session

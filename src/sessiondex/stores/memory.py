@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any, Generic, NamedTuple
 from uuid import UUID
 
@@ -30,7 +29,7 @@ class _Put(NamedTuple, Generic[S]):
     hot: S | None
 
 
-class _Packed(NamedTuple):
+class _Found(NamedTuple):
     """A session that was found packed."""
 
     key: bytes
@@ -41,7 +40,7 @@ class InMemorySessionStore(LocalSessionStore[S]):
     """Keeps sessions in this process and answers every query from an index.
 
     `hot_sessions` bounds how many recently used sessions are kept as live objects, which makes reading them as cheap
-    as a copy. All others are packed as bytes: reading one costs about one `model_validate_json`, and the garbage
+    as a copy. All others are packed as bytes: reading one costs about half of a `model_validate_json`, and the garbage
     collector does not visit it. `clock` returns the present instant as an aware datetime. Nothing is written to disk:
     what it holds ends with the process, and must fit in its memory; `stats` says how much it is.
 
@@ -83,7 +82,7 @@ class InMemorySessionStore(LocalSessionStore[S]):
         (0, 0)
         """
         indexes = {index.name: IndexStats(filing.entries, len(filing)) for index, filing in self._table.filings()}
-        return StoreStats(len(self._table), len(self._hot), self._table.size_of_rows, MappingProxyType(indexes))
+        return StoreStats(len(self._table), len(self._hot), self._table.size_of_rows, indexes)
 
     # -- reading --
 
@@ -95,7 +94,7 @@ class InMemorySessionStore(LocalSessionStore[S]):
         row = self._table.row(key)
         if row is None or (tenant_id is not None and not schema.belongs_to(self._table.entries(row), tenant_id.bytes)):
             return None
-        return self._unpacked(_Packed(key, row))
+        return self._unpacked(_Found(key, row))
 
     def _latest_by_channel(self, tenant_id: UUID, channel: Channel, user_channel_id: str) -> S | None:
         key = self._by_channel.latest(schema.channel_entry(tenant_id.bytes, channel, user_channel_id))
@@ -106,37 +105,37 @@ class InMemorySessionStore(LocalSessionStore[S]):
 
     def _newest_by_agent(
         self, tenant_id: UUID, agent_id: UUID, status: SessionStatus | None, limit: int
-    ) -> list[S | _Packed]:
+    ) -> list[S | _Found]:
         tenant, agent = tenant_id.bytes, agent_id.bytes
         if status is None:
             return self._found(self._by_agent.newest(schema.agent_entry(tenant, agent), limit))
         return self._found(self._by_agent_status.newest(schema.agent_status_entry(tenant, agent, status), limit))
 
-    def _newest_by_customer(self, tenant_id: UUID, customer_profile_id: UUID, limit: int) -> list[S | _Packed]:
+    def _newest_by_customer(self, tenant_id: UUID, customer_profile_id: UUID, limit: int) -> list[S | _Found]:
         entry = schema.customer_entry(tenant_id.bytes, customer_profile_id.bytes)
         return self._found(self._by_customer.newest(entry, limit))
 
     def _at_step(
         self, tenant_id: UUID, scenario_id: UUID, version: int, content_hash: str, scope: ScopeFilter | None
-    ) -> list[S | _Packed]:
+    ) -> list[S | _Found]:
         step = schema.step_key(tenant_id.bytes, scenario_id.bytes, version, content_hash)
         keys = schema.select_step(self._by_step, step, scope, self._stamps.now())
         return self._found(self._table.newest_first(keys))
 
-    def _found(self, keys: Sequence[bytes]) -> list[S | _Packed]:
+    def _found(self, keys: Sequence[bytes]) -> list[S | _Found]:
         get, packed = self._hot.get, self._packed
         return [packed(key) if (snapshot := get(key)) is None else snapshot for key in keys]
 
-    def _packed(self, key: bytes) -> _Packed:
+    def _packed(self, key: bytes) -> _Found:
         row = self._table.row(key)
         assert row is not None  # what is in an index is in the table
-        return _Packed(key, row)
+        return _Found(key, row)
 
-    def _given_out(self, found: Sequence[S | _Packed]) -> list[S]:
+    def _given_out(self, found: Sequence[S | _Found]) -> list[S]:
         copy = self._records.copy
-        return [self._unpacked(one) if isinstance(one, _Packed) else copy(one) for one in found]
+        return [self._unpacked(one) if isinstance(one, _Found) else copy(one) for one in found]
 
-    def _unpacked(self, found: _Packed) -> S:
+    def _unpacked(self, found: _Found) -> S:
         key, row = found
         session: S = self._records.unpack(Packed(self._table.value(row)))  # type: ignore[assignment]  # as it was packed
         # Of a long list, some may have been saved or read again since it was found.
@@ -161,7 +160,7 @@ class InMemorySessionStore(LocalSessionStore[S]):
         is_filed_alike = earlier is not None and schema.has_same_record(earlier, snapshot)
         record = None if is_filed_alike else schema.record_of(snapshot)
         change = self._table.plan_put(key, microseconds(snapshot.last_activity_at), record, packed or b"")
-        is_known_owner = is_filed_alike or change.old is None
+        is_known_owner = is_filed_alike or change.old_stamp is None
         if not is_known_owner and not schema.belongs_to(change.old_entries, snapshot.tenant_id.bytes):
             raise TenantMismatchError(snapshot.session_id)
         if is_hot and key not in self._hot:
@@ -176,13 +175,17 @@ class InMemorySessionStore(LocalSessionStore[S]):
         else:
             self._hot.put(change.key, hot)
 
-    def _remove(self, session_id: UUID, tenant_id: UUID | None) -> bool:
-        change = self._table.plan_remove(session_id.bytes)
-        if change.old is None or (tenant_id is not None and not schema.belongs_to(change.old_entries, tenant_id.bytes)):
-            return False
-        self._table.apply(change)
-        self._hot.discard(change.key)
-        return True
+    def _remove(self, session_ids: Iterable[UUID], tenant_id: UUID | None) -> int:
+        changes = {}
+        for session_id in session_ids:
+            change = self._table.plan_remove(session_id.bytes)
+            is_there = change.old_stamp is not None
+            if is_there and (tenant_id is None or schema.belongs_to(change.old_entries, tenant_id.bytes)):
+                changes[change.key] = change
+        for change in changes.values():
+            self._table.apply(change)
+            self._hot.discard(change.key)
+        return len(changes)
 
     def _make_room(self) -> None:
         """Pack hot sessions until one more may be hot."""
@@ -198,7 +201,7 @@ class InMemorySessionStore(LocalSessionStore[S]):
         """Raise `AssertionError` unless every index is equal to its recomputation. Cost: O(n log n)."""
         self._table._check(self._record_and_stamp)
         assert all(self._table.row(key) is not None for key in self._hot), "a session is hot that is not stored"
-        assert not self._hot.is_overfull, f"{len(self._hot)} sessions are hot"
+        assert len(self._hot) <= self._hot.bound, f"{len(self._hot)} sessions are hot"
 
     def _record_and_stamp(self, key: bytes, value: bytes) -> tuple[Record, int]:
         hot = self._hot.peek(key)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -47,12 +47,14 @@ class ScanSessionStore(LocalSessionStore[S]):
     def _apply(self, plan: S) -> None:
         self._snapshots[plan.session_id] = plan
 
-    def _remove(self, session_id: UUID, tenant_id: UUID | None) -> bool:
-        snapshot = self._snapshots.get(session_id)
-        if snapshot is None or (tenant_id is not None and snapshot.tenant_id != tenant_id):
-            return False
-        del self._snapshots[session_id]
-        return True
+    def _remove(self, session_ids: Iterable[UUID], tenant_id: UUID | None) -> int:
+        count = 0
+        for session_id in session_ids:
+            snapshot = self._snapshots.get(session_id)
+            if snapshot is not None and tenant_id in {None, snapshot.tenant_id}:
+                del self._snapshots[session_id]
+                count += 1
+        return count
 
     def _given_out(self, found: Sequence[S]) -> list[S]:
         return [self._records.copy(snapshot) for snapshot in found]

@@ -18,8 +18,8 @@ class IndexStats:
 class StoreStats:
     """The size of a store at an instant.
 
-    `sessions` counts all, `hot_sessions` those that are kept live. `packed_bytes` is the length of all rows: sessions
-    as JSON, with the index entries that each remembers; of a hot session that was saved since it was packed, the
+    `sessions` counts all, `hot_sessions` those that are kept live. `packed_bytes` is the length of all rows: packed
+    sessions, with the index entries that each remembers; of a hot session that was saved since it was packed, the
     entries alone. What Python adds, and the indexes, come on top. `indexes` has the size of each index, by its name.
     """
 
