@@ -36,6 +36,7 @@ VARIANTS: dict[str, Callable[[], Store]] = {
 
 _PIECE = 20  # sessions made between two turns of the loop
 _READS = 60_000  # enough, at 0.99, for more different sessions than are kept hot
+_IDLE = 2  # seconds
 _ENOUGH = 10_000  # sessions; the memory of fewer is lost in what the process itself takes
 
 
@@ -98,7 +99,7 @@ class Source:
 
 async def measure(variant: str, size: int, seed: int, seconds: float) -> Footprint:
     """Load the variant, weigh it, and send it traffic for so many seconds with each kind of keys; for 0, none."""
-    idle = await _idle(seconds) if seconds else None
+    idle = await _idle(min(seconds, _IDLE)) if seconds else None
     store = VARIANTS[variant]()
     source = Source(Population(size, seed), directory := Directory(size))
     collection_before, resident_before = forced_collection(), resident_bytes()

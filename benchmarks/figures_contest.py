@@ -26,9 +26,9 @@ def contest_figures(contest: Contest) -> Iterator[Figure]:
         behind = _behind(cells, {name}, OPERATIONS)
         yield Figure(f"cells behind {name}, any operation and keys, {at}", behind, "cells", 0, at_most=True)
     behind = _behind(cells, live, _LISTS)
-    yield Figure(f"cells behind a peer with {LIVE}, lists, {at}", behind, "cells", 0, at_most=True)
+    yield Figure(f"cells behind {LIVE}, lists, any keys, {at}", behind, "cells", 0, at_most=True)
     later = _furthest_behind(cells, live)
-    yield Figure(f"single read - that of a peer with {LIVE}, {RECENT}, {at}", later, "µs", 3, at_most=True)
+    yield Figure(f"single read - that of {LIVE}, {RECENT}, {at}", later, "µs", 3, at_most=True)
 
 
 def _behind(cells: Cells, peers: Collection[str], operations: Collection[str]) -> int | None:

@@ -8,7 +8,7 @@ from benchmarks.alone import NONE_HOT, Footprint
 from benchmarks.contestants import INDEXED
 from benchmarks.figure import Figure
 from benchmarks.operations import GET
-from benchmarks.paired import QUERIES, UNPACK
+from benchmarks.paired import UNPACK
 from benchmarks.scale import Scale
 from benchmarks.sessions import UNIFORM
 from benchmarks.traffic import SAVES
@@ -27,10 +27,10 @@ def scale_figures(scale: Scale) -> Iterator[Figure]:
     )
     yield Figure(f"memory a session, {at}", weight, "B", 3_000, at_most=True)
     yield Figure(f"forced full collection, {at}", collection, "ms", 75, at_most=True)
-    yield Figure(f"longest gap of the loop while loading {_AT:,}", gap, "ms", 50, at_most=True)
+    yield Figure(f"longest loop gap while loading {_AT:,}", gap, "ms", 50, at_most=True)
     yield from _under_traffic(ours, at)
     for name, settings in ((INDEXED, "default settings"), (NONE_HOT, "none hot")):
-        grown = _most(scale.beside_dict(query, name) for query in QUERIES if scale.cells.sizes[0] >= _FROM)
+        grown = scale.worst_growth(name) if scale.cells.sizes[0] >= _FROM else None
         yield Figure(f"growth of a query ÷ growth of a dict read, {settings}", grown, "x", 1.5, at_most=True)
     yield Figure(
         f"packed get ÷ model_validate_json() and model_copy(), at {_PACKED_AT:,}",
@@ -43,12 +43,12 @@ def scale_figures(scale: Scale) -> Iterator[Figure]:
 
 def _under_traffic(ours: Footprint | None, at: str) -> Iterator[Figure]:
     traffic = ours.traffic if ours else []
-    rate = f"at {SAVES:,} saves a second, {at}"
+    rate = f"at {SAVES:,} saves/s, {at}"
     done = min((each.saves_done for each in traffic), default=None)
     yield Figure(f"saves a second, {at}", done, "", SAVES * 0.99, at_most=False)
     p999, longest = _most(each.gaps.p999 for each in traffic), _most(each.gaps.longest for each in traffic)
-    yield Figure(f"gap of the loop that 1 in 1,000 exceeds, {rate}", p999, "ms", 10, at_most=True)
-    yield Figure(f"longest gap of the loop, {rate}", longest, "ms", 50, at_most=True)
+    yield Figure(f"loop gap p99.9 {rate}", p999, "ms", 10, at_most=True)
+    yield Figure(f"longest loop gap {rate}", longest, "ms", 50, at_most=True)
 
 
 def _packed_read(scale: Scale) -> float | None:

@@ -90,10 +90,9 @@ def _page(run: Run, plots: dict[str, str]) -> str:
 def _card(figure: Figure) -> str:
     assert figure.value is not None
     value = f"{times(figure.value)} {figure.unit}"
-    target = escape(figure.target).replace(" ", "&nbsp;")
     return (
         f'<li class="{figure.state}"><b>{escape(value)}</b> <span>{escape(figure.name)}</span> '
-        f"<small><em>{figure.state}</em>: target {target}</small></li>"
+        f"<small><em>{figure.state}</em>: target {escape(figure.target)}</small></li>"
     )
 
 

@@ -80,6 +80,11 @@ class Scale:
         ours, dict_read = self.growth(query, name, keys), self.growth(GET, DICT_READ, keys)
         return None if ours is None or dict_read is None else ours / dict_read
 
+    def worst_growth(self, name: str) -> float | None:
+        """Return the growth of whichever query grows most beside a dict read, keys drawn in either way."""
+        beside = [self.beside_dict(query, name, keys) for query in paired.QUERIES for keys in paired.DISTRIBUTIONS]
+        return max((growth for growth in beside if growth is not None), default=None)
+
 
 async def run(sizes: Sequence[int], seed: int, budget: Budget, seconds: float, progress: Progress) -> Scale:
     """Time the queries at all sizes, then weigh each variant, at the largest size with traffic of so many seconds.

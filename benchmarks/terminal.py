@@ -169,13 +169,13 @@ def _footprints_table(footprints: Sequence[Footprint]) -> Table:
 
 def _peers_table(contest: Contest) -> Table:
     cells, names = Cells(contest.cells), [peer.name for peer in contest.peers if peer.version is not None]
-    title = f"Among its peers, {contest.sessions:,} sessions: median µs; * is faster than the index"
-    table = _table(title, "operation", "keys", *names)
+    title = f"Among its peers, {contest.sessions:,} sessions: median µs, uniform keys first; * is faster than the index"
+    table = _table(title, "operation", *names)
     for operation in OPERATIONS:
         for place, keys in enumerate(KEYS):
             ours, *others = (cells.summary(contest.sessions, operation, keys, name) for name in names)
             costs = [marked(summary, ours) for summary in (ours, *others)]
-            table.add_row("" if place else operation, keys, *costs)
+            table.add_row(f"  {keys} keys" if place else operation, *costs)
     return table
 
 

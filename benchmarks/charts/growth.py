@@ -11,7 +11,6 @@ from benchmarks.charts import house
 from benchmarks.contestants import INDEXED
 from benchmarks.controls import DICT_READ
 from benchmarks.operations import GET
-from benchmarks.paired import QUERIES
 from benchmarks.scale import Scale
 from benchmarks.sessions import UNIFORM, ZIPF
 from benchmarks.terminal import times
@@ -58,7 +57,7 @@ def seen(scale: Scale) -> str:
     sizes = scale.cells.sizes
     if len(sizes) < 2:
         return f"Queries at {sizes[0]:,} sessions: one size shows no growth"
-    worst = {name: max(scale.beside_dict(query, name) or 0 for query in QUERIES) for name in _SETTINGS}
+    worst = {name: scale.worst_growth(name) or 0 for name in _SETTINGS}
     return (
         f"From {sizes[0]:,} to {sizes[-1]:,} sessions no query grows more than {times(worst[INDEXED])} times as much "
         f"as a dict read, and {times(worst[NONE_HOT])} times with none hot"

@@ -39,7 +39,7 @@ def _bars(rows: list[dict[str, Any]], heading: str, *, with_names: bool) -> Any:
     base = alt.Chart(alt.InlineData(values=rows)).encode(y=alt.Y("variant:N", sort=names, axis=axis))
     room = alt.Scale(domainMax=max(row["value"] for row in rows) * 1.18, nice=False)
     bars = base.mark_bar(height=22).encode(
-        x=alt.X("value:Q", scale=room, axis=alt.Axis(title=None, format="~s", tickCount=5)),
+        x=alt.X("value:Q", scale=room, axis=alt.Axis(title=None, format=",d", tickCount=5)),
         color=alt.Color("variant:N", scale=house.colours(names), legend=None),
         tooltip=["variant:N", alt.Tooltip("value:Q", format=",.1f")],
     )
