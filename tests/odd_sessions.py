@@ -7,6 +7,8 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 from uuid import UUID, uuid4
 
+from pydantic import Field, computed_field
+
 from sessiondex import PendingMigration, Session, StepVisit
 from tests.builders import CUSTOMER, SCENARIO, START, NotedSession, TaggedSession, at_step, make_session, visit
 from tests.containers import NestedSession, OpenSession, session_with_everything
@@ -33,6 +35,21 @@ class Text(str):
 
 class Cached(Session, validate_default=True):
     """A class that goes the long way for no reason that its fields would tell."""
+
+
+class Aliased(Session, serialize_by_alias=True, validate_by_alias=True, validate_by_name=True):
+    """By default it is dumped under other names than the model has."""
+
+    loud: str = Field(default="", alias="LOUD")
+
+
+class Computed(Session):
+    """By default it is dumped with more than it loads."""
+
+    @computed_field  # type: ignore[prop-decorator]  # as pydantic documents it
+    @property
+    def turns(self) -> int:
+        return self.turn_count
 
 
 def in_another_zone() -> Any:
@@ -100,6 +117,8 @@ ODD: dict[str, Callable[[], Any]] = {
     "anything": lambda: make_session(Anything, thing={"a": [1, 1.0, True]}),
     "broken but unused": lambda: make_session(Broken),
     "renamed": lambda: make_session(Renamed, LOUD="x"),
+    "aliased": lambda: make_session(Aliased, LOUD="x"),
+    "computed": lambda: make_session(Computed, turn_count=3),
     "rich": lambda: make_session(Rich, child={"day": date(2026, 1, 1), "price": "1.10"}, tags={"a"}),
     "constructed": lambda: Session.model_construct(
         **{**vars(make_session()), "step_history": [StepVisit.model_construct(**vars(visit()))]}

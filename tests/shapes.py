@@ -23,5 +23,5 @@ def _parts(value: Any) -> Any:
     if isinstance(value, set | frozenset):
         return sorted((shape(item) for item in value), key=repr)
     if isinstance(value, datetime):
-        return value.isoformat(), type(value.tzinfo), value.fold
+        return value.isoformat(), type(value.tzinfo)  # `fold` says nothing in UTC
     return repr(value) if isinstance(value, float) else value  # which tells -0.0 from 0.0

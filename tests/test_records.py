@@ -14,7 +14,16 @@ from uuid import UUID, uuid4
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, computed_field, field_serializer, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    PlainValidator,
+    computed_field,
+    field_serializer,
+    field_validator,
+)
 
 from sessiondex import Channel, InvalidSessionError, PendingMigration, Session, StepVisit
 from sessiondex.copying import _copy_value
@@ -322,6 +331,31 @@ def test_an_unsound_visit_among_known_ones_is_found() -> None:
     session.step_history.insert(1, StepVisit.model_construct(step_id="x", entered_at=START))
     with pytest.raises(InvalidSessionError, match=r"step_history\.1"):
         records.snapshot(session, START, earlier)
+
+
+def unchecked(value: Any) -> StepVisit:
+    if isinstance(value, StepVisit):
+        return value
+    sound = StepVisit.model_validate({**value, "confidence": 1.0})
+    return StepVisit.model_construct(**{**vars(sound), "confidence": value["confidence"]})
+
+
+class Unchecked(Session):
+    """Its visits may be as confident as they like."""
+
+    step_history: list[Annotated[StepVisit, PlainValidator(unchecked)]] = []
+
+
+def test_a_visit_that_was_good_enough_for_another_class_is_checked() -> None:
+    """What a class accepts that checks less than `Session` does is not known to be sound."""
+    session, records = make_session(Unchecked), Records()
+    session.step_history.append(visit().model_copy(update={"confidence": 7.0}))
+    earlier = records.snapshot(session, START).snapshot
+    assert earlier.step_history[0].confidence == 7.0
+    plain = make_session(session_id=session.session_id)
+    plain.step_history += earlier.step_history
+    with pytest.raises(InvalidSessionError, match=r"step_history\.0"):
+        records.snapshot(plain, START, earlier)
 
 
 def unpacked_session() -> Any:

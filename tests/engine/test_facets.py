@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sessiondex.engine.facets import Choice, Facet, FacetedEntry, FacetedPostings
@@ -19,8 +19,8 @@ def item_of(row: int) -> bytes:
     return order(-row) + bytes([row])
 
 
-def filed(*entries: FacetedEntry, chunk_max: int = 2) -> FacetedPostings:
-    postings = FacetedPostings(1, chunk_max)
+def filed(*entries: FacetedEntry, chunk_max: int = 2, pairs_max: int = 99) -> FacetedPostings:
+    postings = FacetedPostings(1, chunk_max, pairs_max)
     for row, entry in enumerate(entries):
         postings.add(entry, item_of(row))
     return postings
@@ -68,9 +68,10 @@ def test_a_key_is_another_than_a_longer_one() -> None:
     assert selected(filed(*ENTRIES), b"othe") == []
 
 
-def test_nothing_stays_behind() -> None:
+@pytest.mark.parametrize("pairs_max", [0, 1, 2, 99])
+def test_nothing_stays_behind(pairs_max: int) -> None:
     """When the last row goes, so do its facets and its key."""
-    postings = filed(*ENTRIES)
+    postings = filed(*ENTRIES, pairs_max=pairs_max)
     keys = []
     for row, entry in enumerate(ENTRIES):
         postings.remove(entry, item_of(row))
@@ -115,6 +116,14 @@ def test_many_facets_are_no_longer_written_all_at_each_change() -> None:
 
     few, many, none = (1, 0), (0, 1), (0, 0)
     assert places == [few, few, few, few, many, many, many, many, many, few, few, none]
+
+
+@pytest.mark.parametrize("pairs_max", [0, 99])
+def test_asking_for_what_is_not_there_leaves_facets_as_they_are(pairs_max: int) -> None:
+    postings = filed(*ENTRIES, pairs_max=pairs_max)
+
+    assert selected(postings, outer=Choice({"fax", "sms"}), inner=Choice({"bye", "ask"})) == [2]
+    postings._check([(entry, item_of(row)) for row, entry in enumerate(ENTRIES)])
 
 
 def test_rows_and_keys_are_counted() -> None:
@@ -166,6 +175,9 @@ facets = st.none() | st.text("=:,01", max_size=3)
 
 
 @given(st.lists(st.tuples(keys, facets, facets), unique=True, max_size=8))
+@example([(b"k", "a", "b"), (b"k", "a=b", None), (b"k", None, "a=b"), (b"k=a", "b", None), (b"k=a=b", None, None)])
+@example([(b"k", None, "a"), (b"k=a", None, None), (b"k", "a", None)])
+@example([(b"k", "", None), (b"k", None, ""), (b"k", None, None), (b"k", "", "")])
 def test_keys_and_facets_are_never_taken_for_others(places: list[tuple[bytes, Facet, Facet]]) -> None:
     postings = filed(*[(*place, 0) for place in places])
 
@@ -186,16 +198,21 @@ choices = st.builds(
 bounds = st.none() | st.integers(-4, 4)
 
 
-@given(st.lists(entries, max_size=30), st.sampled_from([2, 3]), st.tuples(choices, choices, bounds, bounds), st.data())
+@given(
+    st.lists(entries, max_size=30),
+    st.sampled_from([(2, 0), (3, 2), (2, 99)]),
+    st.tuples(choices, choices, bounds, bounds),
+    st.data(),
+)
 def test_agrees_with_a_list(
     all_entries: list[FacetedEntry],
-    chunk_max: int,
+    maxima: tuple[int, int],
     wanted: tuple[Choice, Choice, int | None, int | None],
     data: st.DataObject,
 ) -> None:
     """Selecting is the same as filtering a list of entries, also after removing some."""
     outer, inner, low, high = wanted
-    postings, filing = filed(*all_entries, chunk_max=chunk_max), dict(enumerate(all_entries))
+    postings, filing = filed(*all_entries, chunk_max=maxima[0], pairs_max=maxima[1]), dict(enumerate(all_entries))
     for row in data.draw(st.lists(st.sampled_from(sorted(filing)), unique=True)) if filing else []:
         postings.remove(filing.pop(row), item_of(row))
     postings._check([(entry, item_of(row)) for row, entry in filing.items()])

@@ -311,6 +311,13 @@ async def as_async(sessions: Any) -> AsyncIterator[Any]:
         yield session
 
 
+class NoIterator:
+    """Something to iterate over asynchronously, which need not be closed."""
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return as_async([])
+
+
 async def test_an_async_iterable_is_for_load(store: Any) -> None:
     sessions = as_async([])
     with pytest.raises(InvalidArgumentError, match=r"asynchronous iterable; load\(\) takes one"):
@@ -426,6 +433,7 @@ async def test_with_a_tenant_only_theirs_are_deleted(store: Any) -> None:
         (None, "must be an iterable, not NoneType"),
         ([None], r"must be a uuid\.UUID"),
         (["text"], r"must be a uuid\.UUID"),
+        (NoIterator(), "must not be an asynchronous iterable; collect the ids in a list first"),
     ],
 )
 async def test_bad_ids_are_refused(store: Any, ids: Any, reason: str) -> None:
@@ -480,13 +488,35 @@ async def test_a_batch_is_seen_at_once(store: Any) -> None:
     assert counts == sorted(counts)
 
 
+async def never_waiting(sessions: Any) -> AsyncIterator[Any]:
+    for session in sessions:
+        yield session
+
+
+@pytest.mark.parametrize("of", [iter, never_waiting], ids=["iterator", "async"])
 @pytest.mark.parametrize("batch", [1, 10, 500])
-async def test_the_loop_runs_while_it_loads(store: Any, batch: int) -> None:
+async def test_the_loop_runs_while_it_loads(store: Any, of: Callable[[Any], Any], batch: int) -> None:
     """However small a batch is, and though nothing has to be waited for."""
     async with Ticker() as ticker:
-        await store.load(iter(mixed(300)), batch=batch)
+        await store.load(of(mixed(300)), batch=batch)
 
     assert ticker.turns >= 300 // 25
+
+
+@pytest.mark.parametrize("batch", [10, 1_000])
+async def test_the_loop_runs_while_sessions_are_made(store: Any, batch: int) -> None:
+    """To make them takes time too: between two turns of the loop, a few are asked for."""
+    made: list[int] = []
+
+    def sessions() -> Iterator[Any]:
+        for session in mixed(100):
+            made.append(ticker.turns)
+            yield session
+
+    async with Ticker() as ticker:
+        await store.load(sessions(), batch=batch)
+
+    assert max(made.count(turn) for turn in made) <= 25
 
 
 async def test_no_more_is_taken_from_the_iterable_than_a_batch(store: Any) -> None:

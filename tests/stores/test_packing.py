@@ -217,6 +217,55 @@ async def test_the_longest_unused_is_packed_first(make_indexed: Any) -> None:
     assert order == [[False, True, True, True], [False, False, True, True], [False, False, False, True]]
 
 
+async def test_a_hot_session_that_a_list_had_found_packed_drives_out_no_other(make_indexed: Any) -> None:
+    """It is used again there, but needs no room: it has become hot meanwhile."""
+    store, sessions, other = make_indexed(hot_sessions=2), [at_step() for _ in range(101)], make_session()
+    await store.save_many(sessions)
+    await make_hot(store, other)
+    listing = asyncio.ensure_future(store.find_sessions_by_step_hash(TENANT, SCENARIO, 1, "hash-1"))
+    await asyncio.sleep(0)
+    for _ in range(2):
+        await store.get(sessions[0].session_id)
+    assert (is_hot(store, sessions[0]), listing.done()) == (True, False)
+    await listing
+
+    assert is_hot(store, other)
+
+
+async def test_what_is_packed_already_is_not_packed_again(make_indexed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session that became hot by reading, or went the long way, is driven out for nothing."""
+    store, read, tagged = make_indexed(hot_sessions=2), make_session(), make_session(TaggedSession, tags={"a"})
+    await store.save_many([read])
+    for _ in range(2):
+        await store.get(read.session_id)
+    await make_hot(store, tagged)
+    assert is_hot(store, read)
+    packed: list[UUID] = []
+    pack = store._records.pack
+
+    def recorded(snapshot: Any) -> Any:
+        packed.append(snapshot.session_id)
+        return pack(snapshot)
+
+    monkeypatch.setattr(store._records, "pack", recorded)
+    await drive_out(store)
+
+    assert not {read.session_id, tagged.session_id} & set(packed)
+    assert [shape(await store.get(session.session_id)) for session in (read, tagged)] == [shape(read), shape(tagged)]
+
+
+async def test_hot_sessions_of_a_class_share_what_all_of_them_have(make_indexed: Any) -> None:
+    """Which fields are set takes more memory than most sessions: it is kept once, however they became hot."""
+    store, saved, read = make_indexed(hot_sessions=10), make_session(), make_session()
+    await make_hot(store, saved)
+    await store.save_many([read])
+    for _ in range(2):
+        await store.get(read.session_id)
+    hot = [store._hot.peek(session.session_id.bytes) for session in (saved, read)]
+
+    assert hot[0].__pydantic_fields_set__ is hot[1].__pydantic_fields_set__
+
+
 async def test_a_bound_of_nothing_keeps_nothing_live(make_indexed: Any) -> None:
     store, session = make_indexed(hot_sessions=0), at_step(customer_profile_id=CUSTOMER)
     for _ in range(3):
