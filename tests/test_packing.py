@@ -148,6 +148,18 @@ def test_unpacked_ids_and_instants_are_like_any_other() -> None:
     assert hash(found.step_history[0]) == hash(session.step_history[0])
 
 
+@pytest.mark.parametrize("number", [0, 1, 2**128 - 1])
+def test_any_id_is_packed(number: int) -> None:
+    """Also the nil one, which is none no more than others."""
+    some_id = UUID(int=number)
+    session = make_session(
+        Everything, session_id=some_id, customer_profile_id=some_id, active_step_id=some_id, order=some_id, link=some_id
+    )
+    session.step_history.append(visit(step_id=some_id))
+
+    assert shape(unpacked(session)) == shape(session)
+
+
 @pytest.mark.parametrize(
     "instant",
     [

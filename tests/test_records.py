@@ -333,6 +333,46 @@ def test_an_unsound_visit_among_known_ones_is_found() -> None:
         records.snapshot(session, START, earlier)
 
 
+class EqualToAll:
+    """Whoever compares it with what is known takes it for that."""
+
+    def __eq__(self, _: object) -> bool:
+        return True
+
+    __hash__ = None  # type: ignore[assignment]  # as Python has it
+
+
+class Marked(StepVisit):
+    """Nothing but another class."""
+
+
+def with_another_class(known: StepVisit) -> StepVisit:
+    object.__setattr__(known, "__class__", Marked)
+    return known
+
+
+@pytest.mark.parametrize(
+    "disguised", [lambda known: known.model_copy(update={"step_name": EqualToAll()}), with_another_class]
+)
+def test_a_visit_that_looks_like_a_known_one_is_checked(disguised: Callable[[StepVisit], StepVisit]) -> None:
+    session, records = full_session(Session), Records()
+    earlier = records.snapshot(session, START).snapshot
+    session.step_history[0] = disguised(session.step_history[0])
+    with pytest.raises(InvalidSessionError):
+        records.snapshot(session, START, earlier)
+
+
+def test_what_is_not_quite_plain_is_packed_as_json() -> None:
+    """Should a validation ever let pass a string that is more than one, it is not the packing that breaks."""
+    records = Records()
+    snapshot = records.snapshot(full_session(Session), START).snapshot
+    vars(snapshot)["scenario_checksum"] = Text("x")
+    unpacked = records.unpack(records.pack(snapshot))
+
+    assert unpacked == snapshot
+    assert type(unpacked.scenario_checksum) is str
+
+
 def unchecked(value: Any) -> StepVisit:
     if isinstance(value, StepVisit):
         return value

@@ -63,6 +63,20 @@ def test_selects_by_facets_and_rank(wanted: dict[str, Any], expected: list[int])
     assert selected(filed(*ENTRIES), **wanted) == expected
 
 
+class Unwalked(dict[Facet, int]):
+    """Can be asked what is in it, and not what all is."""
+
+    def __iter__(self) -> Any:
+        raise AssertionError("walked over")
+
+
+def test_values_that_are_named_are_looked_up() -> None:
+    """However many there are: ten nodes of a million cost ten."""
+    present = Unwalked(a=1, b=2, c=3)
+
+    assert sorted(str(value) for value in Choice({"a", "b", "z"}, {"b"}).of(present)) == ["a"]
+
+
 def test_a_key_is_another_than_a_longer_one() -> None:
     assert selected(filed(*ENTRIES), b"other") == [3]
     assert selected(filed(*ENTRIES), b"othe") == []
