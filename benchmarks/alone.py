@@ -35,7 +35,7 @@ VARIANTS: dict[str, Callable[[], Store]] = {
 }
 
 _PIECE = 20  # sessions made between two turns of the loop
-_READS = 60_000  # enough, at 0.99, for more different sessions than are kept hot
+_READS = 60_000  # at 0.99, some thousand sessions are asked for twice among these, and become hot
 _IDLE = 2  # seconds
 _ENOUGH = 10_000  # sessions; the memory of fewer is lost in what the process itself takes
 
