@@ -33,6 +33,10 @@ class Text(str):
     __slots__ = ()
 
 
+class Id(UUID):
+    """As database drivers have it."""
+
+
 class Cached(Session, validate_default=True):
     """A class that goes the long way for no reason that its fields would tell."""
 
@@ -88,7 +92,15 @@ def complete() -> Any:
     )
 
 
+def pending_by_plan(plan_id: UUID) -> Any:
+    pending = PendingMigration(target_version=2, anchor_content_hash="h", migration_plan_id=plan_id, marked_at=START)
+    return make_session(pending_migration=pending)
+
+
 ODD: dict[str, Callable[[], Any]] = {
+    "foreign ids": lambda: make_session(session_id=Id(int=7), active_step_id=Id(int=8)),
+    "foreign id of a visit": lambda: make_session(step_history=[visit(step_id=Id(int=7))]),
+    "foreign id of a plan": lambda: pending_by_plan(Id(int=7)),
     "bare": make_session,
     "complete": complete,
     "lax values": lax,

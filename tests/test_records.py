@@ -313,7 +313,7 @@ def test_known_visits_are_not_checked_again(monkeypatch: pytest.MonkeyPatch) -> 
     records = Records()
     earlier = records.snapshot(session, START).snapshot
     checked: list[BaseModel] = []
-    monkeypatch.setattr("sessiondex.records._check_fact", lambda _cls, fact, _instant: checked.append(fact))
+    monkeypatch.setattr("sessiondex.records._check_fact", lambda _cls, fact, *_: checked.append(fact))
     session.step_history.append(visit("new"))
     records.snapshot(session, START, earlier)
     assert checked == [session.step_history[-1]]
@@ -410,7 +410,7 @@ def test_visits_that_were_unpacked_are_not_checked_again(monkeypatch: pytest.Mon
     session.step_history.append(visit("new"))
     session.pending_migration = None
     checked: list[BaseModel] = []
-    monkeypatch.setattr("sessiondex.records._check_fact", lambda _cls, fact, _instant: checked.append(fact))
+    monkeypatch.setattr("sessiondex.records._check_fact", lambda _cls, fact, *_: checked.append(fact))
     snapshot = Records().snapshot(session, START).snapshot
 
     assert checked == session.step_history[-1:]

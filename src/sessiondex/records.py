@@ -20,7 +20,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cached_property
+from operator import itemgetter
 from typing import Any, Generic, NamedTuple, NewType, TypeVar, cast
+from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
 
@@ -36,6 +38,7 @@ Packed = NewType("Packed", bytes)
 """The number of a class, and one of its sessions, as JSON or as `packing` has it."""
 
 _HEAD_SIZE = 4
+_EXACT_IDS = frozenset({UUID, type(None)})
 
 
 class Kept(NamedTuple, Generic[S]):
@@ -121,6 +124,7 @@ class _Codec:
         self.packing = compiled_packing(cls, self._all_set) if self._has_short_way else None
         added = {name: field for name, field in fields.items() if name not in Session.model_fields}
         self._plain_names = [name for name, field in added.items() if is_plain_type(field.annotation)]
+        self._ids = itemgetter(*(name for name, field in fields.items() if field.annotation in (UUID, UUID | None)))
 
     def snapshot(self, session: Session, at: datetime, earlier: Session | None) -> Kept[Session]:
         if self._has_short_way:
@@ -167,6 +171,8 @@ class _Codec:
             stamped = {**values, **facts, "last_activity_at": at, "variables": {}}
             snapshot: Session = self._validator.validate_python(stamped, strict=True)
             checked = snapshot.__dict__
+            if not _EXACT_IDS.issuperset(map(type, self._ids(checked))):  # asyncpg, for one, has UUIDs of its own class
+                return None
             checked["variables"] = variables
             for name in self._plain_names:
                 checked[name] = copy_plain(checked[name])
@@ -242,25 +248,25 @@ def _sound_facts(values: dict[str, Any], earlier: Session | None) -> dict[str, A
             if type(visit) is not StepVisit or visit.__dict__ is not known.__dict__:
                 break
             visits.append(known)
-    visits += [_sound(StepVisit, visit, visit.entered_at) for visit in history[len(visits) :]]
+    visits += [_sound(StepVisit, visit, visit.step_id, visit.entered_at) for visit in history[len(visits) :]]
     if pending is not None:
         before = None if earlier is None else earlier.pending_migration
         if before is not None and type(pending) is PendingMigration and pending.__dict__ is before.__dict__:
             pending = before
         else:
-            pending = _sound(PendingMigration, pending, pending.marked_at)
+            pending = _sound(PendingMigration, pending, pending.migration_plan_id, pending.marked_at)
     return {"step_history": visits, "pending_migration": pending}
 
 
-def _sound(cls: type[F], fact: F, instant: datetime) -> F:
+def _sound(cls: type[F], fact: F, id_: UUID, instant: datetime) -> F:
     if type(fact) is StepVisit and fact.__pydantic_fields_set__ is SOUND:
         return fact
-    _check_fact(cls, fact, instant)
+    _check_fact(cls, fact, id_, instant)
     return sound(fact)
 
 
-def _check_fact(cls: type[BaseModel], fact: BaseModel, instant: datetime) -> None:
-    if type(fact) is not cls or not _is_exact(instant):
+def _check_fact(cls: type[BaseModel], fact: BaseModel, id_: UUID, instant: datetime) -> None:
+    if type(fact) is not cls or type(id_) is not UUID or not _is_exact(instant):
         raise NotPlainError
     # What validation would add, convert or leave out, JSON would too.
     checked: BaseModel = cls.__pydantic_validator__.validate_python(fact.__dict__, strict=True)

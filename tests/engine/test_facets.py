@@ -47,6 +47,7 @@ ENTRIES: list[FacetedEntry] = [
         ({"outer": Choice(None, {"sms"})}, [1]),
         ({"outer": Choice({"sms", "api"}, {"api"})}, [0, 2, 4]),
         ({"outer": Choice(set())}, []),
+        ({"outer": Choice(["sms", "sms"])}, [0, 2, 4]),
         ({"inner": Choice({"pay"})}, [0, 1]),
         ({"inner": Choice(None, {"pay"})}, [2, 4]),
         ({"inner": Choice({None})}, [4]),

@@ -58,6 +58,19 @@ def test_range_includes_both_ends(chunk_max: int) -> None:
     assert postings.between(KEY, 33, 22) == []
 
 
+@FORMS
+def test_bounds_may_lie_beyond_all_numbers(chunk_max: int) -> None:
+    lowest, highest = -(2**63), 2**63 - 1
+    postings = Postings(1, chunk_max)
+    for number, row in ((lowest, b"a"), (0, b"b"), (highest, b"c")):
+        postings.add(KEY, order(number) + row)
+
+    assert postings.between(KEY, lowest - 1, highest + 1) == [b"a", b"b", b"c"]
+    assert postings.between(KEY, lowest, highest) == [b"a", b"b", b"c"]
+    assert postings.between(KEY, highest + 1, None) == []
+    assert postings.between(KEY, None, lowest - 1) == []
+
+
 def test_rows_of_one_number_are_ordered_by_their_keys() -> None:
     postings = Postings(1, 2)
     for row in (b"\xff", b"b", b"\0", b"a"):

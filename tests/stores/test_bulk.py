@@ -503,6 +503,16 @@ async def test_the_loop_runs_while_it_loads(store: Any, of: Callable[[Any], Any]
     assert ticker.turns >= 300 // 25
 
 
+@pytest.mark.parametrize("of", [iter, never_waiting], ids=["iterator", "async"])
+async def test_the_loop_runs_while_a_batch_is_collected(store: Any, of: Callable[[Any], Any]) -> None:
+    """However large it is, though nothing has to be waited for: an error in the end leaves only that."""
+    async with Ticker() as ticker:
+        with pytest.raises(RuntimeError, match="no more"):
+            await store.load(of(raising_after(mixed(300))), batch=1_000)
+
+    assert ticker.turns >= 300 // 25
+
+
 @pytest.mark.parametrize("batch", [10, 1_000])
 async def test_the_loop_runs_while_sessions_are_made(store: Any, batch: int) -> None:
     """To make them takes time too: between two turns of the loop, a few are asked for."""

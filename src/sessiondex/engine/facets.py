@@ -45,7 +45,7 @@ class Choice:
         if self.include is None:
             wanted: Iterable[Facet] = present
         else:
-            wanted = (value for value in self.include if value in present)
+            wanted = (value for value in frozenset(self.include) if value in present)
         return (value for value in wanted if value not in self.exclude)
 
 

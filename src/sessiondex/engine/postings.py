@@ -40,10 +40,6 @@ def order(number: int) -> bytes:
     return (number + _OFFSET).to_bytes(_ORDER_SIZE, "big")
 
 
-def _within(number: int) -> int:
-    return max(-_OFFSET, min(number, _OFFSET - 1))
-
-
 class Postings:
     """A posting list for each key.
 
@@ -160,8 +156,10 @@ class Postings:
         >>> postings.between(b"key", 11, None)
         [b'b', b'c']
         """
-        first = b"" if low is None else order(_within(low))
-        last = self._beyond if high is None else order(_within(high)) + self._beyond
+        if (low is not None and low >= _OFFSET) or (high is not None and high < -_OFFSET):
+            return []
+        first = b"" if low is None else order(max(low, -_OFFSET))
+        last = self._beyond if high is None else order(min(high, _OFFSET - 1)) + self._beyond
         chunks = self._chunks(key)
         rows: list[bytes] = []
         for at in range(max(bisect_left(chunks, first) - 1, 0), len(chunks)):

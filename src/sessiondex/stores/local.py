@@ -15,6 +15,7 @@ from asyncio import get_running_loop
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Sequence
 from contextlib import aclosing
 from datetime import datetime
+from itertools import cycle
 from typing import Any, Generic, NamedTuple
 from uuid import UUID
 
@@ -290,11 +291,14 @@ def _stamp(write: _Write[S]) -> None:
 
 
 async def _each(sessions: Iterable[S] | AsyncIterable[S]) -> AsyncGenerator[S, None]:
+    turn = cycle(range(_CHECKS))
     if isinstance(sessions, AsyncIterable):
         async for session in sessions:
+            if not next(turn):
+                await asyncio.sleep(0)  # it need not have waited for anything
             yield session
     else:
-        for place, session in enumerate(sessions):
-            if place % _CHECKS == _CHECKS - 1:
+        for session in sessions:
+            if not next(turn):
                 await asyncio.sleep(0)  # making them takes time as well
             yield session
