@@ -94,7 +94,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         description="Compare the indexed store with a linear scan and its peers: eight minutes, unless told otherwise.",
     )
     extent = parser.add_mutually_exclusive_group()
-    extent.add_argument("--full", action="store_true", help="up to a million sessions; takes 45 minutes and 11 GB")
+    extent.add_argument("--full", action="store_true", help="up to a million sessions; takes 50 minutes and 11 GB")
     extent.add_argument("--smoke", action="store_true", help="half a minute, to see that it runs; figures mean little")
     parser.add_argument("--sizes", type=_sizes, metavar="N,N", help="sizes of the populations, such as 1000,10000")
     parser.add_argument("--trace", type=_trace, metavar="FILE", help="replay this trace, not made-up conversations")
