@@ -71,7 +71,7 @@ def also_seen() -> list[str]:
         "of five collections."
     )
     variants = (
-        "indexed: default settings, 10,000 sessions hot. none hot: all packed. reference scan: a dict of live objects."
+        "indexed: default settings, what was read twice is hot. none hot: all packed. reference scan: live objects."
     )
     return [measured, variants]
 
