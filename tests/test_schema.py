@@ -70,12 +70,13 @@ def test_every_index_looks_at_fields_of_the_record() -> None:
 
 
 texts = st.text(st.sampled_from("a:\0\u00e91"), min_size=1, max_size=3)
-identities = st.tuples(ids, st.sampled_from(Channel), texts)
+identities = st.tuples(ids, st.sampled_from(Channel), texts, st.booleans())
 
 
 @given(identities, identities)
 def test_no_two_channel_identities_have_one_entry(one: Any, other: Any) -> None:
-    assert (schema.channel_entry(*one) == schema.channel_entry(*other)) == (one == other)
+    entries = [schema.channel_entry(*identity, is_open=is_open) for *identity, is_open in (one, other)]
+    assert (entries[0] == entries[1]) == (one == other)
 
 
 steps = st.tuples(ids, ids, st.sampled_from([0, 1, 10, 16, 2**63 - 1, 10**5000]), texts)
@@ -94,7 +95,7 @@ places = st.tuples(ids, ids, st.sampled_from(SessionStatus))
 def test_no_two_agents_have_one_entry(one: Any, other: Any) -> None:
     assert (schema.agent_entry(*one[:2]) == schema.agent_entry(*other[:2])) == (one[:2] == other[:2])
     assert (schema.customer_entry(*one[:2]) == schema.customer_entry(*other[:2])) == (one[:2] == other[:2])
-    assert (schema.agent_status_entry(*one) == schema.agent_status_entry(*other)) == (one == other)
+    assert (schema.agent_entry(*one) == schema.agent_entry(*other)) == (one == other)
 
 
 def test_an_owner_is_told_by_all_of_its_id() -> None:

@@ -16,26 +16,29 @@ from operator import attrgetter
 from sessiondex.clock import MICROSECOND, microseconds
 from sessiondex.engine.facets import Choice, FacetedEntry, FacetedPostings
 from sessiondex.engine.index import Index
-from sessiondex.engine.postings import Postings
+from sessiondex.engine.postings import KEY_SIZE, Postings
 from sessiondex.engine.table import Entries, Record
 from sessiondex.models import Channel, ScopeFilter, Session, SessionStatus
 
 _CHANNEL_CODES = {channel: channel.value.encode() + b"\0" for channel in Channel}
 _STATUS_CODES = {status: status.value.encode() for status in SessionStatus}
+_OPEN_CODES = (b"closed ", b"")
 _DAY = timedelta(days=1) // MICROSECOND
 
 
 # Ids come as bytes: several entries begin with the tenant's, and to make bytes of a UUID takes longer than the rest.
-def channel_entry(tenant: bytes, channel: Channel, user_channel_id: str) -> bytes:
-    return tenant + _CHANNEL_CODES[channel] + user_channel_id.encode()
+def channel_entry(tenant: bytes, channel: Channel, user_channel_id: str, *, is_open: bool) -> bytes:
+    # Open and closed apart, or else the open one would have to be looked for among all those that are closed.
+    return tenant + _OPEN_CODES[is_open] + _CHANNEL_CODES[channel] + user_channel_id.encode()
 
 
-def agent_entry(tenant: bytes, agent: bytes) -> bytes:
-    return tenant + agent
+def channel_entry_by_status(tenant: bytes, channel: Channel, user_channel_id: str, status: SessionStatus) -> bytes:
+    return channel_entry(tenant, channel, user_channel_id, is_open=status != SessionStatus.CLOSED)
 
 
-def agent_status_entry(tenant: bytes, agent: bytes, status: SessionStatus) -> bytes:
-    return tenant + agent + _STATUS_CODES[status]
+def agent_entry(tenant: bytes, agent: bytes, status: SessionStatus | None = None) -> bytes:
+    """Where the agent's sessions are filed: all of them, or in another index, those of one status."""
+    return tenant + agent if status is None else tenant + agent + _STATUS_CODES[status]
 
 
 def customer_entry(tenant: bytes, customer: bytes) -> bytes:
@@ -46,9 +49,14 @@ def customer_entry_if_known(tenant: bytes, customer: bytes | None) -> bytes | No
     return None if customer is None else customer_entry(tenant, customer)
 
 
+def scenario_key(tenant: bytes, scenario: bytes, scenario_version: int) -> bytes:
+    """What the keys of all steps of that version begin with: `_SCENARIO_SIZE` bytes, for versions that there can be."""
+    # In hexadecimal, which has no limit of digits: what is asked for need not exist.
+    return b"%b%b%016x:" % (tenant, scenario, scenario_version)
+
+
 def step_key(tenant: bytes, scenario: bytes, scenario_version: int, step_content_hash: str) -> bytes:
-    # In hexadecimal, which has no limit of digits.
-    return b"%b%b%x:%b" % (tenant, scenario, scenario_version, step_content_hash.encode())
+    return scenario_key(tenant, scenario, scenario_version) + step_content_hash.encode()
 
 
 def step_entry(  # noqa: PLR0917  # an argument for each value that it looks at, in their order
@@ -130,9 +138,13 @@ def has_same_record(session: Session, other: Session) -> bool:
     return _looked_at(session) == _looked_at(other) and _last_step(session) == _last_step(other)
 
 
-CHANNEL: Index[Postings] = Index("channel identity", ("tenant", "channel", "user_channel_id"), channel_entry, Postings)
+_SCENARIO_SIZE = len(scenario_key(b"\0" * KEY_SIZE, b"\0" * KEY_SIZE, 0))
+
+CHANNEL: Index[Postings] = Index(
+    "channel identity", ("tenant", "channel", "user_channel_id", "status"), channel_entry_by_status, Postings
+)
 AGENT: Index[Postings] = Index("agent", ("tenant", "agent"), agent_entry, Postings)
-AGENT_STATUS: Index[Postings] = Index("agent and status", ("tenant", "agent", "status"), agent_status_entry, Postings)
+AGENT_STATUS: Index[Postings] = Index("agent and status", ("tenant", "agent", "status"), agent_entry, Postings)
 CUSTOMER: Index[Postings] = Index("customer", ("tenant", "customer"), customer_entry_if_known, Postings)
 STEP: Index[FacetedPostings] = Index(
     "step",
@@ -147,11 +159,14 @@ STEP: Index[FacetedPostings] = Index(
         "created_at",
     ),
     step_entry,
-    FacetedPostings,
+    lambda: FacetedPostings(group_size=_SCENARIO_SIZE),
 )
+EVERYTHING = b"all"
+ACTIVITY: Index[Postings] = Index("activity", ("tenant", "agent"), lambda _tenant, _agent: EVERYTHING, Postings)
+"""All sessions under one key. Tells which was idle longest, so only stores that let go of idle ones have it."""
 
 INDEXES = (CHANNEL, AGENT, AGENT_STATUS, CUSTOMER, STEP)
-"""All of them, in the order of a row's entries."""
+"""Those that every store has, in the order of a row's entries."""
 
 _AGENT_POSITION = INDEXES.index(AGENT)
 
@@ -160,6 +175,17 @@ def belongs_to(entries: Entries, tenant: bytes) -> bool:
     """Whether a row with these entries is the tenant's: told by its agent entry, without a look at the session."""
     of_agent: bytes = entries[_AGENT_POSITION]
     return of_agent.startswith(tenant)
+
+
+def latest_by_channel(
+    postings: Postings, tenant: bytes, channel: Channel, user_channel_id: str, *, is_open: bool
+) -> bytes | None:
+    """Return the newest item of that identity: of those that are not closed if `is_open`, else of all."""
+    latest = postings.latest(channel_entry(tenant, channel, user_channel_id, is_open=True))
+    if is_open:
+        return latest
+    closed = postings.latest(channel_entry(tenant, channel, user_channel_id, is_open=False))
+    return closed if latest is None or (closed is not None and closed > latest) else latest
 
 
 def select_step(postings: FacetedPostings, step: bytes, scope_filter: ScopeFilter | None, now: datetime) -> list[bytes]:

@@ -276,3 +276,25 @@ def test_check_sees_facets_that_are_not_those_of_the_rows(facets: Any, reason: s
 
     with pytest.raises(AssertionError, match=reason):
         postings._check([(entry, item_of(row)) for row, entry in enumerate(ENTRIES)])
+
+
+def test_keys_are_counted_by_group() -> None:
+    """What is handed out is a copy; what runs empty goes."""
+    postings = FacetedPostings(1, group_size=1)
+    entries: list[FacetedEntry] = [
+        (b"xa", "sms", "pay", 1),
+        (b"xa", "sms", "ask", 2),
+        (b"xb", None, None, 3),
+        (b"y", "", "", 4),
+    ]
+    for number, entry in enumerate(entries):
+        postings.add(entry, order(number) + b"%d" % number)
+    postings.counts(b"x").clear()
+
+    assert postings.counts(b"x") == {b"a": 2, b"b": 1}
+    assert postings.counts(b"y") == {b"": 1}
+    assert postings.counts(b"z") == {}
+    assert [postings.count(key) for key in (b"xa", b"xb", b"xc", b"y", b"z")] == [2, 1, 0, 1, 0]
+    for number, entry in enumerate(entries):
+        postings.remove(entry, order(number) + b"%d" % number)
+    assert not postings._groups

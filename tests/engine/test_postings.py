@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -39,7 +40,54 @@ def test_newest_first_whatever_the_order_of_filing(chunk_max: int) -> None:
 
     assert [postings.newest(KEY, limit) for limit in (0, 1, 3, 4)] == [[], rows(5), rows(5, 4, 3), rows(5, 4, 3, 2)]
     assert postings.newest(KEY, 9) == postings.newest(KEY, 10**30) == rows(5, 4, 3, 2, 1)
-    assert postings.latest(KEY) == b"5"
+    assert postings.latest(KEY) == item_of(5)
+    assert postings.oldest(KEY) == item_of(1)
+    assert (postings.count(KEY), postings.count(b"other")) == (5, 0)
+
+
+@given(
+    st.lists(st.integers(0, 30), unique=True, max_size=15),
+    st.none() | st.integers(-1, 31),
+    st.none() | st.integers(-1, 31),
+    st.integers(0, 16),
+    st.sampled_from([2, 3, 99]),
+)
+def test_a_page_agrees_with_a_filter(
+    given: list[int], before: int | None, since: int | None, limit: int, chunk_max: int
+) -> None:
+    """Up to so many of those strictly before a cursor and not before a bound, in all forms of a list."""
+    postings = Postings(8, chunk_max)
+    for number in given:
+        postings.add(KEY, order(number) + order(number))
+
+    wanted = [n for n in given if (before is None or n < before) and (since is None or n >= since)]
+    cursor, bound = (None if number is None else order(number) for number in (before, since))
+    assert postings.newest(KEY, limit, cursor, bound) == [order(n) for n in sorted(wanted, reverse=True)][:limit]
+
+
+class Watched(list[bytes]):
+    """A list that notes which items were looked at."""
+
+    def __init__(self, items: Iterable[bytes]) -> None:
+        super().__init__(items)
+        self.seen: list[Any] = []
+
+    def __getitem__(self, at: Any) -> Any:
+        self.seen.append(at)
+        return super().__getitem__(at)
+
+
+@pytest.mark.parametrize(("before", "since"), [(None, 990), (990, 980), (500, 490)])
+def test_a_page_looks_at_what_it_has_and_no_further(before: int | None, since: int) -> None:
+    """Neither at what comes after the cursor, nor at what lies before the bound."""
+    postings = Postings(8)
+    for number in range(1_000):
+        postings.add(KEY, order(number) + order(number))
+    watched = postings._long[KEY] = Watched(postings._long[KEY])
+    page = postings.newest(KEY, 100, None if before is None else order(before), order(since))
+
+    assert page == [order(number) for number in range((before or 1_000) - 1, since - 1, -1)]
+    assert len(watched.seen) <= 8  # of more than thirty chunks: by bisection, and the page
 
 
 def rows(*numbers: int) -> list[bytes]:
@@ -129,7 +177,7 @@ def test_reading_a_missing_key_creates_nothing() -> None:
     postings = filed([])
 
     assert postings.newest(KEY, 5) == postings.between(KEY, None, None) == []
-    assert postings.latest(KEY) is None
+    assert postings.latest(KEY) is postings.oldest(KEY) is None
     assert (len(postings), postings.entries, list(postings)) == (0, 0, [])
 
 
@@ -223,7 +271,9 @@ def test_agrees_with_a_set(pool: list[bytes], steps: list[tuple[str, bytes, int]
     for key, there in expected.items():
         rows = [item[8:] for item in sorted(there, reverse=True)]
         assert [postings.newest(key, limit) for limit in range(14)] == [rows[:limit] for limit in range(14)]
-        assert postings.latest(key) == (rows[0] if rows else None)
+        assert postings.latest(key) == max(there, default=None)
+        assert postings.oldest(key) == min(there, default=None)
+        assert postings.count(key) == len(there)
 
 
 numbers = st.integers(-4, 4) | st.integers(LOWEST + 1, HIGHEST - 1)

@@ -34,9 +34,9 @@ def value_of(stamp: int, text: str) -> bytes:
     return f"{stamp} {text}".encode()
 
 
-def record_and_stamp(_: bytes, value: bytes) -> tuple[Any, int]:
+def what_of(_: bytes, value: bytes) -> tuple[Any, int, int]:
     stamp, text = value.decode().split(" ", 1)
-    return word(text), int(stamp)
+    return word(text), int(stamp), int(stamp) + 1
 
 
 def table_of(*texts: str) -> Table:
@@ -47,7 +47,7 @@ def table_of(*texts: str) -> Table:
 
 
 def put(table: Table, key: bytes, stamp: int, text: str, *, filed_alike: bool = False) -> None:
-    table.apply(table.plan_put(key, stamp, None if filed_alike else word(text), value_of(stamp, text)))
+    table.apply(table.plan_put(key, stamp, stamp + 1, None if filed_alike else word(text), value_of(stamp, text)))
 
 
 def contents(table: Table) -> Any:
@@ -65,14 +65,14 @@ def test_a_value_is_found_by_key_and_by_each_index() -> None:
     assert (table.value(row), table.entries(row)) == (b"0 pear", (b"p", b"4"))
     assert len(table) == 3
     assert table.row(b"9") is None
-    table._check(record_and_stamp)
+    table._check(what_of)
 
 
 @given(st.binary(), st.binary(min_size=1), st.binary())
 def test_any_bytes_are_kept_whatever_the_entries(value: bytes, initial: bytes, other_value: bytes) -> None:
     """Neither is taken for a part of the other, however they end and begin."""
     table = Table(FIELDS, [INITIAL, LENGTH])
-    table.apply(table.plan_put(b"0", 2**63 - 1, (initial, 5, "text"), value))
+    table.apply(table.plan_put(b"0", 2**63 - 1, 2**63 - 1, (initial, 5, "text"), value))
     row = table.row(b"0")
     assert row is not None
     assert (table.value(row), table.entries(row)) == (value, (initial, b"5"))
@@ -86,13 +86,13 @@ def test_any_bytes_are_kept_whatever_the_entries(value: bytes, initial: bytes, o
 def test_planning_changes_nothing() -> None:
     table = table_of("pear")
     before = contents(table)
-    table.plan_put(b"0", 5, word("apple"), b"5 apple")
-    table.plan_put(b"0", 5, None, b"5 plum")
-    table.plan_put(b"1", 6, word("apple"), b"6 apple")
+    table.plan_put(b"0", 5, 6, word("apple"), b"5 apple")
+    table.plan_put(b"0", 5, 6, None, b"5 plum")
+    table.plan_put(b"1", 6, 7, word("apple"), b"6 apple")
     table.plan_remove(b"0")
 
     assert contents(table) == before
-    table._check(record_and_stamp)
+    table._check(what_of)
 
 
 @pytest.mark.parametrize("text", ["pea", "quince", "p", "pear", "b", ""])
@@ -105,7 +105,7 @@ def test_replacing_leaves_no_trace_of_the_old(text: str, earlier: str) -> None:
     put(expected, b"0", 7, text)
 
     assert contents(table) == contents(expected)
-    table._check(record_and_stamp)
+    table._check(what_of)
 
 
 def test_without_a_record_a_row_stays_filed_as_it_is() -> None:
@@ -115,7 +115,7 @@ def test_without_a_record_a_row_stays_filed_as_it_is() -> None:
     put(expected, b"0", 7, "pace")
 
     assert contents(table) == contents(expected)
-    table._check(record_and_stamp)
+    table._check(what_of)
 
 
 def test_without_a_record_entries_are_not_computed() -> None:
@@ -147,7 +147,7 @@ def test_removing_the_only_row_leaves_nothing() -> None:
     table.apply(table.plan_remove(b"0"))
 
     assert contents(table) == ({}, 0, {}, {})
-    table._check(record_and_stamp)
+    table._check(what_of)
 
 
 def test_removing_what_is_not_there_changes_nothing() -> None:
@@ -164,14 +164,14 @@ def test_a_change_tells_what_it_takes_out() -> None:
     change = table.plan_remove(b"0")
 
     assert (change.key, change.old_stamp, change.old_entries) == (b"0", order(0), (b"p", b"4"))
-    assert table.plan_put(b"0", 1, word("a"), b"1 a").old_entries == (b"p", b"4")
+    assert table.plan_put(b"0", 1, 2, word("a"), b"1 a").old_entries == (b"p", b"4")
 
 
 @pytest.mark.parametrize("value", [None, "text", 5, (b"bytes",)])
 def test_a_value_that_is_not_bytes_is_refused_when_planning(value: Any) -> None:
     table = table_of("pear")
     with pytest.raises(TypeError):
-        table.plan_put(b"0", 1, word("plum"), value)
+        table.plan_put(b"0", 1, 2, word("plum"), value)
 
     assert contents(table) == contents(table_of("pear"))
 
@@ -198,7 +198,7 @@ def test_an_index_that_fails_fails_when_planning() -> None:
 def test_a_stamp_of_more_than_64_bits_is_refused_when_planning(stamp: int) -> None:
     table = table_of("pear")
     with pytest.raises(OverflowError):
-        table.plan_put(b"1", stamp, word("plum"), b"plum")
+        table.plan_put(b"1", stamp, stamp + 1, word("plum"), b"plum")
 
     assert contents(table) == contents(table_of("pear"))
 
@@ -223,14 +223,14 @@ def test_replacing_a_value_leaves_stamp_and_entries() -> None:
     assert (table.value(row), table.entries(row), row[-8:]) == (b"0 pear, and more" * 100, (b"p", b"4"), order(0))
     assert contents(table)[2:] == before
     assert table.size_of_rows == sum(len(row) for _, row in table._rows.items())
-    table._check(lambda key, value: record_and_stamp(key, value[:6]))
+    table._check(lambda key, value: what_of(key, value[:6]))
 
 
 @pytest.mark.parametrize(
     "plan",
     [
         lambda table: table.plan_remove(b"0"),
-        lambda table: table.plan_put(b"0", 7, word("fig"), b"7 fig"),
+        lambda table: table.plan_put(b"0", 7, 8, word("fig"), b"7 fig"),
     ],
 )
 def test_a_value_may_be_replaced_between_plan_and_apply(plan: Callable[[Table], Any]) -> None:
@@ -241,7 +241,7 @@ def test_a_value_may_be_replaced_between_plan_and_apply(plan: Callable[[Table], 
     table.apply(change)
 
     assert table.size_of_rows == sum(len(row) for _, row in table._rows.items())
-    table._check(record_and_stamp)
+    table._check(what_of)
 
 
 def test_rows_are_unlinked_by_what_they_remember() -> None:
@@ -284,7 +284,7 @@ def test_agrees_with_a_dict(steps: list[tuple[str, bytes, str]]) -> None:
             expected.pop(key, None)
         elif key in expected:
             table.replace_value(key, value_of(*expected[key]))
-        table._check(record_and_stamp)
+        table._check(what_of)
 
     assert len(table) == len(expected)
     values = {key: value_of(*stamp_and_text) for key, stamp_and_text in expected.items()}
@@ -298,7 +298,7 @@ def test_check_names_the_index_that_is_wrong() -> None:
     table.index(LENGTH).remove(b"4", order(1) + b"1")
 
     with pytest.raises(AssertionError, match="index 'length'"):
-        table._check(record_and_stamp)
+        table._check(what_of)
 
 
 def test_check_sees_an_entry_that_the_value_does_not_have() -> None:
@@ -306,7 +306,7 @@ def test_check_sees_an_entry_that_the_value_does_not_have() -> None:
     table.replace_value(b"0", b"0 pears")
 
     with pytest.raises(AssertionError, match="belongs under"):
-        table._check(record_and_stamp)
+        table._check(what_of)
 
 
 def test_check_sees_a_stamp_that_the_value_does_not_have() -> None:
@@ -314,7 +314,7 @@ def test_check_sees_a_stamp_that_the_value_does_not_have() -> None:
     table.replace_value(b"0", b"1 pear")
 
     with pytest.raises(AssertionError, match="another stamp"):
-        table._check(record_and_stamp)
+        table._check(what_of)
 
 
 def test_check_sees_a_wrong_sum_of_bytes() -> None:
@@ -322,7 +322,7 @@ def test_check_sees_a_wrong_sum_of_bytes() -> None:
     table._bytes += 1
 
     with pytest.raises(AssertionError, match="bytes"):
-        table._check(record_and_stamp)
+        table._check(what_of)
 
 
 def test_check_sees_a_row_that_is_gone() -> None:
@@ -330,4 +330,4 @@ def test_check_sees_a_row_that_is_gone() -> None:
     table._bytes -= len(table._rows.shard(b"0").pop(b"0"))
 
     with pytest.raises(AssertionError, match="index 'initial'"):
-        table._check(record_and_stamp)
+        table._check(what_of)

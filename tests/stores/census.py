@@ -19,7 +19,8 @@ def census(sessions: Iterable[Session]) -> dict[str, IndexStats]:
     }
     for session in sessions:
         tenant, scenario, version = session.tenant_id, session.active_scenario_id, session.active_scenario_version
-        keys["channel identity"].append((tenant, session.channel, session.user_channel_id))
+        is_open = session.status != SessionStatus.CLOSED  # open and closed ones are filed apart
+        keys["channel identity"].append((tenant, session.channel, session.user_channel_id, is_open))
         keys["agent"].append((tenant, session.agent_id))
         keys["agent and status"].append((tenant, session.agent_id, session.status))
         if session.customer_profile_id is not None:

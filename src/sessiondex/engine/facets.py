@@ -5,6 +5,9 @@ each, just the range: what it leaves out costs nothing, however much there is of
 
 Under each key and pair of facets is a posting list, ordered by rank. What facets a key has is kept beside them: as
 bytes, like everything here that there may be a million of, unless they are many, which few keys can have.
+
+Keys come in groups: those that begin alike. How many rows each key has is kept by group, so that one can be told, and
+all of a group, without a look at the rows.
 """
 
 from __future__ import annotations
@@ -65,11 +68,18 @@ class FacetedPostings:
     ([b'a', b'b'], [b'a'])
     >>> postings.select(b"step", low=8)
     [b'b']
+    >>> postings.count(b"step"), postings.counts(b"")
+    (2, {b'step': 2})
     """
 
-    __slots__ = ("_few", "_many", "_pairs_max", "_postings")
+    __slots__ = ("_few", "_group_size", "_groups", "_many", "_pairs_max", "_postings")
 
-    def __init__(self, key_size: int = KEY_SIZE, chunk_max: int = CHUNK_MAX, pairs_max: int = PAIRS_MAX) -> None:
+    def __init__(
+        self, key_size: int = KEY_SIZE, chunk_max: int = CHUNK_MAX, pairs_max: int = PAIRS_MAX, group_size: int = 0
+    ) -> None:
+        """Keys are of one group whose first `group_size` bytes are the same."""
+        self._group_size = group_size
+        self._groups: dict[bytes, dict[bytes, int]] = {}
         self._few: ShardedDict[bytes] = ShardedDict()
         self._many: dict[bytes, Facets] = {}
         self._pairs_max = pairs_max
@@ -93,6 +103,9 @@ class FacetedPostings:
             facets.setdefault(outer, {})[inner] = None
             self._keep(key, facets)
         self._postings.add(under, order(rank) + item[_ORDER_SIZE:])
+        group, member = self._split(key)
+        counts = self._groups.setdefault(group, {})
+        counts[member] = counts.get(member, 0) + 1
 
     def remove(self, entry: FacetedEntry, item: bytes) -> None:
         """Take the row from under the entry, where it must be. Runtime: O(log n)."""
@@ -105,6 +118,13 @@ class FacetedPostings:
             if not facets[outer]:
                 del facets[outer]
             self._keep(key, facets)
+        group, member = self._split(key)
+        counts = self._groups[group]
+        counts[member] -= 1
+        if not counts[member]:
+            del counts[member]
+            if not counts:
+                del self._groups[group]
 
     def move(self, entry: FacetedEntry, item: bytes, new_item: bytes) -> None:
         """Do nothing: the row is the same, and so is its rank."""
@@ -130,6 +150,19 @@ class FacetedPostings:
             for row in self._postings.between(_under(key, outer_value, inner_value), low, high)
         ]
 
+    def count(self, key: bytes) -> int:
+        """Return how many rows are filed under the key, whatever their facets. Runtime: O(1)."""
+        group, member = self._split(key)
+        counts = self._groups.get(group)
+        return 0 if counts is None else counts.get(member, 0)
+
+    def counts(self, group: bytes) -> dict[bytes, int]:
+        """Return how many rows each key of the group has, by what follows the group in the key. Runtime: O(keys)."""
+        return dict(self._groups.get(group, ()))
+
+    def _split(self, key: bytes) -> tuple[bytes, bytes]:
+        return key[: self._group_size], key[self._group_size :]
+
     def _facets(self, key: bytes) -> Facets:
         packed = self._few.get(key)
         if packed is None:
@@ -153,10 +186,15 @@ class FacetedPostings:
         """Raise `AssertionError` unless this holds exactly these rows under these entries, in order."""
         items = []
         pairs: dict[bytes, set[tuple[Facet, Facet]]] = {}
+        groups: dict[bytes, dict[bytes, int]] = {}
         for (key, outer, inner, rank), item in expected:
             items.append((_under(key, outer, inner), order(rank) + item[_ORDER_SIZE:]))
             pairs.setdefault(key, set()).add((outer, inner))
+            group, member = self._split(key)
+            counts = groups.setdefault(group, {})
+            counts[member] = counts.get(member, 0) + 1
         self._postings._check(items)
+        assert self._groups == groups, f"counts {self._groups}, not {groups}"
         keys = {*self._few, *self._many}
         assert keys == pairs.keys(), f"keys differ: {keys ^ pairs.keys()}"
         assert len(self) == len(keys), "a key is kept twice"

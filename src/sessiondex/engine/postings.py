@@ -40,6 +40,15 @@ def order(number: int) -> bytes:
     return (number + _OFFSET).to_bytes(_ORDER_SIZE, "big")
 
 
+def number(item: bytes) -> int:
+    """Return the number that the item is ordered by.
+
+    >>> number(order(-7) + b"row")
+    -7
+    """
+    return int.from_bytes(item[:_ORDER_SIZE], "big") - _OFFSET
+
+
 class Postings:
     """A posting list for each key.
 
@@ -52,12 +61,13 @@ class Postings:
     [b'c', b'b']
     """
 
-    __slots__ = ("_beyond", "_entries", "_long", "_max", "_row_key", "_short", "_width")
+    __slots__ = ("_beyond", "_entries", "_items", "_long", "_max", "_row_key", "_short", "_width")
 
     def __init__(self, key_size: int = KEY_SIZE, chunk_max: int = CHUNK_MAX) -> None:
         """`chunk_max` is at least 2."""
         self._short: ShardedDict[bytes] = ShardedDict()
         self._long: dict[bytes, list[bytes]] = {}
+        self._items: dict[bytes, int] = {}  # of each long list, how many
         self._entries = 0
         self._width = _ORDER_SIZE + key_size
         self._max = chunk_max * self._width
@@ -90,9 +100,11 @@ class Postings:
                 shard[key] = longer
             else:
                 self._long[key] = self._halves(longer)
+                self._items[key] = len(longer) // self._width
                 del shard[key]
         elif (chunks := self._long.get(key)) is not None:
             self._insert(chunks, item)
+            self._items[key] += 1
         else:
             shard[key] = item
         self._entries += 1
@@ -104,9 +116,10 @@ class Postings:
         if chunk is None:
             chunks = self._long[key]
             self._delete(chunks, item)
+            self._items[key] -= 1
             if len(chunks) == 1 and len(chunks[0]) * 2 <= self._max:
                 shard[key] = chunks[0]
-                del self._long[key]
+                del self._long[key], self._items[key]
         elif chunk == item:
             del shard[key]
         else:
@@ -127,18 +140,39 @@ class Postings:
             shard[key] = self._with(self._without(chunk, item), new_item)
 
     def latest(self, key: bytes) -> bytes | None:
-        """Return the key of the newest row under the key, if there is one. Runtime: O(1).
+        """Return the newest item under the key, if there is one. Runtime: O(1).
 
         >>> Postings().latest(b"nothing here") is None
         True
         """
         chunks = self._chunks(key)
-        return chunks[-1][_ORDER_SIZE - self._width :] if chunks else None
+        return chunks[-1][-self._width :] if chunks else None
 
-    def newest(self, key: bytes, limit: int) -> list[bytes]:
-        """Return the keys of up to `limit` rows from under the key, newest first. Runtime: O(limit)."""
+    def oldest(self, key: bytes) -> bytes | None:
+        """Return the oldest item under the key, if there is one. Runtime: O(1)."""
+        chunks = self._chunks(key)
+        return chunks[0][: self._width] if chunks else None
+
+    def count(self, key: bytes) -> int:
+        """Return how many rows are filed under the key. Runtime: O(1)."""
+        chunk = self._short.get(key)
+        return self._items.get(key, 0) if chunk is None else len(chunk) // self._width
+
+    def newest(self, key: bytes, limit: int, before: bytes | None = None, since: bytes | None = None) -> list[bytes]:
+        """Return the keys of up to `limit` rows from under the key, newest first.
+
+        Only of those ordered before `before`, if it is given, and not before `since`. Runtime: O(log n + limit).
+        """
         rows: list[bytes] = []
-        for chunk in reversed(self._chunks(key)):
+        chunks = self._chunks(key)
+        end = len(chunks) if before is None else bisect_left(chunks, before)
+        for at in range(end - 1, -1, -1):
+            chunk = chunks[at]
+            if before is not None and at == end - 1:
+                chunk = chunk[: self._position(chunk, before)]
+            if since is not None and chunk[:_ORDER_SIZE] < since:
+                chunk = chunk[self._position(chunk, since) :]
+                limit = min(limit, len(rows) + len(chunk) // self._width)  # what comes next is older still
             missing = (limit - len(rows)) * self._width
             if not missing:
                 break
@@ -241,9 +275,11 @@ class Postings:
             should[key].append(item)
         assert set(self) == should.keys(), f"keys differ: {set(self) ^ should.keys()}"
         assert len(self) == len(should), "a key is kept twice"
+        assert self._items.keys() == self._long.keys(), "other keys are counted than are long"
         assert self._entries == sum(map(len, should.values())), f"counts {self._entries} entries"
         for key, items in should.items():
             chunks = self._chunks(key)
             assert all(chunks), f"{key!r} has an empty chunk"
             assert all(len(chunk) <= self._max for chunk in chunks), f"{key!r} has a chunk that is too long"
             assert b"".join(chunks) == b"".join(sorted(items)), f"{key!r} holds {chunks}, not {sorted(items)}"
+            assert self.count(key) == len(items), f"{key!r} is counted as {self.count(key)} items"

@@ -16,6 +16,7 @@ from __future__ import annotations
 import marshal
 from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
+from struct import Struct
 from typing import Any, NamedTuple, NewType, TypeAlias
 
 from sessiondex.engine.index import F, Filing, Index
@@ -28,9 +29,12 @@ Entries: TypeAlias = tuple[Any, ...]
 Record: TypeAlias = tuple[Any, ...]
 
 Row = NewType("Row", bytes)
-"""Entries, value, how long the entries are, stamp."""
+"""Entries, value, how long the entries are, revision, stamp."""
 
-_STAMP_SIZE, _TAIL_SIZE = 8, 12
+_STAMP_SIZE, _NUMBER_SIZE, _TAIL_SIZE = 8, 16, 20
+
+
+_pack_tail = Struct(">IQ").pack
 
 
 class Change(NamedTuple):
@@ -47,7 +51,7 @@ class Table:
     """Rows by key and by index. What is kept of each is bytes, its *value*.
 
     A *record* is what entries are computed from: a tuple of plain immutable values, which `fields` names. Keys are all
-    of one length. Stamps are from 0 to 2**63 - 1.
+    of one length. Stamps and revisions are from 0 to 2**63 - 1.
 
     Keeps every index equal to what the rows say. The caller applies a change before it plans the next of the same key.
 
@@ -55,7 +59,7 @@ class Table:
     >>> by_month = Index("month", ("year", "month"), lambda year, month: b"%d-%d" % (year, month), lambda: Postings(1))
     >>> table = Table(("year", "month", "day"), [by_month])
     >>> for stamp, record in enumerate([(2026, 3, 1), (2026, 4, 1), (2026, 3, 9)]):
-    ...     table.apply(table.plan_put(b"%d" % stamp, stamp, record, b"on the %d." % record[2]))
+    ...     table.apply(table.plan_put(b"%d" % stamp, stamp, 1, record, b"on the %d." % record[2]))
     >>> [table.value(table.row(key)) for key in table.index(by_month).newest(b"2026-3", 10)]
     [b'on the 9.', b'on the 1.']
     """
@@ -91,10 +95,22 @@ class Table:
         entries: Entries = marshal.loads(row)  # noqa: S302  # nobody else's bytes; it stops where the entries end
         return entries
 
-    def newest_first(self, keys: Iterable[bytes]) -> list[bytes]:
-        """Return these keys of rows, newest first. Runtime: O(k log k) for k keys."""
+    @staticmethod
+    def revision(row: Row) -> int:
+        """Return the revision that the row was put with. Runtime: O(1)."""
+        return int.from_bytes(row[-_NUMBER_SIZE:-_STAMP_SIZE], "big")
+
+    @staticmethod
+    def stamp(row: Row) -> bytes:
+        """Return the stamp of the row, as what it is ordered by. Runtime: O(1)."""
+        return row[-_STAMP_SIZE:]
+
+    def newest_first(self, keys: Iterable[bytes], since: bytes | None = None) -> list[bytes]:
+        """Return these keys of rows, newest first, of rows not before `since`. Runtime: O(k log k) for k keys."""
         rows = self._rows
-        return sorted(keys, key=lambda key: rows.shard(key)[key][-_STAMP_SIZE:], reverse=True)
+        stamp_of = {key: rows.shard(key)[key][-_STAMP_SIZE:] for key in keys}
+        wanted = stamp_of if since is None else [key for key, stamp in stamp_of.items() if stamp >= since]
+        return sorted(wanted, key=stamp_of.__getitem__, reverse=True)
 
     def index(self, declared: Index[F]) -> F:
         """Return what the declared index has filed, for reading."""
@@ -107,7 +123,7 @@ class Table:
         """Return every index with what it has filed."""
         return zip(self._indexes, self._filings, strict=True)
 
-    def plan_put(self, key: bytes, stamp: int, record: Record | None, value: bytes) -> Change:
+    def plan_put(self, key: bytes, stamp: int, revision: int, record: Record | None, value: bytes) -> Change:
         """Return the change that puts the value under the key, in place of what is there, filed as the record says.
 
         Without a record it is filed as the row is that is there. Nothing is changed. Runtime: O(indexes).
@@ -118,7 +134,7 @@ class Table:
         old = self._rows.get(key)
         old_entries = self._nowhere if old is None else self.entries(old)
         entries = old_entries if record is None else self._entries_of(record)
-        return Change(key, _stamp(old), old_entries, _row(order(stamp), entries, value), entries)
+        return Change(key, _stamp(old), old_entries, _row(order(stamp), revision, entries, value), entries)
 
     def plan_remove(self, key: bytes) -> Change:
         """Return the change that removes the row under the key, if there is one. Runtime: O(indexes)."""
@@ -159,17 +175,18 @@ class Table:
         shard[key] = new = Row(row[: _end_of_entries(row)] + value + row[-_TAIL_SIZE:])
         self._bytes += len(new) - len(row)
 
-    def _check(self, record_and_stamp_of: Callable[[bytes, bytes], tuple[Record, int]]) -> None:
+    def _check(self, what_of: Callable[[bytes, bytes], tuple[Record, int, int]]) -> None:
         """Raise `AssertionError` unless every index holds what the primary dict says. Runtime: O(n log n).
 
-        `record_and_stamp_of` turns a key and its value into what its entries are computed from, and its stamp.
+        `what_of` turns a key and its value into what its entries are computed from, its stamp and its revision.
         """
         assert self._bytes == sum(len(row) for _, row in self._rows.items()), f"counts {self._bytes} bytes"
         filed: list[list[tuple[Any, bytes]]] = [[] for _ in self._indexes]
         for key, row in self._rows.items():
             entries = self.entries(row)
-            record, stamp = record_and_stamp_of(key, self.value(row))
+            record, stamp, revision = what_of(key, self.value(row))
             assert row[-_STAMP_SIZE:] == order(stamp), f"row {key!r} has another stamp than its value, {stamp}"
+            assert self.revision(row) == revision, f"row {key!r} has another revision than its value, {revision}"
             computed = self._entries_of(record)
             assert entries == computed, f"row {key!r} is filed under {entries}, but belongs under {computed}"
             for items, entry in zip(filed, entries, strict=True):
@@ -182,11 +199,11 @@ class Table:
                 raise AssertionError(f"index {index.name!r}: {error}") from None
 
 
-def _row(stamp: bytes, entries: Entries, value: bytes) -> Row:
+def _row(stamp: bytes, revision: int, entries: Entries, value: bytes) -> Row:
     # These bytes never leave the process that made them; nothing packs and opens faster than marshal. Version 2 does
     # not look for what occurs twice, which takes as long as the rest.
     head = marshal.dumps(entries, 2)
-    return Row(b"%b%b%b%b" % (head, value, len(head).to_bytes(_TAIL_SIZE - _STAMP_SIZE, "big"), stamp))
+    return Row(head + value + _pack_tail(len(head), revision) + stamp)
 
 
 def _stamp(row: Row | None) -> bytes | None:
@@ -194,4 +211,4 @@ def _stamp(row: Row | None) -> bytes | None:
 
 
 def _end_of_entries(row: Row) -> int:
-    return int.from_bytes(row[-_TAIL_SIZE:-_STAMP_SIZE], "big")
+    return int.from_bytes(row[-_TAIL_SIZE:-_NUMBER_SIZE], "big")
