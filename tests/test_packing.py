@@ -107,7 +107,7 @@ PLAIN = {name: make for name, make in ODD.items() if is_plain_class(type(make())
 def test_snapshots_of_odd_values_are_unpacked_the_same(make: Callable[[], Any]) -> None:
     """Also those that went the long way, for the sake of their values."""
     session = make()
-    snapshot = Records().snapshot(session, session.last_activity_at).snapshot
+    snapshot = Records().snapshot(session, session.last_activity_at, revision=0).snapshot
 
     assert shape(unpacked(snapshot)) == shape(snapshot)
 

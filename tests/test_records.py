@@ -94,7 +94,7 @@ def full_session(cls: type[Session] = LinkedSession) -> Any:
 def kept_by_round_trip(codec: _Codec, session: Session) -> Session | None:
     """Return the snapshot that the long way makes, or `None` if it refuses."""
     try:
-        return codec.round_trip(session.model_copy(update={"last_activity_at": START})).snapshot
+        return codec.round_trip(session.model_copy(update={"last_activity_at": START, "revision": 0})).snapshot
     except InvalidSessionError:
         return None
 
@@ -104,11 +104,11 @@ def kept_by_round_trip(codec: _Codec, session: Session) -> Session | None:
 def test_the_short_way_is_never_more_generous_than_the_round_trip(field: str, value: Any, within: bool) -> None:
     """Whatever is planted wherever: what the short way keeps, the round trip keeps, and both make equal snapshots."""
     session = full_session()
-    earlier = _Codec(LinkedSession, 0)._short_way(session.__dict__, START, None)
+    earlier = _Codec(LinkedSession, 0)._short_way(session.__dict__, START, 0, None)
     plant(session, field, value, within=within)
     codec = _Codec(LinkedSession, 0)
     assert codec._has_short_way
-    short = codec._short_way(session.__dict__, START, earlier)
+    short = codec._short_way(session.__dict__, START, 0, earlier)
     long = kept_by_round_trip(codec, session)
 
     assert short is None or short == long
@@ -120,13 +120,13 @@ def test_nor_within_a_visit(field: str, value: Any, known: bool) -> None:
     """The same for what is planted in a visit, or missing from it; a known visit before it makes no difference."""
     session = full_session(Session)
     codec = _Codec(Session, 0)
-    earlier = codec._short_way(session.__dict__, START, None) if known else None
+    earlier = codec._short_way(session.__dict__, START, 0, None) if known else None
     planted = visit()
     vars(planted)[field] = value
     if value is MISSING:
         del vars(planted)[field]
     session.step_history.append(planted)
-    short = codec._short_way(session.__dict__, START, earlier)
+    short = codec._short_way(session.__dict__, START, 0, earlier)
     long = kept_by_round_trip(codec, session)
 
     assert short is None or short == long
@@ -152,7 +152,7 @@ def is_packed_the_same(session: Session) -> bool:
     """Whether the session is refused, or else unpacked as what it was: of the same types, down to the last value."""
     records = Records()
     try:
-        snapshot, packed = records.snapshot(session, START)
+        snapshot, packed = records.snapshot(session, START, revision=0)
     except InvalidSessionError:
         return True
     expected = shape(snapshot)
@@ -188,7 +188,7 @@ def test_so_are_visits(cls: type[Session], field: str, value: Any) -> None:
 @pytest.mark.parametrize("make", ODD.values(), ids=ODD)
 def test_so_are_sessions_of_whatever_class(make: Callable[[], Any]) -> None:
     session, records = make(), Records()
-    snapshot, packed = records.snapshot(session, session.last_activity_at)
+    snapshot, packed = records.snapshot(session, session.last_activity_at, revision=0)
 
     assert snapshot == session
     assert is_packed_the_same(session)
@@ -204,7 +204,7 @@ def test_so_are_sessions_of_whatever_class(make: Callable[[], Any]) -> None:
 
 def test_sessions_of_many_classes_are_each_unpacked_as_their_own() -> None:
     records = Records()
-    snapshots = [records.snapshot(make(), START).snapshot for _ in range(2) for make in ODD.values()]
+    snapshots = [records.snapshot(make(), START, revision=0).snapshot for _ in range(2) for make in ODD.values()]
     packed = [records.pack(snapshot) for snapshot in snapshots]
 
     assert [shape(records.unpack(one)) for one in packed] == [shape(snapshot) for snapshot in snapshots]
@@ -213,7 +213,7 @@ def test_sessions_of_many_classes_are_each_unpacked_as_their_own() -> None:
 @pytest.mark.parametrize("cls", [Session, LongWay])
 def test_unpacking_twice_gives_two_that_share_nothing_mutable(cls: type[Session]) -> None:
     records = Records()
-    packed = records.pack(records.snapshot(full_session(cls), START).snapshot)
+    packed = records.pack(records.snapshot(full_session(cls), START, revision=0).snapshot)
     one, other = records.unpack(packed), records.unpack(packed)
     one.variables["a"]["b"].clear()  # type: ignore[index, union-attr, call-overload]  # as it was made
     one.step_history.clear()
@@ -227,7 +227,7 @@ def test_unpacking_twice_gives_two_that_share_nothing_mutable(cls: type[Session]
 def test_common_sessions_take_the_short_way(cls: type[Session]) -> None:
     session = full_session(cls)
     codec = _Codec(cls, 0)
-    snapshot = codec._short_way(session.__dict__, session.last_activity_at, None)
+    snapshot = codec._short_way(session.__dict__, session.last_activity_at, 0, None)
 
     assert snapshot == session
     assert shape(codec.round_trip(session).snapshot) == shape(snapshot)
@@ -311,26 +311,26 @@ def test_known_visits_are_not_checked_again(monkeypatch: pytest.MonkeyPatch) -> 
     """A long history costs no more to save than a short one: only visits that are not in the store are checked."""
     session = full_session(Session)
     records = Records()
-    earlier = records.snapshot(session, START).snapshot
+    earlier = records.snapshot(session, START, revision=0).snapshot
     checked: list[BaseModel] = []
     monkeypatch.setattr("sessiondex.records._check_fact", lambda _cls, fact, *_: checked.append(fact))
     session.step_history.append(visit("new"))
-    records.snapshot(session, START, earlier)
+    records.snapshot(session, START, earlier, revision=0)
     assert checked == [session.step_history[-1]]
 
     session.step_history[0] = visit("rewritten")
     checked.clear()
-    records.snapshot(session, START, earlier)
+    records.snapshot(session, START, earlier, revision=0)
     assert checked == session.step_history
 
 
 def test_an_unsound_visit_among_known_ones_is_found() -> None:
     session = full_session(Session)
     records = Records()
-    earlier = records.snapshot(session, START).snapshot
+    earlier = records.snapshot(session, START, revision=0).snapshot
     session.step_history.insert(1, StepVisit.model_construct(step_id="x", entered_at=START))
     with pytest.raises(InvalidSessionError, match=r"step_history\.1"):
-        records.snapshot(session, START, earlier)
+        records.snapshot(session, START, earlier, revision=0)
 
 
 class EqualToAll:
@@ -356,16 +356,16 @@ def with_another_class(known: StepVisit) -> StepVisit:
 )
 def test_a_visit_that_looks_like_a_known_one_is_checked(disguised: Callable[[StepVisit], StepVisit]) -> None:
     session, records = full_session(Session), Records()
-    earlier = records.snapshot(session, START).snapshot
+    earlier = records.snapshot(session, START, revision=0).snapshot
     session.step_history[0] = disguised(session.step_history[0])
     with pytest.raises(InvalidSessionError):
-        records.snapshot(session, START, earlier)
+        records.snapshot(session, START, earlier, revision=0)
 
 
 def test_what_is_not_quite_plain_is_packed_as_json() -> None:
     """Should a validation ever let pass a string that is more than one, it is not the packing that breaks."""
     records = Records()
-    snapshot = records.snapshot(full_session(Session), START).snapshot
+    snapshot = records.snapshot(full_session(Session), START, revision=0).snapshot
     vars(snapshot)["scenario_checksum"] = Text("x")
     unpacked = records.unpack(records.pack(snapshot))
 
@@ -390,18 +390,18 @@ def test_a_visit_that_was_good_enough_for_another_class_is_checked() -> None:
     """What a class accepts that checks less than `Session` does is not known to be sound."""
     session, records = make_session(Unchecked), Records()
     session.step_history.append(visit().model_copy(update={"confidence": 7.0}))
-    earlier = records.snapshot(session, START).snapshot
+    earlier = records.snapshot(session, START, revision=0).snapshot
     assert earlier.step_history[0].confidence == 7.0
     plain = make_session(session_id=session.session_id)
     plain.step_history += earlier.step_history
     with pytest.raises(InvalidSessionError, match=r"step_history\.0"):
-        records.snapshot(plain, START, earlier)
+        records.snapshot(plain, START, earlier, revision=0)
 
 
 def unpacked_session() -> Any:
     """Return a session as a store gives it that had packed it."""
     records = Records()
-    return records.unpack(records.pack(records.snapshot(full_session(Session), START).snapshot))
+    return records.unpack(records.pack(records.snapshot(full_session(Session), START, revision=0).snapshot))
 
 
 def test_visits_that_were_unpacked_are_not_checked_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -411,7 +411,7 @@ def test_visits_that_were_unpacked_are_not_checked_again(monkeypatch: pytest.Mon
     session.pending_migration = None
     checked: list[BaseModel] = []
     monkeypatch.setattr("sessiondex.records._check_fact", lambda _cls, fact, *_: checked.append(fact))
-    snapshot = Records().snapshot(session, START).snapshot
+    snapshot = Records().snapshot(session, START, revision=0).snapshot
 
     assert checked == session.step_history[-1:]
     assert snapshot.step_history == session.step_history
@@ -453,7 +453,7 @@ def test_what_was_made_from_an_unpacked_visit_is_checked(derive: Callable[[StepV
     session = unpacked_session()
     session.step_history[0] = derive(session.step_history[0])
     with pytest.raises(InvalidSessionError, match=r"step_history\.0\.confidence"):
-        Records().snapshot(session, START)
+        Records().snapshot(session, START, revision=0)
 
 
 class Point(BaseModel):
@@ -507,7 +507,7 @@ def test_a_cached_property_does_not_go_along() -> None:
     """What Python caches in the instance is no field: it is not kept, and does not get in the way."""
     session = full_session(Cached)
     assert session.words == ["a", "b"]
-    snapshot = Records().snapshot(session, session.last_activity_at).snapshot
+    snapshot = Records().snapshot(session, session.last_activity_at, revision=0).snapshot
 
     assert "words" not in snapshot.__dict__
     assert snapshot == session
@@ -518,4 +518,4 @@ def test_an_attribute_that_is_no_field_is_refused() -> None:
     session = full_session(Session).model_copy(update={"nickname": "x"})
 
     with pytest.raises(InvalidSessionError, match="nickname: is no field"):
-        Records().snapshot(session, START)
+        Records().snapshot(session, START, revision=0)

@@ -3,12 +3,18 @@
 The public names are those listed here.
 """
 
-from sessiondex.contract import SessionStore
+from sessiondex.contract import Change, ChangeKind, EvictionReason, SessionStore
 from sessiondex.errors import (
+    ChangesLostError,
+    ConflictError,
     InvalidArgumentError,
     InvalidSessionError,
+    ReentryError,
     SessiondexError,
+    SessionNotFoundError,
+    StoreClosedError,
     TenantMismatchError,
+    TurnTimeoutError,
     WrongLoopError,
 )
 from sessiondex.models import Channel, PendingMigration, ScopeFilter, Session, SessionStatus, StepVisit
@@ -17,20 +23,29 @@ from sessiondex.stores.scan import ScanSessionStore
 from sessiondex.stores.stats import IndexStats, StoreStats
 
 __all__ = [
+    "Change",
+    "ChangeKind",
+    "ChangesLostError",
     "Channel",
+    "ConflictError",
+    "EvictionReason",
     "InMemorySessionStore",
     "IndexStats",
     "InvalidArgumentError",
     "InvalidSessionError",
     "PendingMigration",
+    "ReentryError",
     "ScanSessionStore",
     "ScopeFilter",
     "Session",
+    "SessionNotFoundError",
     "SessionStatus",
     "SessionStore",
     "SessiondexError",
     "StepVisit",
+    "StoreClosedError",
     "StoreStats",
     "TenantMismatchError",
+    "TurnTimeoutError",
     "WrongLoopError",
 ]

@@ -4,6 +4,12 @@
     ├── InvalidSessionError   (ValueError)     mend the field it names, then save again
     ├── InvalidArgumentError  (ValueError)     mend the argument it names, then call again
     ├── TenantMismatchError   (ValueError)     give the session an id of its own
+    ├── ConflictError         (RuntimeError)   read it again, change it again, save again
+    ├── SessionNotFoundError  (LookupError)    make one
+    ├── TurnTimeoutError      (TimeoutError)   try again later
+    ├── ReentryError          (RuntimeError)   leave the turn that this task has
+    ├── ChangesLostError      (LookupError)    read everything again, then follow from now
+    ├── StoreClosedError      (RuntimeError)   make another store
     └── WrongLoopError        (RuntimeError)   one store, one running event loop
 
 Messages may be logged: they name fields, arguments and keys, not values. What a validator of yours says goes along.
@@ -69,6 +75,87 @@ class TenantMismatchError(SessiondexError, ValueError):
 
     def __str__(self) -> str:
         return f"session_id: {self.session_id} cannot be used by this tenant; make a new id with uuid4()"
+
+
+class ConflictError(SessiondexError, RuntimeError):
+    """A save expected a revision that the stored session does not have; nothing changed.
+
+    `expected` and `actual` are revisions; 0 stands for no session. Read the session again, change it again and save
+    that, or let `update` do so.
+
+    >>> error = ConflictError(UUID(int=1), expected=3, actual=4)
+    >>> error.expected, error.actual
+    (3, 4)
+    """
+
+    def __init__(self, session_id: UUID, expected: int, actual: int) -> None:
+        super().__init__(session_id, expected, actual)
+        self.session_id = session_id
+        self.expected = expected
+        self.actual = actual
+
+    def __str__(self) -> str:
+        there = f"revision {self.actual} is stored" if self.actual else "no session is stored"
+        return (
+            f"session_id: of {self.session_id}, revision {self.expected} was expected, but {there}; "
+            "read it again and change that, or use update()"
+        )
+
+
+class SessionNotFoundError(SessiondexError, LookupError):
+    """There is no such session, or none of the given tenant; nothing changed."""
+
+    def __init__(self, session_id: UUID) -> None:
+        super().__init__(session_id)
+        self.session_id = session_id
+
+    def __str__(self) -> str:
+        return f"session_id: there is no session {self.session_id}; make one with Session(...) and save it"
+
+
+class TurnTimeoutError(SessiondexError, TimeoutError):
+    """The turn of a session did not come in time: others work on it, or wait before you."""
+
+    def __init__(self, session_id: UUID, timeout: float) -> None:
+        super().__init__(session_id, timeout)
+        self.session_id = session_id
+        self.timeout = timeout
+
+    def __str__(self) -> str:
+        return f"session_id: the turn of {self.session_id} did not come within {self.timeout} s; try again later"
+
+
+class ReentryError(SessiondexError, RuntimeError):
+    """A task asked for a turn that it has already, and would have waited for itself."""
+
+    def __str__(self) -> str:
+        return "this task has the turn already; leave it first, or do the work within it"
+
+
+class ChangesLostError(SessiondexError, LookupError):
+    """Changes are no longer kept that a reader has not seen: it was too slow, or away for too long.
+
+    `since` is the last sequence that it has seen, `oldest` the first that is still kept. Read all that you need from
+    the store, then follow the changes from now on.
+    """
+
+    def __init__(self, since: int, oldest: int) -> None:
+        super().__init__(since, oldest)
+        self.since = since
+        self.oldest = oldest
+
+    def __str__(self) -> str:
+        return (
+            f"since: changes after {self.since} are gone, {self.oldest} is the oldest that is kept; "
+            "read everything again and follow from now, or raise changes_kept"
+        )
+
+
+class StoreClosedError(SessiondexError, RuntimeError):
+    """The store was closed."""
+
+    def __str__(self) -> str:
+        return "this store was closed; make another, or close it later"
 
 
 class WrongLoopError(SessiondexError, RuntimeError):

@@ -121,7 +121,7 @@ class Session(BaseModel):
 
     A session is yours alone: a store keeps a private copy at `save` and hands out another at each read. Change it as
     you like, then save it. Assignments are validated; what is changed inside a list or dict is validated by `save`.
-    All datetimes must be timezone-aware and are kept in UTC. The store sets `last_activity_at`.
+    All datetimes must be timezone-aware and are kept in UTC. The store sets `last_activity_at` and `revision`.
 
     >>> session = Session(tenant_id=uuid4(), agent_id=uuid4(), channel="slack", user_channel_id="U024BE7LH")
     >>> session.channel, session.status
@@ -156,6 +156,8 @@ class Session(BaseModel):
     created_at: UtcDatetime = Field(default_factory=utc_now)
     last_activity_at: UtcDatetime = Field(default_factory=utc_now)
     """The instant of the last `save`, unique within its store."""
+    revision: Count = 0
+    """How often it was saved, since it was new or had been deleted. Of one that was never saved, 0."""
 
 
 # Callers may pass any collection; what is kept is a frozenset.

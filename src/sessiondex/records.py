@@ -59,8 +59,8 @@ class Records:
         self._codecs: dict[type[Session], _Codec] = {}
         self._by_number: list[_Codec] = []
 
-    def snapshot(self, session: S, at: datetime, earlier: S | None = None) -> Kept[S]:
-        """Return a checked private copy of the session with `last_activity_at` set to `at`.
+    def snapshot(self, session: S, at: datetime, earlier: S | None = None, *, revision: int) -> Kept[S]:
+        """Return a checked private copy of the session with `last_activity_at` set to `at`, and that revision.
 
         `earlier` is the snapshot that it is to replace, if there is one at hand. The given session is left as it is.
         Cost: about one `model_dump_json` of it, several the long way.
@@ -71,7 +71,7 @@ class Records:
         codec = self._codecs.get(type(session))
         if codec is None:
             codec = self._codec(session)
-        return cast("Kept[S]", codec.snapshot(session, at, earlier))
+        return cast("Kept[S]", codec.snapshot(session, at, revision, earlier))
 
     def copy(self, snapshot: S) -> S:
         """Return a copy that shares no mutable state with the snapshot. Cost: about 1.5 shallow `model_copy()`."""
@@ -126,12 +126,12 @@ class _Codec:
         self._plain_names = [name for name, field in added.items() if is_plain_type(field.annotation)]
         self._ids = itemgetter(*(name for name, field in fields.items() if field.annotation in (UUID, UUID | None)))
 
-    def snapshot(self, session: Session, at: datetime, earlier: Session | None) -> Kept[Session]:
+    def snapshot(self, session: Session, at: datetime, revision: int, earlier: Session | None) -> Kept[Session]:
         if self._has_short_way:
-            snapshot = self._short_way(session.__dict__, at, earlier)
+            snapshot = self._short_way(session.__dict__, at, revision, earlier)
             if snapshot is not None:
                 return Kept(snapshot, None)
-        return self.round_trip(_with_stamp(session, at))
+        return self.round_trip(_stamped(session, at, revision))
 
     def pack(self, snapshot: Session) -> Packed:
         if self.packing is not None:
@@ -161,14 +161,16 @@ class _Codec:
         session: Session = self._validator.validate_json(data, by_alias=False, by_name=True)
         return session
 
-    def _short_way(self, values: dict[str, Any], at: datetime, earlier: Session | None) -> Session | None:
+    def _short_way(
+        self, values: dict[str, Any], at: datetime, revision: int, earlier: Session | None
+    ) -> Session | None:
         try:
             facts = _sound_facts(values, earlier if type(earlier) is self._cls else None)
             if not _is_exact(values["created_at"]) or not all(map(_is_exact, values["variable_updated_at"].values())):
                 return None
             # Python copies and checks JSON values in one go, twice as fast as the two validators that it stands in for.
             variables = copy_plain(values["variables"])
-            stamped = {**values, **facts, "last_activity_at": at, "variables": {}}
+            stamped = {**values, **facts, "last_activity_at": at, "revision": revision, "variables": {}}
             snapshot: Session = self._validator.validate_python(stamped, strict=True)
             checked = snapshot.__dict__
             if not _EXACT_IDS.issuperset(map(type, self._ids(checked))):  # asyncpg, for one, has UUIDs of its own class
@@ -222,14 +224,14 @@ def _refusal(details: Mapping[str, Any]) -> InvalidSessionError:
     return InvalidSessionError(".".join(map(printable, details["loc"])) or None, details["msg"])
 
 
-def _with_stamp(session: Session, at: datetime) -> Session:
-    """Return a session of the same parts, not copied and not validated, with `last_activity_at` set to `at`."""
+def _stamped(session: Session, at: datetime, revision: int) -> Session:
+    """Return a session of the same parts, not copied and not validated, with that stamp and revision."""
     cls = type(session)
     values = {name: value for name, value in session.__dict__.items() if name in cls.model_fields}
     for name in session.__dict__.keys() - values.keys():
         if not isinstance(getattr(cls, name, None), cached_property):  # which keeps its value there as well
             raise InvalidSessionError(printable(name), "is no field of its class; declare it in a subclass of Session")
-    values["last_activity_at"] = at
+    values.update(last_activity_at=at, revision=revision)
     extra = getattr(session, "__pydantic_extra__", None)
     return assembled(cls, values, extra, getattr(session, "__pydantic_private__", None))
 

@@ -77,6 +77,7 @@ class StoreMachine(RuleBasedStateMachine):
         assert self.run(self.indexed.save(mine)) == self.run(self.scan.save(other)) == mine.session_id
         assert all(mine.last_activity_at > session.last_activity_at for session in self.expected.values())
         assert mine.last_activity_at >= self.clock()
+        assert mine.revision == (1 if owner is None else owner.revision + 1)
         assert mine == other
         self.expected[mine.session_id] = mine.model_copy(deep=True)
         self.held = [pair, *self.held[:4]]

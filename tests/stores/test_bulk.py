@@ -174,7 +174,7 @@ async def test_what_was_given_in_bulk_can_be_spoilt(store: Any, save_all: Any) -
     expected = [session.model_copy(deep=True) for session in sessions]
     await save_all(store, sessions)
     for session, copy in zip(sessions, expected, strict=True):
-        copy.last_activity_at = session.last_activity_at
+        copy.last_activity_at, copy.revision = session.last_activity_at, session.revision
         session.variables["a"].append(2)
         session.__dict__["agent_id"] = OTHER_AGENT
 

@@ -95,7 +95,7 @@ async def test_hot_or_packed_makes_no_visible_difference(make_indexed: Any, make
     assert hot_by_saving == packed == session
     for read in (*found, hot_by_saving, packed):
         assert type(read) is type(session)
-        read.__dict__["last_activity_at"] = session.last_activity_at
+        read.__dict__.update(last_activity_at=session.last_activity_at, revision=session.revision)
         assert shape(read) == shape(packed)
         assert read.model_fields_set == packed.model_fields_set == set(type(session).model_fields)
         assert read.model_extra == session.model_extra

@@ -1,10 +1,13 @@
 """A user's file, checked by `mypy --strict` against the installed package: never imported by a test."""
 
 import asyncio
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 from sessiondex import (
+    Change,
     Channel,
+    EvictionReason,
     InMemorySessionStore,
     InvalidSessionError,
     ScanSessionStore,
@@ -42,6 +45,38 @@ async def subclass(store: SessionStore[Ticket]) -> int:
         return len(error.field or error.reason)
 
 
+async def raised(store: SessionStore[Ticket], session_id: UUID) -> Change[Ticket]:
+    def higher(ticket: Ticket) -> None:
+        ticket.priority += 1
+
+    async def another(ticket: Ticket) -> Ticket:
+        return ticket.model_copy(update={"priority": 1})
+
+    tenant_id = uuid4()
+
+    def begun() -> Ticket:
+        return Ticket(tenant_id=tenant_id, agent_id=uuid4(), channel=Channel.EMAIL, user_channel_id="u")
+
+    async with store, store.exclusive(session_id, timeout=1.5):
+        changes = store.changes(since=0)
+        ticket, was_created = await store.get_or_create(tenant_id, Channel.EMAIL, "u", begun)
+        ticket = await store.update(ticket.session_id, higher, attempts=3)
+        ticket = await store.update(ticket.session_id, another, tenant_id=ticket.tenant_id)
+        await store.save(ticket, expected_revision=ticket.revision if was_created else 0)
+        page = await store.list_by_agent(ticket.tenant_id, ticket.agent_id, before=ticket.last_activity_at)
+        steps: dict[str, int] = await store.count_steps(ticket.tenant_id, uuid4(), 1)
+        assert len(page) == sum(steps.values())
+        async for one in store.iter_by_customer(ticket.tenant_id, uuid4()):
+            assert one.priority
+        return await anext(changes)
+
+
+async def archive(session: Session, reason: EvictionReason) -> None:
+    assert session.revision or reason is EvictionReason.CAP
+
+
+evicting = InMemorySessionStore[Ticket](idle_ttl=timedelta(hours=1), max_sessions=5, on_evict=archive)
+asyncio.run(raised(evicting, uuid4()))
 asyncio.run(default())
 asyncio.run(subclass(InMemorySessionStore[Ticket]()))
 asyncio.run(subclass(ScanSessionStore()))

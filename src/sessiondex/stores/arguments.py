@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable
+from datetime import datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
 
@@ -51,16 +52,45 @@ def many_or_async(name: str, value: Iterable[T] | AsyncIterable[T]) -> Iterable[
     return value if isinstance(value, AsyncIterable) else many(name, value, "save")
 
 
-def batch(value: int) -> None:
-    is_integer("batch", value)
-    if value < 1:
-        raise InvalidArgumentError("batch", "must be at least 1; some hundred is a good size")
+def at_least(name: str, value: int, least: int, hint: str) -> None:
+    is_integer(name, value)
+    if value < least:
+        bound = f"must be at least {least}" if least else "must not be negative"
+        raise InvalidArgumentError(name, f"{bound}; {hint}")
 
 
-def hot_sessions(value: int) -> None:
-    is_integer("hot_sessions", value)
-    if value < 0:
-        raise InvalidArgumentError("hot_sessions", "must not be negative; 0 keeps every session packed")
+def cursor(value: datetime | None) -> datetime | None:
+    if value is None:
+        return None
+    if not isinstance(value, datetime):
+        raise InvalidArgumentError("before", f"must be None or a datetime, not {type(value).__name__}")
+    if value.utcoffset() is None:
+        raise InvalidArgumentError("before", "must be an aware datetime, such as the last_activity_at of a session")
+    return value
+
+
+def callback(name: str, value: object) -> None:
+    if not callable(value):
+        raise InvalidArgumentError(name, f"must be callable, not {type(value).__name__}")
+
+
+def seconds(name: str, value: float | None) -> None:
+    given: object = value
+    if value is None:
+        return
+    if not isinstance(given, int | float) or isinstance(given, bool):
+        raise InvalidArgumentError(name, f"must be None or a number of seconds, not {type(value).__name__}")
+    if not value >= 0:
+        raise InvalidArgumentError(name, "must not be negative; None waits for as long as it takes")
+
+
+def idle_ttl(value: timedelta | None) -> None:
+    if value is None:
+        return
+    if not isinstance(value, timedelta):
+        raise InvalidArgumentError("idle_ttl", f"must be None or a timedelta, not {type(value).__name__}")
+    if value <= timedelta(0):
+        raise InvalidArgumentError("idle_ttl", "must be longer than nothing; None keeps idle sessions for ever")
 
 
 def channel(value: Channel) -> Channel:
@@ -85,12 +115,6 @@ def optional_status(value: SessionStatus | None) -> SessionStatus | None:
         return None if value is None else SessionStatus(value)
     except ValueError:
         raise InvalidArgumentError("status", f"must be None or one of {', '.join(SessionStatus)}") from None
-
-
-def limit(value: int) -> None:
-    is_integer("limit", value)
-    if value < 0:
-        raise InvalidArgumentError("limit", "must not be negative; 0 gives an empty list")
 
 
 def optional_scope_filter(value: ScopeFilter | None) -> ScopeFilter | None:

@@ -1,60 +1,38 @@
-"""What the stores within one process share: the loop that they belong to, stamps, checks, and the order of a write.
+"""The coroutines of the contract, for every store within one process.
 
-A store says how it finds, puts and removes sessions, in plain synchronous methods; the coroutines of the contract stand
-here, once. Readers take no lock: they look everything up without an `await`, so that no write can come between, and
-what they find is nothing that a write changes. Writers hold the lock while they check, which in bulk they do with an
-`await` now and then, and while they write, which they do without.
+Readers take no lock: they look everything up without an `await`, so that no write can come between, and what they find
+is nothing that a write changes. Writers hold the lock while they check, which in bulk they do with an `await` now and
+then, and while they write, which they do without.
 """
 
 from __future__ import annotations
 
 import asyncio
-import threading
-from abc import abstractmethod
 from asyncio import get_running_loop
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
 from datetime import datetime
+from inspect import isawaitable
 from itertools import cycle
-from typing import Any, Generic, NamedTuple
+from typing import Any
 from uuid import UUID
 
-from sessiondex.clock import StampClock
-from sessiondex.contract import S, SessionStore
-from sessiondex.errors import SessiondexError, TenantMismatchError, WrongLoopError
-from sessiondex.models import Channel, ScopeFilter, SessionStatus, utc_now
-from sessiondex.records import Kept, Records
+from sessiondex.contract import S
+from sessiondex.errors import InvalidArgumentError, SessiondexError, TenantMismatchError
+from sessiondex.models import Channel, ScopeFilter, Session, SessionStatus
 from sessiondex.stores import arguments as check
+from sessiondex.stores.commits import Write
+from sessiondex.stores.composed import ComposedOperations
+from sessiondex.stores.lifecycle import LifeCycle
 
 # Between two turns of the loop: a few milliseconds, if none of the sessions is hot.
 _COPIES, _CHECKS = 100, 25
 
-# Held while a store goes from one loop to another, never while it works.
-_handover = threading.Lock()
 
+class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
+    """A session store within one process. A subclass finds, puts and removes sessions: it is a `Backend`."""
 
-class _Write(NamedTuple, Generic[S]):
-    """A save of which all that can fail has been done. `plan` is the store's own."""
-
-    session: S
-    session_id: UUID
-    tenant_id: UUID
-    stamp: datetime
-    plan: Any
-
-
-class LocalSessionStore(SessionStore[S]):
-    """A session store within one process. `clock` returns the present instant as an aware datetime.
-
-    It keeps stamps, isolation, checked arguments and loops (laws 1, 3, 6, 11 and 12). A subclass finds, puts and
-    removes sessions, and changes nothing if it raises.
-    """
-
-    def __init__(self, *, clock: Callable[[], datetime] = utc_now) -> None:
-        self._stamps = StampClock(clock)
-        self._records = Records()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._lock = asyncio.Lock()
+    # -- one session --
 
     async def get(self, session_id: UUID, *, tenant_id: UUID | None = None) -> S | None:
         if get_running_loop() is not self._loop:
@@ -63,19 +41,76 @@ class LocalSessionStore(SessionStore[S]):
             check.is_id("session_id", session_id)
         if tenant_id is not None:
             check.is_id("tenant_id", tenant_id)
-        return self._get(session_id, tenant_id)
+        return self._get(session_id, tenant_id, self._since())
 
-    async def save(self, session: S) -> UUID:
+    async def save(self, session: S, *, expected_revision: int | None = None) -> UUID:
         if get_running_loop() is not self._loop:
             self._move_to_this_loop()
+        if expected_revision is not None:
+            check.at_least("expected_revision", expected_revision, 0, "0 expects that there is no session yet")
         lock = self._lock
         async with lock:
             self._check_is_ours(lock)
-            write = self._prepare(session, self._stamps.plan(), in_bulk=False)
-            self._apply(write.plan)
-            self._stamps.take(write.stamp)
-            _stamp(write)
+            write = self._save(session, expected_revision)
+        if self._evicted:
+            await self._tell()
         return write.session_id
+
+    def _save(self, session: S, expected: int | None) -> Write[S]:
+        write = self._prepare(session, self._stamps.plan(), expected=expected, in_bulk=False)
+        self._commit(write)
+        self._stamp(write)
+        if self._eviction.is_on:
+            self._evict_what_must_go()
+        return write
+
+    async def delete(self, session_id: UUID, *, tenant_id: UUID | None = None) -> bool:
+        if get_running_loop() is not self._loop:
+            self._move_to_this_loop()
+        check.is_id("session_id", session_id)
+        return await self._delete([session_id], tenant_id) == 1
+
+    async def get_by_channel(self, tenant_id: UUID, channel: Channel, user_channel_id: str) -> S | None:
+        if get_running_loop() is not self._loop:
+            self._move_to_this_loop()
+        if type(tenant_id) is not UUID:
+            check.is_id("tenant_id", tenant_id)
+        if type(channel) is not Channel:
+            channel = check.channel(channel)
+        check.user_channel_id(user_channel_id)
+        return self._latest_by_channel(tenant_id, channel, user_channel_id, self._since(), is_open=False)
+
+    async def get_or_create(
+        self, tenant_id: UUID, channel: Channel, user_channel_id: str, create: Callable[[], S | Awaitable[S]]
+    ) -> tuple[S, bool]:
+        if get_running_loop() is not self._loop:
+            self._move_to_this_loop()
+        check.is_id("tenant_id", tenant_id)
+        channel = check.channel(channel)
+        check.user_channel_id(user_channel_id)
+        check.callback("create", create)
+        identity = (tenant_id, channel, user_channel_id)
+        found = self._latest_by_channel(*identity, self._since(), is_open=True)
+        if found is not None:
+            return found, False
+        async with self._creations.turn(repr(identity).encode()):
+            found = self._latest_by_channel(*identity, self._since(), is_open=True)
+            if found is not None:
+                return found, False
+            made = create()
+            session = (await made) if isawaitable(made) else made
+            _check_has_identity(session, identity)
+            lock = self._lock
+            async with lock:
+                self._check_is_ours(lock)
+                found = self._latest_by_channel(*identity, self._since(), is_open=True)
+                if found is None:  # as it is, unless another was saved meanwhile
+                    self._save(session, 0)
+            if self._evicted:
+                await self._tell()
+            return (session, True) if found is None else (found, False)
+
+    # -- many sessions --
 
     async def save_many(self, sessions: Iterable[S]) -> list[UUID]:
         return await self._save_batch(list(check.many("sessions", sessions, "save")), 0)
@@ -83,7 +118,7 @@ class LocalSessionStore(SessionStore[S]):
     async def load(self, sessions: Iterable[S] | AsyncIterable[S], *, batch: int = 500) -> int:
         if get_running_loop() is not self._loop:
             self._move_to_this_loop()
-        check.batch(batch)
+        check.at_least("batch", batch, 1, "some hundred is a good size")
         count = 0
         some: list[S] = []
         async with aclosing(_each(check.many_or_async("sessions", sessions))) as each:
@@ -95,57 +130,94 @@ class LocalSessionStore(SessionStore[S]):
                     some = []
         return count + len(await self._save_batch(some, count))
 
-    async def delete(self, session_id: UUID, *, tenant_id: UUID | None = None) -> bool:
-        if get_running_loop() is not self._loop:
-            self._move_to_this_loop()
-        check.is_id("session_id", session_id)
-        if tenant_id is not None:
-            check.is_id("tenant_id", tenant_id)
-        lock = self._lock
-        async with lock:
-            self._check_is_ours(lock)
-            return self._remove([session_id], tenant_id) == 1
-
     async def delete_many(self, session_ids: Iterable[UUID], *, tenant_id: UUID | None = None) -> int:
         if get_running_loop() is not self._loop:
             self._move_to_this_loop()
         ids = list(check.many("session_ids", session_ids, "delete"))
         for session_id in ids:
             check.is_id("session_ids", session_id)
+        return await self._delete(ids, tenant_id)
+
+    async def _save_batch(self, sessions: Sequence[S], first: int) -> list[UUID]:
+        """Save all or none; `first` is the number of the first among those that the caller gave."""
+        if get_running_loop() is not self._loop:
+            self._move_to_this_loop()
+        writes: list[Write[S]] = []
+        last_of: dict[bytes, Write[S]] = {}  # not by UUID, whose hash anyone can make collide
+        lock = self._lock
+        async with lock:
+            self._check_is_ours(lock)
+            stamp = None
+            for place, session in enumerate(sessions):
+                if place % _CHECKS == _CHECKS - 1:
+                    await asyncio.sleep(0)
+                try:
+                    stamp = self._stamps.plan(stamp)
+                    session_id: object = getattr(session, "session_id", None)
+                    before = last_of.get(session_id.bytes) if isinstance(session_id, UUID) else None
+                    write = self._prepare(session, stamp, before=before, in_bulk=True)
+                    if before is not None and before.tenant_id != write.tenant_id:
+                        raise TenantMismatchError(write.session_id)
+                except SessiondexError as error:
+                    error.add_note(
+                        f"It was session number {first + place}, counted from 0; nothing of its batch is saved."
+                    )
+                    raise
+                writes.append(write)
+                last_of[write.session_id.bytes] = write
+            self._check_is_ours(lock)
+            for write in last_of.values():
+                self._commit(write)
+            for write in writes:
+                self._stamp(write)
+            if self._eviction.is_on:
+                self._evict_what_must_go()
+        if self._evicted:
+            await self._tell()
+        return [write.session_id for write in writes]
+
+    async def _delete(self, session_ids: Iterable[UUID], tenant_id: UUID | None) -> int:
         if tenant_id is not None:
             check.is_id("tenant_id", tenant_id)
         lock = self._lock
         async with lock:
             self._check_is_ours(lock)
-            return self._remove(ids, tenant_id)
+            count = self._remove(session_ids, tenant_id)
+        if self._evicted:
+            await self._tell()
+        return count
 
-    async def get_by_channel(self, tenant_id: UUID, channel: Channel, user_channel_id: str) -> S | None:
-        if get_running_loop() is not self._loop:
-            self._move_to_this_loop()
-        if type(tenant_id) is not UUID:
-            check.is_id("tenant_id", tenant_id)
-        if type(channel) is not Channel:
-            channel = check.channel(channel)
-        check.user_channel_id(user_channel_id)
-        return self._latest_by_channel(tenant_id, channel, user_channel_id)
+    # -- lists --
 
     async def list_by_agent(
-        self, tenant_id: UUID, agent_id: UUID, *, status: SessionStatus | None = None, limit: int = 100
+        self,
+        tenant_id: UUID,
+        agent_id: UUID,
+        *,
+        status: SessionStatus | None = None,
+        limit: int = 100,
+        before: datetime | None = None,
     ) -> list[S]:
         if get_running_loop() is not self._loop:
             self._move_to_this_loop()
         check.is_id("tenant_id", tenant_id)
         check.is_id("agent_id", agent_id)
-        check.limit(limit)
-        return await self._copies(self._newest_by_agent(tenant_id, agent_id, check.optional_status(status), limit))
+        check.at_least("limit", limit, 0, "0 gives an empty list")
+        check.cursor(before)
+        wanted = check.optional_status(status)
+        return await self._copies(self._newest_by_agent(tenant_id, agent_id, wanted, limit, before, self._since()))
 
-    async def list_by_customer(self, tenant_id: UUID, customer_profile_id: UUID, *, limit: int = 100) -> list[S]:
+    async def list_by_customer(
+        self, tenant_id: UUID, customer_profile_id: UUID, *, limit: int = 100, before: datetime | None = None
+    ) -> list[S]:
         if get_running_loop() is not self._loop:
             self._move_to_this_loop()
         check.is_id("tenant_id", tenant_id)
         check.is_id("customer_profile_id", customer_profile_id)
-        check.limit(limit)
-        return await self._copies(self._newest_by_customer(tenant_id, customer_profile_id, limit))
+        check.at_least("limit", limit, 0, "0 gives an empty list")
+        check.cursor(before)
+        found = self._newest_by_customer(tenant_id, customer_profile_id, limit, before, self._since())
+        return await self._copies(found)
 
     async def find_sessions_by_step_hash(
         self,
@@ -162,100 +234,9 @@ class LocalSessionStore(SessionStore[S]):
         check.is_integer("scenario_version", scenario_version)
         check.is_text("step_content_hash", step_content_hash)
         scope = check.optional_scope_filter(scope_filter)
-        found = self._at_step(tenant_id, scenario_id, scenario_version, step_content_hash, scope)
+        since = self._since()
+        found = self._at_step(tenant_id, scenario_id, scenario_version, step_content_hash, scope, since)
         return await self._copies(found)
-
-    # -- what a store says --
-
-    @abstractmethod
-    def _get(self, session_id: UUID, tenant_id: UUID | None) -> S | None:
-        """Return a session that is the caller's own, as all that is given out."""
-
-    @abstractmethod
-    def _live(self, session_id: UUID) -> S | None:
-        """Return the snapshot of the stored session, if there is one at hand."""
-
-    @abstractmethod
-    def _plan(self, kept: Kept[S], earlier: S | None, *, in_bulk: bool) -> Any:
-        """Return how to put the snapshot, in place of that of its id. Other than in bulk, it is done at once.
-
-        Raises:
-            TenantMismatchError: there is one of its id that is another tenant's.
-        """
-
-    @abstractmethod
-    def _apply(self, plan: Any) -> None:
-        """Do what was planned, without fail."""
-
-    @abstractmethod
-    def _remove(self, session_ids: Iterable[UUID], tenant_id: UUID | None) -> int:
-        """Remove these sessions, all at once and without fail, and return how many there were."""
-
-    @abstractmethod
-    def _latest_by_channel(self, tenant_id: UUID, channel: Channel, user_channel_id: str) -> S | None: ...
-
-    # Lists are found at once, as anything that stays as it is, and made sessions to give out a few at a time.
-
-    @abstractmethod
-    def _newest_by_agent(
-        self, tenant_id: UUID, agent_id: UUID, status: SessionStatus | None, limit: int
-    ) -> Sequence[Any]: ...
-
-    @abstractmethod
-    def _newest_by_customer(self, tenant_id: UUID, customer_profile_id: UUID, limit: int) -> Sequence[Any]: ...
-
-    @abstractmethod
-    def _at_step(
-        self, tenant_id: UUID, scenario_id: UUID, version: int, content_hash: str, scope: ScopeFilter | None
-    ) -> Sequence[Any]: ...
-
-    @abstractmethod
-    def _given_out(self, found: Sequence[Any]) -> list[S]:
-        """Return what was found as sessions that are the caller's own."""
-
-    # -- writes, copies and loops --
-
-    def _prepare(self, session: S, stamp: datetime, *, in_bulk: bool) -> _Write[S]:
-        session_id = getattr(session, "session_id", None)
-        earlier = self._live(session_id) if isinstance(session_id, UUID) else None
-        kept = self._records.snapshot(session, stamp, earlier)
-        plan = self._plan(kept, earlier, in_bulk=in_bulk)
-        # Without the snapshot, unless it is in the plan: of many, that would be much to let go of in the end.
-        return _Write(session, kept.snapshot.session_id, kept.snapshot.tenant_id, stamp, plan)
-
-    async def _save_batch(self, sessions: Sequence[S], first: int) -> list[UUID]:
-        """Save all or none; `first` is the number of the first among those that the caller gave."""
-        if get_running_loop() is not self._loop:
-            self._move_to_this_loop()
-        writes: list[_Write[S]] = []
-        last_of: dict[bytes, _Write[S]] = {}  # not by UUID, whose hash anyone can make collide
-        lock = self._lock
-        async with lock:
-            self._check_is_ours(lock)
-            stamp = None
-            for place, session in enumerate(sessions):
-                if place % _CHECKS == _CHECKS - 1:
-                    await asyncio.sleep(0)
-                try:
-                    stamp = self._stamps.plan(stamp)
-                    write = self._prepare(session, stamp, in_bulk=True)
-                    before = last_of.get(write.session_id.bytes)
-                    if before is not None and before.tenant_id != write.tenant_id:
-                        raise TenantMismatchError(write.session_id)
-                except SessiondexError as error:
-                    error.add_note(
-                        f"It was session number {first + place}, counted from 0; nothing of its batch is saved."
-                    )
-                    raise
-                writes.append(write)
-                last_of[write.session_id.bytes] = write
-            self._check_is_ours(lock)
-            for write in last_of.values():
-                self._apply(write.plan)
-            for write in writes:
-                self._stamps.take(write.stamp)
-                _stamp(write)
-        return [write.session_id for write in writes]
 
     async def _copies(self, found: Sequence[Any]) -> list[S]:
         if len(found) <= _COPIES:
@@ -268,26 +249,56 @@ class LocalSessionStore(SessionStore[S]):
                 self._move_to_this_loop()
         return copies
 
-    def _check_is_ours(self, lock: asyncio.Lock) -> None:
-        if lock is not self._lock:  # this loop stood still, and meanwhile the store went over to another
-            raise WrongLoopError
+    # -- counts: of all that is there, once nothing is that has expired --
 
-    def _move_to_this_loop(self) -> None:
-        # Every method comes here unless the loop is the one of last time, which it finds out without a call.
-        with _handover:
-            if self._loop is not None and self._loop.is_running():
-                raise WrongLoopError
-            self._loop = get_running_loop()
-            self._lock = asyncio.Lock()  # a lock that was ever waited for is bound to its loop
+    async def count_by_agent(self, tenant_id: UUID, agent_id: UUID, *, status: SessionStatus | None = None) -> int:
+        if get_running_loop() is not self._loop:
+            self._move_to_this_loop()
+        check.is_id("tenant_id", tenant_id)
+        check.is_id("agent_id", agent_id)
+        wanted = check.optional_status(status)
+        await self._sweep_if_needed()
+        return self._count_by_agent(tenant_id, agent_id, wanted)
+
+    async def count_by_customer(self, tenant_id: UUID, customer_profile_id: UUID) -> int:
+        if get_running_loop() is not self._loop:
+            self._move_to_this_loop()
+        check.is_id("tenant_id", tenant_id)
+        check.is_id("customer_profile_id", customer_profile_id)
+        await self._sweep_if_needed()
+        return self._count_by_customer(tenant_id, customer_profile_id)
+
+    async def count_by_step_hash(
+        self, tenant_id: UUID, scenario_id: UUID, scenario_version: int, step_content_hash: str
+    ) -> int:
+        if get_running_loop() is not self._loop:
+            self._move_to_this_loop()
+        check.is_id("tenant_id", tenant_id)
+        check.is_id("scenario_id", scenario_id)
+        check.is_integer("scenario_version", scenario_version)
+        check.is_text("step_content_hash", step_content_hash)
+        await self._sweep_if_needed()
+        return self._count_at_step(tenant_id, scenario_id, scenario_version, step_content_hash)
+
+    async def count_steps(self, tenant_id: UUID, scenario_id: UUID, scenario_version: int) -> dict[str, int]:
+        if get_running_loop() is not self._loop:
+            self._move_to_this_loop()
+        check.is_id("tenant_id", tenant_id)
+        check.is_id("scenario_id", scenario_id)
+        check.is_integer("scenario_version", scenario_version)
+        await self._sweep_if_needed()
+        return self._count_steps(tenant_id, scenario_id, scenario_version)
 
 
-def _stamp(write: _Write[S]) -> None:
-    # Past validation and past a frozen subclass: the session is stored now, so this must not fail.
-    session = write.session
-    session.__dict__["last_activity_at"] = write.stamp
-    fields_set: set[str] = getattr(session, "__pydantic_fields_set__", set())
-    if "last_activity_at" not in fields_set:
-        object.__setattr__(session, "__pydantic_fields_set__", {*fields_set, "last_activity_at"})
+def _check_has_identity(session: object, identity: tuple[UUID, Channel, str]) -> None:
+    if not isinstance(session, Session):
+        raise InvalidArgumentError("create", f"must return a session, not {type(session).__name__}")
+    if (session.tenant_id, session.channel, session.user_channel_id) != identity:
+        raise InvalidArgumentError(
+            "create", "must return a session of the tenant, channel and user that it was called for"
+        )
+    if session.status == SessionStatus.CLOSED:
+        raise InvalidArgumentError("create", "must not return a closed session; nobody would get it")
 
 
 async def _each(sessions: Iterable[S] | AsyncIterable[S]) -> AsyncGenerator[S, None]:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Generic, NamedTuple
 from uuid import UUID
 
 from sessiondex import schema
-from sessiondex.clock import microseconds
+from sessiondex.clock import EPOCH, MICROSECOND, microseconds
 from sessiondex.contract import S
+from sessiondex.engine.postings import number, order
 from sessiondex.engine.table import Change, Record, Row, Table
 from sessiondex.errors import TenantMismatchError
 from sessiondex.models import Channel, ScopeFilter, SessionStatus, utc_now
 from sessiondex.records import Kept, Packed
 from sessiondex.stores import arguments as check
+from sessiondex.stores.eviction import Eviction, OnEvict
 from sessiondex.stores.hot import Hot, Lately
 from sessiondex.stores.local import LocalSessionStore
 from sessiondex.stores.stats import IndexStats, StoreStats
 
 HOT_SESSIONS = 10_000
+CHANGES_KEPT = 1_000
+_ORDER_SIZE = 8
 
 
 class _Put(NamedTuple, Generic[S]):
@@ -41,8 +45,14 @@ class InMemorySessionStore(LocalSessionStore[S]):
 
     `hot_sessions` bounds how many recently used sessions are kept as live objects, which makes reading them as cheap
     as a copy. All others are packed as bytes: reading one costs about half of a `model_validate_json`, and the garbage
-    collector does not visit it. `clock` returns the present instant as an aware datetime. Nothing is written to disk:
-    what it holds ends with the process, and must fit in its memory; `stats` says how much it is.
+    collector does not visit it. Nothing is written to disk: what it holds ends with the process, and must fit in its
+    memory; `stats` says how much it is.
+
+    A session that was idle for longer than `idle_ttl` is gone from that instant. Of more than `max_sessions`, those
+    idle longest go. `on_evict(session, reason)` is told of both, once the write that evicted them is done; it may be a
+    coroutine function, and its errors are logged. Under `async with` the store sweeps in the background what has
+    expired; else its writes do, and its counts. `changes_kept` bounds how many changes are kept for those who follow
+    them. `clock` returns the present instant as an aware datetime.
 
     >>> import asyncio
     >>> from uuid import uuid4
@@ -60,11 +70,20 @@ class InMemorySessionStore(LocalSessionStore[S]):
     ({'city': 'Lisbon'}, True)
     """
 
-    def __init__(self, *, hot_sessions: int = HOT_SESSIONS, clock: Callable[[], datetime] = utc_now) -> None:
-        super().__init__(clock=clock)
-        check.hot_sessions(hot_sessions)
+    def __init__(
+        self,
+        *,
+        hot_sessions: int = HOT_SESSIONS,
+        idle_ttl: timedelta | None = None,
+        max_sessions: int | None = None,
+        on_evict: OnEvict | None = None,
+        changes_kept: int = CHANGES_KEPT,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        super().__init__(clock, Eviction(idle_ttl, max_sessions, on_evict), changes_kept)
+        check.at_least("hot_sessions", hot_sessions, 0, "0 keeps every session packed")
         # A row keeps the packed session, or nothing for a hot one that was saved since it was last packed.
-        self._table = Table(schema.FIELDS, schema.INDEXES)
+        self._table = Table(schema.FIELDS, (*schema.INDEXES, *[schema.ACTIVITY] * self._eviction.is_on))
         self._hot: Hot[S] = Hot(hot_sessions)
         # Apart, since most turns of a conversation read once and save once: that does not make a session busy.
         self._read, self._saved = Lately(hot_sessions), Lately(hot_sessions)
@@ -86,41 +105,76 @@ class InMemorySessionStore(LocalSessionStore[S]):
 
     # -- reading --
 
-    def _get(self, session_id: UUID, tenant_id: UUID | None) -> S | None:
+    def _get(self, session_id: UUID, tenant_id: UUID | None, since: datetime | None) -> S | None:
         key = session_id.bytes
         snapshot = self._hot.get(key)
         if snapshot is not None:
-            return self._records.copy(snapshot) if tenant_id is None or snapshot.tenant_id == tenant_id else None
+            if (tenant_id is None or snapshot.tenant_id == tenant_id) and _is_seen(snapshot.last_activity_at, since):
+                return self._records.copy(snapshot)
+            return None
         row = self._table.row(key)
         if row is None or (tenant_id is not None and not schema.belongs_to(self._table.entries(row), tenant_id.bytes)):
             return None
-        return self._unpacked(_Found(key, row))
+        return self._unpacked(_Found(key, row)) if since is None or self._table.stamp(row) >= _order(since) else None
 
-    def _latest_by_channel(self, tenant_id: UUID, channel: Channel, user_channel_id: str) -> S | None:
-        key = self._by_channel.latest(schema.channel_entry(tenant_id.bytes, channel, user_channel_id))
-        if key is None:
+    def _latest_by_channel(
+        self, tenant_id: UUID, channel: Channel, user_channel_id: str, since: datetime | None, *, is_open: bool
+    ) -> S | None:
+        item = schema.latest_by_channel(self._by_channel, tenant_id.bytes, channel, user_channel_id, is_open=is_open)
+        if item is None or (since is not None and item < _order(since)):
             return None
+        key = item[_ORDER_SIZE:]
         snapshot = self._hot.get(key)
         return self._unpacked(self._packed(key)) if snapshot is None else self._records.copy(snapshot)
 
-    def _newest_by_agent(
-        self, tenant_id: UUID, agent_id: UUID, status: SessionStatus | None, limit: int
+    def _newest_by_agent(  # noqa: PLR0917  # as the contract has them
+        self,
+        tenant_id: UUID,
+        agent_id: UUID,
+        status: SessionStatus | None,
+        limit: int,
+        before: datetime | None,
+        since: datetime | None,
     ) -> list[S | _Found]:
-        tenant, agent = tenant_id.bytes, agent_id.bytes
-        if status is None:
-            return self._found(self._by_agent.newest(schema.agent_entry(tenant, agent), limit))
-        return self._found(self._by_agent_status.newest(schema.agent_status_entry(tenant, agent, status), limit))
+        entry = schema.agent_entry(tenant_id.bytes, agent_id.bytes, status)
+        index = self._by_agent if status is None else self._by_agent_status
+        return self._found(index.newest(entry, limit, _order_or_none(before), _order_or_none(since)))
 
-    def _newest_by_customer(self, tenant_id: UUID, customer_profile_id: UUID, limit: int) -> list[S | _Found]:
+    def _newest_by_customer(
+        self, tenant_id: UUID, customer_profile_id: UUID, limit: int, before: datetime | None, since: datetime | None
+    ) -> list[S | _Found]:
         entry = schema.customer_entry(tenant_id.bytes, customer_profile_id.bytes)
-        return self._found(self._by_customer.newest(entry, limit))
+        return self._found(self._by_customer.newest(entry, limit, _order_or_none(before), _order_or_none(since)))
 
-    def _at_step(
-        self, tenant_id: UUID, scenario_id: UUID, version: int, content_hash: str, scope: ScopeFilter | None
+    def _at_step(  # noqa: PLR0917  # as the contract has them
+        self,
+        tenant_id: UUID,
+        scenario_id: UUID,
+        version: int,
+        content_hash: str,
+        scope: ScopeFilter | None,
+        since: datetime | None,
     ) -> list[S | _Found]:
         step = schema.step_key(tenant_id.bytes, scenario_id.bytes, version, content_hash)
         keys = schema.select_step(self._by_step, step, scope, self._stamps.now())
-        return self._found(self._table.newest_first(keys))
+        return self._found(self._table.newest_first(keys, _order_or_none(since)))
+
+    def _count(self) -> int:
+        return len(self._table)
+
+    def _count_by_agent(self, tenant_id: UUID, agent_id: UUID, status: SessionStatus | None) -> int:
+        index = self._by_agent if status is None else self._by_agent_status
+        return index.count(schema.agent_entry(tenant_id.bytes, agent_id.bytes, status))
+
+    def _count_by_customer(self, tenant_id: UUID, customer_profile_id: UUID) -> int:
+        return self._by_customer.count(schema.customer_entry(tenant_id.bytes, customer_profile_id.bytes))
+
+    def _count_at_step(self, tenant_id: UUID, scenario_id: UUID, version: int, content_hash: str) -> int:
+        return self._by_step.count(schema.step_key(tenant_id.bytes, scenario_id.bytes, version, content_hash))
+
+    def _count_steps(self, tenant_id: UUID, scenario_id: UUID, version: int) -> dict[str, int]:
+        counts = self._by_step.counts(schema.scenario_key(tenant_id.bytes, scenario_id.bytes, version))
+        return {step.decode(): count for step, count in counts.items()}
 
     def _found(self, keys: Sequence[bytes]) -> list[S | _Found]:
         get, packed = self._hot.get, self._packed
@@ -151,6 +205,33 @@ class InMemorySessionStore(LocalSessionStore[S]):
     def _live(self, session_id: UUID) -> S | None:
         return self._hot.peek(session_id.bytes)
 
+    def _revision(self, session_id: UUID) -> int:
+        row = self._table.row(session_id.bytes)
+        return 0 if row is None else self._table.revision(row)
+
+    def _stamp_of(self, session_id: UUID) -> datetime | None:
+        row = self._table.row(session_id.bytes)
+        return None if row is None else EPOCH + number(self._table.stamp(row)) * MICROSECOND
+
+    def _oldest(self) -> UUID | None:
+        item = self._table.index(schema.ACTIVITY).oldest(schema.EVERYTHING)
+        return None if item is None else UUID(bytes=item[_ORDER_SIZE:])
+
+    def _is_there(self, session_id: UUID, tenant_id: UUID | None) -> bool:
+        row = self._table.row(session_id.bytes)
+        return row is not None and (tenant_id is None or schema.belongs_to(self._table.entries(row), tenant_id.bytes))
+
+    def _image(self, session_id: UUID) -> S | Packed | None:
+        row = self._table.row(session_id.bytes)
+        if row is None:
+            return None
+        return Packed(self._table.value(row)) or self._hot.peek(session_id.bytes)
+
+    def _opened(self, image: S | Packed) -> S:
+        if isinstance(image, bytes):
+            return self._records.unpack(image)  # type: ignore[return-value]  # as it was packed
+        return self._records.copy(image)
+
     def _plan(self, kept: Kept[S], earlier: S | None, *, in_bulk: bool) -> _Put[S]:
         snapshot, packed = kept
         key = snapshot.session_id.bytes
@@ -159,7 +240,8 @@ class InMemorySessionStore(LocalSessionStore[S]):
             packed = self._records.pack(snapshot)
         is_filed_alike = earlier is not None and schema.has_same_record(earlier, snapshot)
         record = None if is_filed_alike else schema.record_of(snapshot)
-        change = self._table.plan_put(key, microseconds(snapshot.last_activity_at), record, packed or b"")
+        stamp = microseconds(snapshot.last_activity_at)
+        change = self._table.plan_put(key, stamp, snapshot.revision, record, packed or b"")
         is_known_owner = is_filed_alike or change.old_stamp is None
         if not is_known_owner and not schema.belongs_to(change.old_entries, snapshot.tenant_id.bytes):
             raise TenantMismatchError(snapshot.session_id)
@@ -175,17 +257,9 @@ class InMemorySessionStore(LocalSessionStore[S]):
         else:
             self._hot.put(change.key, hot)
 
-    def _remove(self, session_ids: Iterable[UUID], tenant_id: UUID | None) -> int:
-        changes = {}
-        for session_id in session_ids:
-            change = self._table.plan_remove(session_id.bytes)
-            is_there = change.old_stamp is not None
-            if is_there and (tenant_id is None or schema.belongs_to(change.old_entries, tenant_id.bytes)):
-                changes[change.key] = change
-        for change in changes.values():
-            self._table.apply(change)
-            self._hot.discard(change.key)
-        return len(changes)
+    def _take_out(self, session_id: UUID) -> None:
+        self._table.apply(self._table.plan_remove(session_id.bytes))
+        self._hot.discard(session_id.bytes)
 
     def _make_room(self) -> None:
         """Pack hot sessions until one more may be hot."""
@@ -199,14 +273,26 @@ class InMemorySessionStore(LocalSessionStore[S]):
 
     def _check(self) -> None:
         """Raise `AssertionError` unless every index is equal to its recomputation. Cost: O(n log n)."""
-        self._table._check(self._record_and_stamp)
+        self._table._check(self._record_stamp_and_revision)
         assert all(self._table.row(key) is not None for key in self._hot), "a session is hot that is not stored"
         assert len(self._hot) <= self._hot.bound, f"{len(self._hot)} sessions are hot"
 
-    def _record_and_stamp(self, key: bytes, value: bytes) -> tuple[Record, int]:
+    def _record_stamp_and_revision(self, key: bytes, value: bytes) -> tuple[Record, int, int]:
         hot = self._hot.peek(key)
         unpacked: Any = self._records.unpack(Packed(value)) if value else hot
         assert unpacked is not None, f"{key!r} is neither hot nor packed"
         assert hot is None or hot == unpacked, f"{key!r} differs, hot and packed"
         assert unpacked.session_id.bytes == key, f"{unpacked.session_id} is kept under {key!r}"
-        return schema.record_of(unpacked), microseconds(unpacked.last_activity_at)
+        return schema.record_of(unpacked), microseconds(unpacked.last_activity_at), unpacked.revision
+
+
+def _order(instant: datetime) -> bytes:
+    return order(microseconds(instant))
+
+
+def _order_or_none(instant: datetime | None) -> bytes | None:
+    return None if instant is None else _order(instant)
+
+
+def _is_seen(stamp: datetime, since: datetime | None) -> bool:
+    return since is None or stamp >= since

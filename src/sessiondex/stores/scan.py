@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from sessiondex.contract import S
 from sessiondex.errors import TenantMismatchError
 from sessiondex.models import Channel, ScopeFilter, Session, SessionStatus, utc_now
 from sessiondex.records import Kept
+from sessiondex.stores.eviction import Eviction, OnEvict
 from sessiondex.stores.local import LocalSessionStore
 
 _DAY = timedelta(days=1)
@@ -19,25 +21,136 @@ class ScanSessionStore(LocalSessionStore[S]):
     """Keeps the same contract by looking at every session: O(n) for each query by anything but the id.
 
     The tests' oracle, so written to be plainly right, and what the benchmarks compare with. Fine for a few hundred
-    sessions. `clock` returns the present instant as an aware datetime.
+    sessions. The options are those of `InMemorySessionStore`.
 
     >>> import asyncio
     >>> asyncio.run(ScanSessionStore().get(UUID(int=1))) is None
     True
     """
 
-    def __init__(self, *, clock: Callable[[], datetime] = utc_now) -> None:
-        super().__init__(clock=clock)
+    def __init__(
+        self,
+        *,
+        idle_ttl: timedelta | None = None,
+        max_sessions: int | None = None,
+        on_evict: OnEvict | None = None,
+        changes_kept: int = 1_000,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        super().__init__(clock, Eviction(idle_ttl, max_sessions, on_evict), changes_kept)
         self._snapshots: dict[UUID, S] = {}
 
-    def _get(self, session_id: UUID, tenant_id: UUID | None) -> S | None:
+    # -- reading --
+
+    def _get(self, session_id: UUID, tenant_id: UUID | None, since: datetime | None) -> S | None:
         snapshot = self._snapshots.get(session_id)
-        if snapshot is None or (tenant_id is not None and snapshot.tenant_id != tenant_id):
+        if snapshot is None or not self._is_there(session_id, tenant_id) or not _is_seen(snapshot, since):
             return None
         return self._records.copy(snapshot)
 
+    def _seen(self, tenant_id: UUID, since: datetime | None = None) -> Iterator[S]:
+        return (
+            snapshot
+            for snapshot in self._snapshots.values()
+            if snapshot.tenant_id == tenant_id and _is_seen(snapshot, since)
+        )
+
+    def _latest_by_channel(
+        self, tenant_id: UUID, channel: Channel, user_channel_id: str, since: datetime | None, *, is_open: bool
+    ) -> S | None:
+        found = [
+            snapshot
+            for snapshot in self._seen(tenant_id, since)
+            if snapshot.channel == channel
+            and snapshot.user_channel_id == user_channel_id
+            and not (is_open and snapshot.status == SessionStatus.CLOSED)
+        ]
+        return self._records.copy(_newest_first(found)[0]) if found else None
+
+    def _newest_by_agent(  # noqa: PLR0917  # as the contract has them
+        self,
+        tenant_id: UUID,
+        agent_id: UUID,
+        status: SessionStatus | None,
+        limit: int,
+        before: datetime | None,
+        since: datetime | None,
+    ) -> list[S]:
+        found = [
+            snapshot
+            for snapshot in self._seen(tenant_id, since)
+            if snapshot.agent_id == agent_id and (status is None or snapshot.status == status)
+        ]
+        return _page(found, limit, before)
+
+    def _newest_by_customer(
+        self, tenant_id: UUID, customer_profile_id: UUID, limit: int, before: datetime | None, since: datetime | None
+    ) -> list[S]:
+        found = [
+            snapshot for snapshot in self._seen(tenant_id, since) if snapshot.customer_profile_id == customer_profile_id
+        ]
+        return _page(found, limit, before)
+
+    def _at_step(  # noqa: PLR0917  # as the contract has them
+        self,
+        tenant_id: UUID,
+        scenario_id: UUID,
+        version: int,
+        content_hash: str,
+        scope: ScopeFilter | None,
+        since: datetime | None,
+    ) -> list[S]:
+        now = self._stamps.now()
+        found = [
+            snapshot
+            for snapshot in self._seen(tenant_id, since)
+            if _step(snapshot, scenario_id, version) == content_hash
+            and (scope is None or _passes(snapshot, scope, now))
+        ]
+        return _newest_first(found)
+
+    def _given_out(self, found: Sequence[S]) -> list[S]:
+        return [self._records.copy(snapshot) for snapshot in found]
+
+    def _count(self) -> int:
+        return len(self._snapshots)
+
+    def _count_by_agent(self, tenant_id: UUID, agent_id: UUID, status: SessionStatus | None) -> int:
+        return len(self._newest_by_agent(tenant_id, agent_id, status, self._count(), None, None))
+
+    def _count_by_customer(self, tenant_id: UUID, customer_profile_id: UUID) -> int:
+        return len(self._newest_by_customer(tenant_id, customer_profile_id, self._count(), None, None))
+
+    def _count_at_step(self, tenant_id: UUID, scenario_id: UUID, version: int, content_hash: str) -> int:
+        return self._count_steps(tenant_id, scenario_id, version).get(content_hash, 0)
+
+    def _count_steps(self, tenant_id: UUID, scenario_id: UUID, version: int) -> dict[str, int]:
+        steps = (_step(snapshot, scenario_id, version) for snapshot in self._seen(tenant_id))
+        return dict(Counter(step for step in steps if step is not None))
+
+    # -- writing --
+
     def _live(self, session_id: UUID) -> S | None:
         return self._snapshots.get(session_id)
+
+    def _revision(self, session_id: UUID) -> int:
+        return self._snapshots[session_id].revision if session_id in self._snapshots else 0
+
+    def _stamp_of(self, session_id: UUID) -> datetime | None:
+        return self._snapshots[session_id].last_activity_at if session_id in self._snapshots else None
+
+    def _oldest(self) -> UUID | None:
+        return min(self._snapshots, key=lambda key: self._snapshots[key].last_activity_at, default=None)
+
+    def _is_there(self, session_id: UUID, tenant_id: UUID | None) -> bool:
+        snapshot = self._snapshots.get(session_id)
+        return snapshot is not None and tenant_id in {None, snapshot.tenant_id}
+
+    def _image(self, session_id: UUID) -> S | None:
+        return self._snapshots.get(session_id)
+
+    def _opened(self, image: S) -> S:
+        return self._records.copy(image)
 
     def _plan(self, kept: Kept[S], earlier: S | None, *, in_bulk: bool) -> S:  # noqa: ARG002  # for other stores
         if earlier is not None and earlier.tenant_id != kept.snapshot.tenant_id:
@@ -47,67 +160,30 @@ class ScanSessionStore(LocalSessionStore[S]):
     def _apply(self, plan: S) -> None:
         self._snapshots[plan.session_id] = plan
 
-    def _remove(self, session_ids: Iterable[UUID], tenant_id: UUID | None) -> int:
-        count = 0
-        for session_id in session_ids:
-            snapshot = self._snapshots.get(session_id)
-            if snapshot is not None and tenant_id in {None, snapshot.tenant_id}:
-                del self._snapshots[session_id]
-                count += 1
-        return count
-
-    def _given_out(self, found: Sequence[S]) -> list[S]:
-        return [self._records.copy(snapshot) for snapshot in found]
-
-    def _latest_by_channel(self, tenant_id: UUID, channel: Channel, user_channel_id: str) -> S | None:
-        identity = (tenant_id, channel, user_channel_id)
-        latest = None
-        for snapshot in self._snapshots.values():
-            if (snapshot.tenant_id, snapshot.channel, snapshot.user_channel_id) != identity:
-                continue
-            if latest is None or snapshot.last_activity_at > latest.last_activity_at:
-                latest = snapshot
-        return None if latest is None else self._records.copy(latest)
-
-    def _newest_by_agent(self, tenant_id: UUID, agent_id: UUID, status: SessionStatus | None, limit: int) -> list[S]:
-        found = [
-            snapshot
-            for snapshot in self._snapshots.values()
-            if snapshot.tenant_id == tenant_id
-            and snapshot.agent_id == agent_id
-            and (status is None or snapshot.status == status)
-        ]
-        return _newest_first(found)[:limit]
-
-    def _newest_by_customer(self, tenant_id: UUID, customer_profile_id: UUID, limit: int) -> list[S]:
-        found = [
-            snapshot
-            for snapshot in self._snapshots.values()
-            if snapshot.tenant_id == tenant_id and snapshot.customer_profile_id == customer_profile_id
-        ]
-        return _newest_first(found)[:limit]
-
-    def _at_step(
-        self, tenant_id: UUID, scenario_id: UUID, version: int, content_hash: str, scope: ScopeFilter | None
-    ) -> list[S]:
-        now = self._stamps.now()
-        found = [
-            snapshot
-            for snapshot in self._snapshots.values()
-            if snapshot.tenant_id == tenant_id
-            and snapshot.status == SessionStatus.ACTIVE
-            and snapshot.active_scenario_id == scenario_id
-            and snapshot.active_scenario_version == version
-            and snapshot.step_history
-            and snapshot.step_history[-1].step_content_hash == content_hash
-            and (scope is None or _passes(snapshot, scope, now))
-        ]
-        return _newest_first(found)
+    def _take_out(self, session_id: UUID) -> None:
+        del self._snapshots[session_id]
 
     def _check(self) -> None:
         """Raise `AssertionError` unless every snapshot is under its own id."""
         for session_id, snapshot in self._snapshots.items():
             assert snapshot.session_id == session_id
+
+
+def _is_seen(snapshot: Session, since: datetime | None) -> bool:
+    return since is None or snapshot.last_activity_at >= since
+
+
+def _step(session: Session, scenario_id: UUID, version: int) -> str | None:
+    """Return the hash of the step of that version where the session stands, if it is active there."""
+    if (session.active_scenario_id, session.active_scenario_version) != (scenario_id, version):
+        return None
+    is_at_a_step = session.status == SessionStatus.ACTIVE and session.step_history
+    return session.step_history[-1].step_content_hash if is_at_a_step else None
+
+
+def _page(snapshots: list[S], limit: int, before: datetime | None) -> list[S]:
+    earlier = [snapshot for snapshot in snapshots if before is None or snapshot.last_activity_at < before]
+    return _newest_first(earlier)[:limit]
 
 
 def _newest_first(snapshots: list[S]) -> list[S]:

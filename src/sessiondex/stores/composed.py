@@ -1,0 +1,84 @@
+"""Operations that are made of others: whatever a store is, these come to the same."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime
+from inspect import isawaitable
+from typing import Generic
+from uuid import UUID
+
+from sessiondex.contract import S, SessionStore
+from sessiondex.errors import ConflictError, InvalidArgumentError, SessionNotFoundError
+from sessiondex.models import Session, SessionStatus
+from sessiondex.stores import arguments as check
+
+
+class ComposedOperations(SessionStore[S], Generic[S]):
+    """What follows from reading, saving what is expected, and lists with a cursor."""
+
+    async def update(
+        self,
+        session_id: UUID,
+        change: Callable[[S], S | Awaitable[S | None] | None],
+        *,
+        tenant_id: UUID | None = None,
+        attempts: int = 5,
+    ) -> S:
+        check.callback("change", change)
+        check.at_least("attempts", attempts, 1, "each of them reads, changes and saves")
+        attempt = 1
+        while True:
+            session = await self.get(session_id, tenant_id=tenant_id)
+            if session is None:
+                raise SessionNotFoundError(session_id)
+            owner, revision = session.tenant_id, session.revision
+            made = change(session)
+            replacement = (await made) if isawaitable(made) else made
+            changed = session if replacement is None else replacement
+            _check_is_same(changed, session_id, owner)
+            try:
+                await self.save(changed, expected_revision=revision)
+            except ConflictError:
+                if attempt == attempts:
+                    raise
+                attempt += 1
+            else:
+                return changed
+
+    def iter_by_agent(
+        self, tenant_id: UUID, agent_id: UUID, *, status: SessionStatus | None = None, page_size: int = 100
+    ) -> AsyncIterator[S]:
+        async def page(before: datetime | None) -> list[S]:
+            return await self.list_by_agent(tenant_id, agent_id, status=status, limit=page_size, before=before)
+
+        check.at_least("page_size", page_size, 1, "some hundred is a good size")
+        return _pages(page, page_size)
+
+    def iter_by_customer(self, tenant_id: UUID, customer_profile_id: UUID, *, page_size: int = 100) -> AsyncIterator[S]:
+        async def page(before: datetime | None) -> list[S]:
+            return await self.list_by_customer(tenant_id, customer_profile_id, limit=page_size, before=before)
+
+        check.at_least("page_size", page_size, 1, "some hundred is a good size")
+        return _pages(page, page_size)
+
+
+def _check_is_same(session: object, session_id: UUID, tenant_id: UUID) -> None:
+    if not isinstance(session, Session):
+        raise InvalidArgumentError("change", f"must return None or a session, not {type(session).__name__}")
+    if session.session_id != session_id or session.tenant_id != tenant_id:
+        raise InvalidArgumentError(
+            "change", "must leave session_id and tenant_id as they are; for another session, save it"
+        )
+
+
+async def _pages(page: Callable[[datetime | None], Awaitable[list[S]]], size: int) -> AsyncIterator[S]:
+    before = None
+    while True:
+        sessions = await page(before)
+        if sessions:
+            before = sessions[-1].last_activity_at  # now: to save it, as whoever gets it may, changes it
+        for session in sessions:
+            yield session
+        if len(sessions) < size:
+            return

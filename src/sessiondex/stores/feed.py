@@ -1,0 +1,115 @@
+"""The change feed: what was committed, in order, as far back as it is kept."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from typing import Any, Generic, NamedTuple
+
+from sessiondex.contract import Change, ChangeKind, S
+from sessiondex.errors import ChangesLostError
+
+
+class _Entry(NamedTuple):
+    """A change, its sessions as the store keeps them: what nobody changes, or `None`."""
+
+    kind: ChangeKind
+    before: Any
+    after: Any
+
+
+class Feed:
+    """The last changes of a store, `kept` of them.
+
+    Numbers every change, but keeps none until it is first asked for them: most services never do. Whoever reads has a
+    place of its own, and nothing here knows of it but while it waits.
+    """
+
+    def __init__(self, kept: int) -> None:
+        self.sequence = 0
+        """The number of the last change; the first is 1."""
+        self.is_on = False
+        """Whether changes are kept."""
+        self._entries: deque[_Entry] = deque(maxlen=kept)
+        self._waiting: set[asyncio.Future[None]] = set()
+        self._is_closed = False
+
+    def add(self, kind: ChangeKind, before: Any, after: Any) -> None:
+        """Number the change, keep it and tell those who wait."""
+        self.sequence += 1
+        if self.is_on:
+            self._entries.append(_Entry(kind, before, after))
+            self._wake()
+
+    def check(self, since: int) -> None:
+        """Raise `ChangesLostError` unless all changes after that one are kept."""
+        oldest = self.sequence - len(self._entries) + 1
+        if since < oldest - 1:
+            raise ChangesLostError(since, oldest)
+
+    async def after(self, since: int) -> _Entry | None:
+        """Return the change after that one, as soon as there is one, or `None` once the feed was closed.
+
+        Raises:
+            ChangesLostError: it is no longer kept.
+        """
+        while self.sequence <= since:
+            if self._is_closed:
+                return None
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiting.add(waiter)
+            try:
+                await waiter
+            finally:
+                self._waiting.discard(waiter)
+        self.check(since)
+        return self._entries[since - self.sequence]
+
+    def close(self) -> None:
+        """Let those who wait know that nothing more will come."""
+        self._is_closed = True
+        self._wake()
+
+    def leave_loop(self) -> None:
+        """Let go of those who wait in a loop that ended, or may never run again: to wake them must not fail a write."""
+        with suppress(RuntimeError):
+            self._wake()
+        self._waiting.clear()
+
+    def _wake(self) -> None:
+        for waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_result(None)
+
+
+class Reader(AsyncIterator[Change[S]], Generic[S]):
+    """Reads a feed from one place on, and goes on from there though a wait for the next change was cancelled.
+
+    `opened` makes a session to give out of what the store keeps; `check_loop` raises in a wrong loop.
+    """
+
+    def __init__(self, feed: Feed, since: int, opened: Callable[[Any], S], check_loop: Callable[[], None]) -> None:
+        feed.check(since)
+        self._feed = feed
+        self._since = since
+        self._opened = opened
+        self._check_loop = check_loop
+
+    def __aiter__(self) -> Reader[S]:
+        return self
+
+    async def __anext__(self) -> Change[S]:
+        self._check_loop()
+        entry = await self._feed.after(self._since)
+        if entry is None:
+            raise StopAsyncIteration
+        kind, before, after = entry
+        self._since += 1
+        return Change(
+            sequence=self._since,
+            kind=kind,
+            before=None if before is None else self._opened(before),
+            after=None if after is None else self._opened(after),
+        )

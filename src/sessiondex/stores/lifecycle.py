@@ -1,0 +1,181 @@
+"""From which loop a store is used, what runs in its background, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from asyncio import get_running_loop
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from datetime import datetime
+from inspect import isawaitable
+from types import TracebackType
+from typing import Generic, Self
+from uuid import UUID
+
+from sessiondex.contract import Change, S
+from sessiondex.errors import InvalidArgumentError, StoreClosedError, TurnTimeoutError, WrongLoopError
+from sessiondex.stores import arguments as check
+from sessiondex.stores.commits import Commits
+from sessiondex.stores.eviction import Eviction
+from sessiondex.stores.feed import Reader
+from sessiondex.stores.turns import Turns
+
+_log = logging.getLogger("sessiondex")
+
+_SWEPT, _TOLD = 50, 25  # sessions evicted, and told, between two turns of the loop: a millisecond or two
+_SWEEP_EVERY = 1.0  # seconds, or sooner if sessions expire sooner
+
+# Held while a store goes from one loop to another, never while it works.
+_handover = threading.Lock()
+
+
+class LifeCycle(Commits[S], Generic[S]):
+    """Belongs to one running loop at a time, sweeps in the background while it is open, and can be closed (law 12)."""
+
+    def __init__(self, clock: Callable[[], datetime], eviction: Eviction, changes_kept: int) -> None:
+        super().__init__(clock, eviction, changes_kept)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_closed = False
+        self._sweeper: asyncio.Task[None] | None = None
+        # Bound to the loop, once anyone had to wait for them.
+        self._lock = asyncio.Lock()
+        self._turns, self._creations = Turns(), Turns()
+
+    # Every method looks whether the loop is the one of last time, and comes here if it is not: which costs no call.
+    def _move_to_this_loop(self) -> None:
+        with _handover:
+            if self._is_closed:
+                raise StoreClosedError
+            if self._loop is not None and self._loop.is_running():
+                raise WrongLoopError
+            self._loop = get_running_loop()
+            self._lock = asyncio.Lock()
+            self._turns, self._creations = Turns(), Turns()
+            self._feed.leave_loop()
+            self._sweeper = None
+
+    def _check_is_ours(self, lock: asyncio.Lock) -> None:
+        """Raise unless the lock that was waited for is still the store's."""
+        if self._is_closed:
+            raise StoreClosedError
+        if lock is not self._lock:  # this loop stood still, and meanwhile the store went over to another
+            raise WrongLoopError
+
+    # -- one turn at a time, and the change feed --
+
+    def exclusive(self, session_id: UUID, *, timeout: float | None = None) -> AbstractAsyncContextManager[None]:
+        check.is_id("session_id", session_id)
+        check.seconds("timeout", timeout)
+        return self._exclusive(session_id, timeout)
+
+    @asynccontextmanager
+    async def _exclusive(self, session_id: UUID, timeout: float | None) -> AsyncIterator[None]:  # noqa: ASYNC109  # it covers the wait alone
+        if get_running_loop() is not self._loop:
+            self._move_to_this_loop()
+        turns, key = self._turns, session_id.bytes
+        try:
+            await turns.take(key, timeout)
+        except TimeoutError:
+            raise TurnTimeoutError(session_id, timeout or 0) from None
+        try:
+            yield
+        finally:
+            turns.pass_on(key)
+
+    def changes(self, *, since: int | None = None) -> AsyncIterator[Change[S]]:
+        if self._is_closed:
+            raise StoreClosedError
+        last = self._feed.sequence
+        if since is not None:
+            check.is_integer("since", since)
+            if not 0 <= since <= last:
+                raise InvalidArgumentError("since", f"must be the sequence of a change that was, from 0 to {last}")
+        reader = Reader(self._feed, last if since is None else since, self._opened, self._check_loop)
+        self._feed.is_on = True
+        return reader
+
+    def _check_loop(self) -> None:
+        # Once the store is closed, what is left may be read to the end.
+        if not self._is_closed and get_running_loop() is not self._loop:
+            self._move_to_this_loop()
+
+    # -- open and closed --
+
+    async def __aenter__(self) -> Self:
+        if get_running_loop() is not self._loop:
+            self._move_to_this_loop()
+        if self._eviction.idle_ttl is not None and self._sweeper is None:
+            pause = min(_SWEEP_EVERY, self._eviction.idle_ttl.total_seconds())
+            self._sweeper = asyncio.create_task(self._sweep_for_ever(pause), name="sessiondex sweeper")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        if self._is_closed:
+            return
+        if get_running_loop() is not self._loop:
+            self._move_to_this_loop()
+        self._is_closed, self._loop = True, None
+        self._turns.close()
+        self._creations.close()
+        self._feed.close()
+        if self._sweeper is not None and self._sweeper is not asyncio.current_task():  # which `on_evict` may run in
+            self._sweeper.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._sweeper
+        await self._tell()
+
+    async def health_check(self) -> bool:
+        if self._is_closed:
+            return False
+        if get_running_loop() is not self._loop:
+            self._move_to_this_loop()
+        return self._sweeper is None or not self._sweeper.done()
+
+    # -- sweeping --
+
+    async def _sweep(self) -> None:
+        """Evict all that have expired, a few at a time. When this returns, none is left."""
+        lock, is_swept = self._lock, False
+        while not is_swept:
+            async with lock:
+                self._check_is_ours(lock)
+                is_swept = not self._evict_idle(_SWEPT)
+            if not is_swept:
+                await asyncio.sleep(0)
+
+    async def _tell(self) -> None:
+        """Tell `on_evict` what was evicted. Its errors are its own: what was written is written."""
+        on_evict, told = self._eviction.on_evict, 0
+        while self._evicted and on_evict is not None:
+            image, reason = self._evicted.popleft()
+            try:
+                telling = on_evict(self._opened(image), reason)
+                if isawaitable(telling):
+                    await telling
+            except Exception:  # noqa: BLE001  # whatever it is, it is the user's
+                _log.exception("on_evict raised an error; the session is evicted all the same")
+            told += 1
+            if told % _TOLD == 0:
+                await asyncio.sleep(0)
+
+    async def _sweep_if_needed(self) -> None:
+        if self._eviction.idle_ttl is not None:
+            await self._sweep()
+
+    async def _sweep_for_ever(self, pause: float) -> None:
+        while True:
+            try:
+                await self._sweep()
+                await self._tell()
+            except (StoreClosedError, WrongLoopError):
+                return
+            except Exception:  # noqa: BLE001  # of the clock, which is the user's: it may be well the next time
+                _log.exception("sweeping idle sessions failed; it is tried again")
+            await asyncio.sleep(pause)

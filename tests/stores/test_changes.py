@@ -1,0 +1,248 @@
+"""Law 18: changes come in order, each once, with no gap."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from sessiondex import (
+    Change,
+    ChangeKind,
+    ChangesLostError,
+    ConflictError,
+    InvalidArgumentError,
+    InvalidSessionError,
+)
+from tests.builders import OTHER_TENANT, Clock, NotedSession, TaggedSession, make_session
+from tests.interleaving import interleaved
+
+
+async def read(changes: Any, count: int) -> list[Any]:
+    return [await asyncio.wait_for(anext(changes), 5) for _ in range(count)]
+
+
+async def is_waiting(changes: Any) -> bool:
+    """Whether the reader has seen everything."""
+    waiting = asyncio.ensure_future(anext(changes))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    if waiting.done():
+        return False
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    return True
+
+
+@pytest.mark.parametrize("cls", [NotedSession, TaggedSession])
+@pytest.mark.parametrize("is_hot", [False, True])
+async def test_each_change_comes_with_what_was_and_what_is(store: Any, cls: Any, *, is_hot: bool) -> None:
+    session = make_session(cls)
+    for _ in range(4 if is_hot else 1):
+        await store.save(session)
+    first = session.model_copy(deep=True)
+    changes, last = store.changes(), store._feed.sequence
+    session.turn_count = 1
+    await store.save(session)
+    second = session.model_copy(deep=True)
+    await store.delete(session.session_id)
+    session.turn_count = 2
+    await store.save(session)
+
+    assert await read(changes, 3) == [
+        Change(last + 1, ChangeKind.SAVED, first, second),
+        Change(last + 2, ChangeKind.DELETED, second, None),
+        Change(last + 3, ChangeKind.SAVED, None, session),
+    ]
+    assert await is_waiting(changes) or pytest.fail("there is one more")
+
+
+async def test_changes_of_many_come_one_by_one(store: Any) -> None:
+    changes = store.changes()
+    sessions = [make_session() for _ in range(3)]
+    await store.save_many([*sessions, sessions[0]])
+    await store.delete_many([session.session_id for session in sessions])
+
+    found = await read(changes, 6)
+    assert [change.sequence for change in found] == list(range(1, 7))
+    assert [change.kind for change in found] == [ChangeKind.SAVED] * 3 + [ChangeKind.DELETED] * 3
+
+
+async def test_evictions_are_changes(make_store: Any, clock: Clock) -> None:
+    store = make_store(max_sessions=2, idle_ttl=timedelta(hours=1))
+    changes = store.changes()
+    sessions = [make_session() for _ in range(4)]
+    await store.save_many(sessions[:3])
+    clock.move(hours=2)
+    await store.save(sessions[3])
+
+    found = await read(changes, 7)
+    assert [change.kind.value for change in found] == ["saved"] * 3 + ["evicted", "saved", "evicted", "evicted"]
+    assert [change.before for change in found if change.kind is ChangeKind.EVICTED] == sessions[:3]
+
+
+async def test_what_changed_nothing_is_no_change(store: Any) -> None:
+    session = make_session()
+    await store.save(session)
+    changes = store.changes()
+    bad = make_session()
+    bad.variables["x"] = float("nan")
+    with pytest.raises(InvalidSessionError):
+        await store.save(bad)
+    with pytest.raises(ConflictError):
+        await store.save(session, expected_revision=7)
+    with pytest.raises(InvalidSessionError):
+        await store.save_many([make_session(), bad])
+    await store.delete(bad.session_id)
+    await store.delete(session.session_id, tenant_id=OTHER_TENANT)
+    assert await is_waiting(changes)
+
+
+async def test_what_a_reader_gets_is_its_own(store: Any) -> None:
+    session = make_session()
+    one, other = store.changes(), store.changes()
+    await store.save(session)
+    (await anext(one)).after.variables["x"] = 1
+
+    assert (await anext(other)).after == session == await store.get(session.session_id)
+
+
+async def test_a_reader_goes_on_where_another_ended(store: Any) -> None:
+    changes = store.changes()
+    for _ in range(5):
+        await store.save(make_session())
+    seen = await read(changes, 2)
+    again = store.changes(since=seen[-1].sequence)
+
+    assert [change.sequence for change in await read(again, 3)] == [3, 4, 5]
+    assert await read(store.changes(since=0), 5) == [*seen, *await read(changes, 3)]
+
+
+async def test_what_is_no_longer_kept_is_lost_and_said_to_be(make_store: Any) -> None:
+    store = make_store(changes_kept=3)
+    changes = store.changes()
+    for _ in range(5):
+        await store.save(make_session())
+    with pytest.raises(ChangesLostError) as lost:
+        await anext(changes)
+    assert (lost.value.since, lost.value.oldest) == (0, 3)
+    with pytest.raises(ChangesLostError):
+        store.changes(since=1)
+    assert [change.sequence for change in await read(store.changes(since=2), 3)] == [3, 4, 5]
+
+
+async def test_what_was_before_anybody_asked_is_lost_too(store: Any) -> None:
+    await store.save(make_session())
+    with pytest.raises(ChangesLostError):
+        store.changes(since=0)
+    changes = store.changes()
+    await store.save(make_session())
+    assert (await anext(changes)).sequence == 2
+
+
+async def test_a_store_that_keeps_none_still_numbers_them(make_store: Any) -> None:
+    store = make_store(changes_kept=0)
+    changes = store.changes()
+    await store.save(make_session())
+    with pytest.raises(ChangesLostError):
+        await anext(changes)
+
+
+async def test_readers_that_wait_cost_nobody_anything_and_leave_nothing_behind(store: Any) -> None:
+    readers = [asyncio.ensure_future(anext(store.changes())) for _ in range(10)]
+    await asyncio.sleep(0)
+    assert len(store._feed._waiting) == 10
+    for reader in readers[:9]:
+        reader.cancel()
+    await asyncio.wait(readers[:9])
+    assert len(store._feed._waiting) == 1
+    await store.save(make_session())
+    assert (await readers[9]).sequence == 1
+    assert not store._feed._waiting
+
+
+async def test_a_reader_goes_on_after_a_wait_that_was_cancelled(store: Any) -> None:
+    changes = store.changes()
+    for number in range(1, 4):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(changes), 0.001)
+        await store.save(make_session())
+        assert (await asyncio.wait_for(anext(changes), 5)).sequence == number
+
+
+async def test_what_was_committed_before_the_end_can_still_be_read(store: Any) -> None:
+    changes = store.changes()
+    await store.save_many([make_session() for _ in range(3)])
+    await store.aclose()
+    assert [change.sequence async for change in changes] == [1, 2, 3]
+
+
+def test_a_reader_in_a_loop_that_ended_fails_no_write(make_store: Any) -> None:
+    """The loop was closed, and nobody had cancelled those who waited in it."""
+    store, session = make_store(), make_session()
+    changes = store.changes()
+
+    async def begin() -> asyncio.Task[Any]:
+        task: asyncio.Task[Any] = asyncio.ensure_future(anext(changes))
+        await asyncio.sleep(0)
+        return task
+
+    loop = asyncio.new_event_loop()
+    task = loop.run_until_complete(begin())
+    loop.close()
+
+    async def go_on() -> None:
+        await store.save(session)
+        assert session.revision == 1
+        assert (await anext(changes)).after == session
+
+    asyncio.run(go_on())
+    assert not store._feed._waiting
+    task._log_destroy_pending = False  # type: ignore[attr-defined]  # which it is, on purpose
+    task.get_coro().close()
+
+
+async def test_nothing_is_kept_until_somebody_asks(store: Any) -> None:
+    for _ in range(3):
+        await store.save(make_session())
+    assert not store._feed._entries
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_every_reader_sees_the_same_changes_in_any_order_of_tasks(make_store: Any, seed: int) -> None:
+    """Their states follow from one another: each session is before what it was after."""
+    store = make_store(max_sessions=5)
+
+    async def write(number: int) -> None:
+        session = make_session(user_channel_id=f"user-{number}")
+        for turn in range(4):
+            session.turn_count = turn
+            await (store.save(session) if turn < 3 else store.delete(session.session_id))
+            await asyncio.sleep(0)
+
+    async def follow(changes: Any) -> list[Any]:
+        return [change async for change in changes]
+
+    async def main() -> None:
+        readers = [asyncio.ensure_future(follow(store.changes())) for _ in range(3)]
+        await asyncio.gather(*(write(number) for number in range(10)))
+        await asyncio.sleep(0)
+        await store.aclose()
+        logs = await asyncio.gather(*readers)
+        assert logs[0] == logs[1] == logs[2]
+        assert [change.sequence for change in logs[0]] == list(range(1, len(logs[0]) + 1))
+        state: dict[Any, Any] = {}
+        for change in logs[0]:
+            session_id = (change.before or change.after).session_id
+            assert state.get(session_id) == change.before
+            state[session_id] = change.after
+
+    interleaved(main(), seed)
+
+
+@pytest.mark.parametrize("since", [-1, 1, "0", 1.0])
+def test_an_odd_place_is_refused_at_once(store: Any, since: Any) -> None:
+    with pytest.raises(InvalidArgumentError, match="since"):
+        store.changes(since=since)

@@ -1,0 +1,173 @@
+"""A store is opened, closed and asked how it is."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from sessiondex import Channel, StoreClosedError, WrongLoopError
+from tests.builders import AGENT, CUSTOMER, SCENARIO, TENANT, make_session
+
+CALLS: dict[str, Any] = {
+    "get": lambda store, session: store.get(session.session_id),
+    "save": lambda store, session: store.save(session),
+    "save_many": lambda store, session: store.save_many([session]),
+    "load": lambda store, session: store.load([session]),
+    "delete": lambda store, session: store.delete(session.session_id),
+    "delete_many": lambda store, session: store.delete_many([session.session_id]),
+    "get_by_channel": lambda store, _: store.get_by_channel(TENANT, Channel.SMS, "u"),
+    "list_by_agent": lambda store, _: store.list_by_agent(TENANT, AGENT),
+    "list_by_customer": lambda store, _: store.list_by_customer(TENANT, CUSTOMER),
+    "find": lambda store, _: store.find_sessions_by_step_hash(TENANT, SCENARIO, 1, "h"),
+    "iter_by_agent": lambda store, _: anext(store.iter_by_agent(TENANT, AGENT)),
+    "iter_by_customer": lambda store, _: anext(store.iter_by_customer(TENANT, CUSTOMER)),
+    "count_by_agent": lambda store, _: store.count_by_agent(TENANT, AGENT),
+    "count_by_customer": lambda store, _: store.count_by_customer(TENANT, CUSTOMER),
+    "count_by_step_hash": lambda store, _: store.count_by_step_hash(TENANT, SCENARIO, 1, "h"),
+    "count_steps": lambda store, _: store.count_steps(TENANT, SCENARIO, 1),
+    "update": lambda store, session: store.update(session.session_id, lambda _: None),
+    "get_or_create": lambda store, _: store.get_or_create(TENANT, Channel.SMS, "user-1", make_session),
+    "exclusive": lambda store, session: store.exclusive(session.session_id).__aenter__(),
+    "changes": lambda store, _: anext(store.changes()),
+    "enter": lambda store, _: store.__aenter__(),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+async def test_a_closed_store_says_so(store: Any, call: Any) -> None:
+    session = make_session()
+    async with store as opened:
+        assert opened is store
+        await store.save(session)
+        assert await store.health_check() is True
+    with pytest.raises(StoreClosedError):
+        await call(store, session)
+    assert await store.health_check() is False
+    await store.aclose()
+    await store.aclose()
+
+
+async def test_an_error_within_goes_through(store: Any) -> None:
+    with pytest.raises(KeyError, match="mine"):
+        async with store:
+            raise KeyError("mine")
+    assert await store.health_check() is False
+
+
+async def test_a_store_need_not_be_opened(store: Any) -> None:
+    await store.save(make_session())
+    assert await store.health_check() is True
+
+
+async def test_the_sweeper_ends_with_the_store(make_store: Any) -> None:
+    store = make_store(idle_ttl=timedelta(hours=1))
+    before = asyncio.all_tasks()
+    async with store:
+        assert len(asyncio.all_tasks() - before) == 1
+        async with store:  # once more is one too many to start another
+            assert len(asyncio.all_tasks() - before) == 1
+    assert asyncio.all_tasks() == before
+
+
+async def test_a_sweeper_that_was_cancelled_is_noticed(make_store: Any) -> None:
+    async with make_store(idle_ttl=timedelta(hours=1)) as store:
+        store._sweeper.cancel()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert await store.health_check() is False
+
+
+async def test_those_who_follow_changes_come_to_an_end(store: Any) -> None:
+    async def follow() -> list[Any]:
+        return [change.sequence async for change in store.changes()]
+
+    following = asyncio.ensure_future(follow())
+    await asyncio.sleep(0)
+    await store.save(make_session())
+    await store.aclose()
+    assert await asyncio.wait_for(following, 5) == [1]
+
+
+async def test_a_write_that_waits_is_told(store: Any) -> None:
+    session = make_session()
+    await store.get(session.session_id)
+    async with store._lock:
+        waiting = asyncio.ensure_future(store.save(session))
+        await asyncio.sleep(0)
+        await store.aclose()
+    with pytest.raises(StoreClosedError):
+        await waiting
+
+
+async def test_whoever_waits_for_a_session_to_be_created_is_told(store: Any) -> None:
+    """And so is the one that creates it: it comes too late."""
+    is_made = asyncio.Event()
+
+    async def create() -> Any:
+        await is_made.wait()
+        return make_session()
+
+    calls = [asyncio.ensure_future(store.get_or_create(TENANT, Channel.WEBCHAT, "user-1", create)) for _ in range(2)]
+    for _ in range(3):
+        await asyncio.sleep(0)
+    await store.aclose()
+    is_made.set()
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [StoreClosedError] * 2
+
+
+async def test_on_evict_may_close_the_store(make_indexed: Any, clock: Any) -> None:
+    """In the task that sweeps, which then ends by itself."""
+
+    async def close(*_: Any) -> None:
+        await store.aclose()
+
+    store = make_indexed(idle_ttl=timedelta(milliseconds=1), on_evict=close)
+    await store.save(make_session())
+    async with store:
+        sweeper = store._sweeper
+        clock.move(seconds=1)
+        await asyncio.wait_for(sweeper, 5)
+    assert not await store.health_check()
+
+
+async def test_the_last_evictions_are_told_before_it_is_closed(make_store: Any, clock: Any) -> None:
+    told: list[Any] = []
+    store = make_store(idle_ttl=timedelta(hours=1), on_evict=lambda session, _: told.append(session))
+    session = make_session()
+    await store.save(session)
+    clock.move(hours=2)
+    assert await store.count_by_agent(TENANT, AGENT) == 0
+    assert told == []  # a count tells nobody
+    await store.aclose()
+    assert told == [session]
+
+
+def test_an_opened_store_may_go_on_in_another_loop(make_store: Any) -> None:
+    store, session = make_store(idle_ttl=timedelta(hours=1)), make_session()
+
+    async def first() -> None:
+        await store.__aenter__()
+        await store.save(session)
+
+    async def second() -> None:
+        async with store:
+            assert await store.health_check()
+            assert await store.get(session.session_id) == session
+
+    asyncio.run(first())
+    asyncio.run(second())
+
+
+async def test_no_other_running_loop_can_close_it(store: Any) -> None:
+    await store.save(make_session())
+
+    def close_elsewhere() -> None:
+        with pytest.raises(WrongLoopError):
+            asyncio.run(store.aclose())
+
+    await asyncio.to_thread(close_elsewhere)
+    assert await store.health_check()

@@ -1,0 +1,200 @@
+"""Laws 15 and 16: pages by an exact cursor, and counts."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from sessiondex import InvalidArgumentError, SessionStatus
+from tests.builders import (
+    AGENT,
+    CUSTOMER,
+    OTHER_AGENT,
+    OTHER_CUSTOMER,
+    OTHER_SCENARIO,
+    OTHER_TENANT,
+    SCENARIO,
+    START,
+    TENANT,
+    at_step,
+    make_session,
+)
+
+
+async def filled(store: Any, count: int, **fields: Any) -> list[Any]:
+    """Return so many sessions that were saved, the newest first."""
+    sessions = [make_session(**{"customer_profile_id": CUSTOMER, **fields}) for _ in range(count)]
+    await store.save_many(sessions)
+    return sessions[::-1]
+
+
+LISTS: list[Any] = [
+    lambda store, **arguments: store.list_by_agent(TENANT, AGENT, **arguments),
+    lambda store, **arguments: store.list_by_agent(TENANT, AGENT, status=SessionStatus.ACTIVE, **arguments),
+    lambda store, **arguments: store.list_by_customer(TENANT, CUSTOMER, **arguments),
+]
+ITERATORS: list[Any] = [
+    lambda store, **arguments: store.iter_by_agent(TENANT, AGENT, **arguments),
+    lambda store, **arguments: store.iter_by_agent(TENANT, AGENT, status=SessionStatus.ACTIVE, **arguments),
+    lambda store, **arguments: store.iter_by_customer(TENANT, CUSTOMER, **arguments),
+]
+
+
+@pytest.mark.parametrize("listed", LISTS)
+@pytest.mark.parametrize(("total", "size"), [(0, 3), (3, 3), (100, 7), (70, 1), (200, 64)])
+async def test_pages_are_the_list_in_parts(store: Any, listed: Any, total: int, size: int) -> None:
+    sessions = await filled(store, total)
+    await filled(store, 5, agent_id=OTHER_AGENT, customer_profile_id=OTHER_CUSTOMER)
+    pages, before = [], None
+    while page := await listed(store, limit=size, before=before):
+        pages.append(page)
+        before = page[-1].last_activity_at
+
+    assert [session for page in pages for session in page] == sessions
+    assert all(len(page) == size for page in pages[:-1])
+
+
+@pytest.mark.parametrize("listed", LISTS)
+async def test_a_cursor_is_exact_whatever_became_of_its_session(store: Any, listed: Any) -> None:
+    sessions = await filled(store, 50)
+    cursor = sessions[9].last_activity_at
+    await store.save(sessions[9].model_copy())
+    await store.delete(sessions[10].session_id)
+
+    assert await listed(store, before=cursor) == sessions[11:]
+
+
+@pytest.mark.parametrize("listed", LISTS)
+async def test_a_cursor_may_be_any_instant_in_any_zone(store: Any, listed: Any) -> None:
+    sessions = await filled(store, 3)
+    middle = sessions[1].last_activity_at.astimezone(timezone(timedelta(hours=5)))
+    assert await listed(store, before=middle) == sessions[2:]
+    assert await listed(store, before=middle + timedelta(microseconds=1)) == sessions[1:]
+    assert await listed(store, before=datetime(1, 1, 1, tzinfo=UTC)) == []
+    assert await listed(store, before=datetime.max.replace(tzinfo=UTC)) == sessions
+
+
+@pytest.mark.parametrize("before", [START.replace(tzinfo=None), "2026-03-01", 1_700_000_000, START.date()])
+@pytest.mark.parametrize("listed", LISTS)
+async def test_an_odd_cursor_is_refused(store: Any, listed: Any, before: Any) -> None:
+    with pytest.raises(InvalidArgumentError, match="before"):
+        await listed(store, before=before)
+
+
+# -- iterators --
+
+
+@pytest.mark.parametrize("iterated", ITERATORS)
+@pytest.mark.parametrize("size", [1, 3, 10, 100])
+async def test_an_iterator_goes_over_all_pages(store: Any, iterated: Any, size: int) -> None:
+    sessions = await filled(store, 30)
+
+    assert [session async for session in iterated(store, page_size=size)] == sessions
+
+
+@pytest.mark.parametrize("iterated", ITERATORS)
+@pytest.mark.parametrize("size", [1, 2, 7])
+async def test_while_all_that_comes_is_saved_each_comes_once(store: Any, iterated: Any, size: int) -> None:
+    sessions = await filled(store, 20)
+    seen = []
+    async for session in iterated(store, page_size=size):
+        seen.append(session.session_id)
+        session.turn_count += 1
+        await store.save(session)
+
+    assert seen == [session.session_id for session in sessions]
+
+
+@pytest.mark.parametrize("size", [1, 4, 50])
+async def test_others_may_write_meanwhile(store: Any, size: int) -> None:
+    """None comes twice; none is left out but what was saved or deleted before it came."""
+    sessions = await filled(store, 40)
+    moved: set[Any] = set()
+    gone: set[Any] = set()
+    seen = []
+    async for session in store.iter_by_agent(TENANT, AGENT, page_size=size):
+        seen.append(session.session_id)
+        if len(seen) % 3 == 0:
+            late = sessions[-len(seen)]
+            (moved if len(seen) % 2 else gone).add(late.session_id)
+            await (store.save(late) if len(seen) % 2 else store.delete(late.session_id))
+            await filled(store, 1)
+
+    assert len(seen) == len(set(seen))
+    assert {session.session_id for session in sessions} - set(seen) <= moved | gone
+
+
+@pytest.mark.parametrize("size", [0, -1, 1.5])
+@pytest.mark.parametrize("iterated", ITERATORS)
+def test_an_odd_page_size_is_refused_at_once(store: Any, iterated: Any, size: Any) -> None:
+    with pytest.raises(InvalidArgumentError, match="page_size"):
+        iterated(store, page_size=size)
+
+
+# -- counts --
+
+
+async def test_counts_are_the_lengths_of_lists(store: Any) -> None:
+    sessions = await filled(store, 70)
+    for session in sessions[:20]:
+        session.status = SessionStatus.IDLE
+    await store.save_many(sessions[:20])
+    await filled(store, 3, tenant_id=OTHER_TENANT)
+    await store.delete_many([session.session_id for session in sessions[60:]])
+
+    assert await store.count_by_agent(TENANT, AGENT) == 60
+    assert await store.count_by_agent(TENANT, AGENT, status=SessionStatus.IDLE) == 20
+    assert await store.count_by_agent(TENANT, AGENT, status=SessionStatus.CLOSED) == 0
+    assert await store.count_by_agent(TENANT, OTHER_AGENT) == 0
+    assert await store.count_by_customer(TENANT, CUSTOMER) == 60
+    assert await store.count_by_customer(OTHER_TENANT, CUSTOMER) == 3
+    assert await store.count_by_customer(TENANT, OTHER_CUSTOMER) == 0
+
+
+async def test_steps_are_counted(store: Any) -> None:
+    for content_hash, count in (("a", 3), ("b", 2), ("", 1), ("\u00e9:", 1)):
+        await store.save_many([at_step(content_hash) for _ in range(count)])
+    await store.save(at_step("a", active_scenario_version=2))
+    await store.save(at_step("a", active_scenario_id=OTHER_SCENARIO))
+    await store.save(at_step("a", tenant_id=OTHER_TENANT))
+    await store.save(at_step("a", status=SessionStatus.IDLE))
+    await store.save(at_step(None))
+    moving = at_step("a")
+    await store.save(moving)
+    moving.step_history = at_step("b").step_history
+    await store.save(moving)
+
+    assert await store.count_steps(TENANT, SCENARIO, 1) == {"a": 3, "b": 3, "": 1, "\u00e9:": 1}
+    assert await store.count_steps(TENANT, SCENARIO, 2) == {"a": 1}
+    assert await store.count_steps(TENANT, SCENARIO, 3) == {}
+    assert await store.count_steps(TENANT, SCENARIO, 10**30) == {}
+    for content_hash, count in (("a", 3), ("b", 3), ("", 1), ("c", 0)):
+        assert await store.count_by_step_hash(TENANT, SCENARIO, 1, content_hash) == count
+        found = await store.find_sessions_by_step_hash(TENANT, SCENARIO, 1, content_hash)
+        assert len(found) == count
+
+
+async def test_what_was_counted_is_the_callers_own(store: Any) -> None:
+    await store.save(at_step("a"))
+    (await store.count_steps(TENANT, SCENARIO, 1)).clear()
+
+    assert await store.count_steps(TENANT, SCENARIO, 1) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda store: store.count_by_agent("x", AGENT), "tenant_id"),
+        (lambda store: store.count_by_agent(TENANT, None), "agent_id"),
+        (lambda store: store.count_by_agent(TENANT, AGENT, status="lost"), "status"),
+        (lambda store: store.count_by_customer(TENANT, "x"), "customer_profile_id"),
+        (lambda store: store.count_by_step_hash(TENANT, SCENARIO, "1", "h"), "scenario_version"),
+        (lambda store: store.count_by_step_hash(TENANT, SCENARIO, 1, None), "step_content_hash"),
+        (lambda store: store.count_steps(TENANT, 5, 1), "scenario_id"),
+    ],
+)
+async def test_odd_arguments_are_refused(store: Any, call: Any, name: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=name):
+        await call(store)

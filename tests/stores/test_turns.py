@@ -1,0 +1,175 @@
+"""Law 14: one task at a time, first come first served."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from sessiondex import InvalidArgumentError, ReentryError, StoreClosedError, TurnTimeoutError
+from tests.builders import make_session
+from tests.interleaving import interleaved
+
+ID = uuid4()
+
+
+async def test_tasks_have_their_turns_in_the_order_in_which_they_came(store: Any) -> None:
+    """For a session that does not exist; what each does lets the others run."""
+    log: list[int] = []
+
+    async def work(number: int) -> None:
+        async with store.exclusive(ID):
+            log.append(number)
+            await asyncio.sleep(0)
+            log.append(number)
+
+    await asyncio.gather(*(work(number) for number in range(10)))
+    assert log == [number for number in range(10) for _ in range(2)]
+    assert not len(store._turns)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_one_task_at_a_time_in_any_order(make_store: Any, seed: int) -> None:
+    """With tasks that are cancelled while they wait, while they work, and just as their turn comes."""
+    store = make_store()
+    inside: set[int] = set()
+
+    async def work(number: int) -> None:
+        async with store.exclusive(ID):
+            assert not inside
+            inside.add(number)
+            try:
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+            finally:
+                inside.remove(number)
+
+    async def main() -> None:
+        tasks = [asyncio.ensure_future(work(number)) for number in range(30)]
+        for victim in (seed, 3, 7 + seed % 20):
+            await asyncio.sleep(0)
+            tasks[victim].cancel()
+        done = await asyncio.gather(*tasks, return_exceptions=True)
+        assert sum(isinstance(one, asyncio.CancelledError) for one in done) <= 3
+        assert not [one for one in done if isinstance(one, Exception)]
+        assert not len(store._turns)
+
+    interleaved(main(), seed)
+
+
+async def test_other_sessions_do_not_wait(store: Any) -> None:
+    async with store.exclusive(ID), store.exclusive(uuid4()), store.exclusive(uuid4()):
+        assert len(store._turns) == 3
+
+
+async def test_a_cancelled_task_passes_the_turn_on_that_came_just_then(store: Any) -> None:
+    log = []
+
+    async def work(name: str) -> None:
+        async with store.exclusive(ID):
+            log.append(name)
+
+    async with store.exclusive(ID):
+        first, second = (asyncio.ensure_future(work(name)) for name in ("first", "second"))
+        await asyncio.sleep(0)
+    first.cancel()  # it has the turn now, and has not run yet
+    await asyncio.wait([first, second])
+
+    assert (first.cancelled(), log) == (True, ["second"])
+    assert not len(store._turns)
+
+
+async def test_an_error_gives_the_turn_back(store: Any) -> None:
+    with pytest.raises(KeyError):
+        async with store.exclusive(ID):
+            raise KeyError
+    async with store.exclusive(ID, timeout=0):
+        pass
+
+
+async def test_it_does_not_come_in_time(store: Any) -> None:
+    async with store.exclusive(ID):
+        for timeout in (0, 0.001):
+            waiting = asyncio.ensure_future(enter(store, timeout))
+            with pytest.raises(TurnTimeoutError) as late:
+                await waiting
+            assert isinstance(late.value, TimeoutError)
+            assert (late.value.session_id, late.value.timeout) == (ID, timeout)
+        assert not store._turns._queues[ID.bytes].waiting
+    await enter(store, 0)
+
+
+async def enter(store: Any, timeout: float | None = None) -> None:  # noqa: ASYNC109  # it bounds the wait alone
+    async with store.exclusive(ID, timeout=timeout):
+        pass
+
+
+async def test_a_task_does_not_wait_for_itself(store: Any) -> None:
+    async with store.exclusive(ID):
+        with pytest.raises(ReentryError):
+            await enter(store)
+        with pytest.raises(ReentryError):
+            await enter(store, 0)
+    await enter(store)
+
+
+async def test_a_turn_keeps_out_nobody_who_does_not_ask_for_it(store: Any) -> None:
+    session = make_session(session_id=ID)
+    async with store.exclusive(ID):
+        await asyncio.wait_for(asyncio.ensure_future(store.save(session)), 1)
+        assert await store.get(ID) == session
+
+
+async def test_many_who_give_up_leave_nothing_behind(store: Any) -> None:
+    async with store.exclusive(ID):
+        tasks = [asyncio.ensure_future(enter(store)) for _ in range(100)]
+        await asyncio.sleep(0)
+        for task in tasks[::2]:
+            task.cancel()
+        await asyncio.sleep(0)
+        assert len(store._turns._queues[ID.bytes].waiting) == 50
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert not len(store._turns)
+
+
+async def test_whoever_waits_is_told_that_the_store_closes(store: Any) -> None:
+    async with store.exclusive(ID):
+        waiting = asyncio.ensure_future(enter(store))
+        await asyncio.sleep(0)
+        await store.aclose()
+        with pytest.raises(StoreClosedError):
+            await waiting
+    with pytest.raises(StoreClosedError):
+        await enter(store)
+
+
+def test_a_loop_that_stopped_with_a_turn_taken_leaves_nobody_waiting(make_store: Any) -> None:
+    store = make_store()
+
+    async def hold() -> None:
+        async with store.exclusive(ID):
+            await asyncio.Event().wait()
+
+    async def begin() -> asyncio.Task[None]:
+        task = asyncio.ensure_future(hold())
+        await asyncio.sleep(0)
+        return task
+
+    loop = asyncio.new_event_loop()
+    task = loop.run_until_complete(begin())
+    asyncio.run(asyncio.wait_for(enter(store), 5))
+    task.cancel()
+    loop.run_until_complete(asyncio.wait([task]))
+    loop.close()
+    asyncio.run(asyncio.wait_for(enter(store), 5))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [(("x",), "session_id"), ((ID, -1), "timeout"), ((ID, "1"), "timeout"), ((ID, float("nan")), "timeout")],
+)
+def test_odd_arguments_are_refused_at_once(store: Any, arguments: Any, name: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=name):
+        store.exclusive(arguments[0], timeout=arguments[1] if len(arguments) > 1 else None)

@@ -1,0 +1,14 @@
+"""Waiting for what comes about by itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    """Let the loop run until the condition holds, which it must within ten seconds."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110  # what is waited for sets no event
+            await asyncio.sleep(0.001)
