@@ -1,4 +1,4 @@
-"""Part 1: every operation at every size, for every contestant."""
+"""Part 1: every operation at every size, for every contestant; and what services ask besides."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
-from benchmarks import answers
+from benchmarks import answers, services
 from benchmarks.clock import SteppedClock
 from benchmarks.contestants import INDEXED, REFERENCE, STORES, Contestant, contestants
 from benchmarks.controls import Field, OnceAt, Pool, controls_of
 from benchmarks.measure import TURNS, Budget, Lane, interleave, listen
-from benchmarks.operations import OPERATIONS, once
+from benchmarks.operations import DELETE, READS, SAVE, once
 from benchmarks.progress import Progress
 from benchmarks.results import Cell
-from benchmarks.sessions import DISTRIBUTIONS, RECENT, Population, SessionKeys, keys_of
+from benchmarks.sessions import DISTRIBUTIONS, RECENT, UNIFORM, Population, SessionKeys, keys_of
 
 SIDE_BY_SIDE = 200_000  # sessions, at 7 KB each in each store
 _CHUNK = 250
+_IN_ORDER = (*READS, *services.READS, SAVE, DELETE, services.UPDATE)  # what changes the stores comes last
 
 
 async def run(
@@ -54,6 +55,8 @@ async def _run_group(
     for contestant in group:
         for_all = answers.sample(pools[DISTRIBUTIONS[0]], population.size)
         collected[contestant.name] = await answers.collect(contestant, for_all)
+        if contestant.name in services.STORES:
+            collected[contestant.name] |= await services.collect(contestant, for_all)
     answers.compare(collected, population.size)
     return await _time(group, population.size, pools, budget, progress)
 
@@ -97,7 +100,7 @@ async def _time(
     field = {contestant.name: contestant for contestant in group}
     contests = [
         (operation, distribution, lanes)
-        for operation in OPERATIONS
+        for operation in _IN_ORDER
         for distribution, pool in pools.items()
         if (lanes := _lanes(operation, distribution, field, pool))
     ]
@@ -114,13 +117,15 @@ async def _time(
 def _lanes(operation: str, distribution: str, field: Field, pool: Pool) -> list[Lane]:
     """Return the lanes of the contestants and of the controls; of recently used keys, for the store and its controls.
 
+    What services ask has uniform keys only: most of it is of agents, who are few, or of scenarios, who are fewer.
+
     Each begins elsewhere in the pool: what one lane has read is in the processor's cache, and should not be there for
     the next one only because it comes second.
     """
     controls = {control.name: control.on(field, pool) for control in controls_of(operation, field)}
-    if distribution == RECENT and not controls:
+    if (distribution == RECENT and not controls) or (distribution != UNIFORM and operation in services.OPERATIONS):
         return []
-    names = field.keys() & {INDEXED} if distribution == RECENT else field
+    names = [name for name in field if _takes_part(name, operation, distribution)]
     onces: dict[str, OnceAt] = {name: _on(operation, field[name], pool) for name in names} | controls
     apart = len(pool) // len(onces)
     return [
@@ -128,8 +133,15 @@ def _lanes(operation: str, distribution: str, field: Field, pool: Pool) -> list[
     ]
 
 
+def _takes_part(name: str, operation: str, distribution: str) -> bool:
+    if operation in services.OPERATIONS:
+        return name in services.STORES
+    return name == INDEXED or distribution != RECENT
+
+
 def _on(operation: str, contestant: Contestant, pool: Pool) -> OnceAt:
-    return lambda position: once(operation, contestant, pool[position])
+    call = services.once if operation in services.OPERATIONS else once
+    return lambda position: call(operation, contestant, pool[position])
 
 
 def _from(start: int, length: int, once_at: OnceAt) -> OnceAt:

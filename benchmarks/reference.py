@@ -12,12 +12,13 @@ is in order already, and then that takes less than half of the time of `heapq.nl
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from operator import attrgetter
 from uuid import UUID
 
-from sessiondex import Channel, ScopeFilter, Session, SessionStatus
+from sessiondex import Channel, ScopeFilter, Session, SessionNotFoundError, SessionStatus
 from sessiondex.models import utc_now
 
 _MICROSECOND = timedelta(microseconds=1)
@@ -48,6 +49,15 @@ class ReferenceScan:
         self.sessions[session.session_id] = session
         return session.session_id
 
+    async def update(self, session_id: UUID, change: Callable[[Session], None]) -> Session:
+        """Get the session, change it and save it: it is live, so nobody can have saved another meanwhile."""
+        session = await self.get(session_id)
+        if session is None:
+            raise SessionNotFoundError(session_id)
+        change(session)
+        await self.save(session)
+        return session
+
     async def delete(self, session_id: UUID, *, tenant_id: UUID | None = None) -> bool:
         """Forget the session."""
         if await self.get(session_id, tenant_id=tenant_id) is None:
@@ -67,7 +77,13 @@ class ReferenceScan:
         return max(found, key=_activity, default=None)
 
     async def list_by_agent(
-        self, tenant_id: UUID, agent_id: UUID, *, status: SessionStatus | None = None, limit: int = 100
+        self,
+        tenant_id: UUID,
+        agent_id: UUID,
+        *,
+        status: SessionStatus | None = None,
+        limit: int = 100,
+        before: datetime | None = None,
     ) -> list[Session]:
         """Walk over all sessions. Cost: O(n)."""
         if status is None:
@@ -82,8 +98,16 @@ class ReferenceScan:
                 for session in self.sessions.values()
                 if session.status is status and session.agent_id == agent_id and session.tenant_id == tenant_id
             ]
+        if before is not None:
+            found = [session for session in found if session.last_activity_at < before]
         found.sort(key=_activity, reverse=True)
         return found[:limit]
+
+    async def count_by_agent(self, tenant_id: UUID, agent_id: UUID) -> int:
+        """Walk over all sessions. Cost: O(n)."""
+        return sum(
+            1 for session in self.sessions.values() if session.agent_id == agent_id and session.tenant_id == tenant_id
+        )
 
     async def list_by_customer(self, tenant_id: UUID, customer_profile_id: UUID, *, limit: int = 100) -> list[Session]:
         """Walk over all sessions. Cost: O(n)."""
@@ -120,6 +144,20 @@ class ReferenceScan:
             found = [session for session in found if is_in_scope(session, scope_filter, now)]
         found.sort(key=_activity, reverse=True)
         return found
+
+    async def count_steps(self, tenant_id: UUID, scenario_id: UUID, scenario_version: int) -> dict[str, int]:
+        """Walk over all sessions. Cost: O(n)."""
+        active = SessionStatus.ACTIVE
+        return Counter(
+            content_hash
+            for session in self.sessions.values()
+            if session.status is active
+            and session.tenant_id == tenant_id
+            and session.active_scenario_id == scenario_id
+            and session.active_scenario_version == scenario_version
+            and session.step_history
+            and (content_hash := session.step_history[-1].step_content_hash) is not None
+        )
 
 
 def is_in_scope(session: Session, scope: ScopeFilter, now: datetime) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from html import escape
 from pathlib import Path
 from string import Template
@@ -10,6 +10,7 @@ from string import Template
 import altair as alt
 import vl_convert
 
+from benchmarks import services
 from benchmarks.alone import Footprint
 from benchmarks.charts.gaps import gaps_chart
 from benchmarks.charts.growth import growth_chart
@@ -26,7 +27,7 @@ from benchmarks.operations import OPERATIONS
 from benchmarks.replay import OPERATIONS as REPLAYED_OPERATIONS
 from benchmarks.results import Replayed
 from benchmarks.run import Run
-from benchmarks.sessions import DISTRIBUTIONS
+from benchmarks.sessions import DISTRIBUTIONS, UNIFORM
 from benchmarks.terminal import duration, marked, times, verdict
 from benchmarks.traffic import Traffic
 
@@ -75,6 +76,8 @@ def _page(run: Run, plots: dict[str, str]) -> str:
         not_run=_not_run([figure for figure in run.figures if figure.state == NOT_RUN]),
         library=vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"),
         **plots,
+        services=_medians_of(run, services.OPERATIONS, services.STORES, UNIFORM),
+        page_limit=services.LIMIT,
         footprints=_footprints_table(run.scale.footprints),
         peers_table=_peers_table(run.contest),
         mixes_table=_mixes_table(run.mixes),
@@ -195,15 +198,18 @@ def _floods_table(floods: Sequence[Flood]) -> str:
 
 
 def _medians_table(run: Run, distribution: str) -> str:
+    return f"<h3>Keys: {escape(distribution)}</h3>\n" + _medians_of(run, OPERATIONS, STORES, distribution)
+
+
+def _medians_of(run: Run, operations: Collection[str], stores: Collection[str], distribution: str) -> str:
     rows = []
-    for operation in OPERATIONS:
+    for operation in operations:
         for size in run.cells.sizes:
-            summaries = {name: run.cells.summary(size, operation, distribution, name) for name in STORES}
+            summaries = {name: run.cells.summary(size, operation, distribution, name) for name in stores}
             indexed = summaries[INDEXED]
             costs = [f"{marked(s, indexed)} / {duration(s.p99)}" if s else "-" for s in summaries.values()]
             rows.append([operation, f"{size:,}", *costs, verdict(speed_up(run.cells, size, operation, distribution))])
-    head = ["operation", "sessions", *STORES, "faster, by"]
-    return f"<h3>Keys: {escape(distribution)}</h3>\n" + _table(head, rows)
+    return _table(["operation", "sessions", *stores, "faster, by"], rows)
 
 
 def _growths_table(run: Run) -> str:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from benchmarks import services
 from benchmarks.alone import Footprint
 from benchmarks.contest import KEYS, Contest
 from benchmarks.contestants import INDEXED, REFERENCE, SCAN_STORE
@@ -39,6 +40,7 @@ def show(out: Console, run: Run) -> None:
     out.print(_lookup_table(run.cells))
     if run.growths:
         out.print(_growth_table(run.growths))
+    out.print(_services_table(run.cells))
     out.print(_replay_table(run.replay))
     out.print(_footprints_table(run.scale.footprints))
     out.print(_peers_table(run.contest))
@@ -129,6 +131,27 @@ def _growth_table(grown: Sequence[Growth]) -> Table:
     for growth in grown:
         multiples = (growth.indexed, growth.indexed_per_session, growth.reference)
         table.add_row(growth.operation, *[times(multiple) for multiple in multiples])
+    return table
+
+
+def _services_table(cells: Cells) -> Table:
+    table = _table(
+        "What services ask: median µs, uniform keys; * is faster than the index",
+        "operation", "sessions", "indexed", "p99", "reference", "faster, by",
+    )  # fmt: skip
+    for operation in services.OPERATIONS:
+        for size in cells.sizes:
+            indexed, reference = (cells.summary(size, operation, UNIFORM, name) for name in services.STORES)
+            factor = speed_up(cells, size, operation)
+            table.add_row(
+                operation if size == cells.sizes[0] else "",
+                f"{size:,}",
+                marked(indexed, indexed),
+                duration(indexed.p99 if indexed else None),
+                marked(reference, indexed),
+                Text(verdict(factor), "yellow" if factor is not None and factor < 1 else ""),
+            )
+        table.add_section()
     return table
 
 

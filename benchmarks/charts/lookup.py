@@ -95,5 +95,5 @@ def _rows(cells: Cells) -> list[dict[str, Any]]:
             "calls": cell.summary.calls,
         }
         for cell in cells.all()
-        if cell.keys == UNIFORM and cell.contestant in _STORES
+        if cell.keys == UNIFORM and cell.contestant in _STORES and cell.operation in OPERATIONS
     ]

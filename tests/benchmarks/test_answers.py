@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from benchmarks import answers, lookup
+from benchmarks import answers, lookup, services
 from benchmarks.clock import SteppedClock
 from benchmarks.contestants import INDEXED, REFERENCE, STORES, Contestant, Store
 from benchmarks.measure import Budget
@@ -86,7 +86,10 @@ async def test_wrong_store_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.parametrize(("side_by_side", "names"), [(SIZE, set(STORES)), (0, {INDEXED, REFERENCE})])
 async def test_every_cell_is_timed(side_by_side: int, names: set[str]) -> None:
-    """Side by side or one after another, then without the scan store: all operations, with all keys."""
+    """Side by side or one after another, then without the scan store: all operations, with all keys.
+
+    And what services ask, with uniform keys: of the indexed store and the reference scan alone.
+    """
     budget = Budget(seconds=1, most_calls=2, least_calls=1)
     cells = await lookup.run([SIZE], 1, budget, QuietProgress(), side_by_side=side_by_side)
     timed = {(cell.operation, cell.keys, cell.contestant) for cell in cells}
@@ -97,6 +100,9 @@ async def test_every_cell_is_timed(side_by_side: int, names: set[str]) -> None:
         for keys in ("uniform", "zipf 0.99")
         for name in names
     } <= timed
+    assert {(operation, "uniform", name) for operation in services.OPERATIONS for name in services.STORES} == {
+        cell for cell in timed if cell[0] in services.OPERATIONS
+    }
     assert len(cells) == len(timed)
     assert all(cell.summary.median > 0 for cell in cells)
 

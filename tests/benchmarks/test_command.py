@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import services
 from benchmarks.__main__ import command, main
 from benchmarks.alone import NONE_HOT
 from benchmarks.contestants import INDEXED, REFERENCE, STORES
@@ -40,6 +41,7 @@ def test_smoke(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: 
         results["command"],
     ) == (5, "python -m benchmarks --smoke --sizes 60,30 --seed 5 --output out")
     assert {30, 60} == {cell["sessions"] for cell in results["lookup"]}
+    assert {cell["operation"] for cell in results["lookup"]} >= services.OPERATIONS.keys()
     assert {"cpu", "cores", "memory_gb", "os"} == results["machine"].keys()
     assert {"python", "sessiondex", "pydantic", "pydantic-core"} == results["versions"].keys()
     assert [replayed["contestant"] for replayed in results["replay"]] == ["indexed", "scan store", "indexed"]
@@ -51,6 +53,7 @@ def test_smoke(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: 
         "No report",
         "Cost of a call",
         "Cost at 60 sessions",
+        "What services ask",
         "Conversations replayed",
         "Alone in a process",
         "Among its peers, 60 sessions",

@@ -65,16 +65,17 @@ async def test_scope_filter(field: tuple[list[Contestant], list[SessionKeys]], s
     group, keys = field
     found = [
         [
-            await contestant.store.find_sessions_by_step_hash(
+            answers.digest(session)
+            for of in keys[:20]
+            for session in await contestant.store.find_sessions_by_step_hash(
                 of.tenant_id, of.scenario_id, of.scenario_version, of.step_content_hash, ScopeFilter(**scope)
             )
-            for of in keys[:20]
         ]
         for contestant in group
     ]
 
     assert found[0] == found[1] == found[2]
-    assert any(found[0])
+    assert found[0]
 
 
 async def test_limits(field: tuple[list[Contestant], list[SessionKeys]]) -> None:
@@ -82,8 +83,9 @@ async def test_limits(field: tuple[list[Contestant], list[SessionKeys]]) -> None
     group, keys = field
     found = [await c.store.list_by_agent(keys[0].tenant_id, keys[0].agent_id, limit=2) for c in group]
 
-    assert [len(sessions) for sessions in found] == [2, 2, 2]
-    assert found[0] == found[1] == found[2]
+    digests = [[answers.digest(session) for session in sessions] for sessions in found]
+    assert len(digests[0]) == 2
+    assert digests[0] == digests[1] == digests[2]
 
 
 async def test_other_tenants(field: tuple[list[Contestant], list[SessionKeys]]) -> None:
@@ -106,13 +108,13 @@ def test_population_is_repeatable() -> None:
 
 
 def test_standard_session_size() -> None:
-    """About 1.6 KB as JSON, three step visits, every field set: the pending migration in some of them."""
+    """About 1.6 KB as JSON, three step visits, every field set: the pending migration in some, the revision not yet."""
     sessions = list(Population(300, 1))
     fields = {name for session in sessions for name, value in session if value not in (None, [], {}, 0)}
 
     assert 1_500 < sum(len(session.model_dump_json()) for session in sessions) / len(sessions) < 1_750
     assert {3} == {len(session.step_history) for session in sessions}
-    assert fields == set(type(sessions[0]).model_fields)
+    assert fields == set(type(sessions[0]).model_fields) - {"revision"}
 
 
 def test_draws_are_skewed_or_not() -> None:

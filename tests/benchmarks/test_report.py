@@ -26,6 +26,8 @@ def test_report(tmp_path: Path) -> None:
     for part in (
         "2025-06-02",
         "Headline figures: ",
+        "What services ask",
+        "list_by_agent, 20 from half-way",
         "Stalls of the event loop",
         "Among its peers",
         "Mixes of operations",
@@ -35,6 +37,7 @@ def test_report(tmp_path: Path) -> None:
     ):
         assert part in page
     assert not re.search(r"<(script|link)[^>]*(src|href)\s*=\s*[\"'](?!data:)", page)
+    assert "count_by_agent" not in svgs["lookup"]
     for operation in ("get_by_channel", "find_sessions_by_step_hash", "save"):
         assert operation in svgs["lookup"]
         assert operation in svgs["peers"]
