@@ -1,0 +1,121 @@
+"""The service, as its clients see it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+import service
+
+from sessiondex import InMemorySessionStore
+
+ACME, RIVAL = UUID(int=1), UUID(int=2)
+HELLO = {"channel": "webchat", "user": "ann", "text": "hello"}
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    async with service.lifespan(service.app):
+        transport = httpx.ASGITransport(service.app)
+        async with httpx.AsyncClient(transport=transport, base_url=f"http://test/tenants/{ACME}/") as client:
+            yield client
+
+
+async def say(client: httpx.AsyncClient, **fields: Any) -> Any:
+    response = await client.post("messages", json={**HELLO, **fields})
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+async def test_a_conversation_goes_on(client: httpx.AsyncClient) -> None:
+    first, second = await say(client), await say(client, text="again")
+    assert first["text"] == "HELLO, said you in turn 1"
+    assert second == {"session_id": first["session_id"], "turn": 2, "text": "AGAIN, said you in turn 2"}
+
+
+async def test_messages_that_come_at_once_are_turns_of_one_conversation(client: httpx.AsyncClient) -> None:
+    answers = await asyncio.gather(*(say(client) for _ in range(20)))
+    assert len({answer["session_id"] for answer in answers}) == 1
+    assert sorted(answer["turn"] for answer in answers) == list(range(1, 21))
+
+
+async def test_another_user_has_another_conversation(client: httpx.AsyncClient) -> None:
+    assert (await say(client))["session_id"] != (await say(client, user="bob"))["session_id"]
+
+
+async def test_sessions_come_in_pages(client: httpx.AsyncClient) -> None:
+    for number in range(5):
+        await say(client, user=f"user-{number}")
+    users, parameters = [], {"limit": "2"}
+    while True:
+        page = (await client.get("sessions", params=parameters)).json()
+        assert page["total"] == 5
+        users.append([session["user_channel_id"] for session in page["sessions"]])
+        if page["before"] is None:
+            break
+        parameters["before"] = page["before"]
+
+    assert users == [["user-4", "user-3"], ["user-2", "user-1"], ["user-0"]]
+
+
+async def test_a_closed_conversation_is_followed_by_another(client: httpx.AsyncClient) -> None:
+    first = (await say(client))["session_id"]
+    closed = (await client.post(f"sessions/{first}/close")).json()
+    assert closed["status"] == "closed"
+
+    assert (await say(client))["session_id"] != first
+    assert (await client.get("sessions", params={"status": "closed"})).json()["total"] == 1
+
+
+async def test_another_tenant_sees_nothing(client: httpx.AsyncClient) -> None:
+    session_id = (await say(client))["session_id"]
+    assert (await client.get(f"sessions/{session_id}")).status_code == 200
+    assert (await client.get(f"http://test/tenants/{RIVAL}/sessions/{session_id}")).status_code == 404
+    assert (await client.post(f"http://test/tenants/{RIVAL}/sessions/{session_id}/close")).status_code == 404
+    assert (await client.get(f"http://test/tenants/{RIVAL}/sessions")).json()["total"] == 0
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda client: client.get(f"sessions/{uuid4()}"), "there is no session"),
+        (lambda client: client.get("sessions", params={"before": "2026-03-01T00:00:00"}), "before: must be an aware"),
+        (lambda client: client.post("messages", json={**HELLO, "user": ""}), "user_channel_id: must not be empty"),
+        (lambda client: client.post("messages", json={**HELLO, "channel": "pigeon"}), "whatsapp"),
+    ],
+)
+async def test_what_is_wrong_is_said(client: httpx.AsyncClient, call: Any, said: str) -> None:
+    response = await call(client)
+    assert response.status_code in {404, 422}
+    assert said in response.text
+
+
+async def test_a_turn_that_does_not_come_is_said(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    session_id = UUID((await say(client))["session_id"])
+    monkeypatch.setattr(service, "TURN_TIMEOUT", 0)
+    async with service.app.state.store.exclusive(session_id):
+        response = await asyncio.create_task(client.post("messages", json=HELLO))
+    assert response.status_code == 503
+    assert "did not come within 0 s" in response.text
+
+
+async def test_the_store_can_be_replaced(client: httpx.AsyncClient) -> None:
+    """As a service's own tests do, to own time."""
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    store = InMemorySessionStore(idle_ttl=timedelta(hours=1), clock=lambda: now)
+    service.app.dependency_overrides[service.store_of] = lambda: store
+    try:
+        first = (await say(client))["session_id"]
+        now += timedelta(hours=2)
+        assert (await say(client))["session_id"] != first
+    finally:
+        service.app.dependency_overrides.clear()
+
+
+async def test_it_is_healthy(client: httpx.AsyncClient) -> None:
+    assert (await client.get("http://test/health")).json() == {"healthy": True}
