@@ -179,6 +179,27 @@ async def test_what_was_committed_before_the_end_can_still_be_read(store: Any) -
     assert [change.sequence async for change in changes] == [1, 2, 3]
 
 
+def test_a_reader_that_waits_again_in_another_loop_fails_no_write(make_store: Any) -> None:
+    store, session = make_store(), make_session()
+    changes = store.changes()
+
+    async def begin() -> asyncio.Task[Any]:
+        task: asyncio.Task[Any] = asyncio.ensure_future(anext(changes))
+        await asyncio.sleep(0)
+        return task
+
+    one, other = asyncio.new_event_loop(), asyncio.new_event_loop()
+    task = one.run_until_complete(begin())
+    other.run_until_complete(store.get(session.session_id))
+    one.run_until_complete(asyncio.sleep(0))
+    one.close()
+    other.run_until_complete(store.save(session))
+    other.close()
+    assert session.revision == 1
+    task._log_destroy_pending = False  # type: ignore[attr-defined]  # which it is, on purpose
+    task.get_coro().close()
+
+
 def test_a_reader_in_a_loop_that_ended_fails_no_write(make_store: Any) -> None:
     """The loop was closed, and nobody had cancelled those who waited in it."""
     store, session = make_store(), make_session()

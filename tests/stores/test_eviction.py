@@ -322,6 +322,143 @@ async def test_a_clock_that_fails_does_not_end_the_sweeping(
     assert "sweeping idle sessions failed" in caplog.text
 
 
+# -- what goes wrong --
+
+
+class FailingClock(Clock):
+    """Fails at its n-th call."""
+
+    fails_in = 0
+
+    def __call__(self) -> Any:
+        self.fails_in -= 1
+        return None if self.fails_in == 0 else super().__call__()
+
+
+@pytest.mark.parametrize("call", range(1, 6))
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda store, session: store.save(session),
+        lambda store, session: store.save_many([session]),
+        lambda store, session: store.get_or_create(TENANT, Channel.WEBCHAT, "user-1", lambda: session),
+    ],
+)
+async def test_a_clock_that_fails_saves_all_or_nothing(make_store: Any, write: Any, call: int) -> None:
+    clock = FailingClock()
+    store, session = make_store(idle_ttl=HOUR, clock=clock), make_session()
+    clock.fails_in = call
+    try:
+        await write(store, session)
+    except InvalidArgumentError:
+        was_saved = bool(session.revision)
+    else:
+        was_saved = True
+    clock.fails_in = 0
+
+    assert bool(await store.get(session.session_id)) is was_saved
+    assert store._feed.sequence == session.revision == int(was_saved)
+
+
+@pytest.mark.parametrize("call", range(1, 5))
+async def test_a_clock_that_fails_deletes_all_or_nothing(make_store: Any, call: int) -> None:
+    clock = FailingClock()
+    store, sessions = make_store(idle_ttl=HOUR, clock=clock), [make_session() for _ in range(3)]
+    await store.save_many(sessions)
+    clock.fails_in = call
+    try:
+        left = 3 - await store.delete_many([session.session_id for session in sessions])
+    except InvalidArgumentError:
+        left = 3
+    clock.fails_in = 0
+
+    assert await store.count_by_agent(TENANT, AGENT) == left
+
+
+async def test_bulk_sweeps_as_much_as_it_saves(make_indexed: Any, clock: Clock) -> None:
+    store = make_indexed(idle_ttl=timedelta(seconds=10))
+    for _ in range(60):
+        await store.save_many([make_session() for _ in range(20)])
+        clock.move(seconds=1)
+
+    assert store.stats().sessions <= 12 * 20
+
+
+async def test_a_write_tells_its_own_and_a_little_more(make_store: Any, clock: Clock) -> None:
+    """Not all that others have left behind."""
+    told: list[Any] = []
+    store = make_store(idle_ttl=HOUR, on_evict=lambda session, _: told.append(session))
+    await store.save_many([make_session() for _ in range(100)])
+    clock.move(hours=2)
+    assert await store.count_by_agent(TENANT, AGENT) == 0
+    await store.save(make_session())
+    assert 1 <= len(told) <= 4
+    await store.aclose()
+    assert len(told) == 100
+
+
+async def test_what_on_evict_evicts_is_told_by_the_one_who_tells(make_store: Any) -> None:
+    """So calls do not nest, however many follow from one another."""
+    depth, deepest, told = 0, 0, []
+
+    async def on_evict(session: Any, _: EvictionReason) -> None:
+        nonlocal depth, deepest
+        depth += 1
+        deepest = max(deepest, depth)
+        told.append(session)
+        if len(told) < 300:
+            await store.save(make_session())
+        depth -= 1
+
+    store = make_store(max_sessions=2, on_evict=on_evict)
+    for _ in range(300):
+        await store.save(make_session())
+    await store.aclose()
+    assert deepest == 1
+    assert len(told) >= 298
+
+
+async def test_an_on_evict_that_was_cancelled_within_is_an_error_of_its_own(
+    make_store: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def on_evict(*_: Any) -> None:
+        future = asyncio.get_running_loop().create_future()
+        future.cancel()
+        await future
+
+    store = make_store(max_sessions=1, on_evict=on_evict)
+    for _ in range(3):
+        await store.save(make_session())
+    assert caplog.text.count("on_evict was cancelled within") == 2
+
+
+async def test_closing_waits_for_what_is_being_told(make_indexed: Any, clock: Clock) -> None:
+    done: list[Any] = []
+
+    async def on_evict(session: Any, _: EvictionReason) -> None:
+        await asyncio.sleep(0.01)
+        done.append(session)
+
+    store = make_indexed(idle_ttl=timedelta(milliseconds=1), on_evict=on_evict)
+    sessions = [make_session() for _ in range(3)]
+    await store.save_many(sessions)
+    async with store:
+        clock.move(seconds=1)
+        await until(lambda: store._is_telling)
+    assert done == sessions
+
+
+async def test_who_is_cancelled_while_closing_is_cancelled(make_store: Any) -> None:
+    store = make_store(idle_ttl=HOUR)
+    await store.__aenter__()
+    closing = asyncio.ensure_future(store.aclose())
+    await asyncio.sleep(0)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    assert not await store.health_check()
+
+
 # -- arguments --
 
 

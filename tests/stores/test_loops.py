@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -121,3 +122,71 @@ def test_many_threads_at_once_agree_on_one_owner(make_store: Any) -> None:
         outcomes = list(pool.map(lambda _: asyncio.run(work()), range(count)))
 
     assert sum(outcomes) == 1
+
+
+def in_a_loop_of_its_own(call: Any) -> Any:
+    """Return a function that ends a loop which runs in another thread, and uses the store."""
+    ready, stop = threading.Event(), threading.Event()
+
+    async def main() -> None:
+        await call()
+        ready.set()
+        await asyncio.to_thread(stop.wait)
+
+    thread = threading.Thread(target=lambda: asyncio.run(main()))
+    thread.start()
+    ready.wait()
+
+    def end() -> None:
+        stop.set()
+        thread.join()
+
+    return end
+
+
+def test_what_was_to_be_created_is_not_saved_once_the_store_has_gone_over(make_store: Any) -> None:
+    store, session = make_store(), make_session()
+    gate: list[asyncio.Event] = []
+
+    async def create() -> Any:
+        gate.append(asyncio.Event())
+        await gate[0].wait()
+        return session
+
+    async def begin() -> asyncio.Task[Any]:
+        identity = session.tenant_id, session.channel, session.user_channel_id
+        task: asyncio.Task[Any] = asyncio.ensure_future(store.get_or_create(*identity, create))
+        await asyncio.sleep(0)
+        return task
+
+    async def finish(task: asyncio.Task[Any]) -> None:
+        gate[0].set()
+        with pytest.raises(WrongLoopError):
+            await task
+
+    loop = asyncio.new_event_loop()
+    task = loop.run_until_complete(begin())
+    end = in_a_loop_of_its_own(lambda: store.save(make_session(user_channel_id="other")))
+    loop.run_until_complete(finish(task))
+    end()
+    loop.close()
+    assert session.revision == 0
+
+
+def test_a_sweeper_leaves_a_store_alone_that_has_gone_over(make_indexed: Any, clock: Any) -> None:
+    store = make_indexed(idle_ttl=timedelta(milliseconds=1))
+
+    async def begin() -> asyncio.Task[Any]:
+        await store.__aenter__()
+        await store.save(make_session())
+        sweeper: asyncio.Task[Any] = store._sweeper
+        return sweeper
+
+    loop = asyncio.new_event_loop()
+    sweeper = loop.run_until_complete(begin())
+    end = in_a_loop_of_its_own(lambda: store.save(make_session()))
+    clock.move(seconds=1)
+    loop.run_until_complete(asyncio.wait_for(sweeper, 5))
+    assert store.stats().sessions == 2
+    end()
+    loop.close()

@@ -81,6 +81,23 @@ async def test_a_cancelled_task_passes_the_turn_on_that_came_just_then(store: An
     assert not len(store._turns)
 
 
+async def test_holder_and_waiter_are_cancelled_at_once(store: Any) -> None:
+    """As when a service shuts down."""
+    tasks = [asyncio.ensure_future(hold(store)) for _ in range(3)]
+    await asyncio.sleep(0)
+    for task in tasks:
+        task.cancel()
+    done = await asyncio.gather(*tasks, return_exceptions=True)
+
+    assert [type(one) for one in done] == [asyncio.CancelledError] * 3
+    assert not len(store._turns)
+
+
+async def hold(store: Any) -> None:
+    async with store.exclusive(ID):
+        await asyncio.Event().wait()
+
+
 async def test_an_error_gives_the_turn_back(store: Any) -> None:
     with pytest.raises(KeyError):
         async with store.exclusive(ID):
@@ -148,12 +165,8 @@ async def test_whoever_waits_is_told_that_the_store_closes(store: Any) -> None:
 def test_a_loop_that_stopped_with_a_turn_taken_leaves_nobody_waiting(make_store: Any) -> None:
     store = make_store()
 
-    async def hold() -> None:
-        async with store.exclusive(ID):
-            await asyncio.Event().wait()
-
     async def begin() -> asyncio.Task[None]:
-        task = asyncio.ensure_future(hold())
+        task = asyncio.ensure_future(hold(store))
         await asyncio.sleep(0)
         return task
 

@@ -21,8 +21,6 @@ from sessiondex.stores.backend import Backend
 from sessiondex.stores.eviction import Eviction
 from sessiondex.stores.feed import Feed
 
-_SWEPT_BY_A_WRITE = 2  # so that sweeping keeps ahead of what expires, whoever else sweeps
-
 
 class Write(NamedTuple, Generic[S]):
     """A save of which all that can fail has been done. `plan` is the store's own."""
@@ -51,14 +49,21 @@ class Commits(Backend[S], Generic[S]):
         """Return the stamp from which on sessions can be seen at this instant, or `None` if all can."""
         return None if self._eviction.idle_ttl is None else self._eviction.since(self._stamps.now())
 
-    def _prepare(
-        self, session: S, stamp: datetime, *, expected: int | None = None, before: Write[S] | None = None, in_bulk: bool
+    def _prepare(  # each by its name
+        self,
+        session: S,
+        stamp: datetime,
+        *,
+        since: datetime | None,
+        expected: int | None = None,
+        before: Write[S] | None = None,
+        in_bulk: bool,
     ) -> Write[S]:
         """Do all of a save that can fail. `before` is a write of the same session that is to be committed first."""
         session_id = getattr(session, "session_id", None)
         earlier, stored = None, 0
         if isinstance(session_id, UUID):
-            self._evict_if_idle(session_id)
+            self._evict_if_idle(session_id, since)
             earlier = self._live(session_id)
             stored = self._revision(session_id) if before is None else before.revision
         kept = self._records.snapshot(session, stamp, earlier, revision=stored + 1)
@@ -87,9 +92,9 @@ class Commits(Backend[S], Generic[S]):
 
     def _remove(self, session_ids: Iterable[UUID], tenant_id: UUID | None) -> int:
         """Remove these sessions, all at once and without fail, and return how many there were."""
-        count = 0
+        count, since = 0, self._since()
         for session_id in session_ids:
-            self._evict_if_idle(session_id)
+            self._evict_if_idle(session_id, since)
             if self._is_there(session_id, tenant_id):
                 self._discard(session_id, ChangeKind.DELETED)
                 count += 1
@@ -107,17 +112,15 @@ class Commits(Backend[S], Generic[S]):
             self._evicted.append((self._image(session_id), reason))
         self._discard(session_id, ChangeKind.EVICTED)
 
-    def _evict_if_idle(self, session_id: UUID) -> None:
+    def _evict_if_idle(self, session_id: UUID, since: datetime | None) -> None:
         """Make sure that what has expired is in nobody's way."""
-        since = self._since()
         if since is not None:
             stamp = self._stamp_of(session_id)
             if stamp is not None and stamp < since:
                 self._evict(session_id, EvictionReason.IDLE)
 
-    def _evict_idle(self, most: int) -> bool:
+    def _evict_idle(self, most: int, since: datetime | None) -> bool:
         """Evict those that have expired, up to so many, and return whether there may be more."""
-        since = self._since()
         if since is None:
             return False
         for _ in range(most):
@@ -128,14 +131,13 @@ class Commits(Backend[S], Generic[S]):
             self._evict(session_id, EvictionReason.IDLE)
         return True
 
-    def _evict_what_must_go(self) -> None:
-        """Keep to the cap, and sweep a little, after a write."""
+    def _evict_surplus(self) -> None:
+        """Keep to the cap."""
         if self._eviction.max_sessions is not None:
             while self._count() > self._eviction.max_sessions:
                 session_id = self._oldest()
                 assert session_id is not None  # there is more than one
                 self._evict(session_id, EvictionReason.CAP)
-        self._evict_idle(_SWEPT_BY_A_WRITE)
 
 
 _STAMPED = frozenset({"last_activity_at", "revision"})

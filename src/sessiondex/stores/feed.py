@@ -34,7 +34,7 @@ class Feed:
         """Whether changes are kept."""
         self._entries: deque[_Entry] = deque(maxlen=kept)
         self._waiting: set[asyncio.Future[None]] = set()
-        self._is_closed = False
+        self.is_closed = False
 
     def add(self, kind: ChangeKind, before: Any, after: Any) -> None:
         """Number the change, keep it and tell those who wait."""
@@ -49,39 +49,37 @@ class Feed:
         if since < oldest - 1:
             raise ChangesLostError(since, oldest)
 
-    async def after(self, since: int) -> _Entry | None:
-        """Return the change after that one, as soon as there is one, or `None` once the feed was closed.
+    def after(self, since: int) -> _Entry | None:
+        """Return the change after that one, or `None` if there is none yet.
 
         Raises:
             ChangesLostError: it is no longer kept.
         """
-        while self.sequence <= since:
-            if self._is_closed:
-                return None
-            waiter = asyncio.get_running_loop().create_future()
-            self._waiting.add(waiter)
-            try:
-                await waiter
-            finally:
-                self._waiting.discard(waiter)
+        if since == self.sequence:
+            return None
         self.check(since)
         return self._entries[since - self.sequence]
 
+    async def wait(self) -> None:
+        """Wait for the next change, or for the end."""
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.add(waiter)
+        try:
+            await waiter
+        finally:
+            self._waiting.discard(waiter)
+
     def close(self) -> None:
         """Let those who wait know that nothing more will come."""
-        self._is_closed = True
+        self.is_closed = True
         self._wake()
-
-    def leave_loop(self) -> None:
-        """Let go of those who wait in a loop that ended, or may never run again: to wake them must not fail a write."""
-        with suppress(RuntimeError):
-            self._wake()
-        self._waiting.clear()
 
     def _wake(self) -> None:
         for waiter in self._waiting:
             if not waiter.done():
-                waiter.set_result(None)
+                with suppress(RuntimeError):  # who waits in a loop that was closed must not fail a write
+                    waiter.set_result(None)
+        self._waiting.clear()
 
 
 class Reader(AsyncIterator[Change[S]], Generic[S]):
@@ -102,9 +100,11 @@ class Reader(AsyncIterator[Change[S]], Generic[S]):
 
     async def __anext__(self) -> Change[S]:
         self._check_loop()
-        entry = await self._feed.after(self._since)
-        if entry is None:
-            raise StopAsyncIteration
+        while (entry := self._feed.after(self._since)) is None:
+            if self._feed.is_closed:
+                raise StopAsyncIteration
+            await self._feed.wait()
+            self._check_loop()
         kind, before, after = entry
         self._since += 1
         return Change(

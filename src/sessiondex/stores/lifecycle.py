@@ -24,7 +24,7 @@ from sessiondex.stores.turns import Turns
 
 _log = logging.getLogger("sessiondex")
 
-_SWEPT, _TOLD = 50, 25  # sessions evicted, and told, between two turns of the loop: a millisecond or two
+_SWEPT = _TOLD = 20  # sessions evicted, and told, between two turns of the loop: about a millisecond
 _SWEEP_EVERY = 1.0  # seconds, or sooner if sessions expire sooner
 
 # Held while a store goes from one loop to another, never while it works.
@@ -39,6 +39,8 @@ class LifeCycle(Commits[S], Generic[S]):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_closed = False
         self._sweeper: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
+        self._is_telling = False
         # Bound to the loop, once anyone had to wait for them.
         self._lock = asyncio.Lock()
         self._turns, self._creations = Turns(), Turns()
@@ -53,8 +55,7 @@ class LifeCycle(Commits[S], Generic[S]):
             self._loop = get_running_loop()
             self._lock = asyncio.Lock()
             self._turns, self._creations = Turns(), Turns()
-            self._feed.leave_loop()
-            self._sweeper = None
+            self._sweeper, self._is_telling = None, False
 
     def _check_is_ours(self, lock: asyncio.Lock) -> None:
         """Raise unless the lock that was waited for is still the store's."""
@@ -108,7 +109,9 @@ class LifeCycle(Commits[S], Generic[S]):
             self._move_to_this_loop()
         if self._eviction.idle_ttl is not None and self._sweeper is None:
             pause = min(_SWEEP_EVERY, self._eviction.idle_ttl.total_seconds())
-            self._sweeper = asyncio.create_task(self._sweep_for_ever(pause), name="sessiondex sweeper")
+            self._closing = asyncio.Event()
+            sweeping = self._sweep_until_closed(self._lock, self._closing, pause)
+            self._sweeper = asyncio.create_task(sweeping, name="sessiondex sweeper")
         return self
 
     async def __aexit__(
@@ -125,10 +128,9 @@ class LifeCycle(Commits[S], Generic[S]):
         self._turns.close()
         self._creations.close()
         self._feed.close()
+        self._closing.set()
         if self._sweeper is not None and self._sweeper is not asyncio.current_task():  # which `on_evict` may run in
-            self._sweeper.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._sweeper
+            await asyncio.wait([self._sweeper])
         await self._tell()
 
     async def health_check(self) -> bool:
@@ -140,42 +142,65 @@ class LifeCycle(Commits[S], Generic[S]):
 
     # -- sweeping --
 
-    async def _sweep(self) -> None:
-        """Evict all that have expired, a few at a time. When this returns, none is left."""
+    async def _sweep(self, most: int | None = None) -> None:
+        """Evict what has expired, a few at a time: up to `most`, or all, so that none is left when this returns."""
         lock, is_swept = self._lock, False
         while not is_swept:
+            some = _SWEPT if most is None else min(_SWEPT, most)
             async with lock:
                 self._check_is_ours(lock)
-                is_swept = not self._evict_idle(_SWEPT)
+                is_swept = not self._evict_idle(some, self._since())
+            if most is not None:
+                most -= some
+                is_swept = is_swept or most <= 0
             if not is_swept:
-                await asyncio.sleep(0)
-
-    async def _tell(self) -> None:
-        """Tell `on_evict` what was evicted. Its errors are its own: what was written is written."""
-        on_evict, told = self._eviction.on_evict, 0
-        while self._evicted and on_evict is not None:
-            image, reason = self._evicted.popleft()
-            try:
-                telling = on_evict(self._opened(image), reason)
-                if isawaitable(telling):
-                    await telling
-            except Exception:  # noqa: BLE001  # whatever it is, it is the user's
-                _log.exception("on_evict raised an error; the session is evicted all the same")
-            told += 1
-            if told % _TOLD == 0:
                 await asyncio.sleep(0)
 
     async def _sweep_if_needed(self) -> None:
         if self._eviction.idle_ttl is not None:
             await self._sweep()
 
-    async def _sweep_for_ever(self, pause: float) -> None:
-        while True:
+    async def _tell(self, most: int | None = None) -> None:
+        """Tell `on_evict` what was evicted: all of it, or up to `most`. Its errors are its own.
+
+        One at a time: what `on_evict` itself evicts, or another task meanwhile, is told by whoever tells already, or by
+        the next one. So nothing is nested in it, and a write does not wait for what others have evicted.
+        """
+        on_evict, told = self._eviction.on_evict, 0
+        if on_evict is None or self._is_telling:
+            return
+        self._is_telling = True
+        try:
+            while self._evicted and told != most:
+                image, reason = self._evicted.popleft()
+                told += 1
+                try:
+                    telling = on_evict(self._opened(image), reason)
+                    if isawaitable(telling):
+                        await telling
+                except asyncio.CancelledError:
+                    if (task := asyncio.current_task()) is None or task.cancelling():
+                        raise
+                    _log.exception("on_evict was cancelled within; the session is evicted all the same")
+                except Exception:  # noqa: BLE001  # whatever it is, it is the user's
+                    _log.exception("on_evict raised an error; the session is evicted all the same")
+                if told % _TOLD == 0:
+                    await asyncio.sleep(0)
+        finally:
+            self._is_telling = False
+
+    async def _sweep_until_closed(self, lock: asyncio.Lock, closing: asyncio.Event, pause: float) -> None:
+        while not closing.is_set():
             try:
-                await self._sweep()
+                async with lock:
+                    self._check_is_ours(lock)
+                    is_swept = not self._evict_idle(_SWEPT, self._since())
                 await self._tell()
             except (StoreClosedError, WrongLoopError):
                 return
             except Exception:  # noqa: BLE001  # of the clock, which is the user's: it may be well the next time
                 _log.exception("sweeping idle sessions failed; it is tried again")
-            await asyncio.sleep(pause)
+                is_swept = True
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause if is_swept else 0):
+                    await closing.wait()

@@ -28,6 +28,8 @@ from sessiondex.stores.lifecycle import LifeCycle
 # Between two turns of the loop: a few milliseconds, if none of the sessions is hot.
 _COPIES, _CHECKS = 100, 25
 
+_SWEPT_BY_A_WRITE = 2  # and told: more than a write adds, so that it keeps ahead whoever else sweeps
+
 
 class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
     """A session store within one process. A subclass finds, puts and removes sessions: it is a `Backend`."""
@@ -53,15 +55,17 @@ class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
             self._check_is_ours(lock)
             write = self._save(session, expected_revision)
         if self._evicted:
-            await self._tell()
+            await self._tell(_SWEPT_BY_A_WRITE)
         return write.session_id
 
     def _save(self, session: S, expected: int | None) -> Write[S]:
-        write = self._prepare(session, self._stamps.plan(), expected=expected, in_bulk=False)
+        since = self._since()  # once, and first: the clock is the user's, and may fail
+        write = self._prepare(session, self._stamps.plan(), since=since, expected=expected, in_bulk=False)
         self._commit(write)
         self._stamp(write)
         if self._eviction.is_on:
-            self._evict_what_must_go()
+            self._evict_surplus()
+            self._evict_idle(_SWEPT_BY_A_WRITE, since)
         return write
 
     async def delete(self, session_id: UUID, *, tenant_id: UUID | None = None) -> bool:
@@ -93,6 +97,7 @@ class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
         found = self._latest_by_channel(*identity, self._since(), is_open=True)
         if found is not None:
             return found, False
+        lock = self._lock  # now: while it creates, the store may go over to another loop
         async with self._creations.turn(repr(identity).encode()):
             found = self._latest_by_channel(*identity, self._since(), is_open=True)
             if found is not None:
@@ -100,14 +105,13 @@ class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
             made = create()
             session = (await made) if isawaitable(made) else made
             _check_has_identity(session, identity)
-            lock = self._lock
             async with lock:
                 self._check_is_ours(lock)
                 found = self._latest_by_channel(*identity, self._since(), is_open=True)
                 if found is None:  # as it is, unless another was saved meanwhile
                     self._save(session, 0)
             if self._evicted:
-                await self._tell()
+                await self._tell(_SWEPT_BY_A_WRITE)
             return (session, True) if found is None else (found, False)
 
     # -- many sessions --
@@ -147,7 +151,7 @@ class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
         lock = self._lock
         async with lock:
             self._check_is_ours(lock)
-            stamp = None
+            stamp, since = None, self._since()
             for place, session in enumerate(sessions):
                 if place % _CHECKS == _CHECKS - 1:
                     await asyncio.sleep(0)
@@ -155,7 +159,7 @@ class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
                     stamp = self._stamps.plan(stamp)
                     session_id: object = getattr(session, "session_id", None)
                     before = last_of.get(session_id.bytes) if isinstance(session_id, UUID) else None
-                    write = self._prepare(session, stamp, before=before, in_bulk=True)
+                    write = self._prepare(session, stamp, since=since, before=before, in_bulk=True)
                     if before is not None and before.tenant_id != write.tenant_id:
                         raise TenantMismatchError(write.session_id)
                 except SessiondexError as error:
@@ -171,9 +175,10 @@ class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
             for write in writes:
                 self._stamp(write)
             if self._eviction.is_on:
-                self._evict_what_must_go()
-        if self._evicted:
-            await self._tell()
+                self._evict_surplus()
+        if self._eviction.is_on:
+            await self._sweep(_SWEPT_BY_A_WRITE * len(writes))
+            await self._tell(_SWEPT_BY_A_WRITE * len(writes))
         return [write.session_id for write in writes]
 
     async def _delete(self, session_ids: Iterable[UUID], tenant_id: UUID | None) -> int:
@@ -184,7 +189,7 @@ class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
             self._check_is_ours(lock)
             count = self._remove(session_ids, tenant_id)
         if self._evicted:
-            await self._tell()
+            await self._tell(_SWEPT_BY_A_WRITE)
         return count
 
     # -- lists --

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,8 +76,9 @@ class Turns:
         except BaseException:
             if turn.done() and not turn.cancelled() and turn.exception() is None:
                 self.pass_on(key)  # it came, and the cancellation with it
-            elif not turn.done() or turn.cancelled():
-                queue.waiting.remove((task, turn))
+            else:
+                with suppress(ValueError):  # it is not there if the turn was passed on past it, or the store closed
+                    queue.waiting.remove((task, turn))
             raise
 
     def pass_on(self, key: bytes) -> None:
