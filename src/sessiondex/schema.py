@@ -22,14 +22,15 @@ from sessiondex.models import Channel, ScopeFilter, Session, SessionStatus
 
 _CHANNEL_CODES = {channel: channel.value.encode() + b"\0" for channel in Channel}
 _STATUS_CODES = {status: status.value.encode() for status in SessionStatus}
-_OPEN_CODES = (b"closed ", b"")
+_CLOSED_CODE = b"closed "
 _DAY = timedelta(days=1) // MICROSECOND
 
 
 # Ids come as bytes: several entries begin with the tenant's, and to make bytes of a UUID takes longer than the rest.
 def channel_entry(tenant: bytes, channel: Channel, user_channel_id: str, *, is_open: bool) -> bytes:
     # Open and closed apart, or else the open one would have to be looked for among all those that are closed.
-    return tenant + _OPEN_CODES[is_open] + _CHANNEL_CODES[channel] + user_channel_id.encode()
+    user = _CHANNEL_CODES[channel] + user_channel_id.encode()
+    return tenant + user if is_open else tenant + _CLOSED_CODE + user
 
 
 def channel_entry_by_status(tenant: bytes, channel: Channel, user_channel_id: str, status: SessionStatus) -> bytes:
@@ -181,10 +182,11 @@ def latest_by_channel(
     postings: Postings, tenant: bytes, channel: Channel, user_channel_id: str, *, is_open: bool
 ) -> bytes | None:
     """Return the newest item of that identity: of those that are not closed if `is_open`, else of all."""
-    latest = postings.latest(channel_entry(tenant, channel, user_channel_id, is_open=True))
+    user = _CHANNEL_CODES[channel] + user_channel_id.encode()  # once for both: this is a good part of a read
+    latest = postings.latest(tenant + user)
     if is_open:
         return latest
-    closed = postings.latest(channel_entry(tenant, channel, user_channel_id, is_open=False))
+    closed = postings.latest(tenant + _CLOSED_CODE + user)
     return closed if latest is None or (closed is not None and closed > latest) else latest
 
 
