@@ -12,3 +12,10 @@ async def until(condition: Callable[[], Any]) -> None:
     async with asyncio.timeout(10):
         while not condition():  # noqa: ASYNC110  # what is waited for sets no event
             await asyncio.sleep(0.001)
+
+
+async def until_told(store: Any) -> None:
+    """Wait until `on_evict` was told all that was evicted."""
+    while store._teller is not None and not store._teller.done():
+        await asyncio.wait([store._teller])
+    assert not store._evicted

@@ -53,7 +53,8 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def _in_utc(value: datetime) -> datetime:
+def in_utc(value: datetime) -> datetime:
+    """Return the same instant as an exact datetime in UTC, or raise `ValueError`."""
     # One zone for all: an offset with seconds, or a local time that a clock change repeats, is not equal to itself
     # once it has been through JSON.
     if value.tzinfo is UTC and type(value) is datetime:
@@ -77,7 +78,7 @@ def check_user_channel_id(value: str) -> str:
 
 # A length constraint, even one that always holds, makes pydantic refuse lone surrogates.
 Text = Annotated[str, StringConstraints(min_length=0)]
-UtcDatetime = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+UtcDatetime = Annotated[AwareDatetime, AfterValidator(in_utc)]
 Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
 UserChannelId = Annotated[str, StringConstraints(min_length=0), AfterValidator(check_user_channel_id)]
 

@@ -297,4 +297,4 @@ def test_keys_are_counted_by_group() -> None:
     assert [postings.count(key) for key in (b"xa", b"xb", b"xc", b"y", b"z")] == [2, 1, 0, 1, 0]
     for number, entry in enumerate(entries):
         postings.remove(entry, order(number) + b"%d" % number)
-    assert not postings._groups
+    assert not len(postings._groups)

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from sessiondex import (
     Channel,
@@ -24,6 +24,7 @@ from sessiondex import (
 from tests import strategies as some
 from tests.builders import AGENT, START, TENANT, Clock, make_session
 from tests.stores.machine import IDS, StoreMachine
+from tests.waiting import until_told
 
 SECOND = timedelta(seconds=1)
 
@@ -235,9 +236,10 @@ class EvictionMachine(RuleBasedStateMachine):
         if self.ttl is not None:
             assert self.stores[0].stats().sessions == len(self.model)
 
-    @precondition(lambda self: self.told[0])
     @rule()
     def all_are_told_once(self) -> None:
+        for store in self.stores:
+            self.runner.run(until_told(store))
         assert self.told[0] == self.told[1]
         for session, reason in self.told[0]:
             assert (reason is EvictionReason.IDLE and self.ttl) or (reason is EvictionReason.CAP and self.cap)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from datetime import timedelta
 from typing import Any
 
@@ -263,7 +264,30 @@ def test_every_reader_sees_the_same_changes_in_any_order_of_tasks(make_store: An
     interleaved(main(), seed)
 
 
-@pytest.mark.parametrize("since", [-1, 1, "0", 1.0])
+@pytest.mark.parametrize("since", [1, 10**30])
+def test_a_place_that_was_never_reached_is_lost(store: Any, since: int) -> None:
+    """As one is that another process had reached, before it ended."""
+    with pytest.raises(ChangesLostError):
+        store.changes(since=since)
+
+
+async def test_a_reader_can_be_closed(store: Any) -> None:
+    async with aclosing(store.changes()) as changes:
+        await store.save(make_session())
+        assert (await anext(changes)).sequence == 1
+    await store.save(make_session())
+    with pytest.raises(StopAsyncIteration):
+        await anext(changes)
+
+
+async def test_changes_of_a_batch_come_in_the_order_of_their_stamps(store: Any) -> None:
+    changes = store.changes()
+    first, second = make_session(), make_session()
+    await store.save_many([first, second, first])
+    assert [change.after.session_id for change in await read(changes, 2)] == [second.session_id, first.session_id]
+
+
+@pytest.mark.parametrize("since", [-1, "0", 1.0])
 def test_an_odd_place_is_refused_at_once(store: Any, since: Any) -> None:
     with pytest.raises(InvalidArgumentError, match="since"):
         store.changes(since=since)

@@ -141,7 +141,6 @@ async def test_the_last_evictions_are_told_before_it_is_closed(make_store: Any, 
     await store.save(session)
     clock.move(hours=2)
     assert await store.count_by_agent(TENANT, AGENT) == 0
-    assert told == []  # a count tells nobody
     await store.aclose()
     assert told == [session]
 

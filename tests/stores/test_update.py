@@ -14,6 +14,7 @@ from sessiondex import (
     InvalidArgumentError,
     InvalidSessionError,
     ReentryError,
+    Session,
     SessionNotFoundError,
     SessionStatus,
 )
@@ -128,6 +129,24 @@ async def test_a_session_that_is_deleted_meanwhile_is_not_brought_back(store: An
     with pytest.raises(SessionNotFoundError):
         await store.update(session.session_id, deleted)
     assert await store.get(session.session_id) is None
+
+
+async def test_a_session_that_was_made_anew_meanwhile_is_not_undone(store: Any) -> None:
+    """It has the same revision as the one that was read, and is another."""
+    session = await saved(store)
+    anew = make_session(session_id=session.session_id, variables={"new": True})
+    seen = []
+
+    async def replaced(current: Any) -> None:
+        seen.append(current.variables)
+        if len(seen) == 1:
+            await store.delete(current.session_id)
+            await store.save(anew)
+        current.turn_count = 9
+
+    changed = await store.update(session.session_id, replaced)
+    assert seen == [{}, {"new": True}]
+    assert (changed.turn_count, changed.variables, changed.revision) == (9, {"new": True}, 2)
 
 
 @pytest.mark.parametrize("field", ["session_id", "tenant_id"])
@@ -262,6 +281,7 @@ async def test_the_latest_that_is_not_closed_is_found_and_the_latest_of_all_by_c
         (lambda: make_session(user_channel_id="other"), "of the tenant, channel and user"),
         (lambda: make_session(status=SessionStatus.CLOSED), "closed"),
         (lambda: None, "must return a session, not NoneType"),
+        (Session.model_construct, "of the tenant, channel and user"),
     ],
 )
 async def test_another_session_than_was_asked_for_is_refused(store: Any, made: Any, reason: str) -> None:

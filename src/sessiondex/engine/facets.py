@@ -79,7 +79,7 @@ class FacetedPostings:
     ) -> None:
         """Keys are of one group whose first `group_size` bytes are the same."""
         self._group_size = group_size
-        self._groups: dict[bytes, dict[bytes, int]] = {}
+        self._groups: ShardedDict[dict[bytes, int]] = ShardedDict()
         self._few: ShardedDict[bytes] = ShardedDict()
         self._many: dict[bytes, Facets] = {}
         self._pairs_max = pairs_max
@@ -104,7 +104,7 @@ class FacetedPostings:
             self._keep(key, facets)
         self._postings.add(under, order(rank) + item[_ORDER_SIZE:])
         group, member = self._split(key)
-        counts = self._groups.setdefault(group, {})
+        counts = self._groups.shard(group).setdefault(group, {})
         counts[member] = counts.get(member, 0) + 1
 
     def remove(self, entry: FacetedEntry, item: bytes) -> None:
@@ -119,12 +119,13 @@ class FacetedPostings:
                 del facets[outer]
             self._keep(key, facets)
         group, member = self._split(key)
-        counts = self._groups[group]
+        shard = self._groups.shard(group)
+        counts = shard[group]
         counts[member] -= 1
         if not counts[member]:
             del counts[member]
             if not counts:
-                del self._groups[group]
+                del shard[group]
 
     def move(self, entry: FacetedEntry, item: bytes, new_item: bytes) -> None:
         """Do nothing: the row is the same, and so is its rank."""
@@ -158,7 +159,7 @@ class FacetedPostings:
 
     def counts(self, group: bytes) -> dict[bytes, int]:
         """Return how many rows each key of the group has, by what follows the group in the key. Runtime: O(keys)."""
-        return dict(self._groups.get(group, ()))
+        return dict(self._groups.get(group) or ())
 
     def _split(self, key: bytes) -> tuple[bytes, bytes]:
         return key[: self._group_size], key[self._group_size :]
@@ -194,7 +195,8 @@ class FacetedPostings:
             counts = groups.setdefault(group, {})
             counts[member] = counts.get(member, 0) + 1
         self._postings._check(items)
-        assert self._groups == groups, f"counts {self._groups}, not {groups}"
+        counted = dict(self._groups.items())
+        assert counted == groups, f"counts {counted}, not {groups}"
         keys = {*self._few, *self._many}
         assert keys == pairs.keys(), f"keys differ: {keys ^ pairs.keys()}"
         assert len(self) == len(keys), "a key is kept twice"

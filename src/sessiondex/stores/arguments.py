@@ -10,9 +10,11 @@ from uuid import UUID
 from pydantic import BaseModel, ValidationError
 
 from sessiondex.errors import InvalidArgumentError
-from sessiondex.models import Channel, ScopeFilter, SessionStatus, check_user_channel_id
+from sessiondex.models import Channel, ScopeFilter, SessionStatus, check_user_channel_id, in_utc
 
 T = TypeVar("T")
+
+_LONGEST = 100 * 366 * 86_400.0
 
 
 def is_id(name: str, value: object) -> None:
@@ -66,7 +68,10 @@ def cursor(value: datetime | None) -> datetime | None:
         raise InvalidArgumentError("before", f"must be None or a datetime, not {type(value).__name__}")
     if value.utcoffset() is None:
         raise InvalidArgumentError("before", "must be an aware datetime, such as the last_activity_at of a session")
-    return value
+    try:
+        return in_utc(value)
+    except ValueError as error:
+        raise InvalidArgumentError("before", str(error)) from None
 
 
 def callback(name: str, value: object) -> None:
@@ -82,6 +87,8 @@ def seconds(name: str, value: float | None) -> None:
         raise InvalidArgumentError(name, f"must be None or a number of seconds, not {type(value).__name__}")
     if not value >= 0:
         raise InvalidArgumentError(name, "must not be negative; None waits for as long as it takes")
+    if value > _LONGEST:
+        raise InvalidArgumentError(name, "is longer than a century; None waits for as long as it takes")
 
 
 def idle_ttl(value: timedelta | None) -> None:

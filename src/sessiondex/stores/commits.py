@@ -6,6 +6,7 @@ A write is first prepared, which does all that can fail and changes nothing, the
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -56,6 +57,7 @@ class Commits(Backend[S], Generic[S]):
         *,
         since: datetime | None,
         expected: int | None = None,
+        expected_stamp: datetime | None = None,
         before: Write[S] | None = None,
         in_bulk: bool,
     ) -> Write[S]:
@@ -68,7 +70,8 @@ class Commits(Backend[S], Generic[S]):
             stored = self._revision(session_id) if before is None else before.revision
         kept = self._records.snapshot(session, stamp, earlier, revision=stored + 1)
         plan = self._plan(kept, earlier, in_bulk=in_bulk)
-        if expected is not None and expected != stored:
+        is_another = expected_stamp is not None and self._stamp_of(kept.snapshot.session_id) != expected_stamp
+        if expected is not None and (expected != stored or is_another):
             raise ConflictError(kept.snapshot.session_id, expected, stored)
         # Without the snapshot, unless it is in the plan: of many, that would be much to let go of in the end.
         return Write(session, kept.snapshot.session_id, kept.snapshot.tenant_id, stamp, stored + 1, plan)
@@ -110,7 +113,12 @@ class Commits(Backend[S], Generic[S]):
     def _evict(self, session_id: UUID, reason: EvictionReason) -> None:
         if self._eviction.on_evict is not None:
             self._evicted.append((self._image(session_id), reason))
+            self._tell_soon()
         self._discard(session_id, ChangeKind.EVICTED)
+
+    @abstractmethod
+    def _tell_soon(self) -> None:
+        """Have `on_evict` told what was evicted, without waiting for it."""
 
     def _evict_if_idle(self, session_id: UUID, since: datetime | None) -> None:
         """Make sure that what has expired is in nobody's way."""
@@ -131,10 +139,12 @@ class Commits(Backend[S], Generic[S]):
             self._evict(session_id, EvictionReason.IDLE)
         return True
 
-    def _evict_surplus(self) -> None:
+    def _evict_surplus(self, since: datetime | None) -> None:
         """Keep to the cap."""
         if self._eviction.max_sessions is not None:
             while self._count() > self._eviction.max_sessions:
+                if self._evict_idle(1, since):
+                    continue
                 session_id = self._oldest()
                 assert session_id is not None  # there is more than one
                 self._evict(session_id, EvictionReason.CAP)

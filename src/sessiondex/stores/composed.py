@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
+from abc import abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 from inspect import isawaitable
@@ -12,6 +15,8 @@ from sessiondex.contract import S, SessionStore
 from sessiondex.errors import ConflictError, InvalidArgumentError, SessionNotFoundError
 from sessiondex.models import Session, SessionStatus
 from sessiondex.stores import arguments as check
+
+_PAUSE = 0.0005  # seconds
 
 
 class ComposedOperations(SessionStore[S], Generic[S]):
@@ -32,19 +37,28 @@ class ComposedOperations(SessionStore[S], Generic[S]):
             session = await self.get(session_id, tenant_id=tenant_id)
             if session is None:
                 raise SessionNotFoundError(session_id)
-            owner, revision = session.tenant_id, session.revision
+            owner, revision, stamp = session.tenant_id, session.revision, session.last_activity_at
             made = change(session)
             replacement = (await made) if isawaitable(made) else made
             changed = session if replacement is None else replacement
             _check_is_same(changed, session_id, owner)
             try:
-                await self.save(changed, expected_revision=revision)
+                await self._save_instead(changed, revision, stamp)
             except ConflictError:
                 if attempt == attempts:
                     raise
+                # Not at once, and not all at the same time: the same ones would be too late again and again.
+                await asyncio.sleep(random.random() * _PAUSE * 2 ** min(attempt, 6))  # noqa: S311  # no secret
                 attempt += 1
             else:
                 return changed
+
+    @abstractmethod
+    async def _save_instead(self, session: S, revision: int, stamp: datetime) -> None:
+        """Save the session in place of the one with that revision and stamp, or raise `ConflictError`.
+
+        The revision alone would not do: one that was deleted and saved anew may have the same.
+        """
 
     def iter_by_agent(
         self, tenant_id: UUID, agent_id: UUID, *, status: SessionStatus | None = None, page_size: int = 100
@@ -66,7 +80,7 @@ class ComposedOperations(SessionStore[S], Generic[S]):
 def _check_is_same(session: object, session_id: UUID, tenant_id: UUID) -> None:
     if not isinstance(session, Session):
         raise InvalidArgumentError("change", f"must return None or a session, not {type(session).__name__}")
-    if session.session_id != session_id or session.tenant_id != tenant_id:
+    if (getattr(session, "session_id", None), getattr(session, "tenant_id", None)) != (session_id, tenant_id):
         raise InvalidArgumentError(
             "change", "must leave session_id and tenant_id as they are; for another session, save it"
         )

@@ -44,9 +44,9 @@ class Feed:
             self._wake()
 
     def check(self, since: int) -> None:
-        """Raise `ChangesLostError` unless all changes after that one are kept."""
+        """Raise `ChangesLostError` unless all changes after that one are kept, and that one has been."""
         oldest = self.sequence - len(self._entries) + 1
-        if since < oldest - 1:
+        if not oldest - 1 <= since <= self.sequence:
             raise ChangesLostError(since, oldest)
 
     def after(self, since: int) -> _Entry | None:
@@ -75,11 +75,11 @@ class Feed:
         self._wake()
 
     def _wake(self) -> None:
-        for waiter in self._waiting:
+        waiting, self._waiting = self._waiting, set()
+        for waiter in waiting:
             if not waiter.done():
                 with suppress(RuntimeError):  # who waits in a loop that was closed must not fail a write
                     waiter.set_result(None)
-        self._waiting.clear()
 
 
 class Reader(AsyncIterator[Change[S]], Generic[S]):
@@ -94,11 +94,14 @@ class Reader(AsyncIterator[Change[S]], Generic[S]):
         self._since = since
         self._opened = opened
         self._check_loop = check_loop
+        self._is_closed = False
 
     def __aiter__(self) -> Reader[S]:
         return self
 
     async def __anext__(self) -> Change[S]:
+        if self._is_closed:
+            raise StopAsyncIteration
         self._check_loop()
         while (entry := self._feed.after(self._since)) is None:
             if self._feed.is_closed:
@@ -113,3 +116,7 @@ class Reader(AsyncIterator[Change[S]], Generic[S]):
             before=None if before is None else self._opened(before),
             after=None if after is None else self._opened(after),
         )
+
+    async def aclose(self) -> None:
+        """End the iteration, as `contextlib.aclosing` does. A store keeps nothing of a reader, so none has to."""
+        self._is_closed = True

@@ -10,12 +10,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import datetime
 from inspect import isawaitable
+from time import perf_counter
 from types import TracebackType
 from typing import Generic, Self
 from uuid import UUID
 
 from sessiondex.contract import Change, S
-from sessiondex.errors import InvalidArgumentError, StoreClosedError, TurnTimeoutError, WrongLoopError
+from sessiondex.errors import StoreClosedError, TurnTimeoutError, WrongLoopError
 from sessiondex.stores import arguments as check
 from sessiondex.stores.commits import Commits
 from sessiondex.stores.eviction import Eviction
@@ -24,7 +25,8 @@ from sessiondex.stores.turns import Turns
 
 _log = logging.getLogger("sessiondex")
 
-_SWEPT = _TOLD = 20  # sessions evicted, and told, between two turns of the loop: about a millisecond
+_SWEPT = 20  # sessions evicted between two turns of the loop: about a millisecond
+_SLICE = 0.002  # seconds of telling between two turns of the loop, if no session takes longer
 _SWEEP_EVERY = 1.0  # seconds, or sooner if sessions expire sooner
 
 # Held while a store goes from one loop to another, never while it works.
@@ -40,7 +42,7 @@ class LifeCycle(Commits[S], Generic[S]):
         self._is_closed = False
         self._sweeper: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
-        self._is_telling = False
+        self._teller: asyncio.Task[None] | None = None
         # Bound to the loop, once anyone had to wait for them.
         self._lock = asyncio.Lock()
         self._turns, self._creations = Turns(), Turns()
@@ -55,7 +57,7 @@ class LifeCycle(Commits[S], Generic[S]):
             self._loop = get_running_loop()
             self._lock = asyncio.Lock()
             self._turns, self._creations = Turns(), Turns()
-            self._sweeper, self._is_telling = None, False
+            self._sweeper = self._teller = None
 
     def _check_is_ours(self, lock: asyncio.Lock) -> None:
         """Raise unless the lock that was waited for is still the store's."""
@@ -90,9 +92,7 @@ class LifeCycle(Commits[S], Generic[S]):
             raise StoreClosedError
         last = self._feed.sequence
         if since is not None:
-            check.is_integer("since", since)
-            if not 0 <= since <= last:
-                raise InvalidArgumentError("since", f"must be the sequence of a change that was, from 0 to {last}")
+            check.at_least("since", since, 0, "0 follows from the first change on")
         reader = Reader(self._feed, last if since is None else since, self._opened, self._check_loop)
         self._feed.is_on = True
         return reader
@@ -129,9 +129,12 @@ class LifeCycle(Commits[S], Generic[S]):
         self._creations.close()
         self._feed.close()
         self._closing.set()
-        if self._sweeper is not None and self._sweeper is not asyncio.current_task():  # which `on_evict` may run in
+        if self._sweeper is not None:
             await asyncio.wait([self._sweeper])
-        await self._tell()
+        if self._evicted:
+            self._tell_soon()
+        if self._teller is not None and self._teller is not asyncio.current_task():  # where `on_evict` runs
+            await asyncio.wait([self._teller])
 
     async def health_check(self) -> bool:
         if self._is_closed:
@@ -142,17 +145,13 @@ class LifeCycle(Commits[S], Generic[S]):
 
     # -- sweeping --
 
-    async def _sweep(self, most: int | None = None) -> None:
-        """Evict what has expired, a few at a time: up to `most`, or all, so that none is left when this returns."""
+    async def _sweep(self) -> None:
+        """Evict all that have expired, a few at a time. When this returns, none is left."""
         lock, is_swept = self._lock, False
         while not is_swept:
-            some = _SWEPT if most is None else min(_SWEPT, most)
             async with lock:
                 self._check_is_ours(lock)
-                is_swept = not self._evict_idle(some, self._since())
-            if most is not None:
-                most -= some
-                is_swept = is_swept or most <= 0
+                is_swept = not self._evict_idle(_SWEPT, self._since())
             if not is_swept:
                 await asyncio.sleep(0)
 
@@ -160,42 +159,12 @@ class LifeCycle(Commits[S], Generic[S]):
         if self._eviction.idle_ttl is not None:
             await self._sweep()
 
-    async def _tell(self, most: int | None = None) -> None:
-        """Tell `on_evict` what was evicted: all of it, or up to `most`. Its errors are its own.
-
-        One at a time: what `on_evict` itself evicts, or another task meanwhile, is told by whoever tells already, or by
-        the next one. So nothing is nested in it, and a write does not wait for what others have evicted.
-        """
-        on_evict, told = self._eviction.on_evict, 0
-        if on_evict is None or self._is_telling:
-            return
-        self._is_telling = True
-        try:
-            while self._evicted and told != most:
-                image, reason = self._evicted.popleft()
-                told += 1
-                try:
-                    telling = on_evict(self._opened(image), reason)
-                    if isawaitable(telling):
-                        await telling
-                except asyncio.CancelledError:
-                    if (task := asyncio.current_task()) is None or task.cancelling():
-                        raise
-                    _log.exception("on_evict was cancelled within; the session is evicted all the same")
-                except Exception:  # noqa: BLE001  # whatever it is, it is the user's
-                    _log.exception("on_evict raised an error; the session is evicted all the same")
-                if told % _TOLD == 0:
-                    await asyncio.sleep(0)
-        finally:
-            self._is_telling = False
-
     async def _sweep_until_closed(self, lock: asyncio.Lock, closing: asyncio.Event, pause: float) -> None:
         while not closing.is_set():
             try:
                 async with lock:
                     self._check_is_ours(lock)
                     is_swept = not self._evict_idle(_SWEPT, self._since())
-                await self._tell()
             except (StoreClosedError, WrongLoopError):
                 return
             except Exception:  # noqa: BLE001  # of the clock, which is the user's: it may be well the next time
@@ -204,3 +173,32 @@ class LifeCycle(Commits[S], Generic[S]):
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause if is_swept else 0):
                     await closing.wait()
+
+    # -- telling what was evicted --
+
+    def _tell_soon(self) -> None:
+        if self._teller is None or self._teller.done():
+            self._teller = asyncio.create_task(self._tell(), name="sessiondex on_evict")
+
+    async def _tell(self) -> None:
+        """Tell `on_evict` all that was evicted, in a task of its own: no write waits for it, and no call is nested.
+
+        Its errors are its own. What is being told when the task is cancelled, since its loop ends, is told again.
+        """
+        on_evict, deadline = self._eviction.on_evict, perf_counter() + _SLICE
+        while self._evicted and on_evict is not None:
+            image, reason = evicted = self._evicted.popleft()
+            try:
+                telling = on_evict(self._opened(image), reason)
+                if isawaitable(telling):
+                    await telling
+            except asyncio.CancelledError:
+                if (task := asyncio.current_task()) is None or task.cancelling():
+                    self._evicted.appendleft(evicted)
+                    raise
+                _log.exception("on_evict was cancelled within; the session is evicted all the same")
+            except Exception:  # noqa: BLE001  # whatever it is, it is the user's
+                _log.exception("on_evict raised an error; the session is evicted all the same")
+            if perf_counter() > deadline:
+                await asyncio.sleep(0)
+                deadline = perf_counter() + _SLICE

@@ -28,7 +28,7 @@ from sessiondex.stores.lifecycle import LifeCycle
 # Between two turns of the loop: a few milliseconds, if none of the sessions is hot.
 _COPIES, _CHECKS = 100, 25
 
-_SWEPT_BY_A_WRITE = 2  # and told: more than a write adds, so that it keeps ahead whoever else sweeps
+_SWEPT_BY_A_WRITE = 2  # more than a write adds, so that it keeps ahead whoever else sweeps
 
 
 class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
@@ -53,18 +53,26 @@ class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
         lock = self._lock
         async with lock:
             self._check_is_ours(lock)
-            write = self._save(session, expected_revision)
-        if self._evicted:
-            await self._tell(_SWEPT_BY_A_WRITE)
-        return write.session_id
+            return self._save(session, expected_revision).session_id
 
-    def _save(self, session: S, expected: int | None) -> Write[S]:
+    async def _save_instead(self, session: S, revision: int, stamp: datetime) -> None:
+        if get_running_loop() is not self._loop:
+            self._move_to_this_loop()
+        lock = self._lock
+        async with lock:
+            self._check_is_ours(lock)
+            self._save(session, revision, stamp)
+
+    def _save(self, session: S, expected: int | None, expected_stamp: datetime | None = None) -> Write[S]:
         since = self._since()  # once, and first: the clock is the user's, and may fail
-        write = self._prepare(session, self._stamps.plan(), since=since, expected=expected, in_bulk=False)
+        stamp = self._stamps.plan()
+        write = self._prepare(
+            session, stamp, since=since, expected=expected, expected_stamp=expected_stamp, in_bulk=False
+        )
         self._commit(write)
         self._stamp(write)
         if self._eviction.is_on:
-            self._evict_surplus()
+            self._evict_surplus(since)
             self._evict_idle(_SWEPT_BY_A_WRITE, since)
         return write
 
@@ -110,8 +118,6 @@ class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
                 found = self._latest_by_channel(*identity, self._since(), is_open=True)
                 if found is None:  # as it is, unless another was saved meanwhile
                     self._save(session, 0)
-            if self._evicted:
-                await self._tell(_SWEPT_BY_A_WRITE)
             return (session, True) if found is None else (found, False)
 
     # -- many sessions --
@@ -154,6 +160,7 @@ class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
             stamp, since = None, self._since()
             for place, session in enumerate(sessions):
                 if place % _CHECKS == _CHECKS - 1:
+                    self._evict_idle(_SWEPT_BY_A_WRITE * _CHECKS, since)
                     await asyncio.sleep(0)
                 try:
                     stamp = self._stamps.plan(stamp)
@@ -168,6 +175,7 @@ class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
                     )
                     raise
                 writes.append(write)
+                last_of.pop(write.session_id.bytes, None)  # so that they are committed in the order of their stamps
                 last_of[write.session_id.bytes] = write
             self._check_is_ours(lock)
             for write in last_of.values():
@@ -175,10 +183,8 @@ class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
             for write in writes:
                 self._stamp(write)
             if self._eviction.is_on:
-                self._evict_surplus()
-        if self._eviction.is_on:
-            await self._sweep(_SWEPT_BY_A_WRITE * len(writes))
-            await self._tell(_SWEPT_BY_A_WRITE * len(writes))
+                self._evict_surplus(since)
+                self._evict_idle(_SWEPT_BY_A_WRITE * _CHECKS, since)
         return [write.session_id for write in writes]
 
     async def _delete(self, session_ids: Iterable[UUID], tenant_id: UUID | None) -> int:
@@ -187,10 +193,7 @@ class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
         lock = self._lock
         async with lock:
             self._check_is_ours(lock)
-            count = self._remove(session_ids, tenant_id)
-        if self._evicted:
-            await self._tell(_SWEPT_BY_A_WRITE)
-        return count
+            return self._remove(session_ids, tenant_id)
 
     # -- lists --
 
@@ -208,7 +211,7 @@ class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
         check.is_id("tenant_id", tenant_id)
         check.is_id("agent_id", agent_id)
         check.at_least("limit", limit, 0, "0 gives an empty list")
-        check.cursor(before)
+        before = check.cursor(before)
         wanted = check.optional_status(status)
         return await self._copies(self._newest_by_agent(tenant_id, agent_id, wanted, limit, before, self._since()))
 
@@ -220,7 +223,7 @@ class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
         check.is_id("tenant_id", tenant_id)
         check.is_id("customer_profile_id", customer_profile_id)
         check.at_least("limit", limit, 0, "0 gives an empty list")
-        check.cursor(before)
+        before = check.cursor(before)
         found = self._newest_by_customer(tenant_id, customer_profile_id, limit, before, self._since())
         return await self._copies(found)
 
@@ -298,11 +301,11 @@ class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
 def _check_has_identity(session: object, identity: tuple[UUID, Channel, str]) -> None:
     if not isinstance(session, Session):
         raise InvalidArgumentError("create", f"must return a session, not {type(session).__name__}")
-    if (session.tenant_id, session.channel, session.user_channel_id) != identity:
+    if tuple(getattr(session, name, None) for name in ("tenant_id", "channel", "user_channel_id")) != identity:
         raise InvalidArgumentError(
             "create", "must return a session of the tenant, channel and user that it was called for"
         )
-    if session.status == SessionStatus.CLOSED:
+    if getattr(session, "status", None) == SessionStatus.CLOSED:
         raise InvalidArgumentError("create", "must not return a closed session; nobody would get it")
 
 

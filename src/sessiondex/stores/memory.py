@@ -49,8 +49,8 @@ class InMemorySessionStore(LocalSessionStore[S]):
     memory; `stats` says how much it is.
 
     A session that was idle for longer than `idle_ttl` is gone from that instant. Of more than `max_sessions`, those
-    idle longest go. `on_evict(session, reason)` is told of both, once the write that evicted them is done; it may be a
-    coroutine function, and its errors are logged. Under `async with` the store sweeps in the background what has
+    idle longest go. `on_evict(session, reason)` is told of both, in a task of its own; it may be a coroutine
+    function, and its errors are logged. Under `async with` the store sweeps in the background what has
     expired; else its writes do, and its counts. `changes_kept` bounds how many changes are kept for those who follow
     them. `clock` returns the present instant as an aware datetime.
 

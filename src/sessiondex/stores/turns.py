@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import OrderedDict
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,8 @@ class _Queue:
     """Whose turn it is, and who comes next."""
 
     holder: asyncio.Task[Any] | None
-    waiting: deque[tuple[asyncio.Task[Any] | None, asyncio.Future[None]]] = field(default_factory=deque)
+    # An ordered dict, from which many that give up are taken in no time.
+    waiting: OrderedDict[asyncio.Future[None], asyncio.Task[Any] | None] = field(default_factory=OrderedDict)
 
 
 class Turns:
@@ -69,7 +70,7 @@ class Turns:
         if queue.holder is task:
             raise ReentryError
         turn = asyncio.get_running_loop().create_future()
-        queue.waiting.append((task, turn))
+        queue.waiting[turn] = task
         try:
             async with asyncio.timeout(timeout):
                 await turn
@@ -77,15 +78,14 @@ class Turns:
             if turn.done() and not turn.cancelled() and turn.exception() is None:
                 self.pass_on(key)  # it came, and the cancellation with it
             else:
-                with suppress(ValueError):  # it is not there if the turn was passed on past it, or the store closed
-                    queue.waiting.remove((task, turn))
+                queue.waiting.pop(turn, None)  # it is not there if the turn was passed on past it, or the store closed
             raise
 
     def pass_on(self, key: bytes) -> None:
         """Let the next have the turn, of those who wait for it."""
         queue = self._queues[key]
         while queue.waiting:
-            queue.holder, turn = queue.waiting.popleft()
+            turn, queue.holder = queue.waiting.popitem(last=False)
             if not turn.done():
                 turn.set_result(None)
                 return
@@ -96,6 +96,6 @@ class Turns:
         self._is_closed = True
         for queue in self._queues.values():
             while queue.waiting:
-                _, turn = queue.waiting.popleft()
+                turn, _ = queue.waiting.popitem(last=False)
                 if not turn.done():
                     turn.set_exception(StoreClosedError())
