@@ -306,7 +306,8 @@ async def test_the_loop_runs_while_it_sweeps(make_store: Any, clock: Clock) -> N
     assert len(turns) >= 10
 
 
-async def test_the_loop_runs_while_many_are_told(make_store: Any) -> None:
+async def test_the_loop_runs_while_many_are_told(make_store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sessiondex.stores.lifecycle._SLICE", 0)
     turns: list[int] = []
     told: list[Any] = []
 
@@ -317,11 +318,11 @@ async def test_the_loop_runs_while_many_are_told(make_store: Any) -> None:
 
     store = make_store(max_sessions=1, on_evict=lambda session, _: told.append(session))
     ticking = asyncio.ensure_future(tick())
-    await store.save_many([make_session() for _ in range(2_001)])
+    await store.save_many([make_session() for _ in range(101)])
     await until_told(store)
     ticking.cancel()
-    assert len(told) == 2_000
-    assert len(set(turns)) > 3
+    assert len(told) == 100
+    assert len(set(turns)) >= 100
 
 
 async def test_a_clock_that_fails_does_not_end_the_sweeping(
