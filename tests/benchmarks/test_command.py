@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,15 @@ def test_wrong_contestant(tmp_path: Path, capsys: pytest.CaptureFixture[str], mo
     assert not list(tmp_path.iterdir())
 
 
+@pytest.fixture
+def heeding_signals() -> Iterator[None]:
+    """Give SIGINT its usual meaning: shells have what runs in the background ignore it, and so do its children."""
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, handler)
+
+
+@pytest.mark.usefixtures("heeding_signals")
 def test_interrupted(tmp_path: Path) -> None:
     """Ctrl-C ends a run soon, with status 130, a short message and no traceback."""
     arguments = [sys.executable, "-m", "benchmarks", "--sizes", "50000", "--output", str(tmp_path / "out")]

@@ -3,21 +3,20 @@
 A query names a key, what it wants of each facet, and a range of ranks. It visits the facet values that it wants and, in
 each, just the range: what it leaves out costs nothing, however much there is of it.
 
-Under each key and pair of facets is a posting list, ordered by rank. What facets a key has is kept beside them: as
-bytes, like everything here that there may be a million of, unless they are many, which few keys can have.
-
-Keys come in groups: those that begin alike. How many rows each key has is kept by group, so that one can be told, and
-all of a group, without a look at the rows.
+Under each key and pair of facets is a posting list, ordered by rank. What facets a key has is kept beside them, and so
+is how many rows it has. Keys that begin alike are a group, and what keys a group has is kept too: so one key can be
+counted, or all of a group, without a look at the rows.
 """
 
 from __future__ import annotations
 
-import marshal
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from sessiondex.engine.postings import CHUNK_MAX, KEY_SIZE, Postings, order
+from sessiondex.engine.rosters import ROSTER_MAX, Rosters
 from sessiondex.engine.shards import ShardedDict
 
 Facet: TypeAlias = str | None
@@ -25,9 +24,6 @@ FacetedEntry: TypeAlias = tuple[bytes, Facet, Facet, int]
 """Key, outer facet, inner facet, rank."""
 Facets: TypeAlias = dict[Facet, dict[Facet, None]]
 """Outer facet -> inner facets."""
-
-PAIRS_MAX = 32
-"""Up to which a key's pairs of facets are bytes. All of them are read, and written, for each new one."""
 
 _ORDER_SIZE = 8
 
@@ -72,22 +68,21 @@ class FacetedPostings:
     (2, {b'step': 2})
     """
 
-    __slots__ = ("_few", "_group_size", "_groups", "_many", "_pairs_max", "_postings")
+    __slots__ = ("_counts", "_facets", "_group_size", "_groups", "_postings")
 
     def __init__(
-        self, key_size: int = KEY_SIZE, chunk_max: int = CHUNK_MAX, pairs_max: int = PAIRS_MAX, group_size: int = 0
+        self, key_size: int = KEY_SIZE, chunk_max: int = CHUNK_MAX, roster_max: int = ROSTER_MAX, group_size: int = 0
     ) -> None:
         """Keys are of one group whose first `group_size` bytes are the same."""
         self._group_size = group_size
-        self._groups: ShardedDict[dict[bytes, int]] = ShardedDict()
-        self._few: ShardedDict[bytes] = ShardedDict()
-        self._many: dict[bytes, Facets] = {}
-        self._pairs_max = pairs_max
+        self._groups: Rosters[bytes, None] = Rosters(roster_max)
+        self._facets: Rosters[Facet, dict[Facet, None]] = Rosters(roster_max)
+        self._counts: ShardedDict[int] = ShardedDict()
         self._postings = Postings(key_size, chunk_max)
 
     def __len__(self) -> int:
         """Return how many keys there are."""
-        return len(self._few) + len(self._many)
+        return len(self._counts)
 
     @property
     def entries(self) -> int:
@@ -99,13 +94,18 @@ class FacetedPostings:
         key, outer, inner, rank = entry
         under = _under(key, outer, inner)
         if under not in self._postings:
-            facets = self._facets(key)
+            facets = self._facets.get(key)
             facets.setdefault(outer, {})[inner] = None
-            self._keep(key, facets)
+            self._facets.keep(key, facets, _pairs(facets))
         self._postings.add(under, order(rank) + item[_ORDER_SIZE:])
-        group, member = self._split(key)
-        counts = self._groups.shard(group).setdefault(group, {})
-        counts[member] = counts.get(member, 0) + 1
+        counts = self._counts.shard(key)
+        count = counts.get(key, 0)
+        counts[key] = count + 1
+        if not count:
+            group, member = self._split(key)
+            members = self._groups.get(group)
+            members[member] = None
+            self._groups.keep(group, members, len(members))
 
     def remove(self, entry: FacetedEntry, item: bytes) -> None:
         """Take the row from under the entry, where it must be. Runtime: O(log n)."""
@@ -113,19 +113,19 @@ class FacetedPostings:
         under = _under(key, outer, inner)
         self._postings.remove(under, order(rank) + item[_ORDER_SIZE:])
         if under not in self._postings:
-            facets = self._facets(key)
+            facets = self._facets.get(key)
             del facets[outer][inner]
             if not facets[outer]:
                 del facets[outer]
-            self._keep(key, facets)
-        group, member = self._split(key)
-        shard = self._groups.shard(group)
-        counts = shard[group]
-        counts[member] -= 1
-        if not counts[member]:
-            del counts[member]
-            if not counts:
-                del shard[group]
+            self._facets.keep(key, facets, _pairs(facets))
+        counts = self._counts.shard(key)
+        counts[key] -= 1
+        if not counts[key]:
+            del counts[key]
+            group, member = self._split(key)
+            members = self._groups.get(group)
+            del members[member]
+            self._groups.keep(group, members, len(members))
 
     def move(self, entry: FacetedEntry, item: bytes, new_item: bytes) -> None:
         """Do nothing: the row is the same, and so is its rank."""
@@ -143,7 +143,7 @@ class FacetedPostings:
 
         Runtime: O(facet values visited * log n + result).
         """
-        facets = self._facets(key)
+        facets = self._facets.get(key)
         return [
             row
             for outer_value in outer.of(facets)
@@ -153,58 +153,40 @@ class FacetedPostings:
 
     def count(self, key: bytes) -> int:
         """Return how many rows are filed under the key, whatever their facets. Runtime: O(1)."""
-        group, member = self._split(key)
-        counts = self._groups.get(group)
-        return 0 if counts is None else counts.get(member, 0)
+        return self._counts.get(key) or 0
 
     def counts(self, group: bytes) -> dict[bytes, int]:
         """Return how many rows each key of the group has, by what follows the group in the key. Runtime: O(keys)."""
-        return dict(self._groups.get(group) or ())
+        return {member: self.count(group + member) for member in self._groups.get(group)}
 
     def _split(self, key: bytes) -> tuple[bytes, bytes]:
         return key[: self._group_size], key[self._group_size :]
-
-    def _facets(self, key: bytes) -> Facets:
-        packed = self._few.get(key)
-        if packed is None:
-            return self._many.get(key) or {}
-        facets: Facets = marshal.loads(packed)  # noqa: S302  # nobody else's bytes
-        return facets
-
-    def _keep(self, key: bytes, facets: Facets) -> None:
-        pairs = sum(map(len, facets.values()))
-        if pairs > self._pairs_max or (key in self._many and pairs * 2 > self._pairs_max):
-            self._many[key] = facets
-            self._few.shard(key).pop(key, None)
-        else:
-            if pairs:
-                self._few.shard(key)[key] = marshal.dumps(facets)
-            else:
-                self._few.shard(key).pop(key, None)
-            self._many.pop(key, None)
 
     def _check(self, expected: Iterable[tuple[FacetedEntry, bytes]]) -> None:
         """Raise `AssertionError` unless this holds exactly these rows under these entries, in order."""
         items = []
         pairs: dict[bytes, set[tuple[Facet, Facet]]] = {}
-        groups: dict[bytes, dict[bytes, int]] = {}
+        counts: Counter[bytes] = Counter()
         for (key, outer, inner, rank), item in expected:
             items.append((_under(key, outer, inner), order(rank) + item[_ORDER_SIZE:]))
             pairs.setdefault(key, set()).add((outer, inner))
-            group, member = self._split(key)
-            counts = groups.setdefault(group, {})
-            counts[member] = counts.get(member, 0) + 1
+            counts[key] += 1
         self._postings._check(items)
-        counted = dict(self._groups.items())
-        assert counted == groups, f"counts {counted}, not {groups}"
-        keys = {*self._few, *self._many}
-        assert keys == pairs.keys(), f"keys differ: {keys ^ pairs.keys()}"
-        assert len(self) == len(keys), "a key is kept twice"
-        for key, should in pairs.items():
-            facets = self._facets(key)
-            assert all(facets.values()), f"{key!r} has an outer facet without inner ones"
-            present = {(outer, inner) for outer, inners in facets.items() for inner in inners}
-            assert present == should, f"facets of {key!r} differ: {present ^ should}"
+        assert dict(self._counts.items()) == counts, f"counts {dict(self._counts.items())}, not {counts}"
+        groups: dict[bytes, dict[bytes, None]] = {}
+        for key in counts:
+            group, member = self._split(key)
+            groups.setdefault(group, {})[member] = None
+        self._groups._check(groups, len)
+        facets: dict[bytes, Facets] = {}
+        for key, present in pairs.items():
+            for outer, inner in present:
+                facets.setdefault(key, {}).setdefault(outer, {})[inner] = None
+        self._facets._check(facets, _pairs)
+
+
+def _pairs(facets: Facets) -> int:
+    return sum(map(len, facets.values()))
 
 
 def _under(key: bytes, outer: Facet, inner: Facet) -> bytes:
