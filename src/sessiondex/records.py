@@ -137,7 +137,7 @@ class _Codec:
         if self.packing is not None:
             try:
                 return Packed(self._head + self.packing.pack(snapshot))
-            except ValueError:  # a string of some subclass, for example, that a strict validation let pass
+            except ValueError:  # nothing is known that gets here; if it did, a save of some other session must not fail
                 pass
         return Packed(self._json_head + self._dump(snapshot))
 

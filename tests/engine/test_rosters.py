@@ -56,7 +56,7 @@ def test_check_sees_a_difference(size: int, expected: Any, reason: str) -> None:
 
 @pytest.mark.parametrize(("size", "form"), [(9, "packed"), (1, "live")])
 def test_check_sees_a_form_that_is_not_that_of_the_size(size: int, form: str) -> None:
-    """A large one that is packed would be read and written whole; a small one that is live would be seen by the collector."""
+    """A large one, packed, would be written at each change; a small one, live, be visited by the collector."""
     rosters: Rosters[Any, None] = Rosters(roster_max=4)
     kept(rosters, size)
     rosters._max = 99 if form == "packed" else 0
