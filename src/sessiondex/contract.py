@@ -10,7 +10,7 @@ The laws, the same for every store:
 3.  **Isolation.** Nothing handed in or out shares mutable state with the store, nested lists and dicts included.
 4.  **Keys are remembered.** A session is found under what it was when saved, whatever happened to the object since.
 5.  **All or nothing.** A save or delete, of one session or of many at once, is fully visible or not at all: to every
-    reader, after every exception, after every cancellation.
+    reader, after every exception, after every cancellation, and wherever it was interrupted.
 6.  **Accepted means kept.** A session that `save` accepts comes back equal. What could not (values that JSON cannot
     keep, fields that no longer validate) is refused with `InvalidSessionError`, which names the field.
 7.  **Tenants are walls.** Every query is scoped by tenant; another tenant's sessions might as well not exist.

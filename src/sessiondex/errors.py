@@ -10,14 +10,19 @@
     ├── ReentryError          (RuntimeError)   leave the turn that this task has
     ├── ChangesLostError      (LookupError)    read everything again, then follow from now
     ├── StoreClosedError      (RuntimeError)   make another store
-    └── WrongLoopError        (RuntimeError)   one store, one running event loop
+    ├── WrongLoopError        (RuntimeError)   one store, one running event loop
+    ├── ForkedStoreError      (RuntimeError)   make a store in each process, after the fork
+    └── InvariantError        (AssertionError) report it: it is a bug of the store
 
-Messages may be logged: they name fields, arguments and keys, not values. What a validator of yours says goes along.
+Messages may be logged: they name fields, arguments and keys, not values. What a validator of yours says goes along,
+and what an `InvariantError` found.
 """
 
 from __future__ import annotations
 
 from uuid import UUID
+
+_SHOWN = 500  # characters of a value, in a message
 
 
 class SessiondexError(Exception):
@@ -170,3 +175,38 @@ class WrongLoopError(SessiondexError, RuntimeError):
             "this store is in use by another event loop; make one store for each loop, "
             "or call it through asyncio.run_coroutine_threadsafe on the loop that it belongs to"
         )
+
+
+class ForkedStoreError(SessiondexError, RuntimeError):
+    """A store was used that came over from another process by `fork`; nothing changed.
+
+    What one process saves in it the other would never see. Make a store in each process, after the fork.
+    """
+
+    def __str__(self) -> str:
+        return (
+            "this store belongs to the process that this one was forked from, "
+            "and neither would see what the other saves; "
+            "make a store in each process, after the fork"
+        )
+
+
+class InvariantError(SessiondexError, AssertionError):
+    """A store found that what it holds contradicts itself: a bug of the store. Only with `debug` is that looked for.
+
+    `where` says what differs, `actual` is what was found, `expected` what it should be. Unlike those of other errors
+    the message holds values that were stored.
+
+    >>> print(InvariantError("count of entries", 3, 4))
+    count of entries: found 3, expected 4; please report it, with what led to it
+    """
+
+    def __init__(self, where: str, actual: object, expected: object) -> None:
+        super().__init__(where, actual, expected)
+        self.where = where
+        self.actual = actual
+        self.expected = expected
+
+    def __str__(self) -> str:
+        found, expected = repr(self.actual)[:_SHOWN], repr(self.expected)[:_SHOWN]
+        return f"{self.where}: found {found}, expected {expected}; please report it, with what led to it"

@@ -82,36 +82,41 @@ def copy_plain(value: Any, depth: int = 0) -> Any:  # noqa: C901  # in one pass:
     raise NotPlainError
 
 
-def first_flaw(fields: dict[str, Any], json_only: Collection[str] = ()) -> tuple[str, str] | None:
+def first_flaw(
+    fields: dict[str, Any], json_only: Collection[str] = (), *, was_loaded: bool = False
+) -> tuple[str, str] | None:
     """Return the path of the first thing that JSON cannot keep, and what to do about it; `None` if nothing is found.
 
     Looks into lists, tuples, dicts and models. In the fields named `json_only`, whatever is not a JSON value is a flaw
-    as well.
+    as well. Of what was dumped and loaded, neither its depth nor the length of a number is a flaw.
 
     >>> first_flaw({"variables": {"scores": [1.0, float("inf")]}})
     ('variables.scores.1', 'NaN and infinity have no JSON form; use None or a string')
     """
-    # With a stack of its own, and bounded in depth: what it is given may be nested without end, or in itself.
+    # With a stack of its own, and bounded in depth: what it is given may be nested without end, or in itself. And by
+    # the methods of the very types, as JSON is made: those of a subclass may say anything, without end.
     stack: list[tuple[tuple[object, ...], Any]] = [((name,), value) for name, value in reversed(fields.items())]
     while stack:
         path, value = stack.pop()
-        reason = _reason_against(value, len(path), is_json=path[0] in json_only)
+        reason = None if was_loaded else _reason_against_loading(value, len(path))
+        reason = reason or _reason_against(value, is_json=path[0] in json_only)
         if reason is not None:
             return _dotted(path), reason
-        if isinstance(value, dict):
-            for key in value:
-                if not isinstance(key, str):
+        if _is_a(value, dict):
+            for key in dict.__iter__(value):
+                if not _is_a(key, str):
                     if path[0] not in json_only:
                         continue
                     reason = f"keys must be strings, not {type(key).__name__}; convert them with str()"
                     return _dotted(path), reason
                 if not _is_utf8(key):
                     return _dotted((*path, key)), _SURROGATE
-            stack.extend(((*path, key), item) for key, item in reversed(value.items()))
-        elif isinstance(value, BaseModel):
+            stack.extend(((*path, key), item) for key, item in reversed(dict.items(value)))
+        elif _is_a(value, BaseModel):
             stack.extend(((*path, name), item) for name, item in reversed(vars(value).items()))
-        elif isinstance(value, list | tuple):
-            stack.extend(((*path, at), item) for at, item in reversed(list(enumerate(value))))
+        elif _is_a(value, list, tuple):
+            items = list.__iter__(value) if _is_a(value, list) else tuple.__iter__(value)
+            stack.extend(((*path, at), item) for at, item in reversed(list(enumerate(items))))
     return None
 
 
@@ -120,18 +125,26 @@ _DEEPEST = 190  # a little less than what pydantic loads
 _JSON_TYPES = (types.NoneType, bool, int, float, str, list, dict)
 
 
-def _reason_against(value: Any, depth: int, *, is_json: bool) -> str | None:
+def _reason_against_loading(value: Any, depth: int) -> str | None:
     if depth > _DEEPEST:
         return "nested too deeply to load again, or contains itself; keep it under 190 levels"
-    if isinstance(value, str) and not _is_utf8(value):
-        return _SURROGATE
-    if isinstance(value, float) and not isfinite(value):
-        return "NaN and infinity have no JSON form; use None or a string"
-    if isinstance(value, int) and value.bit_length() > sys.int_info.default_max_str_digits * 3.32:
+    if _is_a(value, int) and int.bit_length(value) > sys.int_info.default_max_str_digits * 3.32:
         return "has more digits than can be loaded again; keep it as a string"
-    if is_json and not isinstance(value, _JSON_TYPES):
+    return None
+
+
+def _reason_against(value: Any, *, is_json: bool) -> str | None:
+    if _is_a(value, str) and not _is_utf8(value):
+        return _SURROGATE
+    if _is_a(value, float) and not isfinite(value):
+        return "NaN and infinity have no JSON form; use None or a string"
+    if is_json and not _is_a(value, *_JSON_TYPES):
         return f"a {type(value).__name__} is not a JSON value; use None, bool, int, float, str, list or dict"
     return None
+
+
+def _is_a(value: Any, *classes: type) -> bool:
+    return issubclass(type(value), classes)  # isinstance would believe what an object says of its class
 
 
 def _dotted(path: tuple[object, ...]) -> str:
@@ -144,10 +157,10 @@ def printable(part: object) -> str:
 
 
 def _is_utf8(text: str) -> bool:
-    if text.isascii():  # O(1)
+    if str.isascii(text):  # O(1)
         return True
     try:
-        text.encode()
+        str.encode(text)
     except UnicodeEncodeError:
         return False
     return True

@@ -17,10 +17,9 @@ which may be done when it is wanted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
-from operator import itemgetter
 from typing import Any, Generic, NamedTuple, NewType, TypeVar, cast
 from uuid import UUID
 
@@ -29,8 +28,9 @@ from pydantic import BaseModel, ValidationError
 from sessiondex.copying import assembled, compiled_copy, copy_by_value, is_plain_class, is_plain_type
 from sessiondex.errors import InvalidSessionError
 from sessiondex.json_values import NotPlainError, copy_plain, first_flaw, printable
-from sessiondex.models import PendingMigration, Session, StepVisit
+from sessiondex.models import Channel, PendingMigration, Session, SessionStatus, StepVisit
 from sessiondex.packing import SOUND, F, compiled_packing, sound
+from sessiondex.refusals import first_difference, first_foreign, first_not_json, refusal
 
 S = TypeVar("S", bound=Session)
 
@@ -38,7 +38,11 @@ Packed = NewType("Packed", bytes)
 """The number of a class, and one of its sessions, as JSON or as `packing` has it."""
 
 _HEAD_SIZE = 4
-_EXACT_IDS = frozenset({UUID, type(None)})
+# Of a class of its own, a UUID stays one (asyncpg has such), and a text may say that it is equal to none.
+_EXACT = frozenset(
+    {*(UUID, str, int, float, bool, type(None), datetime, list, dict), Channel, SessionStatus, PendingMigration}
+)
+_TEXT, _INT = frozenset({str}), frozenset({int})
 
 
 class Kept(NamedTuple, Generic[S]):
@@ -124,11 +128,10 @@ class _Codec:
         self.packing = compiled_packing(cls, self._all_set) if self._has_short_way else None
         added = {name: field for name, field in fields.items() if name not in Session.model_fields}
         self._plain_names = [name for name, field in added.items() if is_plain_type(field.annotation)]
-        self._ids = itemgetter(*(name for name, field in fields.items() if field.annotation in (UUID, UUID | None)))
 
     def snapshot(self, session: Session, at: datetime, revision: int, earlier: Session | None) -> Kept[Session]:
         if self._has_short_way:
-            snapshot = self._short_way(session.__dict__, at, revision, earlier)
+            snapshot = self._short_way(values_of(session), at, revision, earlier)
             if snapshot is not None:
                 return Kept(snapshot, None)
         return self.round_trip(_stamped(session, at, revision))
@@ -166,15 +169,13 @@ class _Codec:
     ) -> Session | None:
         try:
             facts = _sound_facts(values, earlier if type(earlier) is self._cls else None)
-            if not _is_exact(values["created_at"]) or not all(map(_is_exact, values["variable_updated_at"].values())):
+            if not _is_exact(values["created_at"]) or not _are_exact(values):
                 return None
             # Python copies and checks JSON values in one go, twice as fast as the two validators that it stands in for.
             variables = copy_plain(values["variables"])
             stamped = {**values, **facts, "last_activity_at": at, "revision": revision, "variables": {}}
             snapshot: Session = self._validator.validate_python(stamped, strict=True)
             checked = snapshot.__dict__
-            if not _EXACT_IDS.issuperset(map(type, self._ids(checked))):  # asyncpg, for one, has UUIDs of its own class
-                return None
             checked["variables"] = variables
             for name in self._plain_names:
                 checked[name] = copy_plain(checked[name])
@@ -190,7 +191,7 @@ class _Codec:
         try:
             data = self._dump(stamped)
             snapshot = self.copy(self._load(data))  # as every read will, so it had better work now
-            changed = _first_difference(stamped, snapshot) or _first_foreign(snapshot)
+            changed = first_difference(stamped, snapshot) or first_foreign(snapshot) or first_not_json(stamped)
         except Exception as error:
             raise self._explain(stamped, error) from None
         if changed is not None:
@@ -200,6 +201,13 @@ class _Codec:
 
     def _explain(self, stamped: Session, error: Exception) -> InvalidSessionError:
         """Return the error that names the field, given what dumping, loading or comparing had to say."""
+        try:
+            return self._explained(stamped, error)
+        except Exception as raised:  # by a value that does so whatever it is asked
+            field = error.field if isinstance(error, InvalidSessionError) else self._first_that_raises(stamped)
+            return InvalidSessionError(field, f"looking at it raises {type(raised).__name__}")
+
+    def _explained(self, stamped: Session, error: Exception) -> InvalidSessionError:
         field = error.field if isinstance(error, InvalidSessionError) else None
         flaw = first_flaw(stamped.__dict__, json_only={"variables"})
         if flaw is not None and (field is None or flaw[0].partition(".")[0] == field):
@@ -210,26 +218,44 @@ class _Codec:
             except ValidationError as invalid:
                 for details in invalid.errors(include_url=False, include_context=False, include_input=False):
                     if field is None or details["loc"][:1] == (field,):
-                        return _refusal(details)
+                        return refusal(details)
             except Exception as raised:  # a validator of the user's own, with an error of its own kind
+                field = field or self._first_that_raises(stamped)
                 return InvalidSessionError(field, f"validating it raises {type(raised).__name__}")
         if isinstance(error, InvalidSessionError):
             return error
         if isinstance(error, ValidationError):
-            return _refusal(error.errors(include_url=False, include_context=False, include_input=False)[0])
-        return InvalidSessionError(None, f"it cannot be kept as JSON: {type(error).__name__} on dumping or loading it")
+            return refusal(error.errors(include_url=False, include_context=False, include_input=False)[0])
+        reason = f"it cannot be kept as JSON: {type(error).__name__} on dumping or loading it"
+        return InvalidSessionError(self._first_that_raises(stamped), reason)
+
+    def _first_that_raises(self, stamped: Session) -> str | None:
+        """Return the name of the first field that, alone, cannot be dumped, looked into or validated."""
+        for name, value in stamped.__dict__.items():
+            try:
+                self._serializer.to_json(stamped, include={name}, by_alias=False, round_trip=True, warnings="none")
+                first_flaw({name: value})
+                with suppress(ValidationError):  # whose words name the field
+                    self._validator.validate_assignment(self._cls.model_construct(), name, value)
+            except Exception:
+                return name
+        return None
 
 
-def _refusal(details: Mapping[str, Any]) -> InvalidSessionError:
-    return InvalidSessionError(".".join(map(printable, details["loc"])) or None, details["msg"])
+def values_of(session: object) -> dict[str, Any]:
+    """Return what the session holds, past whatever its class has to say about access."""
+    values: dict[str, Any] = object.__getattribute__(session, "__dict__")
+    return values
 
 
 def _stamped(session: Session, at: datetime, revision: int) -> Session:
     """Return a session of the same parts, not copied and not validated, with that stamp and revision."""
     cls = type(session)
-    values = {name: value for name, value in session.__dict__.items() if name in cls.model_fields}
-    for name in session.__dict__.keys() - values.keys():
-        if not isinstance(getattr(cls, name, None), cached_property):  # which keeps its value there as well
+    given = values_of(session)
+    values = {name: value for name, value in given.items() if name in cls.model_fields}
+    for name in given.keys() - values.keys():
+        # A cached property keeps its value there as well.
+        if type(name) is not str or not isinstance(getattr(cls, name, None), cached_property):
             raise InvalidSessionError(printable(name), "is no field of its class; declare it in a subclass of Session")
     values.update(last_activity_at=at, revision=revision)
     extra = getattr(session, "__pydantic_extra__", None)
@@ -276,43 +302,20 @@ def _check_fact(cls: type[BaseModel], fact: BaseModel, id_: UUID, instant: datet
         raise NotPlainError
 
 
+def _are_exact(values: dict[str, Any]) -> bool:
+    """Whether all values of fields, and what is in the dicts of `Session` but variables, are of no subclass."""
+    updated = values["variable_updated_at"]
+    return (
+        _EXACT.issuperset(map(type, values.values()))
+        and _TEXT.issuperset(map(type, updated))
+        and all(map(_is_exact, updated.values()))
+        and all(
+            _TEXT.issuperset(map(type, values[name])) and _INT.issuperset(map(type, values[name].values()))
+            for name in ("rule_fires", "rule_last_fire_turn")
+            if values[name]
+        )
+    )
+
+
 def _is_exact(instant: datetime) -> bool:
     return type(instant) is datetime and instant.tzinfo is UTC
-
-
-# -- words for what was refused --
-
-
-def _first_difference(given: Session, loaded: Session) -> InvalidSessionError | None:
-    """Return the error for the first field that did not come back equal, or `None` if all did."""
-    for name in type(given).model_fields:
-        if name not in given.__dict__:
-            return InvalidSessionError(name, "is missing; set it, or make the session with Session(...)")
-        before, after = given.__dict__[name], loaded.__dict__[name]
-        if before != after:
-            return InvalidSessionError(
-                name,
-                f"this {type(before).__name__} does not come back equal from JSON; "
-                "declare the field as what it holds, of types that pydantic dumps and loads unchanged",
-            )
-    if (given.__pydantic_extra__ or {}) != (loaded.__pydantic_extra__ or {}):
-        return InvalidSessionError(None, "its extra fields do not come back equal from JSON; use plain JSON values")
-    if (given.__pydantic_private__ or {}) != (loaded.__pydantic_private__ or {}):
-        return InvalidSessionError(None, "private attributes are not kept; make them fields, or reset them before save")
-    return None
-
-
-def _first_foreign(snapshot: Session) -> InvalidSessionError | None:
-    """Return the error for the first of `Session`'s own fields that is not what `Session` declares, or `None`.
-
-    A subclass may narrow them; if it widened them, no index or query would know what to make of the value.
-    """
-    own = {name: snapshot.__dict__[name] for name in Session.model_fields}
-    try:
-        declared = Session.__pydantic_validator__.validate_python(own).__dict__
-    except ValidationError as error:
-        return _refusal(error.errors(include_url=False, include_context=False, include_input=False)[0])
-    for name, value in own.items():
-        if declared[name] != value:
-            return InvalidSessionError(name, "must be of the type that Session declares; a subclass may only narrow it")
-    return None

@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from sessiondex.engine.invariants import check_same
 from sessiondex.engine.postings import CHUNK_MAX, KEY_SIZE, Postings, order
 from sessiondex.engine.rosters import ROSTER_MAX, Rosters
 from sessiondex.engine.shards import ShardedDict
@@ -163,7 +164,7 @@ class FacetedPostings:
         return key[: self._group_size], key[self._group_size :]
 
     def _check(self, expected: Iterable[tuple[FacetedEntry, bytes]]) -> None:
-        """Raise `AssertionError` unless this holds exactly these rows under these entries, in order."""
+        """Raise `DivergenceError` unless this holds exactly these rows under these entries, in order."""
         items = []
         pairs: dict[bytes, set[tuple[Facet, Facet]]] = {}
         counts: Counter[bytes] = Counter()
@@ -172,7 +173,7 @@ class FacetedPostings:
             pairs.setdefault(key, set()).add((outer, inner))
             counts[key] += 1
         self._postings._check(items)
-        assert dict(self._counts.items()) == counts, f"counts {dict(self._counts.items())}, not {counts}"
+        check_same("counts of rows by key", dict(self._counts.items()), counts)
         groups: dict[bytes, dict[bytes, None]] = {}
         for key in counts:
             group, member = self._split(key)

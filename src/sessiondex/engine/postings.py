@@ -22,6 +22,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from struct import Struct
 
+from sessiondex.engine.invariants import check_same
 from sessiondex.engine.shards import ShardedDict
 
 KEY_SIZE, CHUNK_MAX = 16, 32
@@ -269,17 +270,19 @@ class Postings:
         return low * width
 
     def _check(self, expected: Iterable[tuple[bytes, bytes]]) -> None:
-        """Raise `AssertionError` unless this holds exactly these items under these keys, in order."""
+        """Raise `DivergenceError` unless this holds exactly these items under these keys, in order."""
         should: defaultdict[bytes, list[bytes]] = defaultdict(list)
         for key, item in expected:
             should[key].append(item)
-        assert set(self) == should.keys(), f"keys differ: {set(self) ^ should.keys()}"
-        assert len(self) == len(should), "a key is kept twice"
-        assert self._items.keys() == self._long.keys(), "other keys are counted than are long"
-        assert self._entries == sum(map(len, should.values())), f"counts {self._entries} entries"
+        check_same("keys", set(self), set(should))
+        check_same("how many keys, none kept twice", len(self), len(should))
+        check_same("long keys that are counted", set(self._items), set(self._long))
+        check_same("count of entries", self._entries, sum(map(len, should.values())))
         for key, items in should.items():
             chunks = self._chunks(key)
-            assert all(chunks), f"{key!r} has an empty chunk"
-            assert all(len(chunk) <= self._max for chunk in chunks), f"{key!r} has a chunk that is too long"
-            assert b"".join(chunks) == b"".join(sorted(items)), f"{key!r} holds {chunks}, not {sorted(items)}"
-            assert self.count(key) == len(items), f"{key!r} is counted as {self.count(key)} items"
+            check_same(f"empty chunks of {key!r}", [chunk for chunk in chunks if not chunk], [])
+            check_same(
+                f"chunks of {key!r} that are too long", [chunk for chunk in chunks if len(chunk) > self._max], []
+            )
+            check_same(f"items of {key!r}", b"".join(chunks), b"".join(sorted(items)))
+            check_same(f"count of items of {key!r}", self.count(key), len(items))

@@ -10,6 +10,7 @@ import marshal
 from collections.abc import Callable, Iterator, Mapping
 from typing import Generic, TypeVar
 
+from sessiondex.engine.invariants import check_same
 from sessiondex.engine.shards import ShardedDict
 
 K = TypeVar("K")
@@ -60,12 +61,12 @@ class Rosters(Generic[K, V]):
             self._large.pop(key, None)
 
     def _check(self, expected: Mapping[bytes, dict[K, V]], size_of: Callable[[dict[K, V]], int]) -> None:
-        """Raise `AssertionError` unless these are the rosters, each in the form of its size."""
+        """Raise `DivergenceError` unless these are the rosters, each in the form of its size."""
         keys = set(self)
-        assert keys == expected.keys(), f"keys differ: {keys ^ expected.keys()}"
-        assert len(self._small) + len(self._large) == len(keys), "a key is kept twice"
+        check_same("keys of rosters", keys, set(expected))
+        check_same("how many rosters, none kept twice", len(self._small) + len(self._large), len(keys))
         for key, roster in expected.items():
-            assert self.get(key) == roster, f"{key!r} has {self.get(key)}, not {roster}"
+            check_same(f"roster of {key!r}", self.get(key), roster)
             size = size_of(roster)
-            assert size <= self._max or key in self._large, f"{key!r} has {size}, packed"
-            assert size * 2 > self._max or key not in self._large, f"{key!r} has {size}, live"
+            if size > self._max or size * 2 <= self._max:
+                check_same(f"whether the roster of {key!r} is live", key in self._large, size > self._max)

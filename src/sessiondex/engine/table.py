@@ -20,6 +20,7 @@ from struct import Struct
 from typing import Any, NamedTuple, NewType, TypeAlias
 
 from sessiondex.engine.index import F, Filing, Index
+from sessiondex.engine.invariants import DivergenceError, check_same
 from sessiondex.engine.postings import order
 from sessiondex.engine.shards import ShardedDict
 
@@ -68,7 +69,7 @@ class Table:
         self._rows: ShardedDict[Row] = ShardedDict()
         self._bytes = 0
         self._indexes = tuple(indexes)
-        self._filings: tuple[Filing, ...] = tuple([index.filing() for index in indexes])
+        self._filings = self._no_filings()
         self._nowhere: Entries = (None,) * len(self._indexes)
         self._picks = tuple([itemgetter(*map(fields.index, index.fields)) for index in indexes])
 
@@ -144,17 +145,17 @@ class Table:
     def _entries_of(self, record: Record) -> Entries:
         return tuple([index.entry(*pick(record)) for index, pick in zip(self._indexes, self._picks, strict=True)])
 
+    def _no_filings(self) -> tuple[Filing, ...]:
+        return tuple([index.filing() for index in self._indexes])
+
     def apply(self, change: Change) -> None:
         """Make the change. Nothing here can fail on account of what was planned. Runtime: O(indexes * log n)."""
         key, old_stamp, old_entries, new, new_entries = change
-        shard = self._rows.shard(key)
         if old_stamp is not None:
-            self._bytes -= len(shard[key])
+            self._bytes -= len(self._rows.shard(key)[key])
         if new is not None:
-            shard[key] = new
             self._bytes += len(new)
-        elif old_stamp is not None:
-            del shard[key]
+        self.apply_to_row(change)
         item = b"" if old_stamp is None else old_stamp + key
         new_item = b"" if new is None else new[-_STAMP_SIZE:] + key
         # The one way out of the indexes, by the remembered entries, and the one way in.
@@ -175,28 +176,47 @@ class Table:
         shard[key] = new = Row(row[: _end_of_entries(row)] + value + row[-_TAIL_SIZE:])
         self._bytes += len(new) - len(row)
 
+    def apply_to_row(self, change: Change) -> None:
+        """Make the change of the row alone; `refile` has to follow. May be done again. Runtime: O(1)."""
+        if change.new is None:
+            self._rows.shard(change.key).pop(change.key, None)
+        else:
+            self._rows.shard(change.key)[change.key] = change.new
+
+    def refile(self) -> None:
+        """File all rows anew, by the entries that they remember, whatever became of the indexes. Runtime: O(n log n).
+
+        For when a change was interrupted. What `index` gave before is no longer in use.
+        """
+        filings, size = self._no_filings(), 0
+        for key, row in self._rows.items():
+            size += len(row)
+            for filing, entry in zip(filings, self.entries(row), strict=True):
+                if entry is not None:
+                    filing.add(entry, row[-_STAMP_SIZE:] + key)
+        self._filings, self._bytes = filings, size
+
     def _check(self, what_of: Callable[[bytes, bytes], tuple[Record, int, int]]) -> None:
-        """Raise `AssertionError` unless every index holds what the primary dict says. Runtime: O(n log n).
+        """Raise `DivergenceError` unless every index holds what the primary dict says. Runtime: O(n log n).
 
         `what_of` turns a key and its value into what its entries are computed from, its stamp and its revision.
         """
-        assert self._bytes == sum(len(row) for _, row in self._rows.items()), f"counts {self._bytes} bytes"
+        check_same("count of bytes", self._bytes, sum(len(row) for _, row in self._rows.items()))
         filed: list[list[tuple[Any, bytes]]] = [[] for _ in self._indexes]
         for key, row in self._rows.items():
             entries = self.entries(row)
             record, stamp, revision = what_of(key, self.value(row))
-            assert row[-_STAMP_SIZE:] == order(stamp), f"row {key!r} has another stamp than its value, {stamp}"
-            assert self.revision(row) == revision, f"row {key!r} has another revision than its value, {revision}"
-            computed = self._entries_of(record)
-            assert entries == computed, f"row {key!r} is filed under {entries}, but belongs under {computed}"
+            check_same(f"stamp of row {key!r}", row[-_STAMP_SIZE:], order(stamp))
+            check_same(f"revision of row {key!r}", self.revision(row), revision)
+            check_same(f"entries of row {key!r}", entries, self._entries_of(record))
             for items, entry in zip(filed, entries, strict=True):
                 if entry is not None:
                     items.append((entry, row[-_STAMP_SIZE:] + key))
         for (index, filing), items in zip(self.filings(), filed, strict=True):
             try:
                 filing._check(items)
-            except AssertionError as error:
-                raise AssertionError(f"index {index.name!r}: {error}") from None
+            except DivergenceError as error:
+                raise DivergenceError(f"index {index.name!r}, {error.where}", error.actual, error.expected) from None
 
 
 def _row(stamp: bytes, revision: int, entries: Entries, value: bytes) -> Row:

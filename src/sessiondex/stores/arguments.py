@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
@@ -17,14 +17,35 @@ T = TypeVar("T")
 _LONGEST = 100 * 366 * 86_400.0
 
 
-def is_id(name: str, value: object) -> None:
-    if not isinstance(value, UUID):  # an id of another type would find nothing, without a word
+def exact_id(name: str, value: object) -> UUID:
+    if type(value) is UUID:
+        return value
+    try:
+        exact = as_exact_id(value)
+    except Exception as error:  # noqa: BLE001  # whatever it is, it is the value's own
+        raise InvalidArgumentError(name, f"reading it raises {type(error).__name__}") from None
+    if exact is None:  # an id of another type would find nothing, without a word
         raise InvalidArgumentError(name, f"must be a uuid.UUID, not {type(value).__name__}; convert it with UUID(...)")
+    return exact
+
+
+def as_exact_id(value: object) -> UUID | None:
+    """Return the id as a plain UUID, read once, whatever subclass it is of; `None` if it is none."""
+    given: Any = value
+    if type(given) is UUID:
+        return given
+    # isinstance would believe what an object says of its class.
+    return UUID(bytes=given.bytes) if issubclass(type(given), UUID) else None
 
 
 def is_integer(name: str, value: object) -> None:
     if not isinstance(value, int) or isinstance(value, bool):
         raise InvalidArgumentError(name, f"must be an int, not {type(value).__name__}")
+
+
+def is_bool(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise InvalidArgumentError(name, f"must be True or False, not {type(value).__name__}")
 
 
 def is_text(name: str, value: object) -> None:
@@ -103,7 +124,7 @@ def idle_ttl(value: timedelta | None) -> None:
 def channel(value: Channel) -> Channel:
     try:
         return Channel(value)
-    except ValueError:
+    except Exception:  # noqa: BLE001  # whatever it raises when it is compared or printed
         raise InvalidArgumentError("channel", f"must be one of {', '.join(Channel)}") from None
 
 
@@ -120,7 +141,7 @@ def user_channel_id(value: str) -> None:
 def optional_status(value: SessionStatus | None) -> SessionStatus | None:
     try:
         return None if value is None else SessionStatus(value)
-    except ValueError:
+    except Exception:  # noqa: BLE001  # as above
         raise InvalidArgumentError("status", f"must be None or one of {', '.join(SessionStatus)}") from None
 
 

@@ -119,9 +119,17 @@ class Backend(ABC, Generic[S]):
         """
 
     @abstractmethod
-    def _apply(self, plan: Any) -> None:
-        """Do what was planned, without fail."""
+    def _plan_removal(self, session_id: UUID) -> Any:
+        """Return how to remove the session, which must be there."""
 
     @abstractmethod
-    def _take_out(self, session_id: UUID) -> None:
-        """Remove the session, which must be there, without fail."""
+    def _apply(self, plan: Any) -> None:
+        """Do what was planned. Only what comes from outside can interrupt it: no memory, no stack, Ctrl-C."""
+
+    @abstractmethod
+    def _check(self) -> None:
+        """Raise `InvariantError` if what is stored contradicts itself."""
+
+    @abstractmethod
+    def _apply_again(self, plans: Sequence[Any]) -> None:
+        """Do all that was planned, some of which may have been done, and some of it in part."""

@@ -2,21 +2,25 @@
 
 A write is first prepared, which does all that can fail and changes nothing, then committed, in a step without an
 `await` that cannot fail. What a store lets go of by itself goes the way of what is deleted.
+
+What comes from outside can interrupt even that: there is no memory left, or no stack, or Ctrl-C was pressed twice. So
+what is to be done is noted before, and forgotten after. If it is interrupted it is done again, at once, or else by the
+next call, which comes by `_settle` since the store belongs to no loop meanwhile.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Generic, NamedTuple
 from uuid import UUID
 
 from sessiondex.clock import StampClock
 from sessiondex.contract import ChangeKind, EvictionReason, S
-from sessiondex.errors import ConflictError
-from sessiondex.records import Records
+from sessiondex.errors import ConflictError, InvalidSessionError
+from sessiondex.records import Records, values_of
 from sessiondex.stores import arguments as check
 from sessiondex.stores.backend import Backend
 from sessiondex.stores.eviction import Eviction
@@ -34,17 +38,44 @@ class Write(NamedTuple, Generic[S]):
     plan: Any
 
 
+class Part(NamedTuple):
+    """What a commit does to one session. Without a kind, nothing that anybody is told."""
+
+    session_id: UUID
+    kind: ChangeKind | None
+    plan: Any
+
+
+class _Intent(NamedTuple):
+    """A commit that has begun."""
+
+    parts: Sequence[Part]
+    before: Sequence[Any]
+    """What was stored of each, if changes are kept."""
+    sequence: int
+    """The last change of before."""
+    evicted: tuple[Any, EvictionReason] | None
+    """What `on_evict` is to be told."""
+
+
 class Commits(Backend[S], Generic[S]):
     """Keeps stamps, revisions, what is accepted, eviction and the change feed (laws 1, 5, 6, 17 and 18)."""
 
-    def __init__(self, clock: Callable[[], datetime], eviction: Eviction, changes_kept: int) -> None:
+    def __init__(
+        self, clock: Callable[[], datetime], eviction: Eviction, changes_kept: int, *, debug: bool = False
+    ) -> None:
         check.at_least("changes_kept", changes_kept, 0, "0 keeps none for those who follow them")
+        check.is_bool("debug", debug)
+        self._debug = debug
         self._stamps = StampClock(clock)
         self._records = Records()
         self._eviction = eviction
         self._feed = Feed(changes_kept)
         self._evicted: deque[tuple[Any, EvictionReason]] = deque()
         """Of whom `on_evict` is still to be told."""
+        self._loop: object = None
+        """The loop that may call without a further look."""
+        self._intent: _Intent | None = None
 
     def _since(self) -> datetime | None:
         """Return the stamp from which on sessions can be seen at this instant, or `None` if all can."""
@@ -62,13 +93,15 @@ class Commits(Backend[S], Generic[S]):
         in_bulk: bool,
     ) -> Write[S]:
         """Do all of a save that can fail. `before` is a write of the same session that is to be committed first."""
-        session_id = getattr(session, "session_id", None)
+        session_id = id_of(session)
         earlier, stored = None, 0
-        if isinstance(session_id, UUID):
+        if session_id is not None:
             self._evict_if_idle(session_id, since)
             earlier = self._live(session_id)
             stored = self._revision(session_id) if before is None else before.revision
         kept = self._records.snapshot(session, stamp, earlier, revision=stored + 1)
+        if kept.snapshot.session_id != session_id:  # it said one thing here, and another thing there
+            raise InvalidSessionError("session_id", "must be a uuid.UUID that always says the same")
         plan = self._plan(kept, earlier, in_bulk=in_bulk)
         is_another = expected_stamp is not None and self._stamp_of(kept.snapshot.session_id) != expected_stamp
         if expected is not None and (expected != stored or is_another):
@@ -76,45 +109,82 @@ class Commits(Backend[S], Generic[S]):
         # Without the snapshot, unless it is in the plan: of many, that would be much to let go of in the end.
         return Write(session, kept.snapshot.session_id, kept.snapshot.tenant_id, stamp, stored + 1, plan)
 
-    def _commit(self, write: Write[S]) -> None:
-        is_kept = self._feed.is_on
-        before = self._image(write.session_id) if is_kept else None
-        self._apply(write.plan)
-        self._feed.add(ChangeKind.SAVED, before, self._image(write.session_id) if is_kept else None)
+    def _commit(self, parts: Sequence[Part], evicted: tuple[Any, EvictionReason] | None = None) -> None:
+        """Do what was planned, of any number of sessions, each of which is in one part."""
+        before = [self._image(part.session_id) for part in parts] if self._feed.is_on else ()
+        intent = _Intent(parts, before, self._feed.sequence, evicted)
+        loop, self._loop = self._loop, None  # first: an intent is looked for by whoever finds no loop
+        self._intent = intent
+        try:
+            for part in parts:
+                self._apply(part.plan)
+            self._tell_of(intent)
+        except BaseException:
+            self._settle()
+            raise
+        self._intent = None
+        self._loop = loop
+        if self._debug:
+            self._check()
 
-    def _stamp(self, write: Write[S]) -> None:
+    def _settle(self) -> None:
+        """Do to its end what was interrupted. Cost: O(n log n), if anything was."""
+        intent = self._intent
+        if intent is not None:
+            self._apply_again([part.plan for part in intent.parts])
+            self._feed.rewind(intent.sequence)
+            self._tell_of(intent)
+            self._intent = None
+
+    def _tell_of(self, intent: _Intent) -> None:
+        """Tell the change feed, and those who tell `on_evict`, what was done. May be done again."""
+        before = intent.before or [None] * len(intent.parts)
+        for part, image in zip(intent.parts, before, strict=True):
+            if part.kind is not None:
+                self._feed.add(part.kind, image, self._image(part.session_id) if self._feed.is_on else None)
+        if intent.evicted is not None and (not self._evicted or self._evicted[-1] is not intent.evicted):
+            self._evicted.append(intent.evicted)
+
+    def _commit_writes(self, writes: Sequence[Write[S]]) -> None:
+        """Commit all of them, none of which is of the same session as another."""
+        # The stamps first: that none is used twice matters, that each is used does not.
+        self._stamps.take(writes[-1].stamp)
+        self._commit([Part(write.session_id, ChangeKind.SAVED, write.plan) for write in writes])
+
+    @staticmethod
+    def _mark_saved(write: Write[S]) -> None:
         """Make the given session show that it was saved."""
-        self._stamps.take(write.stamp)
         # Past validation and past a frozen subclass: the session is stored now, so this must not fail.
-        session = write.session
-        session.__dict__["last_activity_at"] = write.stamp
-        session.__dict__["revision"] = write.revision
-        fields_set: set[str] = getattr(session, "__pydantic_fields_set__", set())
+        session, values = write.session, values_of(write.session)
+        values["last_activity_at"] = write.stamp
+        values["revision"] = write.revision
+        try:
+            fields_set: Any = object.__getattribute__(session, "__pydantic_fields_set__")
+        except AttributeError:
+            fields_set = None
+        if type(fields_set) is not set:
+            fields_set = set()
         if not fields_set.issuperset(_STAMPED):
             object.__setattr__(session, "__pydantic_fields_set__", fields_set | _STAMPED)
 
     def _remove(self, session_ids: Iterable[UUID], tenant_id: UUID | None) -> int:
         """Remove these sessions, all at once and without fail, and return how many there were."""
-        count, since = 0, self._since()
+        since = self._since()
+        parts: dict[bytes, Part] = {}  # not by UUID, whose hash anyone can make collide
         for session_id in session_ids:
             self._evict_if_idle(session_id, since)
-            if self._is_there(session_id, tenant_id):
-                self._discard(session_id, ChangeKind.DELETED)
-                count += 1
-        return count
-
-    def _discard(self, session_id: UUID, kind: ChangeKind) -> None:
-        before = self._image(session_id) if self._feed.is_on else None
-        self._take_out(session_id)
-        self._feed.add(kind, before, None)
+            if self._is_there(session_id, tenant_id) and session_id.bytes not in parts:
+                parts[session_id.bytes] = Part(session_id, ChangeKind.DELETED, self._plan_removal(session_id))
+        self._commit(list(parts.values()))
+        return len(parts)
 
     # -- eviction --
 
     def _evict(self, session_id: UUID, reason: EvictionReason) -> None:
-        if self._eviction.on_evict is not None:
-            self._evicted.append((self._image(session_id), reason))
+        evicted = None if self._eviction.on_evict is None else (self._image(session_id), reason)
+        self._commit([Part(session_id, ChangeKind.EVICTED, self._plan_removal(session_id))], evicted)
+        if evicted is not None:
             self._tell_soon()
-        self._discard(session_id, ChangeKind.EVICTED)
 
     @abstractmethod
     def _tell_soon(self) -> None:
@@ -148,6 +218,17 @@ class Commits(Backend[S], Generic[S]):
                 session_id = self._oldest()
                 assert session_id is not None  # there is more than one
                 self._evict(session_id, EvictionReason.CAP)
+
+
+def id_of(session: object) -> UUID | None:
+    """Return the id as a plain UUID, whatever subclass it is of, or `None` if it is none."""
+    given: Any = getattr(session, "session_id", None)
+    if type(given) is UUID:
+        return given
+    try:
+        return check.as_exact_id(given)
+    except Exception as error:  # noqa: BLE001  # whatever it is
+        raise InvalidSessionError("session_id", f"reading it raises {type(error).__name__}") from None
 
 
 _STAMPED = frozenset({"last_activity_at", "revision"})

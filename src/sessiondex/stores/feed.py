@@ -15,6 +15,7 @@ from sessiondex.errors import ChangesLostError
 class _Entry(NamedTuple):
     """A change, its sessions as the store keeps them: what nobody changes, or `None`."""
 
+    sequence: int
     kind: ChangeKind
     before: Any
     after: Any
@@ -38,10 +39,16 @@ class Feed:
 
     def add(self, kind: ChangeKind, before: Any, after: Any) -> None:
         """Number the change, keep it and tell those who wait."""
-        self.sequence += 1
         if self.is_on:
-            self._entries.append(_Entry(kind, before, after))
+            self._entries.append(_Entry(self.sequence + 1, kind, before, after))
             self._wake()
+        self.sequence += 1
+
+    def rewind(self, sequence: int) -> None:
+        """Forget what came after that change, for it to be added again. Nobody can have read it."""
+        while self._entries and self._entries[-1].sequence > sequence:
+            self._entries.pop()
+        self.sequence = sequence
 
     def check(self, since: int) -> None:
         """Raise `ChangesLostError` unless all changes after that one are kept, and that one has been."""
@@ -108,8 +115,7 @@ class Reader(AsyncIterator[Change[S]], Generic[S]):
                 raise StopAsyncIteration
             await self._feed.wait()
             self._check_loop()
-        kind, before, after = entry
-        self._since += 1
+        self._since, kind, before, after = entry
         return Change(
             sequence=self._since,
             kind=kind,

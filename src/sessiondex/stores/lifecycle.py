@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 from asyncio import get_running_loop
 from collections.abc import AsyncIterator, Callable
@@ -12,11 +13,12 @@ from datetime import datetime
 from inspect import isawaitable
 from time import perf_counter
 from types import TracebackType
-from typing import Generic, Self
+from typing import Any, Generic, Self
 from uuid import UUID
+from weakref import WeakSet
 
 from sessiondex.contract import Change, S
-from sessiondex.errors import StoreClosedError, TurnTimeoutError, WrongLoopError
+from sessiondex.errors import ForkedStoreError, StoreClosedError, TurnTimeoutError, WrongLoopError
 from sessiondex.stores import arguments as check
 from sessiondex.stores.commits import Commits
 from sessiondex.stores.eviction import Eviction
@@ -32,14 +34,30 @@ _SWEEP_EVERY = 1.0  # seconds, or sooner if sessions expire sooner
 # Held while a store goes from one loop to another, never while it works.
 _handover = threading.Lock()
 
+_used: WeakSet[LifeCycle[Any]] = WeakSet()
+
+
+def _forked() -> None:
+    global _handover  # noqa: PLW0603  # another thread may have held it, and there is none now to release it
+    _handover = threading.Lock()
+    for store in _used:
+        store._is_forked, store._loop = True, None  # noqa: SLF001  # of this module's own class
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
+
 
 class LifeCycle(Commits[S], Generic[S]):
     """Belongs to one running loop at a time, sweeps in the background while it is open, and can be closed (law 12)."""
 
-    def __init__(self, clock: Callable[[], datetime], eviction: Eviction, changes_kept: int) -> None:
-        super().__init__(clock, eviction, changes_kept)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._is_closed = False
+    def __init__(
+        self, clock: Callable[[], datetime], eviction: Eviction, changes_kept: int, *, debug: bool = False
+    ) -> None:
+        super().__init__(clock, eviction, changes_kept, debug=debug)
+        self._owner: asyncio.AbstractEventLoop | None = None
+        """The loop that the store belongs to."""
+        self._is_closed = self._is_forked = False
         self._sweeper: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
         self._teller: asyncio.Task[None] | None = None
@@ -49,15 +67,31 @@ class LifeCycle(Commits[S], Generic[S]):
 
     # Every method looks whether the loop is the one of last time, and comes here if it is not: which costs no call.
     def _move_to_this_loop(self) -> None:
+        loop = get_running_loop()
         with _handover:
             if self._is_closed:
                 raise StoreClosedError
-            if self._loop is not None and self._loop.is_running():
-                raise WrongLoopError
-            self._loop = get_running_loop()
-            self._lock = asyncio.Lock()
-            self._turns, self._creations = Turns(), Turns()
-            self._sweeper = self._teller = None
+            if self._is_forked:
+                raise ForkedStoreError
+            if self._owner is not loop:
+                if self._owner is not None and self._owner.is_running():
+                    raise WrongLoopError
+                lock, turns, creations, closing = asyncio.Lock(), Turns(), Turns(), asyncio.Event()
+                _used.add(self)
+                self._lock, self._turns, self._creations, self._closing = lock, turns, creations, closing
+                self._sweeper = self._teller = None
+                self._owner = loop  # last: whoever is interrupted before does it all again
+            self._settle()
+            if self._evicted:  # some of it by a loop that ended before all was told
+                self._tell_soon()
+            self._loop = loop
+
+    def _settle_here(self) -> None:
+        """For what needs no loop: do to its end what was interrupted, unless another thread is at it."""
+        if self._intent is not None and (
+            self._owner is None or not self._owner.is_running() or _runs_here(self._owner)
+        ):
+            self._settle()
 
     def _check_is_ours(self, lock: asyncio.Lock) -> None:
         """Raise unless the lock that was waited for is still the store's."""
@@ -65,11 +99,13 @@ class LifeCycle(Commits[S], Generic[S]):
             raise StoreClosedError
         if lock is not self._lock:  # this loop stood still, and meanwhile the store went over to another
             raise WrongLoopError
+        if self._loop is None:  # who had the lock before was interrupted
+            self._move_to_this_loop()
 
     # -- one turn at a time, and the change feed --
 
     def exclusive(self, session_id: UUID, *, timeout: float | None = None) -> AbstractAsyncContextManager[None]:
-        check.is_id("session_id", session_id)
+        session_id = check.exact_id("session_id", session_id)
         check.seconds("timeout", timeout)
         return self._exclusive(session_id, timeout)
 
@@ -90,6 +126,7 @@ class LifeCycle(Commits[S], Generic[S]):
     def changes(self, *, since: int | None = None) -> AsyncIterator[Change[S]]:
         if self._is_closed:
             raise StoreClosedError
+        self._settle_here()
         last = self._feed.sequence
         if since is not None:
             check.at_least("since", since, 0, "0 follows from the first change on")
@@ -109,7 +146,6 @@ class LifeCycle(Commits[S], Generic[S]):
             self._move_to_this_loop()
         if self._eviction.idle_ttl is not None and self._sweeper is None:
             pause = min(_SWEEP_EVERY, self._eviction.idle_ttl.total_seconds())
-            self._closing = asyncio.Event()
             sweeping = self._sweep_until_closed(self._lock, self._closing, pause)
             self._sweeper = asyncio.create_task(sweeping, name="sessiondex sweeper")
         return self
@@ -120,21 +156,22 @@ class LifeCycle(Commits[S], Generic[S]):
         await self.aclose()
 
     async def aclose(self) -> None:
-        if self._is_closed:
-            return
-        if get_running_loop() is not self._loop:
-            self._move_to_this_loop()
-        self._is_closed, self._loop = True, None
+        if not self._is_closed:
+            if get_running_loop() is not self._loop:
+                self._move_to_this_loop()
+            self._is_closed, self._loop, self._owner = True, None, None
+        # Each step may be done again: the first call may have been interrupted, or may be under way.
         self._turns.close()
         self._creations.close()
         self._feed.close()
         self._closing.set()
-        if self._sweeper is not None:
+        if self._sweeper is not None and not self._sweeper.done():
             await asyncio.wait([self._sweeper])
         if self._evicted:
             self._tell_soon()
-        if self._teller is not None and self._teller is not asyncio.current_task():  # where `on_evict` runs
-            await asyncio.wait([self._teller])
+        teller = self._teller
+        if teller is not None and not teller.done() and teller is not asyncio.current_task():  # where `on_evict` runs
+            await asyncio.wait([teller])
 
     async def health_check(self) -> bool:
         if self._is_closed:
@@ -202,3 +239,10 @@ class LifeCycle(Commits[S], Generic[S]):
             if perf_counter() > deadline:
                 await asyncio.sleep(0)
                 deadline = perf_counter() + _SLICE
+
+
+def _runs_here(loop: asyncio.AbstractEventLoop) -> bool:
+    try:
+        return get_running_loop() is loop
+    except RuntimeError:
+        return False

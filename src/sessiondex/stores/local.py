@@ -21,7 +21,7 @@ from sessiondex.contract import S
 from sessiondex.errors import InvalidArgumentError, SessiondexError, TenantMismatchError
 from sessiondex.models import Channel, ScopeFilter, Session, SessionStatus
 from sessiondex.stores import arguments as check
-from sessiondex.stores.commits import Write
+from sessiondex.stores.commits import Write, id_of
 from sessiondex.stores.composed import ComposedOperations
 from sessiondex.stores.lifecycle import LifeCycle
 
@@ -40,9 +40,9 @@ class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
         if get_running_loop() is not self._loop:
             self._move_to_this_loop()
         if type(session_id) is not UUID:  # as it always is, told without a call: here that is a tenth of the cost
-            check.is_id("session_id", session_id)
+            session_id = check.exact_id("session_id", session_id)
         if tenant_id is not None:
-            check.is_id("tenant_id", tenant_id)
+            tenant_id = check.exact_id("tenant_id", tenant_id)
         return self._get(session_id, tenant_id, self._since())
 
     async def save(self, session: S, *, expected_revision: int | None = None) -> UUID:
@@ -69,8 +69,8 @@ class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
         write = self._prepare(
             session, stamp, since=since, expected=expected, expected_stamp=expected_stamp, in_bulk=False
         )
-        self._commit(write)
-        self._stamp(write)
+        self._commit_writes([write])
+        self._mark_saved(write)
         if self._eviction.is_on:
             self._evict_surplus(since)
             self._evict_idle(_SWEPT_BY_A_WRITE, since)
@@ -79,14 +79,14 @@ class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
     async def delete(self, session_id: UUID, *, tenant_id: UUID | None = None) -> bool:
         if get_running_loop() is not self._loop:
             self._move_to_this_loop()
-        check.is_id("session_id", session_id)
+        session_id = check.exact_id("session_id", session_id)
         return await self._delete([session_id], tenant_id) == 1
 
     async def get_by_channel(self, tenant_id: UUID, channel: Channel, user_channel_id: str) -> S | None:
         if get_running_loop() is not self._loop:
             self._move_to_this_loop()
         if type(tenant_id) is not UUID:
-            check.is_id("tenant_id", tenant_id)
+            tenant_id = check.exact_id("tenant_id", tenant_id)
         if type(channel) is not Channel:
             channel = check.channel(channel)
         check.user_channel_id(user_channel_id)
@@ -97,7 +97,7 @@ class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
     ) -> tuple[S, bool]:
         if get_running_loop() is not self._loop:
             self._move_to_this_loop()
-        check.is_id("tenant_id", tenant_id)
+        tenant_id = check.exact_id("tenant_id", tenant_id)
         channel = check.channel(channel)
         check.user_channel_id(user_channel_id)
         check.callback("create", create)
@@ -107,6 +107,7 @@ class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
             return found, False
         lock = self._lock  # now: while it creates, the store may go over to another loop
         async with self._creations.turn(repr(identity).encode()):
+            self._check_is_ours(lock)
             found = self._latest_by_channel(*identity, self._since(), is_open=True)
             if found is not None:
                 return found, False
@@ -143,9 +144,7 @@ class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
     async def delete_many(self, session_ids: Iterable[UUID], *, tenant_id: UUID | None = None) -> int:
         if get_running_loop() is not self._loop:
             self._move_to_this_loop()
-        ids = list(check.many("session_ids", session_ids, "delete"))
-        for session_id in ids:
-            check.is_id("session_ids", session_id)
+        ids = [check.exact_id("session_ids", one) for one in check.many("session_ids", session_ids, "delete")]
         return await self._delete(ids, tenant_id)
 
     async def _save_batch(self, sessions: Sequence[S], first: int) -> list[UUID]:
@@ -164,8 +163,8 @@ class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
                     await asyncio.sleep(0)
                 try:
                     stamp = self._stamps.plan(stamp)
-                    session_id: object = getattr(session, "session_id", None)
-                    before = last_of.get(session_id.bytes) if isinstance(session_id, UUID) else None
+                    session_id = id_of(session)
+                    before = None if session_id is None else last_of.get(session_id.bytes)
                     write = self._prepare(session, stamp, since=since, before=before, in_bulk=True)
                     if before is not None and before.tenant_id != write.tenant_id:
                         raise TenantMismatchError(write.session_id)
@@ -178,10 +177,10 @@ class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
                 last_of.pop(write.session_id.bytes, None)  # so that they are committed in the order of their stamps
                 last_of[write.session_id.bytes] = write
             self._check_is_ours(lock)
-            for write in last_of.values():
-                self._commit(write)
+            if writes:
+                self._commit_writes(list(last_of.values()))
             for write in writes:
-                self._stamp(write)
+                self._mark_saved(write)
             if self._eviction.is_on:
                 self._evict_surplus(since)
                 self._evict_idle(_SWEPT_BY_A_WRITE * _CHECKS, since)
@@ -189,7 +188,7 @@ class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
 
     async def _delete(self, session_ids: Iterable[UUID], tenant_id: UUID | None) -> int:
         if tenant_id is not None:
-            check.is_id("tenant_id", tenant_id)
+            tenant_id = check.exact_id("tenant_id", tenant_id)
         lock = self._lock
         async with lock:
             self._check_is_ours(lock)
@@ -208,8 +207,8 @@ class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
     ) -> list[S]:
         if get_running_loop() is not self._loop:
             self._move_to_this_loop()
-        check.is_id("tenant_id", tenant_id)
-        check.is_id("agent_id", agent_id)
+        tenant_id = check.exact_id("tenant_id", tenant_id)
+        agent_id = check.exact_id("agent_id", agent_id)
         check.at_least("limit", limit, 0, "0 gives an empty list")
         before = check.cursor(before)
         wanted = check.optional_status(status)
@@ -220,8 +219,8 @@ class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
     ) -> list[S]:
         if get_running_loop() is not self._loop:
             self._move_to_this_loop()
-        check.is_id("tenant_id", tenant_id)
-        check.is_id("customer_profile_id", customer_profile_id)
+        tenant_id = check.exact_id("tenant_id", tenant_id)
+        customer_profile_id = check.exact_id("customer_profile_id", customer_profile_id)
         check.at_least("limit", limit, 0, "0 gives an empty list")
         before = check.cursor(before)
         found = self._newest_by_customer(tenant_id, customer_profile_id, limit, before, self._since())
@@ -237,8 +236,8 @@ class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
     ) -> list[S]:
         if get_running_loop() is not self._loop:
             self._move_to_this_loop()
-        check.is_id("tenant_id", tenant_id)
-        check.is_id("scenario_id", scenario_id)
+        tenant_id = check.exact_id("tenant_id", tenant_id)
+        scenario_id = check.exact_id("scenario_id", scenario_id)
         check.is_integer("scenario_version", scenario_version)
         check.is_text("step_content_hash", step_content_hash)
         scope = check.optional_scope_filter(scope_filter)
@@ -262,8 +261,8 @@ class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
     async def count_by_agent(self, tenant_id: UUID, agent_id: UUID, *, status: SessionStatus | None = None) -> int:
         if get_running_loop() is not self._loop:
             self._move_to_this_loop()
-        check.is_id("tenant_id", tenant_id)
-        check.is_id("agent_id", agent_id)
+        tenant_id = check.exact_id("tenant_id", tenant_id)
+        agent_id = check.exact_id("agent_id", agent_id)
         wanted = check.optional_status(status)
         await self._sweep_if_needed()
         return self._count_by_agent(tenant_id, agent_id, wanted)
@@ -271,8 +270,8 @@ class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
     async def count_by_customer(self, tenant_id: UUID, customer_profile_id: UUID) -> int:
         if get_running_loop() is not self._loop:
             self._move_to_this_loop()
-        check.is_id("tenant_id", tenant_id)
-        check.is_id("customer_profile_id", customer_profile_id)
+        tenant_id = check.exact_id("tenant_id", tenant_id)
+        customer_profile_id = check.exact_id("customer_profile_id", customer_profile_id)
         await self._sweep_if_needed()
         return self._count_by_customer(tenant_id, customer_profile_id)
 
@@ -281,8 +280,8 @@ class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
     ) -> int:
         if get_running_loop() is not self._loop:
             self._move_to_this_loop()
-        check.is_id("tenant_id", tenant_id)
-        check.is_id("scenario_id", scenario_id)
+        tenant_id = check.exact_id("tenant_id", tenant_id)
+        scenario_id = check.exact_id("scenario_id", scenario_id)
         check.is_integer("scenario_version", scenario_version)
         check.is_text("step_content_hash", step_content_hash)
         await self._sweep_if_needed()
@@ -291,8 +290,8 @@ class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
     async def count_steps(self, tenant_id: UUID, scenario_id: UUID, scenario_version: int) -> dict[str, int]:
         if get_running_loop() is not self._loop:
             self._move_to_this_loop()
-        check.is_id("tenant_id", tenant_id)
-        check.is_id("scenario_id", scenario_id)
+        tenant_id = check.exact_id("tenant_id", tenant_id)
+        scenario_id = check.exact_id("scenario_id", scenario_id)
         check.is_integer("scenario_version", scenario_version)
         await self._sweep_if_needed()
         return self._count_steps(tenant_id, scenario_id, scenario_version)

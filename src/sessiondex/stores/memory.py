@@ -10,12 +10,14 @@ from uuid import UUID
 from sessiondex import schema
 from sessiondex.clock import EPOCH, MICROSECOND, microseconds
 from sessiondex.contract import S
+from sessiondex.engine.invariants import DivergenceError, check_same
 from sessiondex.engine.postings import number, order
 from sessiondex.engine.table import Change, Record, Row, Table
-from sessiondex.errors import TenantMismatchError
+from sessiondex.errors import InvalidSessionError, InvariantError, TenantMismatchError
 from sessiondex.models import Channel, ScopeFilter, SessionStatus, utc_now
 from sessiondex.records import Kept, Packed
 from sessiondex.stores import arguments as check
+from sessiondex.stores.commits import Part
 from sessiondex.stores.eviction import Eviction, OnEvict
 from sessiondex.stores.hot import Hot, Lately
 from sessiondex.stores.local import LocalSessionStore
@@ -26,11 +28,14 @@ CHANGES_KEPT = 1_000
 _ORDER_SIZE = 8
 
 
-class _Put(NamedTuple, Generic[S]):
-    """A change of the table, and the snapshot if the session is to be hot."""
+class _Plan(NamedTuple, Generic[S]):
+    """What becomes of a session, and of one that is hot no longer: each may be nothing."""
 
-    change: Change
+    key: bytes
+    change: Change | None
     hot: S | None
+    cooled: tuple[bytes, Packed] | None
+    """Key and packed form, empty if the row has it."""
 
 
 class _Found(NamedTuple):
@@ -52,7 +57,8 @@ class InMemorySessionStore(LocalSessionStore[S]):
     idle longest go. `on_evict(session, reason)` is told of both, in a task of its own; it may be a coroutine
     function, and its errors are logged. Under `async with` the store sweeps in the background what has
     expired; else its writes do, and its counts. `changes_kept` bounds how many changes are kept for those who follow
-    them. `clock` returns the present instant as an aware datetime.
+    them. `clock` returns the present instant as an aware datetime. With `debug`, every write recomputes all indexes
+    and raises `InvariantError` at the first that differs: for tests, since each write then walks over all sessions.
 
     >>> import asyncio
     >>> from uuid import uuid4
@@ -78,15 +84,19 @@ class InMemorySessionStore(LocalSessionStore[S]):
         max_sessions: int | None = None,
         on_evict: OnEvict | None = None,
         changes_kept: int = CHANGES_KEPT,
+        debug: bool = False,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
-        super().__init__(clock, Eviction(idle_ttl, max_sessions, on_evict), changes_kept)
+        super().__init__(clock, Eviction(idle_ttl, max_sessions, on_evict), changes_kept, debug=debug)
         check.at_least("hot_sessions", hot_sessions, 0, "0 keeps every session packed")
         # A row keeps the packed session, or nothing for a hot one that was saved since it was last packed.
         self._table = Table(schema.FIELDS, (*schema.INDEXES, *[schema.ACTIVITY] * self._eviction.is_on))
         self._hot: Hot[S] = Hot(hot_sessions)
         # Apart, since most turns of a conversation read once and save once: that does not make a session busy.
         self._read, self._saved = Lately(hot_sessions), Lately(hot_sessions)
+        self._take_indexes()
+
+    def _take_indexes(self) -> None:
         self._by_channel = self._table.index(schema.CHANNEL)
         self._by_agent = self._table.index(schema.AGENT)
         self._by_agent_status = self._table.index(schema.AGENT_STATUS)
@@ -100,6 +110,7 @@ class InMemorySessionStore(LocalSessionStore[S]):
         >>> stats.sessions, stats.indexes["agent"].entries
         (0, 0)
         """
+        self._settle_here()
         indexes = {index.name: IndexStats(filing.entries, len(filing)) for index, filing in self._table.filings()}
         return StoreStats(len(self._table), len(self._hot), self._table.size_of_rows, indexes)
 
@@ -194,9 +205,8 @@ class InMemorySessionStore(LocalSessionStore[S]):
         session: S = self._records.unpack(Packed(self._table.value(row)))  # type: ignore[assignment]  # as it was packed
         # Of a long list, some may have been saved or read again since it was found.
         if self._read.again(key) and self._table.row(key) is row and key not in self._hot:
-            self._make_room()
             self._records.share(session)
-            self._hot.put(key, session)
+            self._commit([Part(session.session_id, None, _Plan(key, None, session, self._plan_room()))])
             return self._records.copy(session)
         return session
 
@@ -232,7 +242,7 @@ class InMemorySessionStore(LocalSessionStore[S]):
             return self._records.unpack(image)  # type: ignore[return-value]  # as it was packed
         return self._records.copy(image)
 
-    def _plan(self, kept: Kept[S], earlier: S | None, *, in_bulk: bool) -> _Put[S]:
+    def _plan(self, kept: Kept[S], earlier: S | None, *, in_bulk: bool) -> _Plan[S]:
         snapshot, packed = kept
         key = snapshot.session_id.bytes
         is_hot = not in_bulk and (key in self._hot or self._saved.again(key))
@@ -245,44 +255,65 @@ class InMemorySessionStore(LocalSessionStore[S]):
         is_known_owner = is_filed_alike or change.old_stamp is None
         if not is_known_owner and not schema.belongs_to(change.old_entries, snapshot.tenant_id.bytes):
             raise TenantMismatchError(snapshot.session_id)
-        if is_hot and key not in self._hot:
-            self._make_room()
-        return _Put(change, snapshot if is_hot else None)
+        cooled = self._plan_room() if is_hot and key not in self._hot else None
+        return _Plan(key, change, snapshot if is_hot else None, cooled)
 
-    def _apply(self, plan: _Put[S]) -> None:
-        change, hot = plan
-        self._table.apply(change)
-        if hot is None:
-            self._hot.discard(change.key)  # what is saved in bulk has no hurry to be read
-        else:
-            self._hot.put(change.key, hot)
+    def _plan_removal(self, session_id: UUID) -> _Plan[S]:
+        key = session_id.bytes
+        return _Plan(key, self._table.plan_remove(key), None, None)
 
-    def _take_out(self, session_id: UUID) -> None:
-        self._table.apply(self._table.plan_remove(session_id.bytes))
-        self._hot.discard(session_id.bytes)
+    def _plan_room(self) -> tuple[bytes, Packed] | None:
+        """Return which session is to be hot no longer for one more to be, and its packed form, empty if it has one."""
+        if not self._hot.is_full:
+            return None
+        key, snapshot = self._hot.longest_unused
+        row = self._table.row(key)
+        assert row is not None  # what is hot is in the table
+        return key, Packed(b"") if self._table.value(row) else self._records.pack(snapshot)
 
-    def _make_room(self) -> None:
-        """Pack hot sessions until one more may be hot."""
-        while self._hot.is_full:
-            key, snapshot = self._hot.longest_unused
-            row = self._table.row(key)
-            assert row is not None  # what is hot is in the table
-            if not self._table.value(row):
-                self._table.replace_value(key, self._records.pack(snapshot))
+    def _apply(self, plan: _Plan[S]) -> None:
+        if plan.change is not None:
+            self._table.apply(plan.change)
+        self._apply_to_hot(plan)
+
+    def _apply_to_hot(self, plan: _Plan[S]) -> None:
+        if plan.cooled is not None:
+            key, packed = plan.cooled
+            if packed:
+                self._table.replace_value(key, packed)
             self._hot.discard(key)
+        if plan.hot is None:
+            self._hot.discard(plan.key)  # what is saved in bulk has no hurry to be read
+        else:
+            self._hot.put(plan.key, plan.hot)
+
+    def _apply_again(self, plans: Sequence[_Plan[S]]) -> None:
+        for plan in plans:
+            if plan.change is not None:
+                self._table.apply_to_row(plan.change)
+            self._apply_to_hot(plan)
+        self._table.refile()
+        self._take_indexes()
 
     def _check(self) -> None:
-        """Raise `AssertionError` unless every index is equal to its recomputation. Cost: O(n log n)."""
-        self._table._check(self._record_stamp_and_revision)
-        assert all(self._table.row(key) is not None for key in self._hot), "a session is hot that is not stored"
-        assert len(self._hot) <= self._hot.bound, f"{len(self._hot)} sessions are hot"
+        """Raise `InvariantError` unless every index is equal to its recomputation. Cost: O(n log n)."""
+        try:
+            self._table._check(self._record_stamp_and_revision)
+            check_same(
+                "hot sessions that are not stored", [key for key in self._hot if self._table.row(key) is None], []
+            )
+            check_same("hot sessions beyond their bound", max(len(self._hot) - self._hot.bound, 0), 0)
+        except DivergenceError as error:
+            raise InvariantError(error.where, error.actual, error.expected) from None
+        except InvalidSessionError as error:  # of some session, not of the one that is being saved
+            raise InvariantError("a stored session, when it is loaded", str(error), "no error") from None
 
     def _record_stamp_and_revision(self, key: bytes, value: bytes) -> tuple[Record, int, int]:
         hot = self._hot.peek(key)
         unpacked: Any = self._records.unpack(Packed(value)) if value else hot
-        assert unpacked is not None, f"{key!r} is neither hot nor packed"
-        assert hot is None or hot == unpacked, f"{key!r} differs, hot and packed"
-        assert unpacked.session_id.bytes == key, f"{unpacked.session_id} is kept under {key!r}"
+        check_same(f"whether {key!r} is hot or packed", unpacked is not None, True)
+        check_same(f"hot and packed, session {key!r}", unpacked if hot is None else hot, unpacked)
+        check_same("key of a session", key, unpacked.session_id.bytes)
         return schema.record_of(unpacked), microseconds(unpacked.last_activity_at), unpacked.revision
 
 

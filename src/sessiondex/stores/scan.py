@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from sessiondex.contract import S
-from sessiondex.errors import TenantMismatchError
+from sessiondex.errors import InvariantError, TenantMismatchError
 from sessiondex.models import Channel, ScopeFilter, Session, SessionStatus, utc_now
 from sessiondex.records import Kept
 from sessiondex.stores.eviction import Eviction, OnEvict
@@ -157,16 +157,23 @@ class ScanSessionStore(LocalSessionStore[S]):
             raise TenantMismatchError(kept.snapshot.session_id)
         return kept.snapshot
 
-    def _apply(self, plan: S) -> None:
-        self._snapshots[plan.session_id] = plan
+    def _plan_removal(self, session_id: UUID) -> UUID:
+        return session_id
 
-    def _take_out(self, session_id: UUID) -> None:
-        del self._snapshots[session_id]
+    def _apply(self, plan: S | UUID) -> None:
+        if isinstance(plan, UUID):
+            self._snapshots.pop(plan, None)
+        else:
+            self._snapshots[plan.session_id] = plan
+
+    def _apply_again(self, plans: Sequence[S | UUID]) -> None:
+        for plan in plans:
+            self._apply(plan)
 
     def _check(self) -> None:
-        """Raise `AssertionError` unless every snapshot is under its own id."""
         for session_id, snapshot in self._snapshots.items():
-            assert snapshot.session_id == session_id
+            if snapshot.session_id != session_id:
+                raise InvariantError("key of a session", session_id, snapshot.session_id)
 
 
 def _is_seen(snapshot: Session, since: datetime | None) -> bool:
