@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
-from sessiondex import Channel, Session, StepVisit
+from sessiondex import Session, testing
+from sessiondex.testing import START
+from sessiondex.testing import ManualClock as Clock
+from sessiondex.testing import make_visit as visit
+
+__all__ = [
+    "AGENT",
+    "CUSTOMER",
+    "OTHER_AGENT",
+    "OTHER_CUSTOMER",
+    "OTHER_SCENARIO",
+    "OTHER_TENANT",
+    "SCENARIO",
+    "START",
+    "TENANT",
+    "Clock",
+    "NotedSession",
+    "TaggedSession",
+    "at_step",
+    "make_session",
+    "visit",
+]
 
 TENANT, OTHER_TENANT = UUID(int=1), UUID(int=2)
 AGENT, OTHER_AGENT = UUID(int=11), UUID(int=12)
 CUSTOMER, OTHER_CUSTOMER = UUID(int=21), UUID(int=22)
 SCENARIO, OTHER_SCENARIO = UUID(int=31), UUID(int=32)
-START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-
-
-class Clock:
-    """A clock that stands still until it is told to move, forward or back."""
-
-    def __init__(self, now: datetime = START) -> None:
-        self.time = now
-
-    def __call__(self) -> datetime:
-        return self.time
-
-    def move(self, **by: float) -> None:
-        self.time += timedelta(**by)
 
 
 class NotedSession(Session):
@@ -42,39 +48,10 @@ class TaggedSession(Session):
 
 
 def make_session(cls: type[Session] = Session, **fields: Any) -> Any:
-    """Return a session with every field set that the test does not care about."""
-    return cls(
-        **{
-            "tenant_id": TENANT,
-            "agent_id": AGENT,
-            "channel": Channel.WEBCHAT,
-            "user_channel_id": "user-1",
-            "created_at": START,
-            **fields,
-        }
-    )
-
-
-def visit(content_hash: str | None = "hash-1", name: str | None = "pay", **fields: Any) -> StepVisit:
-    return StepVisit(
-        **{
-            "step_id": uuid4(),
-            "step_name": name,
-            "turn_number": 1,
-            "entered_at": START,
-            "step_content_hash": content_hash,
-            **fields,
-        }
-    )
+    """Return a session of `TENANT` and `AGENT`, with every field set that the test does not care about."""
+    return testing.make_session(cls, **{"tenant_id": TENANT, "agent_id": AGENT, **fields})
 
 
 def at_step(content_hash: str | None = "hash-1", name: str | None = "pay", **fields: Any) -> Any:
     """Return a session that stands at that step of version 1 of `SCENARIO`."""
-    return make_session(
-        **{
-            "active_scenario_id": SCENARIO,
-            "active_scenario_version": 1,
-            "step_history": [visit("earlier", "greet"), visit(content_hash, name)],
-            **fields,
-        }
-    )
+    return make_session(**testing.at_step(content_hash, name, **{"active_scenario_id": SCENARIO, **fields}))

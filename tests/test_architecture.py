@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import sessiondex
+from sessiondex import testing
 
 SOURCE = Path(sessiondex.__file__).parent
 
@@ -20,10 +21,12 @@ ARROWS = {
     "json_values": set(),
     "copying": {"json_values", "models"},
     "packing": {"models"},
-    "records": {"copying", "errors", "json_values", "models", "packing"},
+    "records": {"copying", "errors", "json_values", "models", "packing", "refusals"},
+    "refusals": {"errors", "json_values", "models"},
     "engine": set(),
     "schema": {"clock", "engine", "models"},
     "stores": {"clock", "contract", "engine", "errors", "models", "records", "schema"},
+    "testing": {"contract", "errors", "models"},
 }
 """Room -> the rooms that it may import from, besides itself."""
 
@@ -35,8 +38,13 @@ NARROWER = {
     "stores/arguments.py": {"errors", "models"},
     "stores/feed.py": {"contract", "errors"},
     "stores/turns.py": {"errors"},
+    "testing/machine.py": {"contract", "errors", "models", "stores", "testing"},
+    "testing/machine_core.py": {"contract", "errors", "models", "stores", "testing"},
 }
 """What shares no index code with what it judges, and what only checks."""
+
+NEEDS_HYPOTHESIS = {"testing/machine.py", "testing/machine_core.py", "testing/strategies.py"}
+"""What the extra `testing` is for. Nothing else imports it, nor these."""
 
 FILES = sorted(str(path.relative_to(SOURCE)) for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
 
@@ -68,11 +76,18 @@ def test_the_engine_knows_no_session_no_loop_and_no_clock(file: str) -> None:
     assert not roots & {"asyncio", "datetime", "pydantic", "time", "uuid"}
 
 
-def test_only_stores_know_asyncio() -> None:
+def test_only_stores_and_the_kit_know_asyncio() -> None:
     users = {file for file in FILES if any(module.partition(".")[0] == "asyncio" for module in imported(file))}
 
     names = ("composed", "feed", "lifecycle", "local", "turns")
-    assert users == {f"stores/{name}.py" for name in names}
+    assert {file for file in users if not file.startswith("testing/")} == {f"stores/{name}.py" for name in names}
+
+
+def test_the_kit_knows_the_scan_store_and_no_other() -> None:
+    kit = [file for file in FILES if file.startswith("testing/")]
+    stores = {module for file in kit for module in imported(file) if module.startswith("sessiondex.stores")}
+
+    assert stores <= {"sessiondex.stores.scan.ScanSessionStore"}
 
 
 def test_only_schema_and_the_indexed_store_meet_the_engine() -> None:
@@ -82,12 +97,25 @@ def test_only_schema_and_the_indexed_store_meet_the_engine() -> None:
 
 
 def test_the_run_time_dependency_is_pydantic() -> None:
-    roots = {module.partition(".")[0] for file in FILES for module in imported(file)}
+    roots = {module.partition(".")[0] for file in FILES if file not in NEEDS_HYPOTHESIS for module in imported(file)}
 
     # typing_extensions is imported under TYPE_CHECKING only: type checkers have it within them.
     assert roots - sys.stdlib_module_names == {"pydantic", "sessiondex", "typing_extensions"}
 
 
+def test_only_the_machine_needs_hypothesis() -> None:
+    users = {
+        file
+        for file in FILES
+        for module in imported(file)
+        if module.partition(".")[0] == "hypothesis"
+        or module.startswith(("sessiondex.testing.machine", "sessiondex.testing.strategies"))
+    }
+
+    assert users <= NEEDS_HYPOTHESIS
+
+
 def test_the_public_names_are_listed_and_there() -> None:
     assert sessiondex.__all__ == sorted(sessiondex.__all__)
-    assert all(hasattr(sessiondex, name) for name in sessiondex.__all__)
+    for package in (sessiondex, testing):
+        assert all(hasattr(package, name) for name in package.__all__)

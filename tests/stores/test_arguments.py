@@ -3,57 +3,19 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
-from sessiondex import Channel, InMemorySessionStore, InvalidArgumentError, ScanSessionStore, ScopeFilter, SessionStatus
-from tests.builders import AGENT, CUSTOMER, SCENARIO, TENANT, make_session
-
-BAD_CALLS: list[tuple[str, tuple[Any, ...], dict[str, Any], str]] = [
-    ("get", (str(uuid4()),), {}, "session_id"),
-    ("get", (None,), {}, "session_id"),
-    ("get", (uuid4(),), {"tenant_id": "acme"}, "tenant_id"),
-    ("delete", (str(uuid4()),), {}, "session_id"),
-    ("delete", (uuid4(),), {"tenant_id": 5}, "tenant_id"),
-    ("get_by_channel", ("acme", Channel.SMS, "u"), {}, "tenant_id"),
-    ("get_by_channel", (TENANT, "fax", "u"), {}, "channel"),
-    ("get_by_channel", (TENANT, None, "u"), {}, "channel"),
-    ("get_by_channel", (TENANT, Channel.SMS, ""), {}, "user_channel_id"),
-    ("get_by_channel", (TENANT, Channel.SMS, "a\0"), {}, "user_channel_id"),
-    ("get_by_channel", (TENANT, Channel.SMS, "\ud800"), {}, "user_channel_id"),
-    ("get_by_channel", (TENANT, Channel.SMS, 5), {}, "user_channel_id"),
-    ("list_by_agent", ("acme", AGENT), {}, "tenant_id"),
-    ("list_by_agent", (TENANT, "bot"), {}, "agent_id"),
-    ("list_by_agent", (TENANT, AGENT), {"status": "asleep"}, "status"),
-    ("list_by_agent", (TENANT, AGENT), {"limit": -1}, "limit"),
-    ("list_by_agent", (TENANT, AGENT), {"limit": 1.5}, "limit"),
-    ("list_by_agent", (TENANT, AGENT), {"limit": True}, "limit"),
-    ("list_by_agent", (TENANT, AGENT), {"limit": None}, "limit"),
-    ("list_by_customer", (TENANT, None), {}, "customer_profile_id"),
-    ("list_by_customer", (TENANT, CUSTOMER), {"limit": -5}, "limit"),
-    ("find_sessions_by_step_hash", (None, SCENARIO, 1, "h"), {}, "tenant_id"),
-    ("find_sessions_by_step_hash", (TENANT, "flow", 1, "h"), {}, "scenario_id"),
-    ("find_sessions_by_step_hash", (TENANT, SCENARIO, "1", "h"), {}, "scenario_version"),
-    ("find_sessions_by_step_hash", (TENANT, SCENARIO, 1, None), {}, "step_content_hash"),
-    ("find_sessions_by_step_hash", (TENANT, SCENARIO, 1, "\ud800"), {}, "step_content_hash"),
-    ("find_sessions_by_step_hash", (TENANT, SCENARIO, 1, "h", {"max_session_age_days": 1}), {}, "scope_filter"),
-]
-
-
-@pytest.mark.parametrize(("method", "arguments", "options", "name"), BAD_CALLS)
-async def test_a_bad_argument_is_named(
-    store: Any, method: str, arguments: tuple[Any, ...], options: dict[str, Any], name: str
-) -> None:
-    """The error is a `ValueError` of our tree and names the argument."""
-    session = make_session()
-    await store.save(session)
-    with pytest.raises(InvalidArgumentError) as error:
-        await getattr(store, method)(*arguments, **options)
-
-    assert error.value.argument == name
-    assert isinstance(error.value, ValueError)
-    assert await store.get(session.session_id) == session
+from sessiondex import (
+    InMemorySessionStore,
+    InvalidArgumentError,
+    InvalidSessionError,
+    ScanSessionStore,
+    ScopeFilter,
+    SessionStatus,
+)
+from tests.builders import AGENT, CUSTOMER, OTHER_TENANT, SCENARIO, TENANT, make_session
 
 
 async def test_a_negative_limit_is_a_value_error_and_zero_is_an_empty_list(store: Any) -> None:
@@ -95,3 +57,63 @@ def test_unknown_options_are_refused(make: Any) -> None:
 async def test_arguments_are_checked_before_the_answer_is_empty(store: Any) -> None:
     with pytest.raises(InvalidArgumentError, match="status: must be None or one of active, idle"):
         await store.list_by_agent(uuid4(), uuid4(), status="ACTIVE")
+
+
+class Fickle(UUID):
+    """Answers as it likes, and may not answer at all."""
+
+    answers: Any = iter(())
+
+    @property
+    def bytes(self) -> Any:
+        answer = next(self.answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def fickle(*answers: Any) -> Any:
+    Fickle.answers = iter(answers)
+    return Fickle(int=5)
+
+
+async def test_an_id_is_read_once(store: Any) -> None:
+    """So it cannot be one when it is looked at, and another when it is used."""
+    mine, theirs = make_session(), make_session(tenant_id=OTHER_TENANT)
+    await store.save_many([mine, theirs])
+    lying = fickle(mine.session_id.bytes, theirs.session_id.bytes, theirs.session_id.bytes)
+
+    assert await store.delete(lying, tenant_id=TENANT)
+    assert await store.get(mine.session_id) is None
+    assert await store.get(theirs.session_id) == theirs
+
+
+async def test_an_id_that_cannot_be_read_is_refused(store: Any) -> None:
+    """And the store goes on."""
+    session, pretender = make_session(), type("Pretender", (), {"__class__": property(lambda _: UUID)})()
+    await store.save(session)
+    store.changes()
+    for call in (store.get, store.delete, lambda one: store.delete_many([one])):
+        for bad in (fickle(OSError()), fickle(b"short"), pretender):
+            with pytest.raises(InvalidArgumentError, match="session_id"):
+                await call(bad)
+    assert await store.get(session.session_id) == session
+
+
+async def test_a_session_whose_id_says_now_this_now_that_is_refused(store: Any) -> None:
+    """Or else it would be checked as one session, and be stored in place of another."""
+
+    class TwoFaced(UUID):
+        @property
+        def bytes(self) -> Any:
+            return mine.session_id.bytes
+
+    mine, theirs = make_session(), make_session(tenant_id=OTHER_TENANT)
+    await store.save_many([mine, theirs])
+    intruder = make_session()
+    for face in (TwoFaced(int=theirs.session_id.int), TwoFaced(int=77)):
+        intruder.__dict__["session_id"] = face
+        with pytest.raises(InvalidSessionError, match="session_id"):
+            await store.save(intruder)
+    assert await store.get(theirs.session_id) == theirs
+    assert await store.get(mine.session_id) == mine

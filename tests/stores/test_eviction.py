@@ -59,16 +59,6 @@ async def test_a_session_is_gone_once_it_was_idle_for_longer(
     assert bool(await query(store, session)) is not bool(late)
 
 
-async def test_a_save_makes_it_young_again(make_store: Any, clock: Clock) -> None:
-    store, session = make_store(idle_ttl=HOUR), make_session()
-    for _ in range(5):
-        await store.save(session)
-        clock.move(minutes=50)
-        assert await store.get(session.session_id) == session
-    clock.move(minutes=11)
-    assert await store.get(session.session_id) is None
-
-
 async def test_what_is_saved_is_there_though_the_clock_stepped_back(make_store: Any, clock: Clock) -> None:
     """A stamp may then lie before the instants that the store has seen."""
     store, session = make_store(idle_ttl=HOUR), make_session()
@@ -150,15 +140,6 @@ async def test_the_longest_idle_go(make_store: Any) -> None:
     assert await store.list_by_agent(TENANT, AGENT) == [sessions[4], sessions[3], sessions[0]]
     await until_told(store)
     assert told == [(sessions[1], EvictionReason.CAP), (sessions[2], EvictionReason.CAP)]
-
-
-async def test_the_cap_holds_for_bulk_too(make_store: Any) -> None:
-    store = make_store(max_sessions=10)
-    sessions = [make_session() for _ in range(35)]
-    await store.save_many(sessions[:25])
-    assert await store.list_by_agent(TENANT, AGENT) == sessions[24:14:-1]
-    await store.load(sessions[25:], batch=4)
-    assert await store.list_by_agent(TENANT, AGENT) == sessions[:24:-1]
 
 
 async def test_a_cap_of_one(make_store: Any) -> None:

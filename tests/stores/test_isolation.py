@@ -10,13 +10,10 @@ from sessiondex import Channel, Session, SessionStatus
 from tests.builders import (
     AGENT,
     CUSTOMER,
-    OTHER_AGENT,
-    OTHER_CUSTOMER,
     SCENARIO,
     TENANT,
     at_step,
     make_session,
-    visit,
 )
 from tests.containers import CLASSES, session_with_everything, spoil
 
@@ -53,16 +50,6 @@ async def test_what_was_handed_out_can_be_spoilt(store: Any, cls: type[Session])
         assert spoil(found) >= 11
 
 
-async def test_a_change_is_seen_after_save_and_not_before(store: Any) -> None:
-    session = make_session()
-    await store.save(session)
-    session.variables["city"] = "Lisbon"
-
-    assert (await store.get(session.session_id)).variables == {}
-    await store.save(session)
-    assert (await store.get(session.session_id)).variables == {"city": "Lisbon"}
-
-
 async def test_the_set_of_set_fields_is_not_shared(store: Any) -> None:
     session = make_session()
     await store.save(session)
@@ -82,52 +69,3 @@ async def test_many_results_are_all_private(store: Any) -> None:
     again = await store.find_sessions_by_step_hash(TENANT, SCENARIO, 1, "hash-1")
     assert len(again) == 1_100
     assert all(found.variables == {"a": [1]} and len(found.step_history) == 2 for found in again)
-
-
-async def move_everywhere(session: Session) -> None:
-    """Change every field that an index looks at, in place."""
-    session.agent_id = OTHER_AGENT
-    session.channel = Channel.SMS
-    session.user_channel_id = "someone else"
-    session.customer_profile_id = OTHER_CUSTOMER
-    session.status = SessionStatus.CLOSED
-    session.active_scenario_version = 2
-    session.step_history.append(visit("hash-2"))
-
-
-async def find_everywhere(store: Any, *, moved: bool) -> list[Any]:
-    agent, customer = (OTHER_AGENT, OTHER_CUSTOMER) if moved else (AGENT, CUSTOMER)
-    channel, user = (Channel.SMS, "someone else") if moved else (Channel.WEBCHAT, "user-1")
-    status = SessionStatus.CLOSED if moved else SessionStatus.ACTIVE
-    return [
-        await store.get_by_channel(TENANT, channel, user),
-        await store.list_by_agent(TENANT, agent),
-        await store.list_by_agent(TENANT, agent, status=status),
-        await store.list_by_customer(TENANT, customer),
-    ]
-
-
-@pytest.mark.parametrize("of_what", ["given", "handed out"])
-async def test_a_session_is_found_under_what_it_was_when_saved(store: Any, of_what: str) -> None:
-    """Whatever becomes of the object, the store finds and removes the session under what it was when saved."""
-    session = session_with_everything(Session)
-    await store.save(session)
-    saved = session.model_copy(deep=True)
-    await move_everywhere(session if of_what == "given" else await store.get(session.session_id))
-
-    assert await find_everywhere(store, moved=False) == [saved, [saved], [saved], [saved]]
-    assert await find_everywhere(store, moved=True) == [None, [], [], []]
-    assert await store.delete(session.session_id)
-    assert await find_everywhere(store, moved=False) == [None, [], [], []]
-
-
-async def test_saving_a_changed_session_moves_it_in_every_index(store: Any) -> None:
-    """No ghost stays under the old keys."""
-    session = session_with_everything(Session)
-    await store.save(session)
-    await move_everywhere(session)
-    await store.save(session)
-
-    assert await find_everywhere(store, moved=False) == [None, [], [], []]
-    assert await find_everywhere(store, moved=True) == [session, [session], [session], [session]]
-    assert await store.find_sessions_by_step_hash(TENANT, SCENARIO, 1, "hash-1") == []

@@ -50,18 +50,6 @@ async def test_a_closed_store_says_so(store: Any, call: Any) -> None:
     await store.aclose()
 
 
-async def test_an_error_within_goes_through(store: Any) -> None:
-    with pytest.raises(KeyError, match="mine"):
-        async with store:
-            raise KeyError("mine")
-    assert await store.health_check() is False
-
-
-async def test_a_store_need_not_be_opened(store: Any) -> None:
-    await store.save(make_session())
-    assert await store.health_check() is True
-
-
 async def test_the_sweeper_ends_with_the_store(make_store: Any) -> None:
     store = make_store(idle_ttl=timedelta(hours=1))
     before = asyncio.all_tasks()
@@ -100,23 +88,6 @@ async def test_a_write_that_waits_is_told(store: Any) -> None:
         await store.aclose()
     with pytest.raises(StoreClosedError):
         await waiting
-
-
-async def test_whoever_waits_for_a_session_to_be_created_is_told(store: Any) -> None:
-    """And so is the one that creates it: it comes too late."""
-    is_made = asyncio.Event()
-
-    async def create() -> Any:
-        await is_made.wait()
-        return make_session()
-
-    calls = [asyncio.ensure_future(store.get_or_create(TENANT, Channel.WEBCHAT, "user-1", create)) for _ in range(2)]
-    for _ in range(3):
-        await asyncio.sleep(0)
-    await store.aclose()
-    is_made.set()
-    answers = await asyncio.gather(*calls, return_exceptions=True)
-    assert [type(answer) for answer in answers] == [StoreClosedError] * 2
 
 
 async def test_on_evict_may_close_the_store(make_indexed: Any, clock: Any) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from sessiondex import Channel, SessionStore, WrongLoopError
-from tests.builders import AGENT, SCENARIO, TENANT, make_session
+from sessiondex import SessionStore, WrongLoopError
+from tests.builders import AGENT, TENANT, make_session
 
 
 def test_a_store_made_before_any_loop_serves_one_after_another(make_store: Any) -> None:
@@ -37,47 +37,6 @@ def test_a_store_made_before_any_loop_serves_one_after_another(make_store: Any) 
         asyncio.run(contended())
         asyncio.run(wait_for_the_lock())
     assert asyncio.run(store.get(session.session_id)) == session
-
-
-CALLS: list[Any] = [
-    lambda store, session: store.get(session.session_id),
-    lambda store, session: store.save(session),
-    lambda store, session: store.save_many([session]),
-    lambda store, session: store.load([session]),
-    lambda store, session: store.delete(session.session_id),
-    lambda store, session: store.delete_many([session.session_id]),
-    lambda store, _: store.get_by_channel(TENANT, Channel.SMS, "u"),
-    lambda store, _: store.list_by_agent(TENANT, AGENT),
-    lambda store, _: store.list_by_customer(TENANT, AGENT),
-    lambda store, _: store.find_sessions_by_step_hash(TENANT, SCENARIO, 1, "h"),
-]
-
-
-@pytest.mark.parametrize("call", CALLS)
-async def test_a_second_running_loop_is_refused_without_contention(store: Any, call: Any) -> None:
-    """Every method raises, reads included, though nobody holds the lock; the store is as before."""
-    session = make_session()
-    await store.save(session)
-    saved = session.model_copy(deep=True)
-
-    def elsewhere() -> None:
-        asyncio.run(call(store, make_session(session_id=session.session_id)))
-
-    with ThreadPoolExecutor(1) as pool, pytest.raises(WrongLoopError, match="another event loop"):
-        await asyncio.wrap_future(pool.submit(elsewhere))
-    assert await store.get(session.session_id) == saved
-
-
-def test_a_loop_that_paused_may_go_on_after_another_has_had_its_turn(make_store: Any) -> None:
-    store, session = make_store(), make_session()
-    first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
-    try:
-        first.run_until_complete(store.save(session))
-        second.run_until_complete(store.save(session))
-        assert first.run_until_complete(store.get(session.session_id)) == session
-    finally:
-        first.close()
-        second.close()
 
 
 def test_a_batch_whose_loop_stood_still_while_another_wrote_is_refused(make_store: Any) -> None:

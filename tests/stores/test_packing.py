@@ -602,13 +602,13 @@ async def test_a_hot_session_is_driven_out_whatever_its_validators_say(make_inde
 @pytest.mark.parametrize(
     ("spoil_it", "reason"),
     [
-        (lambda store, _hot, _packed, session: store._hot.put(b"x" * 16, session), "hot that is not stored"),
-        (lambda store, _hot, packed, session: store._hot.put(packed, session), "differs"),
-        (lambda store, hot, _packed, _session: store._hot.discard(hot), "neither hot nor packed"),
-        (lambda store, hot, _packed, _session: vars(store._hot.peek(hot)).update(agent_id=OTHER_AGENT), "belongs"),
-        (lambda store, hot, _packed, _session: vars(store._hot.peek(hot)).update(session_id=OTHER_AGENT), "kept under"),
-        (lambda store, hot, _packed, session: store._table.replace_value(hot, store._records.pack(session)), "differs"),
-        (lambda store, _hot, packed, session: store._table.replace_value(packed, store._records.pack(session)), "kept"),
+        (lambda store, _hot, _packed, one: store._hot.put(b"x" * 16, one), "hot sessions that are not stored"),
+        (lambda store, _hot, packed, one: store._hot.put(packed, one), "hot and packed"),
+        (lambda store, hot, _packed, _one: store._hot.discard(hot), "hot or packed"),
+        (lambda store, hot, _packed, _one: vars(store._hot.peek(hot)).update(agent_id=OTHER_AGENT), "entries of row"),
+        (lambda store, hot, _packed, _one: vars(store._hot.peek(hot)).update(session_id=OTHER_AGENT), "key of a"),
+        (lambda store, hot, _packed, one: store._table.replace_value(hot, store._records.pack(one)), "hot and packed"),
+        (lambda store, _hot, packed, one: store._table.replace_value(packed, store._records.pack(one)), "key of a"),
     ],
 )
 async def test_check_sees_what_is_wrong(spoil_it: Callable[..., None], reason: str) -> None:
@@ -632,5 +632,5 @@ async def test_check_sees_more_hot_sessions_than_there_should_be() -> None:
     for session in sessions:
         store._hot.put(session.session_id.bytes, session)
 
-    with pytest.raises(AssertionError, match="2 sessions are hot"):
+    with pytest.raises(AssertionError, match="beyond their bound: found 1"):
         store._check()

@@ -21,16 +21,6 @@ async def test_a_revision_counts_the_saves(store: Any, cls: Any) -> None:
         assert found == session
 
 
-async def test_a_revision_begins_anew_after_a_delete(store: Any) -> None:
-    session = make_session()
-    for _ in range(3):
-        await store.save(session)
-    await store.delete(session.session_id)
-    await store.save(session)
-
-    assert session.revision == 1
-
-
 async def test_what_the_given_session_says_of_its_revision_does_not_matter(store: Any) -> None:
     session = make_session(revision=7)
     await store.save(session)
@@ -40,31 +30,6 @@ async def test_what_the_given_session_says_of_its_revision_does_not_matter(store
 
     assert (await store.get(session.session_id)).revision == stale.revision == 2
     assert "revision" in stale.model_fields_set
-
-
-async def test_the_expected_revision_is_replaced(store: Any) -> None:
-    session = make_session()
-    for revision in range(4):
-        await store.save(session, expected_revision=revision)
-
-    assert (await store.get(session.session_id)).revision == 4
-
-
-@pytest.mark.parametrize(("saves", "expected"), [(0, 1), (1, 0), (3, 2), (3, 4), (3, 0)])
-async def test_another_revision_is_not(store: Any, saves: int, expected: int) -> None:
-    session = make_session()
-    for _ in range(saves):
-        await store.save(session)
-    before = await store.get(session.session_id)
-    session.turn_count = 99
-    given = session.model_copy(deep=True)
-    with pytest.raises(ConflictError) as conflict:
-        await store.save(session, expected_revision=expected)
-
-    assert (conflict.value.expected, conflict.value.actual) == (expected, saves)
-    assert conflict.value.session_id == session.session_id
-    assert await store.get(session.session_id) == before
-    assert session == given
 
 
 async def test_a_conflict_takes_no_stamp(store: Any) -> None:

@@ -98,6 +98,7 @@ def widened(field: str, annotation: Any) -> type[Session]:
         ("channel", str, "fax"),
         ("customer_profile_id", UUID | str | None, "ann"),
         ("active_scenario_version", str, "v1"),
+        ("active_scenario_version", str, "1"),
         ("created_at", datetime, datetime(2026, 1, 1)),
         ("step_history", list[dict[str, int]], [{"a": 1}]),
     ],

@@ -13,7 +13,6 @@ from sessiondex import (
     ConflictError,
     InvalidArgumentError,
     InvalidSessionError,
-    ReentryError,
     Session,
     SessionNotFoundError,
     SessionStatus,
@@ -35,15 +34,6 @@ async def saved(store: Any, **fields: Any) -> Any:
 
 
 # -- update --
-
-
-async def test_update_returns_what_it_saved(store: Any) -> None:
-    session = await saved(store)
-    changed = await store.update(session.session_id, count, tenant_id=TENANT)
-
-    assert (changed.turn_count, changed.revision) == (1, 2)
-    assert await store.get(session.session_id) == changed
-    assert session.turn_count == 0
 
 
 async def test_a_change_may_return_another_session_or_be_a_coroutine(store: Any) -> None:
@@ -82,71 +72,12 @@ def disturbing(store: Any, revision: int) -> Any:
     return disturbed
 
 
-async def test_a_change_starts_over_when_the_session_was_saved_meanwhile(store: Any) -> None:
-    session = await saved(store)
-    seen = []
-
-    async def disturbed(current: Any) -> None:
-        seen.append(current.turn_count)
-        if len(seen) < 3:
-            await store.update(session.session_id, count)
-        current.variables["done"] = True
-
-    changed = await store.update(session.session_id, disturbed)
-    assert seen == [0, 1, 2]
-    assert (changed.turn_count, changed.variables) == (2, {"done": True})
-
-
-@pytest.mark.parametrize("attempts", [1, 3])
-async def test_after_so_many_attempts_the_last_conflict_is_raised(store: Any, attempts: int) -> None:
-    session = await saved(store)
-    seen = []
-
-    async def disturbed(current: Any) -> None:
-        seen.append(current.revision)
-        await store.update(session.session_id, count)
-
-    with pytest.raises(ConflictError) as conflict:
-        await store.update(session.session_id, disturbed, attempts=attempts)
-    assert seen == list(range(1, attempts + 1))
-    assert (conflict.value.expected, conflict.value.actual) == (attempts, attempts + 1)
-
-
 async def test_there_must_be_a_session_of_that_tenant(store: Any) -> None:
     session = await saved(store)
     for session_id, tenant_id in ((uuid4(), None), (session.session_id, OTHER_TENANT)):
         with pytest.raises(SessionNotFoundError) as missing:
             await store.update(session_id, count, tenant_id=tenant_id)
         assert missing.value.session_id == session_id
-
-
-async def test_a_session_that_is_deleted_meanwhile_is_not_brought_back(store: Any) -> None:
-    session = await saved(store)
-
-    async def deleted(current: Any) -> None:
-        await store.delete(current.session_id)
-
-    with pytest.raises(SessionNotFoundError):
-        await store.update(session.session_id, deleted)
-    assert await store.get(session.session_id) is None
-
-
-async def test_a_session_that_was_made_anew_meanwhile_is_not_undone(store: Any) -> None:
-    """It has the same revision as the one that was read, and is another."""
-    session = await saved(store)
-    anew = make_session(session_id=session.session_id, variables={"new": True})
-    seen = []
-
-    async def replaced(current: Any) -> None:
-        seen.append(current.variables)
-        if len(seen) == 1:
-            await store.delete(current.session_id)
-            await store.save(anew)
-        current.turn_count = 9
-
-    changed = await store.update(session.session_id, replaced)
-    assert seen == [{}, {"new": True}]
-    assert (changed.turn_count, changed.variables, changed.revision) == (9, {"new": True}, 2)
 
 
 @pytest.mark.parametrize("field", ["session_id", "tenant_id"])
@@ -240,28 +171,6 @@ async def test_the_first_call_creates_and_the_next_finds(store: Any) -> None:
     assert found is not session
 
 
-async def test_create_may_be_a_coroutine_function(store: Any) -> None:
-    async def create() -> Any:
-        await asyncio.sleep(0)
-        return make_session()
-
-    _, was_created = await store.get_or_create(*IDENTITY, create)
-    assert was_created
-    assert await store.get_by_channel(*IDENTITY) is not None
-
-
-async def test_a_closed_session_is_none_and_hides_none(store: Any) -> None:
-    older = await saved(store)
-    await saved(store, status=SessionStatus.CLOSED)
-    assert await store.get_or_create(*IDENTITY, make_session) == (older, False)
-
-    older.status = SessionStatus.CLOSED
-    await store.save(older)
-    session, was_created = await store.get_or_create(*IDENTITY, make_session)
-    assert was_created
-    assert await store.get_by_channel(*IDENTITY) == session
-
-
 async def test_the_latest_that_is_not_closed_is_found_and_the_latest_of_all_by_channel(store: Any) -> None:
     first, second = await saved(store), await saved(store, status=SessionStatus.IDLE)
     assert await store.get_or_create(*IDENTITY, make_session) == (second, False)
@@ -292,13 +201,6 @@ async def test_another_session_than_was_asked_for_is_refused(store: Any, made: A
     assert (await store.get_or_create(*IDENTITY, make_session))[1]
 
 
-async def test_an_id_that_is_taken_is_a_conflict(store: Any) -> None:
-    closed = await saved(store, status=SessionStatus.CLOSED)
-    with pytest.raises(ConflictError):
-        await store.get_or_create(*IDENTITY, lambda: make_session(session_id=closed.session_id))
-    assert await store.get(closed.session_id) == closed
-
-
 async def test_create_that_fails_leaves_it_to_the_next(store: Any) -> None:
     async def failing() -> Any:
         await asyncio.sleep(0)
@@ -310,26 +212,6 @@ async def test_create_that_fails_leaves_it_to_the_next(store: Any) -> None:
     with pytest.raises(KeyError, match="mine"):
         await first
     assert (await second)[1]
-
-
-async def test_create_must_not_ask_for_what_it_is_to_create(store: Any) -> None:
-    async def asking() -> Any:
-        return (await store.get_or_create(*IDENTITY, make_session))[0]
-
-    with pytest.raises(ReentryError):
-        await store.get_or_create(*IDENTITY, asking)
-    assert await store.get_by_channel(*IDENTITY) is None
-
-
-async def test_what_another_saved_meanwhile_is_found(store: Any) -> None:
-    other = make_session()
-
-    async def create() -> Any:
-        await store.save(other)
-        return make_session()
-
-    assert await store.get_or_create(*IDENTITY, create) == (other, False)
-    assert await store.list_by_agent(TENANT, AGENT) == [other]
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -357,17 +239,3 @@ def test_of_many_callers_one_creates(make_store: Any, seed: int) -> None:
 
     interleaved(main(), seed)
     assert len(created) <= 2
-
-
-@pytest.mark.parametrize(
-    ("arguments", "name"),
-    [
-        (("x", Channel.SMS, "u", make_session), "tenant_id"),
-        ((TENANT, "pigeon", "u", make_session), "channel"),
-        ((TENANT, Channel.SMS, "", make_session), "user_channel_id"),
-        ((TENANT, Channel.SMS, "u", make_session()), "create"),
-    ],
-)
-async def test_odd_identities_are_refused(store: Any, arguments: Any, name: str) -> None:
-    with pytest.raises(InvalidArgumentError, match=name):
-        await store.get_or_create(*arguments)

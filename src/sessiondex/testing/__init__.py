@@ -1,0 +1,36 @@
+"""The conformance kit: for whoever writes a `SessionStore`, and wants to know whether it keeps the contract.
+
+`check_session_store` runs every case, without a test runner; `CASES` has them, one by one, for those who have one.
+`sessiondex.testing.machine` drives a store through random operations beside `ScanSessionStore`; it needs Hypothesis,
+which `pip install "sessiondex[testing]"` brings.
+"""
+
+from sessiondex.testing.builders import START, ManualClock, at_step, make_session, make_visit
+from sessiondex.testing.case import Case, case
+from sessiondex.testing.cases import CASES
+from sessiondex.testing.check import check_session_store
+from sessiondex.testing.expectations import LawBroken, expect, expect_error, expect_increasing
+from sessiondex.testing.report import Outcome, Report, Verdict
+from sessiondex.testing.trial import CAPABILITIES, MakeStore, Trial
+
+__all__ = [
+    "CAPABILITIES",
+    "CASES",
+    "START",
+    "Case",
+    "LawBroken",
+    "MakeStore",
+    "ManualClock",
+    "Outcome",
+    "Report",
+    "Trial",
+    "Verdict",
+    "at_step",
+    "case",
+    "check_session_store",
+    "expect",
+    "expect_error",
+    "expect_increasing",
+    "make_session",
+    "make_visit",
+]

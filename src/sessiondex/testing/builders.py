@@ -1,0 +1,91 @@
+"""Sessions, visits and clocks for tests: every field is set that a test does not care about."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar, overload
+from uuid import uuid4
+
+from sessiondex.models import Channel, Session, StepVisit
+
+SomeSession = TypeVar("SomeSession", bound=Session)
+
+START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+"""When a `ManualClock` begins, and what these builders give as the time of birth."""
+
+
+class ManualClock:
+    """A clock that stands still until it is told to move, forward or back.
+
+    >>> clock = ManualClock()
+    >>> clock.move(hours=1, microseconds=-1)
+    >>> clock() - START
+    datetime.timedelta(seconds=3599, microseconds=999999)
+    """
+
+    def __init__(self, now: datetime = START) -> None:
+        self.time = now
+
+    def __call__(self) -> datetime:
+        """Return the instant at which it stands."""
+        return self.time
+
+    def move(self, **by: float) -> None:
+        """Move by days, hours, minutes, seconds or microseconds: whatever `timedelta` takes."""
+        self.time += timedelta(**by)
+
+
+@overload
+def make_session(**fields: Any) -> Session: ...
+
+
+@overload
+def make_session(cls: type[SomeSession], **fields: Any) -> SomeSession: ...
+
+
+def make_session(cls: type[Session] = Session, **fields: Any) -> Session:
+    """Return a session of that class with these fields; of a tenant and an agent of its own if none is given.
+
+    >>> session = make_session(user_channel_id="ann")
+    >>> session.channel, session.user_channel_id, session.revision
+    (<Channel.WEBCHAT: 'webchat'>, 'ann', 0)
+    """
+    defaults = {
+        "tenant_id": uuid4(),
+        "agent_id": uuid4(),
+        "channel": Channel.WEBCHAT,
+        "user_channel_id": "user-1",
+        "created_at": START,
+    }
+    return cls(**{**defaults, **fields})
+
+
+def make_visit(content_hash: str | None = "hash-1", name: str | None = "pay", **fields: Any) -> StepVisit:
+    """Return a visit to a step of that content hash and name.
+
+    >>> make_visit("9f86d081", is_checkpoint=True).step_content_hash
+    '9f86d081'
+    """
+    defaults = {
+        "step_id": uuid4(),
+        "step_name": name,
+        "turn_number": 1,
+        "entered_at": START,
+        "step_content_hash": content_hash,
+    }
+    return StepVisit(**{**defaults, **fields})
+
+
+def at_step(content_hash: str | None = "hash-1", name: str | None = "pay", **fields: Any) -> dict[str, Any]:
+    """Return the fields of a session that stands at that step, of version 1 of a scenario of its own if none is given.
+
+    >>> session = make_session(**at_step("9f86d081"), turn_count=2)
+    >>> session.active_scenario_version, session.step_history[-1].step_content_hash
+    (1, '9f86d081')
+    """
+    defaults = {
+        "active_scenario_id": uuid4(),
+        "active_scenario_version": 1,
+        "step_history": [make_visit("earlier", "greet"), make_visit(content_hash, name)],
+    }
+    return {**defaults, **fields}

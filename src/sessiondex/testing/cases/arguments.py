@@ -1,0 +1,135 @@
+"""Law 11, and every other bad argument: the error names it, and nothing changes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import datetime
+from inspect import isawaitable
+from typing import Any
+from uuid import uuid4
+
+from sessiondex.errors import InvalidArgumentError
+from sessiondex.models import Channel, Session
+from sessiondex.testing.case import Case, case
+from sessiondex.testing.expectations import expect, expect_error
+from sessiondex.testing.trial import Trial
+
+SURROGATE = "\ud800"
+A, B = uuid4(), uuid4()  # any two ids
+NAIVE = datetime(2026, 1, 1)  # noqa: DTZ001  # hostile on purpose
+
+Bad = tuple[tuple[Any, ...], dict[str, Any], str]
+
+
+async def _none_at_all() -> AsyncIterator[Any]:
+    return
+    yield
+
+
+def _nothing(*_: Any) -> None:
+    return None
+
+
+def _session() -> Session:
+    return Session(tenant_id=A, agent_id=B, channel=Channel.WEBCHAT, user_channel_id="user-1")
+
+
+def _bad_steps(*content_hash: str) -> list[Bad]:
+    bad: list[Bad] = [
+        ((None, B, 1, *content_hash), {}, "tenant_id"),
+        ((A, "flow", 1, *content_hash), {}, "scenario_id"),
+        ((A, B, "1", *content_hash), {}, "scenario_version"),
+    ]
+    return bad + [((A, B, 1, wrong), {}, "step_content_hash") for wrong in (None, SURROGATE) if content_hash]
+
+
+BAD: Mapping[str, Callable[[], list[Bad]]] = {
+    "get": lambda: [
+        ((str(A),), {}, "session_id"),
+        ((None,), {}, "session_id"),
+        ((A,), {"tenant_id": "x"}, "tenant_id"),
+    ],
+    "save": lambda: [
+        ((_session(),), {"expected_revision": revision}, "expected_revision") for revision in (-1, 1.0, "1", True)
+    ],
+    "delete": lambda: [((str(A),), {}, "session_id"), ((A,), {"tenant_id": 5}, "tenant_id")],
+    "save_many": lambda: [((things,), {}, "sessions") for things in (_session(), "text", None, 5, _none_at_all())],
+    "delete_many": lambda: [
+        *(((things,), {}, "session_ids") for things in (A, "text", None, [None], [A, "text"], _none_at_all())),
+        (([A],), {"tenant_id": "x"}, "tenant_id"),
+    ],
+    "load": lambda: [
+        *((([],), {"batch": batch}, "batch") for batch in (0, -1, True, "x", 1.5, None)),
+        *(((things,), {}, "sessions") for things in (_session(), "text", None)),
+    ],
+    "get_by_channel": lambda: [
+        (("x", Channel.SMS, "u"), {}, "tenant_id"),
+        *(((A, channel, "u"), {}, "channel") for channel in ("fax", None)),
+        *(((A, Channel.SMS, user), {}, "user_channel_id") for user in ("", "a\0", SURROGATE, 5)),
+    ],
+    "list_by_agent": lambda: [
+        (("x", B), {}, "tenant_id"),
+        ((A, "x"), {}, "agent_id"),
+        ((A, B), {"status": "asleep"}, "status"),
+        *(((A, B), {"limit": limit}, "limit") for limit in (-1, 1.5, True, None)),
+        *(((A, B), {"before": before}, "before") for before in (NAIVE, "2026-03-01", 1_700_000_000, NAIVE.date())),
+    ],
+    "list_by_customer": lambda: [
+        (("x", B), {}, "tenant_id"),
+        ((A, None), {}, "customer_profile_id"),
+        *(((A, B), {"limit": limit}, "limit") for limit in (-5, "3")),
+        *(((A, B), {"before": before}, "before") for before in (NAIVE, "2026-03-01")),
+    ],
+    "iter_by_agent": lambda: [((A, B), {"page_size": size}, "page_size") for size in (0, -1, 1.5)],
+    "iter_by_customer": lambda: [((A, B), {"page_size": size}, "page_size") for size in (0, -1, 1.5)],
+    "count_by_agent": lambda: [
+        (("x", B), {}, "tenant_id"),
+        ((A, None), {}, "agent_id"),
+        ((A, B), {"status": "lost"}, "status"),
+    ],
+    "count_by_customer": lambda: [((None, B), {}, "tenant_id"), ((A, "x"), {}, "customer_profile_id")],
+    "count_by_step_hash": lambda: _bad_steps("h"),
+    "count_steps": _bad_steps,
+    "find_sessions_by_step_hash": lambda: [
+        *_bad_steps("h"),
+        ((A, B, 1, "h", {"max_session_age_days": 1}), {}, "scope_filter"),
+    ],
+    "update": lambda: [
+        ((str(A), _nothing), {}, "session_id"),
+        *(((A, change), {}, "change") for change in (None, 3)),
+        *(((A, _nothing), {"attempts": attempts}, "attempts") for attempts in (0, 1.5)),
+    ],
+    "get_or_create": lambda: [
+        (("x", Channel.SMS, "u", _session), {}, "tenant_id"),
+        ((A, "pigeon", "u", _session), {}, "channel"),
+        ((A, Channel.SMS, "", _session), {}, "user_channel_id"),
+        ((A, Channel.SMS, "u", _session()), {}, "create"),
+    ],
+    "exclusive": lambda: [
+        (("x",), {}, "session_id"),
+        *(((A,), {"timeout": timeout}, "timeout") for timeout in (-1, "1", float("nan"))),
+    ],
+    "changes": lambda: [((), {"since": since}, "since") for since in (-1, "0", 1.0)],
+}
+"""For each operation: positional and named arguments, and which of them is bad."""
+
+
+def _refused(operation: str, bad: Callable[[], list[Bad]]) -> Case:
+    async def run(trial: Trial) -> None:
+        store, session = await trial.store(), trial.session()
+        await store.save(session)
+        for arguments, options, name in bad():
+            what = f"{operation} with a bad {name}"
+            with expect_error(InvalidArgumentError, what) as caught:
+                answer = getattr(store, operation)(*arguments, **options)
+                if isawaitable(answer):
+                    await answer
+            expect(caught.error.argument, name, f"argument of the error of {what}")
+        expect(await store.get(session.session_id), session, f"get, after bad calls of {operation}")
+
+    called = f"{operation.replace('_', '-')}-refuses-bad-arguments"
+    promise = "An argument of the wrong type or range is refused at once, by its name, and nothing changes."
+    return case(11, name=called, promise=promise)(run)
+
+
+REFUSALS = tuple(_refused(operation, bad) for operation, bad in BAD.items())

@@ -1,0 +1,227 @@
+"""Law 12: loops. And the life cycle: a store is opened, closed and asked how it is."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from inspect import isawaitable
+from typing import Any, TypeVar
+
+from sessiondex.contract import SessionStore
+from sessiondex.errors import StoreClosedError, WrongLoopError
+from sessiondex.models import Channel, Session
+from sessiondex.testing.case import Case, case
+from sessiondex.testing.expectations import expect, expect_error
+from sessiondex.testing.trial import Trial
+
+T = TypeVar("T")
+
+CALLS: Mapping[str, Callable[[Any, Session], Awaitable[Any]]] = {
+    "get": lambda store, session: store.get(session.session_id),
+    "save": lambda store, session: store.save(session),
+    "delete": lambda store, session: store.delete(session.session_id),
+    "save_many": lambda store, session: store.save_many([session]),
+    "delete_many": lambda store, session: store.delete_many([session.session_id]),
+    "load": lambda store, session: store.load([session]),
+    "get_by_channel": lambda store, session: store.get_by_channel(session.tenant_id, Channel.SMS, "u"),
+    "list_by_agent": lambda store, session: store.list_by_agent(session.tenant_id, session.agent_id),
+    "list_by_customer": lambda store, session: store.list_by_customer(session.tenant_id, session.agent_id),
+    "iter_by_agent": lambda store, session: anext(store.iter_by_agent(session.tenant_id, session.agent_id)),
+    "iter_by_customer": lambda store, session: anext(store.iter_by_customer(session.tenant_id, session.agent_id)),
+    "count_by_agent": lambda store, session: store.count_by_agent(session.tenant_id, session.agent_id),
+    "count_by_customer": lambda store, session: store.count_by_customer(session.tenant_id, session.agent_id),
+    "count_by_step_hash": lambda store, session: store.count_by_step_hash(session.tenant_id, session.agent_id, 1, "h"),
+    "count_steps": lambda store, session: store.count_steps(session.tenant_id, session.agent_id, 1),
+    "find_sessions_by_step_hash": lambda store, session: store.find_sessions_by_step_hash(
+        session.tenant_id, session.agent_id, 1, "h"
+    ),
+    "update": lambda store, session: store.update(session.session_id, lambda _: None),
+    "get_or_create": lambda store, session: store.get_or_create(
+        session.tenant_id, Channel.SMS, "user-1", lambda: session
+    ),
+    "exclusive": lambda store, session: store.exclusive(session.session_id).__aenter__(),
+    "changes": lambda store, _: anext(store.changes()),
+}
+"""A call of each operation, as it is to be refused."""
+
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "reads": ("get", "get_by_channel", "list_by_agent", "list_by_customer", "find_sessions_by_step_hash"),
+    "iterators": ("iter_by_agent", "iter_by_customer"),
+    "counts": ("count_by_agent", "count_by_customer", "count_by_step_hash", "count_steps"),
+    "writes": ("save", "delete"),
+    "bulk writes": ("save_many", "delete_many", "load"),
+    "composed writes": ("update", "get_or_create"),
+    "turns": ("exclusive",),
+    "changes": ("changes",),
+}
+
+
+def _closed(group: str, operations: tuple[str, ...]) -> Case:
+    async def run(trial: Trial) -> None:
+        store, session = await trial.store(), trial.session()
+        await store.save(session)
+        await store.aclose()
+        for operation in operations:
+            with expect_error(StoreClosedError, f"{operation}, of a store that was closed"):
+                await CALLS[operation](store, session)
+
+    called = f"a-closed-store-refuses-{group.replace(' ', '-')}"
+    return case(None, name=called, promise="Whoever uses a store that was closed gets `StoreClosedError`.")(run)
+
+
+async def in_a_thread(work: Callable[[], T]) -> T:
+    """Return what the function does, called in a thread of its own; one that hangs keeps no program from ending."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def tell(answer: T | None, error: BaseException | None) -> None:
+        if not done.done():
+            if error is None:
+                done.set_result(answer)  # type: ignore[arg-type]  # without an error there is one
+            else:
+                done.set_exception(error)
+
+    def main() -> None:
+        answer, error = None, None
+        try:
+            answer = work()
+        except BaseException as raised:  # noqa: BLE001  # it goes to the one who waits
+            error = raised
+        loop.call_soon_threadsafe(tell, answer, error)
+
+    threading.Thread(target=main, daemon=True).start()
+    return await done
+
+
+def _called(call: Callable[[Any, Session], Awaitable[Any]], store: SessionStore[Any], session: Session) -> Any:
+    return asyncio.run(_awaited(call(store, session)))
+
+
+async def _awaited(value: Awaitable[T]) -> T:
+    return await value
+
+
+def _elsewhere(group: str, operations: tuple[str, ...]) -> Case:
+    async def run(trial: Trial) -> None:
+        store, session = await trial.store(), trial.session()
+        await store.save(session)
+        saved = session.model_copy(deep=True)
+        for operation in operations:
+            with expect_error(WrongLoopError, f"{operation}, from a second running loop"):
+                await in_a_thread(partial(_called, CALLS[operation], store, session))
+        expect(await store.get(session.session_id), saved, "get, after calls from another loop")
+
+    called = f"a-second-running-loop-is-refused-{group.replace(' ', '-')}"
+    promise = "Use from two running loops raises `WrongLoopError`, also if they do not collide, and changes nothing."
+    return case(12, name=called, promise=promise)(run)
+
+
+CLOSED = tuple(_closed(group, operations) for group, operations in GROUPS.items())
+ELSEWHERE = tuple(_elsewhere(group, operations) for group, operations in GROUPS.items())
+
+
+@case(12)
+async def a_store_serves_one_loop_after_another(trial: Trial) -> None:
+    """It may be made before any loop runs, and be used from loop after loop, by tasks that wait for one another."""
+    session = trial.session()
+
+    async def write(store: SessionStore[Any]) -> None:
+        await asyncio.gather(*(store.save(session) for _ in range(5)))
+
+    async def read_and_close(store: SessionStore[Any]) -> Any:
+        try:
+            return await store.get(session.session_id)
+        finally:
+            await store.aclose()
+
+    def work() -> Any:
+        made = trial.made()
+        store = asyncio.run(_awaited(made)) if isawaitable(made) else made
+        for _ in range(2):
+            asyncio.run(write(store))
+        return asyncio.run(read_and_close(store))
+
+    expect(await in_a_thread(work), session, "get, in the last of several loops")
+    expect(session.revision, 10, "the revision after five saves in each of two loops")
+
+
+@case(12)
+async def a_loop_that_paused_may_go_on_after_another(trial: Trial) -> None:
+    """Loops may take turns, as long as one runs at a time."""
+    session = trial.session()
+
+    def work() -> Any:
+        first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
+        try:
+            store = first.run_until_complete(trial.store())
+            first.run_until_complete(store.save(session))
+            second.run_until_complete(store.save(session))
+            found = first.run_until_complete(store.get(session.session_id))
+            first.run_until_complete(store.aclose())
+            return found
+        finally:
+            first.close()
+            second.close()
+
+    expect(await in_a_thread(work), session, "get, in the first of two loops that took turns")
+
+
+@case(None)
+async def a_store_may_be_opened_and_closed(trial: Trial) -> None:
+    """`async with` gives the store, which is healthy until it ends."""
+    store, session = await trial.store(), trial.session()
+    async with store as opened:
+        expect(opened is store, True, "whether async with gives the store")
+        await opened.save(session)
+        expect(await opened.health_check(), True, "health_check of an open store")
+    expect(await store.health_check(), False, "health_check of a closed store")
+
+
+@case(None)
+async def a_store_need_not_be_opened(trial: Trial) -> None:
+    """It works, and is healthy, from the beginning."""
+    store = await trial.store()
+    expect(await store.health_check(), True, "health_check of a store that nobody opened")
+    await store.save(trial.session())
+    expect(await store.health_check(), True, "health_check of a store that is in use")
+
+
+@case(None)
+async def closing_twice_does_nothing(trial: Trial) -> None:
+    """`aclose` of a store that was closed returns."""
+    store = await trial.store()
+    await store.save(trial.session())
+    for _ in range(3):
+        await store.aclose()
+    expect(await store.health_check(), False, "health_check of a closed store")
+
+
+@case(None)
+async def an_error_within_comes_through_and_closes(trial: Trial) -> None:
+    """`async with` hides nothing."""
+    store = await trial.store()
+    with expect_error(ZeroDivisionError, "an error within async with"):
+        async with store:
+            raise ZeroDivisionError
+    expect(await store.health_check(), False, "health_check after that")
+
+
+@case(None)
+async def whoever_waits_for_a_session_to_be_created_is_told_that_the_store_closes(trial: Trial) -> None:
+    """And so is the one that creates it: it comes too late."""
+    store, is_made = await trial.store(), asyncio.Event()
+
+    async def create() -> Session:
+        await is_made.wait()
+        return trial.session()
+
+    identity = trial.tenant_id, Channel.WEBCHAT, "user-1"
+    calls = [trial.task(store.get_or_create(*identity, create)) for _ in range(2)]
+    await trial.let_others_run(store)
+    await store.aclose()
+    is_made.set()
+    for call in calls:
+        with expect_error(StoreClosedError, "get_or_create, while the store closes"):
+            await call

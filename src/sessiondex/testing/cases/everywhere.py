@@ -1,0 +1,74 @@
+"""Asking every query at once, by what a session says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from sessiondex.contract import SessionStore
+from sessiondex.models import Session
+from sessiondex.testing.expectations import expect
+
+Query = Callable[[SessionStore[Any], Session], Awaitable[Any]]
+
+
+def _hash(like: Session) -> str:
+    return (like.step_history[-1].step_content_hash if like.step_history else None) or ""
+
+
+def _step(like: Session) -> tuple[Any, Any, int, str]:
+    return like.tenant_id, like.active_scenario_id, like.active_scenario_version or 0, _hash(like)
+
+
+LISTS: Mapping[str, Query] = {
+    "list_by_agent": lambda store, like: store.list_by_agent(like.tenant_id, like.agent_id, limit=1_000),
+    "list_by_agent of a status": lambda store, like: store.list_by_agent(
+        like.tenant_id, like.agent_id, status=like.status, limit=1_000
+    ),
+    "list_by_customer": lambda store, like: store.list_by_customer(
+        like.tenant_id, like.customer_profile_id or like.session_id, limit=1_000
+    ),
+    "find_sessions_by_step_hash": lambda store, like: store.find_sessions_by_step_hash(*_step(like)),
+}
+SINGLE: Mapping[str, Query] = {
+    "get": lambda store, like: store.get(like.session_id),
+    "get of a tenant": lambda store, like: store.get(like.session_id, tenant_id=like.tenant_id),
+    "get_by_channel": lambda store, like: store.get_by_channel(like.tenant_id, like.channel, like.user_channel_id),
+}
+COUNTS: Mapping[str, Query] = {
+    "count_by_agent": lambda store, like: store.count_by_agent(like.tenant_id, like.agent_id),
+    "count_by_agent of a status": lambda store, like: store.count_by_agent(
+        like.tenant_id, like.agent_id, status=like.status
+    ),
+    "count_by_customer": lambda store, like: store.count_by_customer(
+        like.tenant_id, like.customer_profile_id or like.session_id
+    ),
+    "count_by_step_hash": lambda store, like: store.count_by_step_hash(*_step(like)),
+}
+
+
+async def found_everywhere(store: SessionStore[Any], like: Session) -> dict[str, list[Any]]:
+    """Return what each query answers that would find such a session, as lists. It must be of a scenario.
+
+    A query that the store does not have is left out.
+    """
+    found = {}
+    for name, query in (*SINGLE.items(), *LISTS.items()):
+        try:
+            answer = await query(store, like)
+        except NotImplementedError:
+            continue
+        found[name] = answer if isinstance(answer, list) else [] if answer is None else [answer]
+    return found
+
+
+async def expect_everywhere(store: SessionStore[Any], like: Session, expected: list[Any], what: str) -> None:
+    """Expect every query, and every count, to answer with these sessions and no others."""
+    for name, found in (await found_everywhere(store, like)).items():
+        expect(found, expected, f"{name}, {what}")
+    for name, query in COUNTS.items():
+        try:
+            count = await query(store, like)
+        except NotImplementedError:
+            continue
+        expect(count, len(expected), f"{name}, {what}")

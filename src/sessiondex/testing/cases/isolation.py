@@ -1,0 +1,185 @@
+"""Law 3: isolation. Law 4: keys are remembered."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from sessiondex.models import Channel, Session, SessionStatus
+from sessiondex.testing.builders import make_visit
+from sessiondex.testing.case import Case, case
+from sessiondex.testing.cases.everywhere import LISTS, SINGLE, Query, expect_everywhere, found_everywhere
+from sessiondex.testing.expectations import expect
+from sessiondex.testing.trial import Trial
+
+
+class _Address(BaseModel):
+    lines: list[str] = []
+
+
+class _Nested(Session):
+    address: _Address = _Address()
+    addresses: list[_Address] = Field(default_factory=list)
+    by_name: dict[str, list[int]] = Field(default_factory=dict)
+    tags: set[str] = Field(default_factory=set)
+
+
+def _full(trial: Trial, cls: type[Session] = Session) -> Session:
+    """Return a session with something in every container that it can have."""
+    return cls(
+        **{
+            **dict(trial.at_step()),
+            "rule_fires": {"r": 1},
+            "rule_last_fire_turn": {"r": 1},
+            "variables": {"flat": "x", "list": [1, [2, {"deep": [3]}]], "dict": {"a": {"b": {}}}},
+            "variable_updated_at": {"flat": datetime(2026, 1, 1, tzinfo=UTC)},
+            **({"address": {"lines": ["1"]}, "addresses": [{"lines": ["2"]}]} if cls is _Nested else {}),
+            **({"by_name": {"a": [1]}, "tags": {"a"}} if cls is _Nested else {}),
+        }
+    )
+
+
+def _spoil(value: Any) -> None:
+    """Empty every container that can be reached, the innermost first."""
+    if isinstance(value, BaseModel) and not value.model_config.get("frozen"):
+        for part in vars(value).values():
+            _spoil(part)
+    elif isinstance(value, dict | list | set):
+        for part in list(value.values()) if isinstance(value, dict) else list(value):
+            _spoil(part)
+        value.clear()
+
+
+@case(3)
+async def what_was_given_can_be_changed(trial: Trial) -> None:
+    """Nothing that can be reached from a session that was saved is shared with the store, however deeply nested."""
+    store = await trial.store()
+    for cls in (Session, _Nested):
+        session = _full(trial, cls)
+        for _ in range(3):  # a store may keep what is used often in another way
+            await store.save(session)
+        expected = session.model_copy(deep=True)
+        _spoil(session)
+        expect(
+            await store.get(expected.session_id), expected, f"get of a {cls.__name__}, after the given one was spoilt"
+        )
+
+
+def _handed_out(name: str, query: Query) -> Case:
+    async def run(trial: Trial) -> None:
+        store = await trial.store()
+        for cls in (Session, _Nested):
+            session = _full(trial, cls)
+            await store.save(session)
+            expected = session.model_copy(deep=True)
+            for number in range(4):
+                answer = await query(store, expected)
+                found = answer[0] if isinstance(answer, list) else answer
+                expect(found, expected, f"{name}, of a {cls.__name__}, after {number} answers were spoilt")
+                _spoil(found)
+            expect(await store.get(expected.session_id), expected, f"get, after answers of {name} were spoilt")
+            await store.delete(expected.session_id)
+
+    called = f"what-{name.replace(' ', '-').replace('_', '-')}-hands-out-can-be-changed"
+    promise = "Nothing that can be reached from an answer is shared with the store, nor with another answer."
+    return case(3, name=called, promise=promise)(run)
+
+
+HANDED_OUT = tuple(_handed_out(name, query) for name, query in {**SINGLE, **LISTS}.items())
+
+
+@case(3)
+async def a_change_is_seen_after_save_and_not_before(trial: Trial) -> None:
+    """In place or by assignment: the store has what was saved."""
+    store, session = await trial.store(), trial.session()
+    await store.save(session)
+    session.variables["city"] = "Lisbon"
+    session.turn_count = 1
+    found = await trial.stored(store, session.session_id)
+    expect((found.variables, found.turn_count), ({}, 0), "what is stored before the change is saved")
+    await store.save(session)
+    found = await trial.stored(store, session.session_id)
+    expect((found.variables, found.turn_count), ({"city": "Lisbon"}, 1), "what is stored after it was saved")
+
+
+@case(3)
+async def what_was_given_in_bulk_can_be_changed(trial: Trial) -> None:
+    """`save_many` and `load` share nothing either."""
+    store = await trial.store()
+    for save_all in (store.save_many, store.load):
+        sessions = [_full(trial), _full(trial, _Nested)]
+        await save_all(sessions)
+        expected = [session.model_copy(deep=True) for session in sessions]
+        for session in sessions:
+            _spoil(session)
+        for session in expected:
+            expect(await store.get(session.session_id), session, "get, after what was given in bulk was spoilt")
+
+
+def _move_everywhere(session: Session, trial: Trial) -> None:
+    """Change every field that a query looks at, in place."""
+    session.agent_id = trial.other_agent_id
+    session.channel = Channel.SMS
+    session.user_channel_id = "someone else"
+    session.customer_profile_id = trial.other_customer_id
+    session.step_history.append(make_visit("hash-2"))
+
+
+async def _found_under_what_it_was(trial: Trial, *, handed_out: bool) -> None:
+    store, session = await trial.store(), _full(trial)
+    await store.save(session)
+    saved = session.model_copy(deep=True)
+    moved = await trial.stored(store, saved.session_id) if handed_out else session
+    _move_everywhere(moved, trial)
+    await expect_everywhere(store, saved, [saved], "by what it was when saved")
+    for name, found in (await found_everywhere(store, moved)).items():
+        if not name.startswith("get") or name == "get_by_channel":
+            expect(found, [], f"{name}, by what the object is now, unsaved")
+    await store.delete(saved.session_id)
+    await expect_everywhere(store, saved, [], "by what it was when saved, after delete")
+
+
+@case(4)
+async def a_session_is_found_under_what_it_was_when_saved(trial: Trial) -> None:
+    """Whatever becomes of the given object, the session is found, and deleted, under what it was."""
+    await _found_under_what_it_was(trial, handed_out=False)
+
+
+@case(4)
+async def a_session_is_found_under_what_it_was_though_an_answer_changes(trial: Trial) -> None:
+    """Whatever becomes of a session that was handed out, the stored one is found, and deleted, under what it was."""
+    await _found_under_what_it_was(trial, handed_out=True)
+
+
+@case(4)
+async def saving_a_changed_session_moves_it_in_every_index(trial: Trial) -> None:
+    """It is found under what it is now, and leaves no ghost under what it was."""
+    store, session = await trial.store(), _full(trial)
+    await store.save(session)
+    before = session.model_copy(deep=True)
+    _move_everywhere(session, trial)
+    await store.save(session)
+    await expect_everywhere(store, session, [session], "by what it is now")
+    for name, found in (await found_everywhere(store, before)).items():
+        if not name.startswith("get") or name == "get_by_channel":
+            expect(found, [], f"{name}, by what it was before it moved")
+    session.status = SessionStatus.CLOSED
+    await store.save(session)
+    still = await store.list_by_agent(trial.tenant_id, trial.other_agent_id, status=SessionStatus.ACTIVE)
+    expect(still, [], "list_by_agent of the status that it had")
+
+
+@case(4)
+async def what_is_deleted_leaves_every_index(trial: Trial) -> None:
+    """No query and no count finds it any more, also if it was changed and saved before."""
+    store, session, other = await trial.store(), _full(trial), trial.at_step(user_channel_id="other")
+    for _ in range(2):
+        await store.save(session)
+    await store.save(other)
+    await store.delete(session.session_id)
+    after = await found_everywhere(store, session)
+    for name in ("get", "get_by_channel"):
+        expect(after.get(name, []), [], f"{name}, after delete")
+    await expect_everywhere(store, other, [other], "the one that was not deleted")

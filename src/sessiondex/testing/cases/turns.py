@@ -1,0 +1,157 @@
+"""Law 14: one turn at a time, first come first served."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from uuid import UUID, uuid4
+
+from sessiondex.contract import SessionStore
+from sessiondex.errors import ReentryError, StoreClosedError, TurnTimeoutError
+from sessiondex.testing.case import case
+from sessiondex.testing.expectations import LawBroken, expect, expect_error
+from sessiondex.testing.trial import Trial
+
+
+async def _enter(
+    store: SessionStore[Any],
+    session_id: UUID,
+    timeout: float | None = None,  # noqa: ASYNC109  # it bounds the wait alone
+) -> None:
+    async with store.exclusive(session_id, timeout=timeout):
+        pass
+
+
+@case(14)
+async def one_task_at_a_time_has_the_turn(trial: Trial) -> None:
+    """While one is within, however often it lets others run, no other is."""
+    store, session_id = await trial.store(), uuid4()
+    inside: list[int] = []
+
+    async def work(number: int) -> None:
+        async with store.exclusive(session_id):
+            inside.append(number)
+            if len(inside) != 1:
+                raise LawBroken(f"exclusive: tasks {inside} have the turn at the same time")
+            await trial.let_others_run(store)
+            inside.remove(number)
+
+    for task in [trial.task(work(number)) for number in range(6)]:
+        await task
+
+
+@case(14)
+async def turns_are_taken_in_the_order_in_which_they_were_asked_for(trial: Trial) -> None:
+    """First come, first served; a turn may be that of a session which does not exist."""
+    store, session_id = await trial.store(), uuid4()
+    log: list[int] = []
+
+    async def work(number: int) -> None:
+        async with store.exclusive(session_id):
+            log.append(number)
+
+    tasks = []
+    async with store.exclusive(session_id):
+        for number in range(5):
+            tasks.append(trial.task(work(number)))
+            await trial.let_others_run(store)
+        expect(log, [], "who had the turn while another had it")
+    for task in tasks:
+        await task
+    expect(log, [0, 1, 2, 3, 4], "the order in which tasks had their turns")
+
+
+@case(14)
+async def the_turn_of_one_session_is_not_that_of_another(trial: Trial) -> None:
+    """Who works on one keeps out nobody who works on another."""
+    store, one, other = await trial.store(), uuid4(), uuid4()
+    async with store.exclusive(one):
+        await trial.task(_enter(store, other, 0))
+
+
+@case(14)
+async def a_turn_keeps_out_nobody_who_does_not_ask_for_it(trial: Trial) -> None:
+    """Reads and saves of the session go on."""
+    store, session = await trial.store(), trial.session()
+
+    async def work() -> Any:
+        await store.save(session)
+        return await store.get(session.session_id)
+
+    async with store.exclusive(session.session_id):
+        expect(await trial.task(work()), session, "get, after a save, while another has the turn")
+
+
+@case(14)
+async def a_turn_that_does_not_come_in_time_is_an_error(trial: Trial) -> None:
+    """`TurnTimeoutError`, which leaves the queue as if nobody had asked."""
+    store, session_id = await trial.store(), uuid4()
+    async with store.exclusive(session_id):
+        for timeout in (0, 0.001):
+            with expect_error(
+                TurnTimeoutError, f"exclusive with a timeout of {timeout} s, while another has it"
+            ) as late:
+                await trial.task(_enter(store, session_id, timeout))
+            expect((late.error.session_id, late.error.timeout), (session_id, timeout), "what the error says")
+    await _enter(store, session_id, 0)
+
+
+@case(14)
+async def a_task_does_not_wait_for_itself(trial: Trial) -> None:
+    """Who has the turn and asks for it gets `ReentryError`, and keeps it."""
+    store, session_id = await trial.store(), uuid4()
+    async with store.exclusive(session_id):
+        with expect_error(ReentryError, "exclusive, by the task that has the turn"):
+            await _enter(store, session_id)
+        with expect_error(TurnTimeoutError, "exclusive, by another task after that"):
+            await trial.task(_enter(store, session_id, 0))
+    await _enter(store, session_id, 0)
+
+
+@case(14)
+async def an_error_within_gives_the_turn_back(trial: Trial) -> None:
+    """And comes through."""
+    store, session_id = await trial.store(), uuid4()
+    with expect_error(ZeroDivisionError, "an error within a turn"):
+        async with store.exclusive(session_id):
+            raise ZeroDivisionError
+    await trial.task(_enter(store, session_id, 0))
+
+
+@case(14)
+async def a_task_that_is_cancelled_passes_its_turn_on(trial: Trial) -> None:
+    """While it waits, while it is within, and just as its turn comes."""
+    store, session_id, log = await trial.store(), uuid4(), []
+
+    async def hold(name: str) -> None:
+        async with store.exclusive(session_id):
+            log.append(name)
+            await asyncio.Event().wait()
+
+    within = trial.task(hold("within"))
+    await trial.let_others_run(store)
+    waiting, coming = trial.task(hold("waiting")), trial.task(hold("coming"))
+    await trial.let_others_run(store)
+    last = trial.task(_enter(store, session_id))
+    await trial.let_others_run(store)
+    waiting.cancel()
+    within.cancel()
+    await asyncio.wait([within])
+    coming.cancel()  # its turn may have come, and it may not have run since
+    await asyncio.wait([waiting, coming])
+    await last
+    expect(log[:1], ["within"], "who had the turn first")
+
+
+@case(14)
+async def whoever_waits_for_a_turn_is_told_that_the_store_closes(trial: Trial) -> None:
+    """`StoreClosedError`, for those who wait and those who come later."""
+    store, session_id = await trial.store(), uuid4()
+    async with store.exclusive(session_id):
+        waiting = trial.task(_enter(store, session_id))
+        await trial.let_others_run(store)
+        await store.aclose()
+        with expect_error(StoreClosedError, "exclusive, waiting while the store closes"):
+            await waiting
+    with expect_error(StoreClosedError, "exclusive, of a store that was closed"):
+        await _enter(store, session_id)

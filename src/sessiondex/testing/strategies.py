@@ -1,0 +1,116 @@
+"""Hypothesis strategies for sessions: small domains, so that keys meet.
+
+Needs Hypothesis: `pip install "sessiondex[testing]"`.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+try:
+    from hypothesis import strategies as st
+except ImportError as error:
+    raise ImportError('strategies need Hypothesis: pip install "sessiondex[testing]"') from error
+
+from pydantic import Field
+
+from sessiondex.models import Channel, PendingMigration, ScopeFilter, Session, SessionStatus
+from sessiondex.testing.builders import START, make_visit
+
+TENANT, OTHER_TENANT = UUID(int=1), UUID(int=2)
+AGENT, OTHER_AGENT = UUID(int=11), UUID(int=12)
+CUSTOMER, OTHER_CUSTOMER = UUID(int=21), UUID(int=22)
+SCENARIO, OTHER_SCENARIO = UUID(int=31), UUID(int=32)
+IDS = [UUID(int=number) for number in range(1, 15)]
+"""Of sessions: few, so that most of what is done meets what is there."""
+
+
+class NotedSession(Session):
+    """What a user might make of it, with fields of plain types."""
+
+    note: str = ""
+    scores: list[float] = Field(default_factory=list)
+
+
+class TaggedSession(Session):
+    """What a user might make of it, with a field of a type that JSON does not have."""
+
+    tags: set[str] = Field(default_factory=set)
+
+
+ids = st.sampled_from(IDS)
+tenants = st.sampled_from([TENANT, OTHER_TENANT])
+agents = st.sampled_from([AGENT, OTHER_AGENT])
+customers = st.sampled_from([CUSTOMER, OTHER_CUSTOMER])
+channels = st.sampled_from([Channel.SMS, Channel.EMAIL, Channel.API])
+user_channel_ids = st.sampled_from(["u", "U", "é", "e\u0301"])
+statuses = st.sampled_from(SessionStatus)
+scenarios = st.sampled_from([SCENARIO, OTHER_SCENARIO])
+versions = st.sampled_from([1, 2])
+hashes = st.sampled_from(["hash-1", "hash-2"])
+nodes = st.sampled_from(["pay", "ask"])
+ages = st.integers(-1, 4).flatmap(
+    lambda days: st.integers(-1, 1).map(lambda off: timedelta(days=days, microseconds=off))
+)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=5,
+)
+visits = st.builds(make_visit, hashes | st.none(), nodes | st.none())
+migrations = st.builds(
+    PendingMigration,
+    target_version=versions,
+    anchor_content_hash=hashes,
+    migration_plan_id=st.uuids(),
+    marked_at=st.just(START),
+)
+
+changes: dict[str, st.SearchStrategy[Any]] = {
+    "agent_id": agents,
+    "channel": channels,
+    "user_channel_id": user_channel_ids,
+    "customer_profile_id": customers | st.none(),
+    "status": statuses,
+    "active_scenario_id": scenarios | st.none(),
+    "active_scenario_version": versions | st.none(),
+    "step_history": st.lists(visits, max_size=3),
+    "variables": st.dictionaries(st.text(max_size=3), json_values, max_size=3),
+    "rule_fires": st.dictionaries(st.sampled_from("rs"), st.integers(0, 9), max_size=2),
+    "created_at": ages.map(lambda age: START - age),
+    "pending_migration": st.none() | migrations,
+}
+"""What a service changes in a session, field by field."""
+
+
+@st.composite
+def sessions(draw: st.DrawFn, session_id: UUID) -> Session:
+    """Draw a session, of `Session` or a subclass, most often active and at a step."""
+    cls = draw(st.sampled_from([Session, Session, NotedSession, TaggedSession]))
+    fields = {name: draw(values) for name, values in changes.items()}
+    if draw(st.integers(0, 3)):
+        fields |= {"status": SessionStatus.ACTIVE, "active_scenario_id": SCENARIO, "active_scenario_version": 1}
+        fields["step_history"] = [*fields["step_history"], make_visit("hash-1", draw(nodes))]
+    if cls is NotedSession:
+        fields |= {"note": draw(st.text(max_size=3)), "scores": [0.5]}
+    if cls is TaggedSession:
+        fields["tags"] = draw(st.sets(st.sampled_from("ab")))
+    return cls(session_id=session_id, tenant_id=draw(tenants), **fields)
+
+
+@st.composite
+def scope_filters(draw: st.DrawFn) -> ScopeFilter | None:
+    """Draw a filter of any combination of its parts, or none."""
+    if draw(st.booleans()):
+        return None
+    low, high = sorted([draw(st.integers(0, 4)), draw(st.integers(0, 4))])
+    return ScopeFilter(
+        include_channels=draw(st.none() | st.sets(channels, min_size=1)),
+        exclude_channels=draw(st.none() | st.sets(channels)),
+        include_current_nodes=draw(st.none() | st.sets(nodes, min_size=1)),
+        exclude_current_nodes=draw(st.none() | st.sets(nodes)),
+        min_session_age_days=draw(st.none() | st.just(low)),
+        max_session_age_days=draw(st.none() | st.just(high)),
+    )

@@ -1,0 +1,6 @@
+"""Stores with one fault each: what the kit must find."""
+
+from tests.testing.broken import over_time, queries, saving, together
+from tests.testing.broken.fault import BROKEN
+
+__all__ = ["BROKEN", "over_time", "queries", "saving", "together"]

@@ -1,0 +1,195 @@
+"""Faults in what is saved, kept apart and handed out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sessiondex import (
+    Channel,
+    InvalidSessionError,
+    ScanSessionStore,
+    Session,
+)
+from tests.testing.broken.fault import found_by
+
+# -- stamps, revisions, what is saved --
+
+
+@found_by(
+    "save-stamps-strictly-increase-though-the-clock-stands-still",
+    "save-stamps-strictly-increase-though-the-clock-steps-back",
+)
+class StampsThatRepeat(ScanSessionStore[Any]):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._stamps.plan = lambda after=None: self._stamps.now()  # type: ignore[method-assign]  # noqa: ARG005  # the fault
+
+
+@found_by("save-stamps-what-it-stores-and-what-it-was-given", "a-frozen-session-is-stamped-too")
+class StampsOnlyWhatItStores(ScanSessionStore[Any]):
+    async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:
+        return await super().save(session.model_copy(), expected_revision=expected_revision)
+
+
+@found_by("a-refused-save-leaves-the-given-session-as-it-was", "not-a-number-in-variables-is-refused")
+class StampsWhatItRefuses(ScanSessionStore[Any]):
+    async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:
+        try:
+            return await super().save(session, expected_revision=expected_revision)
+        except InvalidSessionError:
+            session.last_activity_at += timedelta(seconds=1)
+            raise
+
+
+@found_by("a-revision-counts-the-saves", "the-revision-that-was-expected-is-replaced")
+class RevisionsNotCounted(ScanSessionStore[Any]):
+    def _revision(self, session_id: UUID) -> int:
+        return min(1, super()._revision(session_id))
+
+
+@found_by("a-revision-begins-anew-after-a-delete", "what-has-expired-is-in-nobodys-way")
+class RevisionsThatGoOn(ScanSessionStore[Any]):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.revisions: dict[UUID, int] = {}
+
+    def _apply(self, plan: Any) -> None:
+        super()._apply(plan)
+        self.revisions[plan.session_id] = plan.revision
+
+    def _revision(self, session_id: UUID) -> int:
+        return self.revisions.get(session_id, 0)
+
+
+@found_by("not-a-number-in-variables-is-refused", "a-planted-agent-id-is-refused", "what-is-no-session-is-refused")
+class SwallowsWhatIsInvalid(ScanSessionStore[Any]):
+    async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:
+        with suppress(InvalidSessionError):
+            await super().save(session, expected_revision=expected_revision)
+        return session.session_id if isinstance(session, Session) else UUID(int=0)
+
+
+@found_by("delete-says-whether-there-was-a-session", "delete-many-deletes-and-counts-those-that-are-there")
+class DeletesThatSayYes(ScanSessionStore[Any]):
+    def _remove(self, session_ids: Iterable[UUID], tenant_id: UUID | None) -> int:
+        ids = list(session_ids)
+        super()._remove(ids, tenant_id)
+        return len(ids)
+
+
+@found_by("floats-are-kept", "null-and-booleans-are-kept", "keys-are-kept")
+class KeepsValuesRoughly(ScanSessionStore[Any]):
+    def _plan(self, kept: Any, earlier: Any, *, in_bulk: bool) -> Any:
+        def rough(value: Any) -> Any:
+            if isinstance(value, dict):
+                return {key: rough(value[key]) for key in sorted(value)}
+            if isinstance(value, list):
+                return [rough(item) for item in value]
+            return int(value) if isinstance(value, bool | float) and value == int(value) else value
+
+        plan = super()._plan(kept, earlier, in_bulk=in_bulk)
+        plan.__dict__["variables"] = rough(plan.variables)
+        return plan
+
+
+# -- isolation, keys --
+
+
+@found_by(
+    "what-was-given-can-be-changed",
+    "what-was-given-in-bulk-can-be-changed",
+    "a-change-is-seen-after-save-and-not-before",
+)
+class SharesWhatItIsGiven(ScanSessionStore[Any]):
+    def _commit_writes(self, writes: Any) -> None:
+        super()._commit_writes(writes)
+        self._snapshots.update((write.session_id, write.session) for write in writes)
+
+
+@found_by("what-get-hands-out-can-be-changed", "a-session-is-found-under-what-it-was-though-an-answer-changes")
+class SharesWhatItHandsOut(ScanSessionStore[Any]):
+    def _get(self, session_id: UUID, tenant_id: UUID | None, since: Any) -> Any:
+        return self._snapshots.get(session_id) if super()._get(session_id, tenant_id, since) else None
+
+
+@found_by("what-list-by-agent-hands-out-can-be-changed", "what-find-sessions-by-step-hash-hands-out-can-be-changed")
+class CopiesShallowly(ScanSessionStore[Any]):
+    def _given_out(self, found: Any) -> list[Any]:
+        return [snapshot.model_copy() for snapshot in found]
+
+
+@found_by("saving-a-changed-session-moves-it-in-every-index")
+class IndexThatForgetsNothing(ScanSessionStore[Any]):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.ever: set[tuple[UUID, UUID]] = set()
+
+    def _apply(self, plan: Any) -> None:
+        super()._apply(plan)
+        self.ever.add((plan.agent_id, plan.session_id))
+
+    def _newest_by_agent(self, tenant: Any, agent: Any, status: Any, limit: int, before: Any, since: Any) -> Any:  # noqa: PLR0917  # as the store has them
+        found = super()._newest_by_agent(tenant, agent, status, limit, before, since)
+        ghosts = [one for one in self._seen(tenant) if (agent, one.session_id) in self.ever and one not in found]
+        return [*found, *ghosts]
+
+
+@found_by("when-the-newest-of-an-identity-is-deleted-the-one-before-answers", "what-is-deleted-leaves-every-index")
+class GhostsAfterDelete(ScanSessionStore[Any]):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.latest: dict[Any, Any] = {}
+
+    def _apply(self, plan: Any) -> None:
+        super()._apply(plan)
+        self.latest[plan.tenant_id, plan.channel, plan.user_channel_id] = plan
+
+    async def get_by_channel(self, tenant_id: UUID, channel: Channel, user_channel_id: str) -> Any:
+        return await super().get_by_channel(tenant_id, channel, user_channel_id) or self.latest.get(
+            (tenant_id, channel, user_channel_id)
+        )
+
+
+@found_by("fields-of-a-subclass-come-back", "sessions-of-several-classes-live-side-by-side")
+class ForgetsTheClass(ScanSessionStore[Any]):
+    def _get(self, session_id: UUID, tenant_id: UUID | None, since: Any) -> Any:
+        return _plain(super()._get(session_id, tenant_id, since))
+
+    def _given_out(self, found: Any) -> list[Any]:
+        return [_plain(session) for session in super()._given_out(found)]
+
+
+def _plain(session: Any) -> Any:
+    return session and Session(**{name: getattr(session, name) for name in Session.model_fields})
+
+
+# -- tenants --
+
+
+@found_by("get-with-another-tenant-finds-nothing", "update-with-another-tenant-finds-nothing")
+class LeaksInGet(ScanSessionStore[Any]):
+    async def get(self, session_id: UUID, *, tenant_id: UUID | None = None) -> Any:
+        await super().get(session_id, tenant_id=tenant_id)
+        return await super().get(session_id)
+
+
+@found_by(
+    "list-by-agent-sees-one-tenant",
+    "get-by-channel-sees-one-tenant",
+    "list-by-customer-sees-one-tenant",
+    "find-sessions-by-step-hash-sees-one-tenant",
+    "count-by-customer-sees-one-tenant",
+)
+class LeaksInQueries(ScanSessionStore[Any]):
+    def _seen(self, tenant_id: UUID, since: Any = None) -> Any:  # noqa: ARG002  # the fault
+        return iter(list(self._snapshots.values()))
+
+
+@found_by("an-id-of-another-tenant-is-refused", "a-refusal-names-nothing-of-the-other-tenant")
+class TakesOverIds(ScanSessionStore[Any]):
+    def _plan(self, kept: Any, earlier: Any, *, in_bulk: bool) -> Any:  # noqa: ARG002  # the fault
+        return super()._plan(kept, None, in_bulk=in_bulk)
