@@ -48,11 +48,9 @@ def types(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """Run the tests and every example in source, README and docs."""
+    """Run the tests and every example in source, README and docs, on all cores; `-- PATHS` runs some, on one."""
     install(session, "tests")
-    session.run("coverage", "run", "-m", "pytest", *session.posargs)
-    if not session.posargs:
-        session.run("coverage", "report")
+    session.run("pytest", *(session.posargs or ("-n", "auto", "--dist", "worksteal", "--cov")))
 
 
 @nox.session
@@ -67,6 +65,13 @@ def stress(session: nox.Session) -> None:
     """Search long for counterexamples: the tests marked `stress`, and the property tests with many more examples."""
     install(session, "tests")
     session.run("pytest", "--timeout=3600", "tests/stress", *session.posargs, env={"SESSIONDEX_STRESS": "1"})
+
+
+@nox.session
+def mutants(session: nox.Session) -> None:
+    """Make each of many mistakes in a copy of the source, and see that a test finds it; `-- --only NAME` makes some."""
+    install(session, "tests")
+    session.run("python", "-m", "tests.mutants", *session.posargs)
 
 
 @nox.session
