@@ -29,7 +29,7 @@ from sessiondex import Channel, InvalidSessionError, PendingMigration, Session, 
 from sessiondex.copying import _copy_value
 from sessiondex.packing import SOUND
 from sessiondex.records import Records, _Codec
-from tests.builders import START, NotedSession, TaggedSession, make_session, visit
+from tests.builders import AGENT, START, NotedSession, TaggedSession, make_session, visit
 from tests.odd_sessions import ODD, Text
 from tests.shapes import shape
 
@@ -474,7 +474,7 @@ class Point(BaseModel):
         {1, 2},
         ([1], 2),
         [Point(name="x")],
-        visit(),
+        visit(step_id=AGENT),
         Channel.SMS,
         START,
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -26,23 +27,26 @@ def test_two_turns(trace: Path) -> None:
     assert [Conversation("a", turns)] == read_trace(trace)
 
 
+zipped = partial(gzip.compress, mtime=0)  # the same bytes each time: they are in the tests' names
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
         (b"", "not a complete gzip file|holds no conversation"),
         (LINE.encode(), "not a complete gzip file"),
-        (gzip.compress(LINE.encode())[:-9], "not a complete gzip file"),
-        (gzip.compress(b""), "holds no conversation"),
-        (gzip.compress(b"\xff\xfe"), "not UTF-8"),
-        (gzip.compress(b"hello"), "line 1: not a line of JSON"),
-        (gzip.compress(f"{LINE}\n{{".encode()), "line 2: not a line of JSON"),
-        (gzip.compress(b"[1, 2]"), "line 1: not of the form"),
-        (gzip.compress(b'{"id": "a"}'), "line 1: not of the form"),
-        (gzip.compress(b'{"id": 5, "turns": [["s", "i", {}]]}'), "line 1: not of the form"),
-        (gzip.compress(b'{"id": "a", "turns": []}'), "line 1: not of the form"),
-        (gzip.compress(b'{"id": "a", "turns": [["s", "i"]]}'), "line 1: a turn is not of the form"),
-        (gzip.compress(b'{"id": "a", "turns": [["s", "i", {"slot": 5}]]}'), "line 1: a turn is not of the form"),
-        (gzip.compress(f"{LINE}\n{LINE}".encode()), "two conversations have the same id"),
+        (zipped(LINE.encode())[:-9], "not a complete gzip file"),
+        (zipped(b""), "holds no conversation"),
+        (zipped(b"\xff\xfe"), "not UTF-8"),
+        (zipped(b"hello"), "line 1: not a line of JSON"),
+        (zipped(f"{LINE}\n{{".encode()), "line 2: not a line of JSON"),
+        (zipped(b"[1, 2]"), "line 1: not of the form"),
+        (zipped(b'{"id": "a"}'), "line 1: not of the form"),
+        (zipped(b'{"id": 5, "turns": [["s", "i", {}]]}'), "line 1: not of the form"),
+        (zipped(b'{"id": "a", "turns": []}'), "line 1: not of the form"),
+        (zipped(b'{"id": "a", "turns": [["s", "i"]]}'), "line 1: a turn is not of the form"),
+        (zipped(b'{"id": "a", "turns": [["s", "i", {"slot": 5}]]}'), "line 1: a turn is not of the form"),
+        (zipped(f"{LINE}\n{LINE}".encode()), "two conversations have the same id"),
     ],
 )
 def test_not_a_trace(trace: Path, content: bytes, reason: str) -> None:

@@ -251,9 +251,9 @@ def test_check_sees_a_difference_in_any_part(at: int, wrong: Any) -> None:
 @pytest.mark.parametrize(
     ("facets", "reason"),
     [
-        ({"sms": {"pay": None, "ask": None, None: None}, "api": {"pay": None}, "voice": {}}, "has .*voice"),
-        ({"sms": {"pay": None, "ask": None, "bye": None}, "api": {"pay": None}}, "has .*bye"),
-        (None, "keys differ"),
+        ({"sms": {"pay": None, "ask": None, None: None}, "api": {"pay": None}, "voice": {}}, "roster of .*voice"),
+        ({"sms": {"pay": None, "ask": None, "bye": None}, "api": {"pay": None}}, "roster of .*bye"),
+        (None, "keys of rosters"),
     ],
 )
 def test_check_sees_facets_that_are_not_those_of_the_rows(facets: Any, reason: str) -> None:
@@ -290,9 +290,9 @@ def test_keys_are_counted_by_group() -> None:
 @pytest.mark.parametrize(
     ("corrupt", "reason"),
     [
-        (lambda postings: postings._counts.shard(b"xa").update({b"xa": 2}), "counts"),
-        (lambda postings: postings._groups.keep(b"x", {b"a": None, b"b": None}, 2), "has"),
-        (lambda postings: postings._groups.keep(b"x", {}, 0), "keys differ"),
+        (lambda postings: postings._counts.shard(b"xa").update({b"xa": 2}), "counts of rows"),
+        (lambda postings: postings._groups.keep(b"x", {b"a": None, b"b": None}, 2), "roster of"),
+        (lambda postings: postings._groups.keep(b"x", {}, 0), "keys of rosters"),
     ],
 )
 def test_check_sees_counts_and_groups_that_are_not_those_of_the_rows(corrupt: Any, reason: str) -> None:

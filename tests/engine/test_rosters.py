@@ -41,9 +41,9 @@ def test_a_key_that_is_kept_twice_is_seen(size: int) -> None:
 @pytest.mark.parametrize(
     ("size", "expected", "reason"),
     [
-        (2, {b"key": {0: None}}, "has"),
-        (2, {}, "keys differ"),
-        (2, {b"key": {0: None, 1: None}, b"other": {0: None}}, "keys differ"),
+        (2, {b"key": {0: None}}, "roster of"),
+        (2, {}, "keys of rosters"),
+        (2, {b"key": {0: None, 1: None}, b"other": {0: None}}, "keys of rosters"),
     ],
 )
 def test_check_sees_a_difference(size: int, expected: Any, reason: str) -> None:
@@ -54,16 +54,16 @@ def test_check_sees_a_difference(size: int, expected: Any, reason: str) -> None:
         rosters._check(expected, len)
 
 
-@pytest.mark.parametrize(("size", "form"), [(9, "packed"), (1, "live")])
-def test_check_sees_a_form_that_is_not_that_of_the_size(size: int, form: str) -> None:
+@pytest.mark.parametrize(("size", "is_live"), [(9, False), (1, True)])
+def test_check_sees_a_form_that_is_not_that_of_the_size(size: int, *, is_live: bool) -> None:
     """A large one, packed, would be written at each change; a small one, live, be visited by the collector."""
     rosters: Rosters[Any, None] = Rosters(roster_max=4)
     kept(rosters, size)
-    rosters._max = 99 if form == "packed" else 0
+    rosters._max = 0 if is_live else 99
     kept(rosters, size)
     rosters._max = 4
 
-    with pytest.raises(AssertionError, match=form):
+    with pytest.raises(AssertionError, match=f"is live: found {is_live}"):
         rosters._check({b"key": dict.fromkeys(range(size))}, len)
 
 

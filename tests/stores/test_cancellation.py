@@ -1,0 +1,211 @@
+"""Law 5, at every place at which an operation can be cancelled: all or nothing, and nothing left behind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from sessiondex import ScanSessionStore, Session
+from tests.conftest import STORES
+from tests.stepping import Cut, Stepped, cut_everywhere, ended
+from tests.stores.operations import CONTENTION, IDENTITY, OPERATIONS, Operation, Stage, session
+from tests.virtual_time import run
+
+Run = Callable[[Stage], Coroutine[Any, Any, Any]]
+
+
+def examine(make_store: Callable[..., Any], name: str, contention: str) -> int:
+    """Cut the operation short at each of its suspensions, in each way, and return how many there are."""
+    operation = OPERATIONS[name]
+    others = CONTENTION[contention]
+
+    async def outcome(part: Run | None) -> Any:
+        stage = await staged(make_store, operation)
+        await asyncio.gather(*started(stage, others), *([] if part is None else [part(stage)]))
+        return await stage.content()
+
+    after = run(outcome(operation.run))
+    before = run(outcome(None)) if operation.is_undone else after
+    allowed = [before, after, *(run(outcome(part)) for part in operation.parts)]
+    return cut_everywhere(lambda cut: run(cut_short(make_store, operation, others, cut, allowed)))
+
+
+async def cut_short(
+    make_store: Callable[..., Any], operation: Operation, others: Run | None, cut: Cut, allowed: list[Any]
+) -> Stepped[Any]:
+    """Cut the operation on a stage of its own, and check what becomes of it."""
+    before, after, *_ = allowed
+    stage = await staged(make_store, operation)
+    async with asyncio.timeout(10):
+        contenders = started(stage, others)
+        task, stepped = await ended(operation.run(stage), cut)
+        await asyncio.gather(*contenders)
+    assert task.cancelled() == stepped.is_cut, f"{cut}: the cancellation was swallowed: {task}"
+    if not stepped.is_cut:
+        await task
+    await check_nothing_is_left(stage, str(cut))
+    stage.store._check()
+    content = await stage.content()
+    assert content in (allowed if stepped.is_cut else [after]), f"{cut}: neither as before nor as after: {content}"
+    assert stage.created.count(True) <= 1, f"{cut}: it was created twice"
+
+    async with asyncio.timeout(10):
+        await operation.run(stage)
+    await check_nothing_is_left(stage, f"{cut}, and again")
+    if stepped.is_cut and content == before != after:
+        assert await stage.content() == after, f"{cut}: it does not work any more"
+    return stepped
+
+
+async def staged(make_store: Callable[..., Any], operation: Operation) -> Stage:
+    stage = Stage(make_store, operation.options)
+    await stage.fill(operation.stored)
+    return stage
+
+
+def started(stage: Stage, others: Run | None) -> list[asyncio.Task[Any]]:
+    """Set others to work. They begin before what is started or awaited next."""
+    return [] if others is None else [asyncio.ensure_future(others(stage))]
+
+
+async def check_nothing_is_left(stage: Stage, when: str) -> None:
+    store = stage.store
+    for _ in range(100):
+        if len(asyncio.all_tasks()) == 1:
+            break
+        await asyncio.sleep(0.01)
+    assert asyncio.all_tasks() == {asyncio.current_task()}, f"{when}: a task was left"
+    assert not store._lock.locked(), f"{when}: the lock was left"
+    assert not len(store._turns), f"{when}: a turn was left"
+    assert not len(store._creations), f"{when}: a creation was left"
+
+
+@pytest.mark.no_cover
+@pytest.mark.parametrize(
+    ("name", "contention"), [(name, one) for name, operation in OPERATIONS.items() for one in operation.contention]
+)
+@pytest.mark.parametrize("kind", STORES)
+def test_an_operation_is_cancelled_wherever_it_can_be(kind: str, name: str, contention: str) -> None:
+    """The cancellation comes out, the store is as before or as after, nothing is left, and the next one works."""
+    cls, defaults = STORES[kind]
+    suspensions = examine(partial(cls, **defaults), name, contention)
+
+    assert (suspensions > 0) == (contention in OPERATIONS[name].waits)
+
+
+@pytest.mark.parametrize("place", range(6))
+def test_those_who_wait_for_a_creation_that_is_cancelled(make_store: Any, place: int) -> None:
+    """One of them creates it, and all the others find it."""
+    creation = OPERATIONS["get_or_create"]
+
+    async def main(cut: Cut) -> None:
+        stage = await staged(make_store, creation)
+        first = asyncio.ensure_future(ended(creation.run(stage), cut))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        await asyncio.gather(*(creation.run(stage) for _ in range(3)))
+        task, stepped = await first
+        assert task.cancelled() == stepped.is_cut == (place < 3)
+        assert sorted(stage.created) == [False] * (2 + (not stepped.is_cut)) + [True]
+        found = await stage.store.get_by_channel(*IDENTITY)
+        assert (found.session_id, found.revision) == (session(150).session_id, 1)
+        await check_nothing_is_left(stage, str(cut))
+
+    for as_it_wakes in (False, True):
+        run(main(Cut(place, as_it_wakes)))
+
+
+# -- what this finds, were it there --
+
+
+class StampsLater(ScanSessionStore[Session]):
+    """Splits a write: the session that was given shows later that it was saved."""
+
+    async def save(self, session: Session, *, expected_revision: int | None = None) -> UUID:
+        copy = session.model_copy(deep=True)
+        await super().save(copy, expected_revision=expected_revision)
+        await asyncio.sleep(0)
+        session.last_activity_at, session.revision = copy.last_activity_at, copy.revision
+        return session.session_id
+
+
+class OneByOne(ScanSessionStore[Session]):
+    """Splits a batch."""
+
+    async def delete_many(self, session_ids: Any, *, tenant_id: UUID | None = None) -> int:
+        number = 0
+        for session_id in session_ids:
+            number += await super().delete(session_id, tenant_id=tenant_id)
+            await asyncio.sleep(0)
+        return number
+
+
+class Swallows(ScanSessionStore[Session]):
+    async def delete(self, session_id: UUID, *, tenant_id: UUID | None = None) -> bool:
+        try:
+            return await super().delete(session_id, tenant_id=tenant_id)
+        except asyncio.CancelledError:
+            return False
+
+
+class KeepsLock(ScanSessionStore[Session]):
+    async def save(self, session: Session, *, expected_revision: int | None = None) -> UUID:
+        lock = self._lock
+        await lock.acquire()
+        await asyncio.sleep(0)
+        lock.release()
+        return await super().save(session, expected_revision=expected_revision)
+
+
+class KeepsTurn(ScanSessionStore[Session]):
+    @asynccontextmanager
+    async def _exclusive(self, session_id: UUID, timeout: float | None) -> AsyncIterator[None]:  # noqa: ASYNC109  # as there
+        await self._turns.take(session_id.bytes, timeout)
+        yield
+        self._turns.pass_on(session_id.bytes)
+
+
+class KeepsTask(ScanSessionStore[Session]):
+    """Leaves someone waiting for ever, for what nobody is told."""
+
+    async def list_by_agent(self, *arguments: Any, **options: Any) -> list[Session]:
+        try:
+            return await super().list_by_agent(*arguments, **options)
+        except asyncio.CancelledError:
+            self.waiting = asyncio.ensure_future(asyncio.Event().wait())
+            raise
+
+
+class LosesTurn(ScanSessionStore[Session]):
+    """Takes the turn that came just as its task was cancelled, and gives it to nobody."""
+
+    @asynccontextmanager
+    async def _exclusive(self, session_id: UUID, timeout: float | None) -> AsyncIterator[None]:  # noqa: ASYNC109  # as there
+        await asyncio.shield(asyncio.ensure_future(self._turns.take(session_id.bytes, timeout)))
+        try:
+            yield
+        finally:
+            self._turns.pass_on(session_id.bytes)
+
+
+@pytest.mark.parametrize(
+    ("cls", "name", "contention", "complaint"),
+    [
+        (StampsLater, "save", "alone", "neither as before nor as after"),
+        (OneByOne, "delete_many", "alone", "neither as before nor as after"),
+        (Swallows, "delete", "lock", "swallowed"),
+        (KeepsLock, "save", "alone", "the lock was left"),
+        (KeepsTurn, "exclusive", "alone", "a turn was left"),
+        (KeepsTask, "list_by_agent", "alone", "a task was left"),
+        (LosesTurn, "exclusive", "turn", "a turn was left"),
+    ],
+)
+def test_a_store_that_is_cut_in_two_is_found(cls: Any, name: str, contention: str, complaint: str) -> None:
+    with pytest.raises(AssertionError, match=complaint):
+        examine(cls, name, contention)

@@ -1,0 +1,83 @@
+"""`debug=True`: every write looks at all that is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from sessiondex import InMemorySessionStore, InvariantError
+from sessiondex.engine.postings import order
+from tests.builders import AGENT, TENANT, Clock, at_step, make_session
+
+
+def lose_an_entry(store: Any, session: Any) -> None:
+    key = TENANT.bytes + AGENT.bytes
+    item = store._by_agent.latest(key)
+    assert item.endswith(session.session_id.bytes)
+    store._by_agent.remove(key, item)
+
+
+def leave_a_ghost(store: Any, _session: Any) -> None:
+    store._by_customer.add(b"nobody", order(1) + b"x" * 16)
+
+
+def change_a_hot_one(store: Any, session: Any) -> None:
+    store._hot.peek(session.session_id.bytes).variables["aliased"] = True
+
+
+BUGS: dict[str, tuple[Callable[..., None], str]] = {
+    "an entry that is lost": (lose_an_entry, "index 'agent'"),
+    "a ghost": (leave_a_ghost, "index 'customer'"),
+    "a snapshot that is shared": (change_a_hot_one, "hot and packed"),
+}
+
+
+WRITES: dict[str, Callable[[Any, Any], Any]] = {
+    "save": lambda store, _: store.save(make_session()),
+    "save_many": lambda store, _: store.save_many([make_session()]),
+    "load": lambda store, _: store.load([make_session()]),
+    "delete": lambda store, other: store.delete(other.session_id),
+    "delete_many": lambda store, other: store.delete_many([other.session_id]),
+    "update": lambda store, other: store.update(other.session_id, lambda _: None),
+    "get_or_create": lambda store, _: store.get_or_create(
+        TENANT, "sms", "new", lambda: make_session(channel="sms", user_channel_id="new")
+    ),
+}
+
+
+@pytest.mark.parametrize("bug", BUGS)
+@pytest.mark.parametrize("write", WRITES)
+async def test_the_next_write_reports_a_divergence_with_both_sides(bug: str, write: str) -> None:
+    store: Any = InMemorySessionStore(debug=True)
+    other, session = make_session(user_channel_id="another"), at_step()
+    await store.save(other)
+    await store.save(session)
+    for _ in range(2):  # hot, and packed as well
+        await store.get(session.session_id)
+    plant, where = BUGS[bug]
+    plant(store, session)
+
+    with pytest.raises(InvariantError, match="please report") as error:
+        await WRITES[write](store, other)
+    assert where in error.value.where
+    assert error.value.actual != error.value.expected
+
+
+async def test_evictions_are_looked_at_too(clock: Clock) -> None:
+    store: Any = InMemorySessionStore(debug=True, idle_ttl=timedelta(hours=1), clock=clock)
+    session = make_session()
+    await store.save(session)
+    leave_a_ghost(store, session)
+    clock.move(hours=2)
+
+    with pytest.raises(InvariantError, match="nobody"):
+        await store.count_by_agent(TENANT, AGENT)
+
+
+async def test_without_it_nothing_is_looked_at(indexed: InMemorySessionStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(InMemorySessionStore, "_check", lambda _: pytest.fail("it looked"))
+        await indexed.save(make_session())

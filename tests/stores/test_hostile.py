@@ -1,0 +1,310 @@
+"""Law 6 against hostile content: accepted and kept, or refused by name with nothing changed, and by all stores alike.
+
+To replay one generated value: `python -c "from tests.stores.test_hostile import replay; replay(SEED, NUMBER)"`, in the
+root of the project, with the numbers that the failure names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from sessiondex import (
+    InvalidSessionError,
+    ScanSessionStore,
+)
+from tests.builders import START, Clock
+from tests.hostile import DECEITFUL, HOSTILE, HUGE, generated
+from tests.stores.hostile_law import Court, Kept, Refused, Verdict, courts, twins
+from tests.stores.hostile_places import PLACES, Place, base, planted
+
+COUNT, SEED = 20_000, 16
+
+SOME_PLACES = ("variable", "key of variables", "user_channel_id, planted", "note", "step_history: step_content_hash")
+
+
+def places_for(name: str) -> list[str]:
+    return [place for place in PLACES if name not in HUGE or place in SOME_PLACES]
+
+
+async def judged(name: str, *, thorough: int = 1, lenient: bool = False) -> dict[str, Verdict]:
+    """Return the verdict on the named value, for each place where it fits."""
+    asked, verdicts = courts(thorough=thorough, lenient=lenient), {}
+    start = sorted(HOSTILE).index(name)  # so that either court has half of the values in each place
+    for number, place in enumerate(places_for(name), start):
+        verdicts[place] = await asked[number % 2].judge(PLACES[place], HOSTILE[name])
+    for court in asked:
+        await court.end()
+    return verdicts
+
+
+async def test_there_are_many_hostile_values_and_places() -> None:
+    assert len(HOSTILE) - len(DECEITFUL) >= 150
+    assert len(PLACES) >= 80
+    assert set(DECEITFUL) | HUGE <= set(HOSTILE)
+
+
+@pytest.mark.parametrize("name", [name for name in HOSTILE if name not in DECEITFUL])
+async def test_a_hostile_value_is_kept_or_refused_by_name(name: str) -> None:
+    """In every place of a session, by assignment and past validation; all stores come to the same verdict."""
+    verdicts = await judged(name, thorough=4)
+
+    assert any(isinstance(verdict, Kept | Refused) for verdict in verdicts.values())
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pydantic cannot tell what it swallows
+@pytest.mark.parametrize("name", sorted(DECEITFUL))
+async def test_a_value_that_lies_is_kept_or_refused_by_name(name: str) -> None:
+    await judged(name)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("name", sorted(DECEITFUL))
+async def test_a_value_that_lies_changes_nothing_when_it_is_refused(name: str) -> None:
+    """With whatever error: the store and the given session are as before, and all stores refuse the same."""
+    verdicts = await judged(name, thorough=4, lenient=True)
+
+    assert any(isinstance(verdict, Refused) for verdict in verdicts.values())
+
+
+@pytest.mark.parametrize("field", ["step_history", "pending_migration"])
+async def test_a_fact_that_cannot_be_dumped_is_named(field: str) -> None:
+    name = {"step_history": "step_name", "pending_migration": "anchor_content_hash"}[field]
+    session = PLACES[f"{field}: {name}"].put(base(), b"\xff")
+    with pytest.raises(InvalidSessionError) as error:
+        await ScanSessionStore().save(session)
+
+    assert (error.value.field or "").startswith(field)
+
+
+async def test_a_save_that_raises_has_stored_nothing(store: Any) -> None:
+    """Whatever became of the set in which pydantic remembers which fields were set."""
+    session = base()
+    object.__setattr__(session, "__pydantic_fields_set__", None)
+    is_saved = False
+    with suppress(AttributeError):
+        is_saved = bool(await store.save(session))
+
+    assert (await store.get(session.session_id) is not None) == is_saved
+
+
+async def test_an_attribute_whose_name_is_no_text_is_refused(store: Any) -> None:
+    session: Any = base()
+    vars(session)[1] = "stray"
+    with pytest.raises(InvalidSessionError):
+        await store.save(session)
+
+
+EXPECTED: dict[tuple[str, str], type] = {
+    ("NaN", "variable"): Refused,
+    ("minus zero", "variable"): Kept,
+    ("4,300 digits", "variable"): Kept,
+    ("4,301 digits", "variable"): Refused,
+    ("high surrogate", "variable"): Refused,
+    ("high surrogate", "key of variables"): Refused,
+    ("high surrogate", "step_history: step_name"): Refused,
+    ("NUL", "variable"): Kept,
+    ("NUL", "user_channel_id"): Refused,
+    ("composed", "user_channel_id"): Kept,
+    ("decomposed", "user_channel_id"): Kept,
+    ("a million combining marks", "variable"): Kept,
+    ("2**63", "turn_count"): Refused,
+    ("2**63", "variable"): Kept,
+    ("dicts 31 deep", "variable"): Kept,
+    ("nested 185 deep", "variable"): Kept,
+    ("nested 200 deep", "variable"): Refused,
+    ("nested 5,000 deep", "variable"): Refused,
+    ("list in itself", "variable"): Refused,
+    ("10,000 keys", "variable"): Kept,
+    ("tuple", "variable"): Refused,
+    ("keys that collide as texts", "variable"): Refused,
+    ("bytes", "variable"): Refused,
+    ("UUID", "variable"): Refused,
+    ("UUID", "session_id"): Kept,
+    ("year 9999", "created_at"): Kept,
+    ("repeated hour", "created_at, assigned"): Kept,
+    ("naive datetime", "item of variable_updated_at"): Refused,
+    ("defaultdict", "variable"): Kept,
+}
+
+
+async def test_the_verdicts_are_those_that_users_expect() -> None:
+    """A law that all stores keep by refusing everything would be no law."""
+    court = Court(twins())
+    found = {
+        (name, place): type(await court.judge(PLACES.get(place) or Place(place, planted(place)), HOSTILE[name]))
+        for name, place in EXPECTED
+    }
+
+    assert found == EXPECTED
+
+
+# -- generated --
+
+DEEP = {name for name in HOSTILE if name.endswith("deep")} - {"nested 100 deep", "dicts 31 deep", "dicts 32 deep"}
+NAMES = [name for name in HOSTILE if name not in {*DECEITFUL, *HUGE, *DEEP}]
+_PLACES = [*PLACES, *["variable", "variables, planted", "variable in a list", "variable in a dict"] * 10]
+
+
+async def try_one(court: Court, seed: int, number: int) -> Verdict:
+    """Try the generated value of that number. The same numbers give the same value, in the same place."""
+    at = f"{seed}:{number}"
+    place = random.Random(at).choice(_PLACES)
+
+    def make() -> Any:
+        rng = random.Random(f"{at} value")
+        value = generated(rng, NAMES)
+        # What stands for all of `variables` is more often a dict than not.
+        return value if place != "variables, planted" or rng.random() < 0.3 else {"a": value}
+
+    try:
+        return await court.judge(PLACES[place], make)
+    except BaseException as error:
+        error.add_note(f'in "{place}"; to replay: replay({seed}, {number})')
+        raise
+
+
+async def try_generated(seed: int, count: int) -> dict[type, int]:
+    """Try so many generated values; return how many were kept, refused, or did not fit where they were to go."""
+    verdicts: dict[type, int] = {}
+    asked = courts(thorough=10)
+    for number in range(count):
+        verdict = await try_one(asked[number % 2], seed, number)
+        verdicts[type(verdict)] = verdicts.get(type(verdict), 0) + 1
+    for court in asked:
+        await court.end()
+    return verdicts
+
+
+def replay(seed: int, number: int) -> None:
+    """Try one value as a failure names it, and look at everything."""
+    asyncio.run(try_one(Court(twins()), seed, number))
+
+
+@pytest.mark.no_cover
+async def test_generated_values_are_kept_or_refused_by_name() -> None:
+    """Hostile values and JSON values, mixed and nested: the same law."""
+    verdicts = await try_generated(SEED, COUNT)
+
+    assert sum(verdicts.values()) == COUNT == 20_000
+    assert min(verdicts[Kept], verdicts[Refused]) > COUNT // 5, verdicts
+
+
+# -- the checks find what is planted --
+
+
+def _tampered(session: Any, variables: Any) -> Any:
+    changed = session.model_copy()
+    vars(changed)["variables"] = variables
+    return changed
+
+
+class Tampering(ScanSessionStore[Any]):
+    """Saves something else than it was given, and says nothing."""
+
+    def tampered(self, session: Any) -> Any:
+        raise NotImplementedError
+
+    async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:
+        other = self.tampered(session)
+        session_id = await super().save(other, expected_revision=expected_revision)
+        vars(session).update({name: vars(other)[name] for name in ("last_activity_at", "revision")})
+        return session_id
+
+
+class ThroughText(Tampering):
+    def tampered(self, session: Any) -> Any:
+        try:
+            return _tampered(session, json.loads(json.dumps(session.variables, default=str, skipkeys=True)))
+        except (ValueError, TypeError, RecursionError):
+            return session
+
+
+class WithoutSurrogates(Tampering):
+    def tampered(self, session: Any) -> Any:
+        variables = {
+            key: value.encode(errors="replace").decode() if type(value) is str else value
+            for key, value in session.variables.items()
+        }
+        return _tampered(session, variables)
+
+
+class KeepsWhatItWasGiven(ScanSessionStore[Any]):
+    """When a session is refused."""
+
+    async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:
+        try:
+            return await super().save(session, expected_revision=expected_revision)
+        except InvalidSessionError:
+            self._snapshots[session.session_id] = session
+            raise
+
+
+class ShowsTheValue(ScanSessionStore[Any]):
+    async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:
+        try:
+            return await super().save(session, expected_revision=expected_revision)
+        except InvalidSessionError as error:
+            error.add_note(repr(session))
+            raise
+
+
+class StampsBeforeItChecks(ScanSessionStore[Any]):
+    async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:
+        vars(session)["last_activity_at"] = START + timedelta(days=1)
+        return await super().save(session, expected_revision=expected_revision)
+
+
+class Blames(ScanSessionStore[Any]):
+    """Another field."""
+
+    async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:
+        try:
+            return await super().save(session, expected_revision=expected_revision)
+        except InvalidSessionError as error:
+            raise InvalidSessionError("agent_id", error.reason) from None
+
+
+class TakesTrueForOne(Tampering):
+    def tampered(self, session: Any) -> Any:
+        return _tampered(session, {key: 1 if value is True else value for key, value in session.variables.items()})
+
+
+CONTROLS = [
+    (ThroughText, "tuple", "not equal|do not agree"),
+    (ThroughText, "UUID", "not equal|do not agree"),
+    (WithoutSurrogates, "high surrogate", "not equal|do not agree"),
+    (KeepsWhatItWasGiven, "NaN", "something changed"),
+    (ShowsTheValue, "high surrogate", "shows the value"),
+    (StampsBeforeItChecks, "NaN", "the given session has changed"),
+    (Blames, "NaN", "it names agent_id"),
+    (TakesTrueForOne, "True", "other types"),
+]
+
+
+@pytest.mark.parametrize(("cls", "name", "found"), CONTROLS)
+async def test_a_store_that_breaks_the_law_is_found(cls: Any, name: str, found: str) -> None:
+    court = Court({"sound": ScanSessionStore(clock=Clock()), "broken": cls(clock=Clock())})
+    with pytest.raises(AssertionError, match=found):
+        await court.judge(PLACES["variable"], HOSTILE[name])
+
+
+async def test_a_store_that_breaks_the_law_is_found_by_generated_values() -> None:
+    """And the failure says how to replay it."""
+    court = Court({"sound": ScanSessionStore(clock=Clock()), "broken": ThroughText(clock=Clock())})
+
+    async def try_all() -> None:
+        for number in range(1_000):
+            await try_one(court, SEED, number)
+
+    with pytest.raises(AssertionError) as error:
+        await try_all()
+
+    assert "replay(16, " in error.value.__notes__[0]

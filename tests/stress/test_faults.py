@@ -1,0 +1,17 @@
+"""Each exception at each opcode of each write of each store, each time that it runs."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.stores.test_faults import EXCEPTIONS, STORES, WRITES, interrupt_everywhere
+
+
+@pytest.mark.filterwarnings("ignore:coroutine 'LifeCycle._tell' was never awaited")
+@pytest.mark.parametrize("exception", EXCEPTIONS)
+@pytest.mark.parametrize("name", WRITES)
+@pytest.mark.parametrize("kind", STORES)
+async def test_a_write_that_is_interrupted_anywhere_is_done_or_not(
+    kind: str, name: str, exception: type[BaseException]
+) -> None:
+    assert await interrupt_everywhere(STORES[kind], name, lambda _: {"exception": exception, "thorough": True}) > 250
