@@ -33,10 +33,11 @@ ARROWS = {
 NARROWER = {
     **{
         f"stores/{name}.py": {"clock", "contract", "errors", "models", "records", "stores"}
-        for name in ("scan", "local", "lifecycle", "commits", "composed", "backend", "eviction")
+        for name in ("scan", "local", "lifecycle", "commits", "composed", "backend", "eviction", "telling")
     },
     "stores/arguments.py": {"errors", "models"},
     "stores/feed.py": {"contract", "errors"},
+    "stores/loops.py": {"errors"},
     "stores/turns.py": {"errors"},
     "testing/machine.py": {"contract", "errors", "models", "stores", "testing"},
     "testing/machine_core.py": {"contract", "errors", "models", "stores", "testing"},
@@ -79,7 +80,7 @@ def test_the_engine_knows_no_session_no_loop_and_no_clock(file: str) -> None:
 def test_only_stores_and_the_kit_know_asyncio() -> None:
     users = {file for file in FILES if any(module.partition(".")[0] == "asyncio" for module in imported(file))}
 
-    names = ("composed", "feed", "lifecycle", "local", "turns")
+    names = ("composed", "feed", "lifecycle", "local", "loops", "telling", "turns")
     assert {file for file in users if not file.startswith("testing/")} == {f"stores/{name}.py" for name in names}
 
 

@@ -43,6 +43,7 @@ _EXACT = frozenset(
     {*(UUID, str, int, float, bool, type(None), datetime, list, dict), Channel, SessionStatus, PendingMigration}
 )
 _TEXT, _INT = frozenset({str}), frozenset({int})
+_STAMPED = frozenset({"last_activity_at", "revision"})
 
 
 class Kept(NamedTuple, Generic[S]):
@@ -74,7 +75,7 @@ class Records:
         """
         codec = self._codecs.get(type(session))
         if codec is None:
-            codec = self._codec(session)
+            codec = self._codec(type(session))
         return cast("Kept[S]", codec.snapshot(session, at, revision, earlier))
 
     def copy(self, snapshot: S) -> S:
@@ -101,11 +102,10 @@ class Records:
         """Make a snapshot of a session that `unpack` gave, which its caller keeps to itself from now on."""
         self._codecs[type(session)].share(session)
 
-    def _codec(self, session: object) -> _Codec:
-        if not issubclass(type(session), Session):  # isinstance would believe what an object says of its class
-            reason = f"save() takes a sessiondex.Session, not {type(session).__name__}; build one with Session(...)"
+    def _codec(self, cls: type[Any]) -> _Codec:
+        if not issubclass(cls, Session):  # isinstance would believe what an object says of its class
+            reason = f"save() takes a sessiondex.Session, not {cls.__name__}; build one with Session(...)"
             raise InvalidSessionError(None, reason)
-        cls = cast("type[Session]", type(session))
         codec = self._codecs[cls] = _Codec(cls, len(self._by_number))
         self._by_number.append(codec)
         return codec
@@ -142,12 +142,12 @@ class _Codec:
                 return Packed(self._head + self.packing.pack(snapshot))
             except ValueError:  # nothing is known that gets here; if it did, a save of some other session must not fail
                 pass
-        return Packed(self._json_head + self._dump(snapshot))
+        return Packed(self._json_head + self.dump(snapshot))
 
     def share(self, session: Session) -> None:
         object.__setattr__(session, "__pydantic_fields_set__", self._all_set)
 
-    def _dump(self, session: Session) -> bytes:
+    def dump(self, session: Session) -> bytes:
         return self._serializer.to_json(session, by_alias=False, round_trip=True, warnings="none")
 
     def load(self, data: bytes) -> Session:
@@ -189,7 +189,7 @@ class _Codec:
     def round_trip(self, stamped: Session) -> Kept[Session]:
         """Return what comes back when the session is kept as JSON, if that is equal, else raise."""
         try:
-            data = self._dump(stamped)
+            data = self.dump(stamped)
             snapshot = self.copy(self._load(data))  # as every read will, so it had better work now
             changed = first_difference(stamped, snapshot) or first_foreign(snapshot) or first_not_json(stamped)
         except Exception as error:
@@ -246,6 +246,22 @@ def values_of(session: object) -> dict[str, Any]:
     """Return what the session holds, past whatever its class has to say about access."""
     values: dict[str, Any] = object.__getattribute__(session, "__dict__")
     return values
+
+
+def mark_saved(session: Session, at: datetime, revision: int) -> None:
+    """Make a session that was given show that it was saved."""
+    # Past validation and past a frozen subclass: the session is stored now, so this must not fail.
+    values = values_of(session)
+    values["last_activity_at"] = at
+    values["revision"] = revision
+    try:
+        fields_set: Any = object.__getattribute__(session, "__pydantic_fields_set__")
+    except AttributeError:
+        fields_set = None
+    if type(fields_set) is not set:
+        fields_set = set()
+    if not fields_set.issuperset(_STAMPED):
+        object.__setattr__(session, "__pydantic_fields_set__", fields_set | _STAMPED)
 
 
 def _stamped(session: Session, at: datetime, revision: int) -> Session:

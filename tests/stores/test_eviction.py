@@ -288,7 +288,7 @@ async def test_the_loop_runs_while_it_sweeps(make_store: Any, clock: Clock) -> N
 
 
 async def test_the_loop_runs_while_many_are_told(make_store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sessiondex.stores.lifecycle._SLICE", 0)
+    monkeypatch.setattr("sessiondex.stores.telling._SLICE", 0)
     turns: list[int] = []
     told: list[Any] = []
 

@@ -11,7 +11,7 @@ import pytest
 from pydantic import field_validator
 
 from sessiondex import ChangeKind, InMemorySessionStore, InvariantError, Session
-from sessiondex.stores import lifecycle
+from sessiondex.stores import lifecycle, loops
 from tests.builders import make_session
 from tests.waiting import until
 
@@ -41,7 +41,7 @@ def test_going_over_to_another_loop(make_store: Any, monkeypatch: pytest.MonkeyP
         if where == "Turns":
             patched.setattr(lifecycle, "Turns", _no_memory)
         else:
-            patched.setattr(lifecycle._used, "add", lambda _: _no_memory(), raising=False)
+            patched.setattr(loops._used, "add", lambda _: _no_memory(), raising=False)
         with pytest.raises(MemoryError):
             second.run_until_complete(save())
     second.run_until_complete(save())

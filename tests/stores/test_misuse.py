@@ -19,7 +19,7 @@ from uuid import uuid4
 
 import sessiondex
 from sessiondex import Channel, Session
-from sessiondex.stores import lifecycle
+from sessiondex.stores import loops
 
 made = lambda: Session(tenant_id=tenant, agent_id=tenant, channel=Channel.SMS, user_channel_id="u")
 tenant = uuid4()
@@ -59,7 +59,7 @@ calls = {
 
 used, unused, loop = sessiondex.{cls}(), sessiondex.{cls}(), asyncio.new_event_loop()
 loop.run_until_complete(used.save(made()))
-lifecycle._handover.acquire()  # as another thread might have, at that moment
+loops._handover.acquire()  # as another thread might have, at that moment
 child = os.fork()
 if child == 0:
     status = 1
@@ -78,7 +78,7 @@ if child == 0:
     finally:
         sys.stdout.flush()
         os._exit(status)
-lifecycle._handover.release()
+loops._handover.release()
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 assert loop.run_until_complete(used.count_by_agent(tenant, tenant)) == 1
 """

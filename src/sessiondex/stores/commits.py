@@ -10,8 +10,6 @@ next call, which comes by `_settle` since the store belongs to no loop meanwhile
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Generic, NamedTuple
@@ -20,11 +18,13 @@ from uuid import UUID
 from sessiondex.clock import StampClock
 from sessiondex.contract import ChangeKind, EvictionReason, S
 from sessiondex.errors import ConflictError, InvalidSessionError
-from sessiondex.records import Records, values_of
+from sessiondex.records import Records
 from sessiondex.stores import arguments as check
 from sessiondex.stores.backend import Backend
 from sessiondex.stores.eviction import Eviction
 from sessiondex.stores.feed import Feed
+from sessiondex.stores.loops import LoopBound
+from sessiondex.stores.telling import Telling
 
 
 class Write(NamedTuple, Generic[S]):
@@ -58,7 +58,7 @@ class _Intent(NamedTuple):
     """What `on_evict` is to be told."""
 
 
-class Commits(Backend[S], Generic[S]):
+class Commits(LoopBound, Telling[S], Backend[S], Generic[S]):
     """Keeps stamps, revisions, what is accepted, eviction and the change feed (laws 1, 5, 6, 17 and 18)."""
 
     def __init__(
@@ -66,15 +66,13 @@ class Commits(Backend[S], Generic[S]):
     ) -> None:
         check.at_least("changes_kept", changes_kept, 0, "0 keeps none for those who follow them")
         check.is_bool("debug", debug)
+        LoopBound.__init__(self)
+        Telling.__init__(self, eviction.on_evict)
         self._debug = debug
         self._stamps = StampClock(clock)
         self._records = Records()
         self._eviction = eviction
         self._feed = Feed(changes_kept)
-        self._evicted: deque[tuple[Any, EvictionReason]] = deque()
-        """Of whom `on_evict` is still to be told."""
-        self._loop: object = None
-        """The loop that may call without a further look."""
         self._intent: _Intent | None = None
 
     def _since(self) -> datetime | None:
@@ -151,22 +149,6 @@ class Commits(Backend[S], Generic[S]):
         self._stamps.take(writes[-1].stamp)
         self._commit([Part(write.session_id, ChangeKind.SAVED, write.plan) for write in writes])
 
-    @staticmethod
-    def _mark_saved(write: Write[S]) -> None:
-        """Make the given session show that it was saved."""
-        # Past validation and past a frozen subclass: the session is stored now, so this must not fail.
-        session, values = write.session, values_of(write.session)
-        values["last_activity_at"] = write.stamp
-        values["revision"] = write.revision
-        try:
-            fields_set: Any = object.__getattribute__(session, "__pydantic_fields_set__")
-        except AttributeError:
-            fields_set = None
-        if type(fields_set) is not set:
-            fields_set = set()
-        if not fields_set.issuperset(_STAMPED):
-            object.__setattr__(session, "__pydantic_fields_set__", fields_set | _STAMPED)
-
     def _remove(self, session_ids: Iterable[UUID], tenant_id: UUID | None) -> int:
         """Remove these sessions, all at once and without fail, and return how many there were."""
         since = self._since()
@@ -185,10 +167,6 @@ class Commits(Backend[S], Generic[S]):
         self._commit([Part(session_id, ChangeKind.EVICTED, self._plan_removal(session_id))], evicted)
         if evicted is not None:
             self._tell_soon()
-
-    @abstractmethod
-    def _tell_soon(self) -> None:
-        """Have `on_evict` told what was evicted, without waiting for it."""
 
     def _evict_if_idle(self, session_id: UUID, since: datetime | None) -> None:
         """Make sure that what has expired is in nobody's way."""
@@ -229,6 +207,3 @@ def id_of(session: object) -> UUID | None:
         return check.as_exact_id(given)
     except Exception as error:  # noqa: BLE001  # whatever it is
         raise InvalidSessionError("session_id", f"reading it raises {type(error).__name__}") from None
-
-
-_STAMPED = frozenset({"last_activity_at", "revision"})

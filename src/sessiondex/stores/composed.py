@@ -5,21 +5,25 @@ from __future__ import annotations
 import asyncio
 import random
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import aclosing
 from datetime import datetime
 from inspect import isawaitable
+from itertools import cycle
 from typing import Generic
 from uuid import UUID
 
 from sessiondex.contract import S, SessionStore
 from sessiondex.errors import ConflictError, InvalidArgumentError, SessionNotFoundError
-from sessiondex.models import Session, SessionStatus
+from sessiondex.models import Channel, Session, SessionStatus
 from sessiondex.stores import arguments as check
+from sessiondex.stores.loops import LoopBound
 
 _PAUSE = 0.0005  # seconds
+CHECKS = 25  # between two turns of the loop: a few milliseconds
 
 
-class ComposedOperations(SessionStore[S], Generic[S]):
+class ComposedOperations(LoopBound, SessionStore[S], Generic[S]):
     """What follows from reading, saving what is expected, and lists with a cursor."""
 
     async def update(
@@ -60,6 +64,27 @@ class ComposedOperations(SessionStore[S], Generic[S]):
         The revision alone would not do: one that was deleted and saved anew may have the same.
         """
 
+    async def save_many(self, sessions: Iterable[S]) -> list[UUID]:
+        return await self._save_batch(list(check.many("sessions", sessions, "save")), 0)
+
+    async def load(self, sessions: Iterable[S] | AsyncIterable[S], *, batch: int = 500) -> int:
+        self._check_loop()
+        check.at_least("batch", batch, 1, "some hundred is a good size")
+        count = 0
+        some: list[S] = []
+        async with aclosing(_each(check.many_or_async("sessions", sessions))) as each:
+            async for session in each:
+                some.append(session)
+                if len(some) == batch:
+                    count += len(await self._save_batch(some, count))
+                    await asyncio.sleep(0)  # writing was one step; to let go of what was written is another
+                    some = []
+        return count + len(await self._save_batch(some, count))
+
+    @abstractmethod
+    async def _save_batch(self, sessions: Sequence[S], first: int) -> list[UUID]:
+        """Save all or none; `first` is the number of the first among those that the caller gave."""
+
     def iter_by_agent(
         self, tenant_id: UUID, agent_id: UUID, *, status: SessionStatus | None = None, page_size: int = 100
     ) -> AsyncIterator[S]:
@@ -84,6 +109,32 @@ def _check_is_same(session: object, session_id: UUID, tenant_id: UUID) -> None:
         raise InvalidArgumentError(
             "change", "must leave session_id and tenant_id as they are; for another session, save it"
         )
+
+
+def check_has_identity(session: object, identity: tuple[UUID, Channel, str]) -> None:
+    """Raise unless `create` gave a session that can be the open one of that identity."""
+    if not isinstance(session, Session):
+        raise InvalidArgumentError("create", f"must return a session, not {type(session).__name__}")
+    if tuple(getattr(session, name, None) for name in ("tenant_id", "channel", "user_channel_id")) != identity:
+        raise InvalidArgumentError(
+            "create", "must return a session of the tenant, channel and user that it was called for"
+        )
+    if getattr(session, "status", None) == SessionStatus.CLOSED:
+        raise InvalidArgumentError("create", "must not return a closed session; nobody would get it")
+
+
+async def _each(sessions: Iterable[S] | AsyncIterable[S]) -> AsyncGenerator[S, None]:
+    turn = cycle(range(CHECKS))
+    if isinstance(sessions, AsyncIterable):
+        async for session in sessions:
+            if not next(turn):
+                await asyncio.sleep(0)  # it need not have waited for anything
+            yield session
+    else:
+        for session in sessions:
+            if not next(turn):
+                await asyncio.sleep(0)  # making them takes time as well
+            yield session
 
 
 async def _pages(page: Callable[[datetime | None], Awaitable[list[S]]], size: int) -> AsyncIterator[S]:

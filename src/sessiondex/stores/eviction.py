@@ -10,6 +10,8 @@ from typing import Any
 from sessiondex.contract import EvictionReason
 from sessiondex.stores import arguments as check
 
+SWEEP_EVERY = 1.0  # seconds, or sooner if sessions expire sooner
+
 OnEvict = Callable[[Any, EvictionReason], Awaitable[None] | None]
 """Is told each session that was evicted, and why. May be a coroutine function."""
 

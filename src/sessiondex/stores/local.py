@@ -9,24 +9,23 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import get_running_loop
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Sequence
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
 from inspect import isawaitable
-from itertools import cycle
 from typing import Any
 from uuid import UUID
 
 from sessiondex.contract import S
-from sessiondex.errors import InvalidArgumentError, SessiondexError, TenantMismatchError
-from sessiondex.models import Channel, ScopeFilter, Session, SessionStatus
+from sessiondex.errors import SessiondexError, TenantMismatchError
+from sessiondex.models import Channel, ScopeFilter, SessionStatus
+from sessiondex.records import mark_saved
 from sessiondex.stores import arguments as check
 from sessiondex.stores.commits import Write, id_of
-from sessiondex.stores.composed import ComposedOperations
+from sessiondex.stores.composed import CHECKS, ComposedOperations, check_has_identity
 from sessiondex.stores.lifecycle import LifeCycle
 
 # Between two turns of the loop: a few milliseconds, if none of the sessions is hot.
-_COPIES, _CHECKS = 100, 25
+_COPIES = 100
 
 _SWEPT_BY_A_WRITE = 2  # more than a write adds, so that it keeps ahead whoever else sweeps
 
@@ -70,7 +69,7 @@ class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
             session, stamp, since=since, expected=expected, expected_stamp=expected_stamp, in_bulk=False
         )
         self._commit_writes([write])
-        self._mark_saved(write)
+        mark_saved(session, write.stamp, write.revision)
         if self._eviction.is_on:
             self._evict_surplus(since)
             self._evict_idle(_SWEPT_BY_A_WRITE, since)
@@ -113,7 +112,7 @@ class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
                 return found, False
             made = create()
             session = (await made) if isawaitable(made) else made
-            _check_has_identity(session, identity)
+            check_has_identity(session, identity)
             async with lock:
                 self._check_is_ours(lock)
                 found = self._latest_by_channel(*identity, self._since(), is_open=True)
@@ -122,24 +121,6 @@ class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
             return (session, True) if found is None else (found, False)
 
     # -- many sessions --
-
-    async def save_many(self, sessions: Iterable[S]) -> list[UUID]:
-        return await self._save_batch(list(check.many("sessions", sessions, "save")), 0)
-
-    async def load(self, sessions: Iterable[S] | AsyncIterable[S], *, batch: int = 500) -> int:
-        if get_running_loop() is not self._loop:
-            self._move_to_this_loop()
-        check.at_least("batch", batch, 1, "some hundred is a good size")
-        count = 0
-        some: list[S] = []
-        async with aclosing(_each(check.many_or_async("sessions", sessions))) as each:
-            async for session in each:
-                some.append(session)
-                if len(some) == batch:
-                    count += len(await self._save_batch(some, count))
-                    await asyncio.sleep(0)  # writing was one step; to let go of what was written is another
-                    some = []
-        return count + len(await self._save_batch(some, count))
 
     async def delete_many(self, session_ids: Iterable[UUID], *, tenant_id: UUID | None = None) -> int:
         if get_running_loop() is not self._loop:
@@ -158,8 +139,8 @@ class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
             self._check_is_ours(lock)
             stamp, since = None, self._since()
             for place, session in enumerate(sessions):
-                if place % _CHECKS == _CHECKS - 1:
-                    self._evict_idle(_SWEPT_BY_A_WRITE * _CHECKS, since)
+                if place % CHECKS == CHECKS - 1:
+                    self._evict_idle(_SWEPT_BY_A_WRITE * CHECKS, since)
                     await asyncio.sleep(0)
                 try:
                     stamp = self._stamps.plan(stamp)
@@ -180,10 +161,10 @@ class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
             if writes:
                 self._commit_writes(list(last_of.values()))
             for write in writes:
-                self._mark_saved(write)
+                mark_saved(write.session, write.stamp, write.revision)
             if self._eviction.is_on:
                 self._evict_surplus(since)
-                self._evict_idle(_SWEPT_BY_A_WRITE * _CHECKS, since)
+                self._evict_idle(_SWEPT_BY_A_WRITE * CHECKS, since)
         return [write.session_id for write in writes]
 
     async def _delete(self, session_ids: Iterable[UUID], tenant_id: UUID | None) -> int:
@@ -295,28 +276,3 @@ class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
         check.is_integer("scenario_version", scenario_version)
         await self._sweep_if_needed()
         return self._count_steps(tenant_id, scenario_id, scenario_version)
-
-
-def _check_has_identity(session: object, identity: tuple[UUID, Channel, str]) -> None:
-    if not isinstance(session, Session):
-        raise InvalidArgumentError("create", f"must return a session, not {type(session).__name__}")
-    if tuple(getattr(session, name, None) for name in ("tenant_id", "channel", "user_channel_id")) != identity:
-        raise InvalidArgumentError(
-            "create", "must return a session of the tenant, channel and user that it was called for"
-        )
-    if getattr(session, "status", None) == SessionStatus.CLOSED:
-        raise InvalidArgumentError("create", "must not return a closed session; nobody would get it")
-
-
-async def _each(sessions: Iterable[S] | AsyncIterable[S]) -> AsyncGenerator[S, None]:
-    turn = cycle(range(_CHECKS))
-    if isinstance(sessions, AsyncIterable):
-        async for session in sessions:
-            if not next(turn):
-                await asyncio.sleep(0)  # it need not have waited for anything
-            yield session
-    else:
-        for session in sessions:
-            if not next(turn):
-                await asyncio.sleep(0)  # making them takes time as well
-            yield session
