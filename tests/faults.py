@@ -81,6 +81,8 @@ class Fault:
 def raising(fault: Fault) -> Iterator[None]:
     """Have the fault raise its exception within this block, if its turn comes."""
     before = sys.gettrace()
+    # Python 3.12 traces opcodes only if some frame has asked for them before `settrace`, which `trace` does too late.
+    sys._getframe().f_trace_opcodes = True
     sys.settrace(fault.trace)
     try:
         yield
