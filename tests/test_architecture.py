@@ -47,6 +47,9 @@ NARROWER = {
 NEEDS_HYPOTHESIS = {"testing/machine.py", "testing/machine_core.py", "testing/strategies.py"}
 """What the extra `testing` is for. Nothing else imports it, nor these."""
 
+NEEDS_REDIS = "stores/redis/"
+"""What the extra `redis` is for."""
+
 FILES = sorted(str(path.relative_to(SOURCE)) for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
 
 
@@ -81,7 +84,8 @@ def test_only_stores_and_the_kit_know_asyncio() -> None:
     users = {file for file in FILES if any(module.partition(".")[0] == "asyncio" for module in imported(file))}
 
     names = ("composed", "feed", "lifecycle", "local", "loops", "telling", "turns")
-    assert {file for file in users if not file.startswith("testing/")} == {f"stores/{name}.py" for name in names}
+    elsewhere = {file for file in users if not file.startswith(("testing/", NEEDS_REDIS))}
+    assert elsewhere == {f"stores/{name}.py" for name in names}
 
 
 def test_the_kit_knows_the_scan_store_and_no_other() -> None:
@@ -98,7 +102,8 @@ def test_only_schema_and_the_indexed_store_meet_the_engine() -> None:
 
 
 def test_the_run_time_dependency_is_pydantic() -> None:
-    roots = {module.partition(".")[0] for file in FILES if file not in NEEDS_HYPOTHESIS for module in imported(file)}
+    core = [file for file in FILES if file not in NEEDS_HYPOTHESIS and not file.startswith(NEEDS_REDIS)]
+    roots = {module.partition(".")[0] for file in core for module in imported(file)}
 
     # typing_extensions is imported under TYPE_CHECKING only: type checkers have it within them.
     assert roots - sys.stdlib_module_names == {"pydantic", "sessiondex", "typing_extensions"}
@@ -114,6 +119,14 @@ def test_only_the_machine_needs_hypothesis() -> None:
     }
 
     assert users <= NEEDS_HYPOTHESIS
+
+
+def test_the_redis_store_knows_redis_py_and_no_engine() -> None:
+    files = [file for file in FILES if file.startswith(NEEDS_REDIS)]
+    modules = {module for file in files for module in imported(file)}
+
+    assert {module.partition(".")[0] for module in modules} - sys.stdlib_module_names == {"redis", "sessiondex"}
+    assert not any(module.startswith(("sessiondex.engine", "sessiondex.schema")) for module in modules)
 
 
 def test_the_public_names_are_listed_and_there() -> None:

@@ -12,6 +12,7 @@
     ├── StoreClosedError      (RuntimeError)   make another store
     ├── WrongLoopError        (RuntimeError)   one store, one running event loop
     ├── ForkedStoreError      (RuntimeError)   make a store in each process, after the fork
+    ├── StoreUnavailableError (ConnectionError) see to the server that it names, then call again
     └── InvariantError        (AssertionError) report it: it is a bug of the store
 
 Messages may be logged: they name fields, arguments and keys, not values. What a validator of yours says goes along,
@@ -189,6 +190,28 @@ class ForkedStoreError(SessiondexError, RuntimeError):
             "and neither would see what the other saves; "
             "make a store in each process, after the fork"
         )
+
+
+class StoreUnavailableError(SessiondexError, ConnectionError):
+    """The server of a store cannot be reached, or cannot do what it was asked; what can safely be tried again was.
+
+    `host` is where the server is, `operation` what was asked of it. If `is_outcome_unknown`, a write was sent and its
+    answer never came: it may have been done, so read before you try again. Else nothing changed.
+
+    >>> print(StoreUnavailableError("db:6379", "save", "it did not answer in time", is_outcome_unknown=True))
+    save: the server at db:6379: it did not answer in time; whether it was done is unknown, read before you try again
+    """
+
+    def __init__(self, host: str, operation: str, reason: str, *, is_outcome_unknown: bool = False) -> None:
+        super().__init__(host, operation, reason)
+        self.host = host
+        self.operation = operation
+        self.reason = reason
+        self.is_outcome_unknown = is_outcome_unknown
+
+    def __str__(self) -> str:
+        outcome = "whether it was done is unknown, read before you try again" if self.is_outcome_unknown else ""
+        return f"{self.operation}: the server at {self.host}: {self.reason}" + (outcome and f"; {outcome}")
 
 
 class InvariantError(SessiondexError, AssertionError):

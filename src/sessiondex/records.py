@@ -98,6 +98,16 @@ class Records:
         codec, data = self._by_number[number], packed[_HEAD_SIZE:]
         return codec.load(data) if is_json or codec.packing is None else codec.packing.unpack(data)
 
+    def dump(self, kept: Kept[Any]) -> bytes:
+        """Return the snapshot as JSON, of which `load` makes an equal session, in any process."""
+        snapshot, packed = kept
+        return self._codecs[type(snapshot)].dump(snapshot) if packed is None else packed[_HEAD_SIZE:]
+
+    def load(self, cls: type[S], data: bytes) -> S:
+        """Return a session of that class equal to what was dumped. Raises as `unpack` does."""
+        codec = self._codecs.get(cls) or self._codec(cls)
+        return cast("S", codec.load(data))
+
     def share(self, session: S) -> None:
         """Make a snapshot of a session that `unpack` gave, which its caller keeps to itself from now on."""
         self._codecs[type(session)].share(session)

@@ -163,7 +163,7 @@ async def interrupt_everywhere(
 
 
 @pytest.mark.filterwarnings(
-    "ignore:coroutine 'LifeCycle._tell' was never awaited"
+    "ignore:coroutine 'Telling._tell' was never awaited"
 )  # it was made, and then the fault came
 @pytest.mark.no_cover  # which traces as well
 @pytest.mark.parametrize("name", WRITES)
@@ -225,7 +225,7 @@ class LeavesKeys(InMemorySessionStore[Any]):
 
 
 @pytest.mark.no_cover
-@pytest.mark.filterwarnings("ignore:coroutine 'LifeCycle._tell' was never awaited")
+@pytest.mark.filterwarnings("ignore:coroutine 'Telling._tell' was never awaited")
 @pytest.mark.parametrize("cls", [ForgetsTheRest, UndoesNothing, TellsTwice, TellsNobody, LeavesKeys])
 async def test_a_store_that_leaves_a_write_half_done_is_found(cls: Any) -> None:
     with pytest.raises((AssertionError, InvariantError)):

@@ -7,7 +7,7 @@ import pytest
 from tests.stores.test_faults import EXCEPTIONS, STORES, WRITES, interrupt_everywhere
 
 
-@pytest.mark.filterwarnings("ignore:coroutine 'LifeCycle._tell' was never awaited")
+@pytest.mark.filterwarnings("ignore:coroutine 'Telling._tell' was never awaited")
 @pytest.mark.parametrize("exception", EXCEPTIONS)
 @pytest.mark.parametrize("name", WRITES)
 @pytest.mark.parametrize("kind", STORES)

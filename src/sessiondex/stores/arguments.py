@@ -121,6 +121,12 @@ def idle_ttl(value: timedelta | None) -> None:
         raise InvalidArgumentError("idle_ttl", "must be longer than nothing; None keeps idle sessions for ever")
 
 
+def is_duration(name: str, value: timedelta, least: timedelta) -> None:
+    given: object = value
+    if not isinstance(given, timedelta) or given < least:
+        raise InvalidArgumentError(name, f"must be a timedelta of at least {least.total_seconds()} s")
+
+
 def channel(value: Channel) -> Channel:
     try:
         return Channel(value)
@@ -136,6 +142,12 @@ def user_channel_id(value: str) -> None:
         check_user_channel_id(value)
     except ValueError as error:
         raise InvalidArgumentError("user_channel_id", str(error)) from None
+
+
+def identity(tenant_id: UUID, channel_: Channel, user: str) -> tuple[UUID, Channel, str]:
+    tenant_id, channel_ = exact_id("tenant_id", tenant_id), channel(channel_)
+    user_channel_id(user)
+    return tenant_id, channel_, user
 
 
 def optional_status(value: SessionStatus | None) -> SessionStatus | None:

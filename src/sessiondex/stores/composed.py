@@ -14,7 +14,7 @@ from typing import Generic
 from uuid import UUID
 
 from sessiondex.contract import S, SessionStore
-from sessiondex.errors import ConflictError, InvalidArgumentError, SessionNotFoundError
+from sessiondex.errors import ConflictError, InvalidArgumentError, SessiondexError, SessionNotFoundError
 from sessiondex.models import Channel, Session, SessionStatus
 from sessiondex.stores import arguments as check
 from sessiondex.stores.loops import LoopBound
@@ -121,6 +121,11 @@ def check_has_identity(session: object, identity: tuple[UUID, Channel, str]) -> 
         )
     if getattr(session, "status", None) == SessionStatus.CLOSED:
         raise InvalidArgumentError("create", "must not return a closed session; nobody would get it")
+
+
+def note_place(error: SessiondexError, place: int) -> None:
+    """Have the error say which session of a batch it is about."""
+    error.add_note(f"It was session number {place}, counted from 0; nothing of its batch is saved.")
 
 
 async def _each(sessions: Iterable[S] | AsyncIterable[S]) -> AsyncGenerator[S, None]:

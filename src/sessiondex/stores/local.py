@@ -21,7 +21,7 @@ from sessiondex.models import Channel, ScopeFilter, SessionStatus
 from sessiondex.records import mark_saved
 from sessiondex.stores import arguments as check
 from sessiondex.stores.commits import Write, id_of
-from sessiondex.stores.composed import CHECKS, ComposedOperations, check_has_identity
+from sessiondex.stores.composed import CHECKS, ComposedOperations, check_has_identity, note_place
 from sessiondex.stores.lifecycle import LifeCycle
 
 # Between two turns of the loop: a few milliseconds, if none of the sessions is hot.
@@ -96,11 +96,8 @@ class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
     ) -> tuple[S, bool]:
         if get_running_loop() is not self._loop:
             self._move_to_this_loop()
-        tenant_id = check.exact_id("tenant_id", tenant_id)
-        channel = check.channel(channel)
-        check.user_channel_id(user_channel_id)
+        identity = check.identity(tenant_id, channel, user_channel_id)
         check.callback("create", create)
-        identity = (tenant_id, channel, user_channel_id)
         found = self._latest_by_channel(*identity, self._since(), is_open=True)
         if found is not None:
             return found, False
@@ -150,9 +147,7 @@ class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
                     if before is not None and before.tenant_id != write.tenant_id:
                         raise TenantMismatchError(write.session_id)
                 except SessiondexError as error:
-                    error.add_note(
-                        f"It was session number {first + place}, counted from 0; nothing of its batch is saved."
-                    )
+                    note_place(error, first + place)
                     raise
                 writes.append(write)
                 last_of.pop(write.session_id.bytes, None)  # so that they are committed in the order of their stamps

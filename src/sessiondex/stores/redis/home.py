@@ -1,0 +1,355 @@
+"""What a Redis store is beside its operations: its server in this loop, what runs in its background, its end."""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import get_running_loop
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from datetime import datetime, timedelta
+from functools import partial
+from types import TracebackType
+from typing import Any, Generic, Self
+from uuid import UUID
+from weakref import WeakSet
+
+from sessiondex.clock import MICROSECOND, StampClock, microseconds
+from sessiondex.contract import Change, EvictionReason, S
+from sessiondex.errors import (
+    StoreClosedError,
+    StoreUnavailableError,
+    TurnTimeoutError,
+    WrongLoopError,
+)
+from sessiondex.models import utc_now
+from sessiondex.stores import arguments as check
+from sessiondex.stores.composed import ComposedOperations
+from sessiondex.stores.eviction import SWEEP_EVERY, Eviction
+from sessiondex.stores.loops import log, repeat_until
+from sessiondex.stores.redis import keys
+from sessiondex.stores.redis.claims import Claim, release
+from sessiondex.stores.redis.feed import CHANGES_AT_ONCE, Entry, Reader
+from sessiondex.stores.redis.rows import Rows
+from sessiondex.stores.redis.server import Address, Server
+from sessiondex.stores.redis.turns import RemoteTurn
+from sessiondex.stores.telling import Telling
+from sessiondex.stores.turns import Turns
+
+_SWEPT = 50  # sessions evicted by one call
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+class RedisHome(ComposedOperations[S], Telling[S], Generic[S]):
+    """Has a `Server` for the loop that it belongs to, and calls it."""
+
+    def __init__(  # noqa: PLR0917  # what a store is made of
+        self,
+        address: Address,
+        prefix: str,
+        session_classes: Iterable[type[S]],
+        eviction: Eviction,
+        changes_kept: int,
+        turn_ttl: timedelta,
+        clock: Callable[[], datetime] | None,
+    ) -> None:
+        super().__init__()
+        Telling.__init__(self, eviction.on_evict)
+        check.at_least("changes_kept", changes_kept, 0, "0 keeps none for those who follow them")
+        check.is_duration("turn_ttl", turn_ttl, timedelta(milliseconds=100))
+        self._address = address
+        self._prefix = prefix
+        self._rows: Rows[S] = Rows(session_classes)
+        self._eviction = eviction
+        self._changes_kept = changes_kept
+        self._turn_ttl = turn_ttl // _MILLISECOND
+        self._clock = None if clock is None else StampClock(clock)
+        self._own_clock = StampClock(utc_now)
+        self._ttl = "" if eviction.idle_ttl is None else str(eviction.idle_ttl // MICROSECOND)
+        self._readers: WeakSet[Reader[S]] = WeakSet()
+        self._unbegun: list[Reader[S]] = []
+        self._errands: set[asyncio.Task[None]] = set()
+        self._sweeper: asyncio.Task[None] | None = None
+        self._server: Server
+        self._guard: AsyncGenerator[None, None]
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} at {self._address.host}, prefix {self._prefix!r}>"
+
+    # -- loops --
+
+    def _begin_in_this_loop(self) -> None:
+        server, turns, creations, closing = Server(self._address), Turns(), Turns(), asyncio.Event()
+        beginning = asyncio.Lock()
+        self._server, self._turns, self._creations, self._closing = server, turns, creations, closing
+        self._beginning = beginning
+        self._errands, self._sweeper, self._teller = set(), None, None
+        self._known_tenants: set[UUID] = set()
+        # Whoever runs a loop to its end closes what is iterated in it. So connections are closed with their loop, also
+        # those of a store that goes on in another.
+        self._guard = _open_until_the_loop_ends(server)
+        with suppress(StopIteration):
+            self._guard.__anext__().send(None)
+
+    def _go_on(self) -> None:
+        if self._evicted:  # some of it by a loop that ended before all was told
+            self._tell_soon()
+
+    def _check_is_ours(self, server: Server) -> None:
+        """Raise unless the server that was waited for is still the store's."""
+        if self._is_closed:
+            raise StoreClosedError
+        if server is not self._server:  # this loop stood still, and meanwhile the store went over to another
+            raise WrongLoopError
+
+    # -- calls --
+
+    def _now(self) -> str:
+        """Return the instant as functions take it: nothing, if the server has the time."""
+        return "" if self._clock is None else str(microseconds(self._clock.now()))
+
+    async def _ask(self, function: str, tenant_id: UUID, *args: str | bytes | int) -> list[Any]:
+        """Return what the function answers for the tenant, without the key that it begins with."""
+        self._check_loop()
+        if self._unbegun:
+            await self._begin_reading()
+        server = self._server
+        try:
+            answer = await server.call(function, self._keys_of(tenant_id), self._now(), self._ttl, *args)
+        except StoreUnavailableError:
+            self._check_is_ours(server)  # if it was closed meanwhile, that is why
+            raise
+        self._check_is_ours(server)
+        return answer[1:]
+
+    def _keys_of(self, tenant_id: UUID) -> list[bytes]:
+        base = keys.base(self._prefix, tenant_id)
+        feed = self._feed_of(tenant_id)
+        return [base, feed + b"feed", feed + b"changes"]
+
+    def _feed_of(self, tenant_id: UUID | None) -> bytes:
+        """Return what the keys of the feed begin with: one for all tenants, where they share a server."""
+        if self._address.is_cluster and tenant_id is not None:
+            return keys.base(self._prefix, tenant_id)
+        return f"{self._prefix}:".encode()
+
+    def _opened(self, image: Any) -> S:
+        return self._rows.session(image)
+
+    def _session(self, row: bytes, tenant_id: UUID) -> S:
+        """Return the session of a row that came for the tenant."""
+        session = self._opened(row)
+        if session.tenant_id != tenant_id:
+            raise StoreUnavailableError(
+                self._address.host, "read", "it answered with a session of another tenant, which is not given out"
+            )
+        return session
+
+    def _errand(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do it in the background, by the end at the latest. If it fails, little is lost."""
+        task = asyncio.create_task(_without_fail(work), name="sessiondex errand")
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)
+
+    def _give_back(self, tenant_id: UUID, claims: Iterable[Sequence[bytes]]) -> None:
+        """Give back the locators of sessions that went: of each its id and claim."""
+        server = self._server
+        for session_id, number, *_ in claims:
+            given = Claim(tenant_id, number.decode())
+            self._errand(release(server, self._prefix, UUID(session_id.decode()), given))
+
+    def _were_evicted(self, tenant_id: UUID, evicted: Iterable[Sequence[bytes]]) -> None:
+        """Note what a function let go of: of each its id, claim, reason and row."""
+        gone = list(evicted)
+        self._give_back(tenant_id, gone)
+        if self._eviction.on_evict is not None and gone:
+            self._evicted.extend((row, EvictionReason(reason.decode())) for _, _, reason, row in gone)
+            self._tell_soon()
+
+    @property
+    def _wants_evicted(self) -> str:
+        return "1" if self._eviction.on_evict is not None else ""
+
+    # -- turns --
+
+    def exclusive(self, session_id: UUID, *, timeout: float | None = None) -> AbstractAsyncContextManager[None]:
+        session_id = check.exact_id("session_id", session_id)
+        check.seconds("timeout", timeout)
+        return self._exclusive(session_id, timeout)
+
+    @asynccontextmanager
+    async def _exclusive(self, session_id: UUID, timeout: float | None) -> AsyncIterator[None]:  # noqa: ASYNC109  # it covers the wait alone
+        self._check_loop()
+        turns, key, loop = self._turns, session_id.bytes, get_running_loop()
+        deadline = None if timeout is None else loop.time() + timeout
+        remote = RemoteTurn(partial(self._ask_for_turn, keys.turn(self._prefix, session_id)), self._turn_ttl)
+        try:
+            await turns.take(key, timeout)  # of this process first, in the order in which they came
+            try:
+                await remote.take(None if deadline is None else max(deadline - loop.time(), 0.001))
+            except BaseException:
+                turns.pass_on(key)
+                self._errand(remote.pass_on())
+                raise
+        except TimeoutError as error:
+            if isinstance(error, StoreUnavailableError):
+                raise
+            raise TurnTimeoutError(session_id, timeout or 0) from None
+        try:
+            yield
+        finally:
+            passing = asyncio.ensure_future(remote.pass_on())
+            try:
+                await asyncio.shield(passing)
+            finally:
+                turns.pass_on(key)
+
+    async def _ask_for_turn(self, key: bytes, function: str, token: str, ttl: int) -> bool:
+        server = self._server
+        if self._is_closed and function == "take_turn":
+            raise StoreClosedError
+        _, is_ours = await server.call(function, [key], "", "", token, ttl)
+        return bool(is_ours)
+
+    # -- the change feed --
+
+    def changes(self, *, since: int | None = None, tenant_id: UUID | None = None) -> AsyncIterator[Change[S]]:
+        """Follow what is committed, by any process: see `SessionStore.changes`.
+
+        With `tenant_id`, of that tenant alone. On a cluster, where each tenant has a feed and numbers of its own, that
+        has to be given.
+        """
+        if self._is_closed:
+            raise StoreClosedError
+        if since is not None:
+            check.at_least("since", since, 0, "0 follows from the first change on")
+        if tenant_id is not None:
+            tenant_id = check.exact_id("tenant_id", tenant_id)
+        elif self._address.is_cluster:
+            raise NotImplementedError("on a cluster there is a feed for each tenant: give tenant_id")
+        block = max(int(min(self._address.timeout / 2, 1.0) * 1000), 1)
+        reader: Reader[S] = Reader(self, self._feed_of(tenant_id), since, self._opened, tenant_id, block)
+        self._readers.add(reader)
+        self._unbegun.append(reader)
+        return reader
+
+    async def _begin_reading(self) -> None:
+        """Give readers their places, before anything else is asked that they may have to read of."""
+        async with self._beginning:
+            while self._unbegun:
+                await self._unbegun[0].begin()
+                self._unbegun.pop(0)
+
+    def _check_loop_of_reader(self) -> None:
+        if not self._is_closed:
+            self._check_loop()
+
+    async def _follow(self, reader: Reader[Any]) -> int:
+        function_keys = [reader.key, reader.key + b"feed", reader.key + b"changes"]
+        return int((await self._server.call("follow", function_keys, "", "", self._changes_kept))[1])
+
+    async def _read_changes(self, reader: Reader[Any], since: int, block: int | None) -> list[Entry]:
+        key = reader.key + b"changes"
+        waiting = () if block is None else ("BLOCK", block)
+        command = ("XREAD", "COUNT", CHANGES_AT_ONCE, *waiting, "STREAMS", key, f"{since}-0")
+        found = await self._server.command(*command, key=key, waits=block is not None)
+        return [(int(number.partition(b"-")[0]), fields) for number, fields in found[0][1]] if found else []
+
+    async def _last_change(self, reader: Reader[Any]) -> int:
+        key = reader.key + b"feed"
+        return int(await self._server.command("HGET", key, "sequence", key=key) or 0)
+
+    async def _wait_until_closing(self) -> None:
+        await self._closing.wait()
+
+    # -- open and closed --
+
+    async def __aenter__(self) -> Self:
+        self._check_loop()
+        if self._eviction.idle_ttl is not None and self._sweeper is None:
+            pause = min(SWEEP_EVERY, self._eviction.idle_ttl.total_seconds())
+            sweeping = repeat_until(self._closing, pause, self._sweep_all)
+            self._sweeper = asyncio.create_task(sweeping, name="sessiondex sweeper")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        if not self._is_closed:
+            self._leave_loop()
+        # Each step may be done again: the first call may have been interrupted, or may be under way.
+        self._turns.close()
+        self._creations.close()
+        self._closing.set()
+        if self._sweeper is not None and not self._sweeper.done():
+            await asyncio.wait([self._sweeper])
+        for reader in list(self._readers):
+            await _without_fail(reader.drain())
+        await self._all_told()
+        if self._errands:
+            await asyncio.wait(self._errands)
+        await self._guard.aclose()
+
+    async def health_check(self) -> bool:
+        if self._is_closed:
+            return False
+        self._check_loop()
+        try:
+            await self._server.command("PING")
+        except StoreUnavailableError:
+            return False
+        return self._sweeper is None or not self._sweeper.done()
+
+    # -- sweeping --
+
+    async def _sweep(self, tenant_id: UUID) -> None:
+        """Evict all of the tenant that have expired, some at a time."""
+        while await self._sweep_some(tenant_id):
+            pass
+
+    async def _sweep_some(self, tenant_id: UUID) -> bool:
+        is_more, evicted = await self._ask("sweep", tenant_id, self._wants_evicted, _SWEPT)
+        self._were_evicted(tenant_id, evicted)
+        return bool(is_more)
+
+    async def _sweep_if_needed(self, tenant_id: UUID) -> None:
+        if self._eviction.idle_ttl is not None:
+            await self._sweep(tenant_id)
+
+    async def _sweep_all(self) -> bool:
+        for tenant_id in await self._tenants():
+            await self._sweep(tenant_id)
+            if self._closing.is_set():
+                break
+        return False
+
+    async def _tenants(self) -> list[UUID]:
+        """Return all tenants that ever were, in the order of their ids."""
+        key = f"{self._prefix}:tenants".encode()
+        found = await self._server.command("SMEMBERS", key, key=key)
+        return sorted((UUID(name.decode()) for name in found), key=lambda tenant_id: tenant_id.bytes)
+
+    async def _know(self, tenant_id: UUID) -> None:
+        """Have the tenant among those that there are, before it has any session."""
+        if tenant_id not in self._known_tenants:
+            key = f"{self._prefix}:tenants".encode()
+            await self._server.command("SADD", key, tenant_id.hex, key=key)
+            self._known_tenants.add(tenant_id)
+
+
+async def _open_until_the_loop_ends(server: Server) -> AsyncGenerator[None, None]:
+    try:
+        yield
+    finally:
+        await server.close()
+
+
+async def _without_fail(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await work
+    except StoreClosedError:
+        pass  # it is too late for what can be left undone
+    except Exception as error:  # noqa: BLE001  # nobody waits for it
+        log.warning("what runs in the background of a store failed: %s: %s", type(error).__name__, error)

@@ -1,0 +1,195 @@
+-- Plans: what is to be written, and where it is checked that it can be.
+
+local function new_plan(keys, now, since)
+  return { base = keys[1], feed = keys[2], changes = keys[3], now = now, since = since,
+           types = {}, writes = {}, told = {}, evicted = {}, rows = {}, ids = {} }
+end
+
+local function add(plan, kind, command, key, ...)
+  plan.types[key] = kind
+  plan.writes[#plan.writes + 1] = { command, key, ... }
+end
+
+-- The row as it will be once what is planned so far is done.
+local function planned_row(plan, id)
+  local row = plan.rows[id]
+  if row == nil then
+    row = row_of(plan.base, id) or false
+    plan.rows[id] = row
+  end
+  return row or nil
+end
+
+local function step_keys(base, step)
+  local version, hash, facet = step[1], step[2], step[3]
+  local of_step = base .. 'f:' .. version .. ':' .. hash
+  return base .. 'v:' .. version, of_step, base .. 't:' .. version .. ':' .. #hash .. ':' .. hash .. ':' .. facet
+end
+
+local function leave_step(plan, step, id)
+  local version, of_step, facet = step_keys(plan.base, step)
+  plan.types[version], plan.types[of_step] = 'set', 'set'
+  add(plan, 'zset', 'LEAVE', facet, step[4] .. id, of_step, step[3], version, step[2])
+end
+
+local function unfile(plan, row, id, keeps)
+  local entries = entries_of(row)
+  for _, entry in ipairs(entries[1]) do
+    if not keeps[entry] then add(plan, 'zset', 'ZREM', plan.base .. entry, id) end
+  end
+  local step = entries[2]
+  if step and #step > 0 and not keeps[table.concat(step, '\0')] then leave_step(plan, step, id) end
+end
+
+local function file(plan, row, id)
+  local stamp = digits(row.stamp)
+  for _, entry in ipairs(row.entries[1]) do add(plan, 'zset', 'ZADD', plan.base .. entry, stamp, id) end
+  add(plan, 'zset', 'ZADD', plan.base .. 'all', stamp, id)
+  local step = row.entries[2]
+  if #step > 0 then
+    local version, of_step, facet = step_keys(plan.base, step)
+    add(plan, 'set', 'SADD', version, step[2])
+    add(plan, 'set', 'SADD', of_step, step[3])
+    add(plan, 'zset', 'ZADD', facet, '0', step[4] .. id)
+  end
+end
+
+local function tell(plan, kind, before, after)
+  plan.told[#plan.told + 1] = { kind, before and before.raw or '', after and after.raw or '' }
+end
+
+local function put(plan, id, row, value)
+  local old = planned_row(plan, id)
+  local keeps = {}
+  for _, entry in ipairs(row.entries[1]) do keeps[entry] = true end
+  if #row.entries[2] > 0 then keeps[table.concat(row.entries[2], '\0')] = true end
+  if old then unfile(plan, old, id, keeps) end
+  -- All of it anew, also what is as it was: whatever was lost of an index is back after a save.
+  file(plan, row, id)
+  add(plan, 'string', 'SET', plan.base .. 's:' .. id, packed(row, value))
+  tell(plan, 'saved', old, row)
+  plan.rows[id] = row
+end
+
+local function take_out(plan, id, kind)
+  local old = planned_row(plan, id)
+  unfile(plan, old, id, {})
+  add(plan, 'zset', 'ZREM', plan.base .. 'all', id)
+  add(plan, 'string', 'DEL', plan.base .. 's:' .. id)
+  tell(plan, kind, old, nil)
+  plan.rows[id] = false
+  return old
+end
+
+local function evict(plan, id, reason)
+  local old = take_out(plan, id, 'evicted')
+  plan.evicted[#plan.evicted + 1] = { id, digits(old.claim), reason, old.raw }
+end
+
+-- Plan to let go of a session that has expired, so that it is in nobody's way.
+local function evict_if_idle(plan, id)
+  local row = planned_row(plan, id)
+  if row and plan.since and row.stamp < plan.since then evict(plan, id, 'idle') end
+end
+
+-- Plan to let go of those idle longest: up to `most` that have expired, and as many as there are beyond the cap. Return
+-- whether there may be more that have expired. `saved` are the ids that this plan puts, in the order of their stamps.
+local function evict_some(plan, most, cap, saved)
+  if not plan.since and not cap then return false end
+  local all = plan.base .. 'all'
+  local count = redis.call('ZCARD', all)
+  local is_saved = {}
+  for _, id in ipairs(saved) do is_saved[id] = true end
+  for id, row in pairs(plan.rows) do
+    local was_there = redis.call('ZSCORE', all, id)
+    if row and not was_there then count = count + 1 end
+    if not row and was_there then count = count - 1 end
+  end
+  local surplus = cap and math.max(count - cap, 0) or 0
+  -- Those of this plan stand at the beginning as well, if they were idle before it.
+  local oldest = redis.call('ZRANGE', all, 0, most + surplus + #saved)
+  local left = most
+  for _, id in ipairs(oldest) do
+    if plan.rows[id] == nil or (plan.rows[id] and not is_saved[id]) then
+      local row = planned_row(plan, id)
+      if not row then -- its row was lost
+        add(plan, 'zset', 'ZREM', all, id)
+        surplus = surplus - 1
+      elseif plan.since and row.stamp < plan.since and (left > 0 or surplus > 0) then
+        evict(plan, id, 'idle')
+        left, surplus = left - 1, surplus - 1
+      elseif surplus > 0 then
+        evict(plan, id, 'cap')
+        surplus = surplus - 1
+      else
+        break
+      end
+    end
+  end
+  for _, id in ipairs(saved) do
+    if surplus <= 0 then break end
+    evict(plan, id, 'cap')
+    surplus = surplus - 1
+  end
+  return left <= 0
+end
+
+-- The number of the last change, also if it was lost: a stream takes none that is not larger.
+local function last_change(plan)
+  local sequence = tonumber(redis.call('HGET', plan.feed, 'sequence') or '0') or 0
+  if redis.call('EXISTS', plan.changes) == 1 then
+    local about = redis.call('XINFO', 'STREAM', plan.changes)
+    for place = 1, #about, 2 do
+      if about[place] == 'last-generated-id' then
+        sequence = math.max(sequence, tonumber(string.match(about[place + 1], '^%d+')))
+      end
+    end
+  end
+  return sequence
+end
+
+local function apply_leave(write)
+  local _, facet, member, of_step, facet_name, version, hash = unpack(write)
+  redis.call('ZREM', facet, member)
+  if redis.call('EXISTS', facet) == 0 then
+    redis.call('SREM', of_step, facet_name)
+    if redis.call('EXISTS', of_step) == 0 then redis.call('SREM', version, hash) end
+  end
+end
+
+-- Return an error, or do all that is planned.
+local function apply(plan)
+  for key, kind in pairs(plan.types) do
+    local found = redis.call('TYPE', key).ok
+    if found ~= 'none' and found ~= kind then
+      return redis.error_reply('WRONGTYPE sessiondex found a ' .. found .. ' where it keeps a ' .. kind)
+    end
+  end
+  local sequence, kept = 0, nil
+  if #plan.told > 0 then
+    sequence = last_change(plan)
+    kept = redis.call('HGET', plan.feed, 'kept')
+  end
+  -- From here on nothing fails.
+  for _, write in ipairs(plan.writes) do
+    if write[1] == 'LEAVE' then apply_leave(write) else redis.call(unpack(write)) end
+  end
+  for _, change in ipairs(plan.told) do
+    sequence = sequence + 1
+    if kept then
+      redis.call('XADD', plan.changes, 'MAXLEN', '=', kept, digits(sequence) .. '-0',
+                 'kind', change[1], 'before', change[2], 'after', change[3])
+    end
+  end
+  if #plan.told > 0 then redis.call('HSET', plan.feed, 'sequence', digits(sequence)) end
+  return nil
+end
+
+-- Only where somebody is to be told are the sessions sent along.
+local function answer_evicted(plan, is_wanted)
+  local evicted = {}
+  for place, one in ipairs(plan.evicted) do
+    evicted[place] = { one[1], one[2], one[3], is_wanted == '1' and one[4] or '' }
+  end
+  return evicted
+end

@@ -1,0 +1,230 @@
+"""A server, or a cluster of them, as it is seen from one loop: calls of functions, tried again where that is safe.
+
+A write that was sent and not answered may have been done, so it is not sent again: whoever asked for it is told. All
+else can be: what only reads, what was never sent, and what the server says it did not do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any, NamedTuple
+
+from redis import asyncio as client_library
+from redis import exceptions as failures
+from redis.asyncio.connection import ConnectionPool, SSLConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from sessiondex.errors import StoreUnavailableError
+from sessiondex.stores.redis.library import library
+
+_ATTEMPTS = 5
+_PAUSE = 0.05  # seconds before the second attempt, twice as long before each further one
+_NO_END = nullcontext()  # of room
+_LEAST_VERSION = (6, 2)
+
+_NOT_DONE = (
+    failures.ReadOnlyError,  # it was a replica, for instance after a failover
+    failures.ClusterDownError,
+    failures.SlotNotCoveredError,
+    failures.TryAgainError,
+    failures.BusyLoadingError,
+    failures.MaxConnectionsError,
+)
+_REFUSED = (
+    failures.AuthenticationError,
+    failures.AuthorizationError,
+    failures.NoPermissionError,
+    failures.OutOfMemoryError,
+)
+_LOST = (failures.ConnectionError, failures.TimeoutError, OSError, TimeoutError)
+
+
+class Address(NamedTuple):
+    """Where the servers are, and how to talk to them: what the URL said, by redis-py's names."""
+
+    host: str
+    """As it may be shown."""
+    options: dict[str, Any]
+    is_cluster: bool
+    timeout: float
+    max_connections: int
+
+
+class Server:
+    """Calls functions of the library, from one loop. Makes connections when they are needed."""
+
+    def __init__(self, address: Address) -> None:
+        self.host = address.host
+        self._is_cluster = address.is_cluster
+        self._client: Any = _client(address)
+        self._room = asyncio.Semaphore(address.max_connections)
+        self._has_functions = True
+        self._is_checked = False
+
+    async def call(self, function: str, keys: Sequence[bytes], *args: str | bytes | int) -> list[Any]:
+        """Return the answer of the function, which begins with the first of the keys.
+
+        Raises:
+            StoreUnavailableError: it cannot be had.
+        """
+        if not self._is_checked:
+            await self._tried("open", self._check)
+        is_repeatable = function in library().reads
+        answer: list[Any] = await self._tried(function, self._called, function, keys, args, is_repeatable=is_repeatable)
+        if answer[0] != keys[0]:
+            await self.disconnect()
+            raise StoreUnavailableError(
+                self.host, function, "an answer came that was another's; connections are made anew"
+            )
+        return answer
+
+    async def command(self, *command: str | bytes | int, key: bytes | None = None, waits: bool = False) -> Any:
+        """Return the answer of a command that may be done twice without harm. What waits takes no place of others."""
+        return await self._tried(str(command[0]).lower(), self._executed, key, command, room=_NO_END if waits else None)
+
+    async def _tried(
+        self, operation: str, attempt: Any, *args: Any, is_repeatable: bool = True, room: Any = None
+    ) -> Any:
+        for number in range(_ATTEMPTS):
+            try:
+                async with room or self._room:
+                    return await attempt(*args)
+            except StoreUnavailableError:
+                raise
+            except (failures.RedisError, failures.RedisClusterException, OSError) as error:
+                is_undone = isinstance(error, _NOT_DONE) or not isinstance(error, _LOST) or not _was_sent(error)
+                is_transient = isinstance(error, (*_NOT_DONE, *_LOST)) and not isinstance(error, _REFUSED)
+                is_unknown = not is_undone and not is_repeatable
+                if is_unknown or not is_transient or number == _ATTEMPTS - 1:
+                    raise StoreUnavailableError(
+                        self.host, operation, _told(error), is_outcome_unknown=is_unknown
+                    ) from None
+                if isinstance(error, failures.ReadOnlyError):
+                    await self.disconnect()  # behind the same name there may be another by now
+            await asyncio.sleep(random.uniform(0.5, 1) * _PAUSE * 2**number)  # noqa: S311  # no secret
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _called(self, function: str, keys: Sequence[bytes], args: Sequence[str | bytes | int]) -> Any:
+        known = library()
+        while self._has_functions:
+            command = "FCALL_RO" if function in known.reads else "FCALL"
+            try:
+                return await self._executed(keys[0], (command, f"{known.name}_{function}", len(keys), *keys, *args))
+            except failures.ResponseError as error:
+                text = str(error)
+                if "unknown command" in text.lower():
+                    self._has_functions = False
+                elif "function not found" in text.lower():
+                    await self._load()
+                else:
+                    raise
+        call = (len(keys), *keys, function, *args)
+        try:
+            return await self._executed(keys[0], ("EVALSHA", known.script_digest, *call))
+        except failures.NoScriptError:
+            return await self._executed(keys[0], ("EVAL", known.script, *call))
+
+    async def _executed(self, key: bytes | None, command: Sequence[str | bytes | int]) -> Any:
+        if not self._is_cluster:
+            return await self._client.execute_command(*command)
+        await self._client.initialize()
+        # Which node is computed here: of commands that it does not know, redis-py asks a server.
+        node = self._client.get_random_node() if key is None else self._client.get_node_from_key(key)
+        return await self._client.execute_command(*command, target_nodes=node)
+
+    async def _load(self) -> None:
+        for node in self._client.get_primaries() if self._is_cluster else [None]:
+            options = {} if node is None else {"target_nodes": node}
+            try:
+                await self._client.execute_command("FUNCTION", "LOAD", library().source, **options)
+            except failures.ResponseError as error:
+                if "already exists" not in str(error):
+                    raise
+
+    async def _check(self) -> None:
+        """Raise unless the servers keep what they are given, and are new enough."""
+        if self._is_cluster:
+            await self._client.initialize()
+        nodes = self._client.get_primaries() if self._is_cluster else [None]
+        for node in nodes:
+            options = {} if node is None else {"target_nodes": node}
+            try:
+                about: dict[str, Any] = await self._client.info(**options)
+            except (failures.NoPermissionError, failures.ResponseError):
+                break  # it does not say
+            version = tuple(int(part) for part in str(about.get("redis_version", "7.2")).split(".")[:2])
+            if version < _LEAST_VERSION:
+                raise StoreUnavailableError(
+                    self.host, "open", f"it is of version {version}, and 6.2 is the first that will do"
+                )
+            policy = about.get("maxmemory_policy", "noeviction")
+            if about.get("maxmemory", 0) and policy != "noeviction":
+                raise StoreUnavailableError(
+                    self.host,
+                    "open",
+                    f"its maxmemory-policy is {policy}, by which it loses sessions from some indexes and not others; "
+                    "set it to noeviction",
+                )
+        self._is_checked = True
+
+    async def disconnect(self) -> None:
+        """Close connections that are not in use; calls make others."""
+        if self._is_cluster:
+            await asyncio.gather(*(node.disconnect_free_connections() for node in self._client.get_nodes()))
+        else:
+            await self._client.connection_pool.disconnect(inuse_connections=False)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._is_cluster:
+            await self._client.aclose()
+        else:
+            await self._client.aclose(close_connection_pool=True)
+
+
+def _client(address: Address) -> Any:
+    options = {
+        **address.options,
+        "protocol": 2,
+        "retry": Retry(NoBackoff(), 0),
+        "socket_timeout": address.timeout,
+        "socket_connect_timeout": address.timeout,
+    }
+    if address.is_cluster:
+        if options.pop("connection_class", None) is SSLConnection:
+            options["ssl"] = True
+        # More than calls at a time: those who follow changes have one each.
+        return client_library.RedisCluster(max_connections=2**16, **options)
+    return client_library.Redis(connection_pool=ConnectionPool(**options))
+
+
+def _was_sent(error: BaseException) -> bool:
+    # So redis-py says that it did not get as far. Were it to say it in another way, less would be tried again.
+    return "connecting to" not in str(error)
+
+
+_WORDS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
+    ((failures.OutOfMemoryError,), "it has no memory left (OOM); give it more, or delete sessions"),
+    (_REFUSED, "it refuses this user; see its ACL, and user and password in the URL"),
+    ((failures.ReadOnlyError,), "it is a replica, which takes no writes (READONLY); name the primary"),
+    (_NOT_DONE, "it is not ready (%s)"),
+)
+
+
+def _told(error: BaseException) -> str:
+    """Return what to say of it: never what it says, which may have arguments of the call in it."""
+    for kinds, words in _WORDS:
+        if isinstance(error, kinds):
+            return words.replace("%s", type(error).__name__)
+    if isinstance(error, failures.TimeoutError | TimeoutError):
+        return "it did not answer in time" if _was_sent(error) else "it could not be reached in time"
+    if isinstance(error, failures.ConnectionError | OSError):
+        return "the connection was lost" if _was_sent(error) else "it refuses connections, or cannot be reached"
+    if "WRONGTYPE" in str(error):
+        return "it holds something else under a key of this store (WRONGTYPE); give the store a prefix of its own"
+    code = str(error).partition(" ")[0]
+    return f"it answered with an error ({code if code.isalpha() else type(error).__name__})"

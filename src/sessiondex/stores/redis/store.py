@@ -1,0 +1,285 @@
+"""The contract's operations, each of them a call of one function on the server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+from inspect import isawaitable
+from typing import Generic, NamedTuple
+from uuid import UUID
+
+from sessiondex.clock import microseconds
+from sessiondex.contract import S
+from sessiondex.errors import (
+    ConflictError,
+    InvalidArgumentError,
+    SessiondexError,
+    StoreUnavailableError,
+    TenantMismatchError,
+)
+from sessiondex.models import Channel
+from sessiondex.stores import arguments as check
+from sessiondex.stores.composed import CHECKS, check_has_identity, note_place
+from sessiondex.stores.eviction import Eviction, OnEvict
+from sessiondex.stores.redis import keys
+from sessiondex.stores.redis.claims import Claim, claim, locate, release
+from sessiondex.stores.redis.marks import Marks
+from sessiondex.stores.redis.queries import RedisQueries
+from sessiondex.stores.redis.url import address_of
+
+_SWEPT_BY_A_WRITE = 2  # more than a write adds, so that it keeps ahead whoever else sweeps
+_ROUNDS = 20  # claims of one save; each further one was barred by another tenant
+
+
+class _Write(NamedTuple, Generic[S]):
+    """A save of which all that can be checked here has been."""
+
+    session: S
+    session_id: UUID
+    tenant_id: UUID
+    parts: tuple[str | bytes | int, ...]
+    """Where it is filed, and its value, as the function takes them."""
+    is_new: bool
+    """Whether it probably is."""
+
+
+class RedisSessionStore(RedisQueries[S], Generic[S]):
+    """Keeps sessions on a Redis or Valkey server, or cluster, where any number of processes share them.
+
+    `url` says where: `redis://`, `rediss://` (TLS) or `valkey://`, and with `+cluster` for a cluster. `prefix` begins
+    all its keys. `session_classes` are the subclasses of `Session` that may be found there; those that this process
+    saves are known anyway. A turn that is not renewed ends after `turn_ttl`. `timeout`, in seconds, and
+    `max_connections` are of this process. The other options are those of `InMemorySessionStore`; all processes should
+    give the same, and `max_sessions` is for each tenant. Without `clock`, instants are the server's.
+
+    Every operation is one round trip, but those without a tenant, and saves of new sessions, which are two; and long
+    answers, of which each 500 sessions are one. Every one raises `StoreUnavailableError` if the server cannot be
+    reached, or cannot do it.
+    """
+
+    def __init__(
+        self,
+        url: str = "redis://localhost:6379",
+        *,
+        prefix: str = "sessiondex",
+        session_classes: Iterable[type[S]] = (),
+        idle_ttl: timedelta | None = None,
+        max_sessions: int | None = None,
+        on_evict: OnEvict | None = None,
+        changes_kept: int = 1_000,
+        turn_ttl: timedelta = timedelta(seconds=30),
+        timeout: float = 5.0,
+        max_connections: int = 50,
+        clock: Callable[[], datetime] | None = None,
+    ) -> None:
+        check.is_text("prefix", prefix)
+        if not prefix or not prefix.isascii() or not prefix.isprintable() or set(prefix) & set("{}"):
+            raise InvalidArgumentError("prefix", "must be some printable ASCII characters, without braces")
+        address = address_of(url, timeout=timeout, max_connections=max_connections)
+        eviction = Eviction(idle_ttl, max_sessions, on_evict)
+        super().__init__(address, prefix, session_classes, eviction, changes_kept, turn_ttl, clock)
+        self._marks = Marks()
+
+    # -- one session --
+
+    async def get(self, session_id: UUID, *, tenant_id: UUID | None = None) -> S | None:
+        self._check_loop()
+        session_id = check.exact_id("session_id", session_id)
+        if tenant_id is not None:
+            return await self._get(session_id, check.exact_id("tenant_id", tenant_id))
+        located = await self._locate(session_id)
+        if located is None:
+            return None
+        session = await self._get(session_id, located.tenant_id)
+        if session is None:
+            self._errand(self._give_back_if_gone(session_id, located))
+        return session
+
+    async def _get(self, session_id: UUID, tenant_id: UUID) -> S | None:
+        (row,) = await self._ask("get", tenant_id, session_id.hex)
+        if row is None:
+            return None
+        session = self._session(row, tenant_id)
+        if session.session_id != session_id:
+            raise StoreUnavailableError(self._address.host, "get", "it answered with another session")
+        return session
+
+    async def _locate(self, session_id: UUID) -> Claim | None:
+        if self._unbegun:
+            await self._begin_reading()
+        server = self._server
+        located = await locate(server, self._prefix, session_id)
+        self._check_is_ours(server)
+        return located
+
+    async def _bar(self, tenant_id: UUID, session_id: UUID, number: str) -> bool:
+        is_there, evicted = await self._ask("bar", tenant_id, self._wants_evicted, session_id.hex, number)
+        self._were_evicted(tenant_id, evicted)
+        return bool(is_there)
+
+    async def _give_back_if_gone(self, session_id: UUID, located: Claim) -> None:
+        if not await self._bar(located.tenant_id, session_id, located.number):
+            await release(self._server, self._prefix, session_id, located)
+
+    async def save(self, session: S, *, expected_revision: int | None = None) -> UUID:
+        self._check_loop()
+        if expected_revision is not None:
+            check.at_least("expected_revision", expected_revision, 0, "0 expects that there is no session yet")
+        write = self._prepare(session)
+        await self._write_one(write, "" if expected_revision is None else str(expected_revision))
+        return write.session_id
+
+    async def _save_instead(self, session: S, revision: int, stamp: datetime) -> None:
+        self._check_loop()
+        await self._write_one(self._prepare(session), str(revision), str(microseconds(stamp)))
+
+    def _prepare(self, session: S) -> _Write[S]:
+        # Stamp and revision are the server's to give; these stand in for them while it is checked.
+        kept = self._rows.records.snapshot(session, self._own_clock.now(), revision=1)
+        snapshot, filed = kept.snapshot, keys.filed(kept.snapshot)
+        parts: tuple[str | bytes | int, ...] = (
+            len(filed.entries),
+            *filed.entries,
+            len(filed.step),
+            *filed.step,
+            self._rows.value(kept),
+        )
+        return _Write(session, snapshot.session_id, snapshot.tenant_id, parts, session.revision == 0)
+
+    async def _write_one(self, write: _Write[S], expected: str = "", stamp: str = "", identity: str = "") -> S | None:
+        return await self._write(write.tenant_id, [write], [(expected, stamp, identity, "", "")])
+
+    async def _write(
+        self, tenant_id: UUID, writes: Sequence[_Write[S]], conditions: Sequence[tuple[str, str, str, str, str]]
+    ) -> S | None:
+        """Save all of them, which are the tenant's, or none; return the session that is in the way of an identity.
+
+        Each condition: the revision and stamp that are expected, the identity that must have no session, and the stamp
+        and revision that are to be kept; what is empty is no condition.
+        """
+        with self._marks.of([write.session for write in writes]):
+            return await self._written(tenant_id, writes, conditions)
+
+    async def _written(
+        self, tenant_id: UUID, writes: Sequence[_Write[S]], conditions: Sequence[tuple[str, str, str, str, str]]
+    ) -> S | None:
+        await self._know(tenant_id)
+        claims: dict[UUID, str] = {}
+        new = {write.session_id for write in writes if write.is_new}
+        for _ in range(_ROUNDS):
+            claims.update(await self._claimed(new, tenant_id))
+            args: list[str | bytes | int] = []
+            for write, (expected, stamp, identity, kept_stamp, kept_revision) in zip(writes, conditions, strict=True):
+                number = claims.get(write.session_id, "")
+                args += [
+                    write.session_id.hex,
+                    expected,
+                    stamp,
+                    number,
+                    identity,
+                    kept_stamp,
+                    kept_revision,
+                    *write.parts,
+                ]
+            cap = "" if self._eviction.max_sessions is None else self._eviction.max_sessions
+            swept = _SWEPT_BY_A_WRITE * len(writes) if self._eviction.idle_ttl is not None else 0
+            kind, *answer = await self._ask("save", tenant_id, cap, swept, self._wants_evicted, len(writes), *args)
+            if kind == b"claim":
+                new = {UUID(session_id.decode()) for session_id in answer[0]}
+                continue
+            if kind != b"saved":
+                self._give_back(tenant_id, [(key.hex.encode(), number.encode()) for key, number in claims.items()])
+            if kind == b"found":
+                return self._session(answer[0], tenant_id)
+            if kind == b"conflict":
+                place, stored = int(answer[0]) - 1, int(answer[1])
+                raise ConflictError(writes[place].session_id, int(conditions[place][0]), stored)
+            self._were_evicted(tenant_id, answer[1])
+            for write, (given_stamp, revision) in zip(writes, answer[0], strict=True):
+                if given_stamp:
+                    self._marks.mark(write.session, int(given_stamp), int(revision))
+            return None
+        raise StoreUnavailableError(self._address.host, "save", "other tenants claim the same id again and again")
+
+    async def _claimed(self, session_ids: Iterable[UUID], tenant_id: UUID) -> dict[UUID, str]:
+        ids = list(session_ids)
+        server = self._server
+        claiming = (claim(server, self._prefix, session_id, tenant_id, self._bar) for session_id in ids)
+        return dict(zip(ids, await asyncio.gather(*claiming), strict=True))
+
+    async def delete(self, session_id: UUID, *, tenant_id: UUID | None = None) -> bool:
+        self._check_loop()
+        return await self._delete([check.exact_id("session_id", session_id)], tenant_id) == 1
+
+    async def get_or_create(
+        self, tenant_id: UUID, channel: Channel, user_channel_id: str, create: Callable[[], S | Awaitable[S]]
+    ) -> tuple[S, bool]:
+        self._check_loop()
+        identity = check.identity(tenant_id, channel, user_channel_id)
+        check.callback("create", create)
+        found = await self._latest(*identity, is_open=True)
+        if found is not None:
+            return found, False
+        server = self._server
+        async with self._creations.turn(repr(identity).encode()):
+            self._check_is_ours(server)
+            found = await self._latest(*identity, is_open=True)
+            if found is not None:
+                return found, False
+            made = create()
+            session = (await made) if isawaitable(made) else made
+            check_has_identity(session, identity)
+            self._check_is_ours(server)
+            entry = keys.identity(channel, user_channel_id, is_open=True)
+            found = await self._write_one(self._prepare(session), "0", identity=entry)
+            return (session, True) if found is None else (found, False)
+
+    # -- many sessions --
+
+    async def _save_batch(self, sessions: Sequence[S], first: int) -> list[UUID]:
+        self._check_loop()
+        of_tenant: dict[UUID, list[_Write[S]]] = {}
+        owners: dict[bytes, UUID] = {}
+        ids = []
+        for place, session in enumerate(sessions):
+            if place % CHECKS == CHECKS - 1:
+                await asyncio.sleep(0)
+            try:
+                write = self._prepare(session)
+                if owners.setdefault(write.session_id.bytes, write.tenant_id) != write.tenant_id:
+                    raise TenantMismatchError(write.session_id)
+            except SessiondexError as error:
+                note_place(error, first + place)
+                raise
+            of_tenant.setdefault(write.tenant_id, []).append(write)
+            ids.append(write.session_id)
+        for tenant_id, writes in of_tenant.items():
+            try:
+                await self._write(tenant_id, writes, [("", "", "", "", "")] * len(writes))
+            except TenantMismatchError as error:
+                note_place(error, first + ids.index(error.session_id))
+                raise
+        return ids
+
+    async def delete_many(self, session_ids: Iterable[UUID], *, tenant_id: UUID | None = None) -> int:
+        self._check_loop()
+        ids = [check.exact_id("session_ids", one) for one in check.many("session_ids", session_ids, "delete")]
+        return await self._delete(ids, tenant_id)
+
+    async def _delete(self, session_ids: Sequence[UUID], tenant_id: UUID | None) -> int:
+        if tenant_id is not None:
+            return await self._delete_of(check.exact_id("tenant_id", tenant_id), session_ids)
+        located = await asyncio.gather(*map(self._locate, session_ids))
+        of_tenant: dict[UUID, list[UUID]] = {}
+        for session_id, found in zip(session_ids, located, strict=True):
+            if found is not None:
+                of_tenant.setdefault(found.tenant_id, []).append(session_id)
+        return sum([await self._delete_of(owner, ids) for owner, ids in of_tenant.items()])
+
+    async def _delete_of(self, tenant_id: UUID, session_ids: Sequence[UUID]) -> int:
+        ids = [session_id.hex for session_id in session_ids]
+        deleted, evicted = await self._ask("delete", tenant_id, self._wants_evicted, *ids)
+        self._give_back(tenant_id, deleted)
+        self._were_evicted(tenant_id, evicted)
+        return len(deleted)
