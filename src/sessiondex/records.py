@@ -144,7 +144,13 @@ class _Codec:
             snapshot = self._short_way(values_of(session), at, revision, earlier)
             if snapshot is not None:
                 return Kept(snapshot, None)
-        return self.round_trip(_stamped(session, at, revision))
+        try:
+            stamped = _stamped(session, at, revision)
+        except InvalidSessionError:
+            raise
+        except Exception as error:  # of an attribute whose name is no text
+            raise InvalidSessionError(None, f"looking at its attributes raises {type(error).__name__}") from None
+        return self.round_trip(stamped)
 
     def pack(self, snapshot: Session) -> Packed:
         if self.packing is not None:
@@ -202,6 +208,8 @@ class _Codec:
             data = self.dump(stamped)
             snapshot = self.copy(self._load(data))  # as every read will, so it had better work now
             changed = first_difference(stamped, snapshot) or first_foreign(snapshot) or first_not_json(stamped)
+        except MemoryError:  # which says nothing of the session
+            raise
         except Exception as error:
             raise self._explain(stamped, error) from None
         if changed is not None:
@@ -262,16 +270,16 @@ def mark_saved(session: Session, at: datetime, revision: int) -> None:
     """Make a session that was given show that it was saved."""
     # Past validation and past a frozen subclass: the session is stored now, so this must not fail.
     values = values_of(session)
-    values["last_activity_at"] = at
-    values["revision"] = revision
+    dict.__setitem__(values, "last_activity_at", at)
+    dict.__setitem__(values, "revision", revision)
     try:
         fields_set: Any = object.__getattribute__(session, "__pydantic_fields_set__")
-    except AttributeError:
-        fields_set = None
-    if type(fields_set) is not set:
-        fields_set = set()
-    if not fields_set.issuperset(_STAMPED):
-        object.__setattr__(session, "__pydantic_fields_set__", fields_set | _STAMPED)
+        if type(fields_set) is set and fields_set.issuperset(_STAMPED):
+            return
+        fields_set = {*fields_set, *_STAMPED}
+    except Exception:  # it is not there, or has something in it that raises
+        fields_set = set(_STAMPED)
+    object.__setattr__(session, "__pydantic_fields_set__", fields_set)
 
 
 def _stamped(session: Session, at: datetime, revision: int) -> Session:

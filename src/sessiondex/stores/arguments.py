@@ -1,4 +1,8 @@
-"""Checks of the arguments that every store takes. Each names the argument and says what to do."""
+"""Checks of the arguments that every store takes. Each names the argument and says what to do.
+
+Ids, texts and numbers are read once, and given back as what they are exactly: of a class of its own, a value may say
+another thing each time that it is asked.
+"""
 
 from __future__ import annotations
 
@@ -38,9 +42,12 @@ def as_exact_id(value: object) -> UUID | None:
     return UUID(bytes=given.bytes) if issubclass(type(given), UUID) else None
 
 
-def is_integer(name: str, value: object) -> None:
-    if not isinstance(value, int) or isinstance(value, bool):
+def exact_int(name: str, value: int) -> int:
+    if type(value) is int:
+        return value
+    if not issubclass(type(value), int) or type(value) is bool:
         raise InvalidArgumentError(name, f"must be an int, not {type(value).__name__}")
+    return int.__int__(value)
 
 
 def is_bool(name: str, value: object) -> None:
@@ -48,14 +55,16 @@ def is_bool(name: str, value: object) -> None:
         raise InvalidArgumentError(name, f"must be True or False, not {type(value).__name__}")
 
 
-def is_text(name: str, value: object) -> None:
-    if not isinstance(value, str):
+def exact_text(name: str, value: str) -> str:
+    if not issubclass(type(value), str):
         raise InvalidArgumentError(name, f"must be a str, not {type(value).__name__}")
-    if not value.isascii():
+    exact = str.__str__(value)
+    if not exact.isascii():
         try:
-            value.encode()
+            exact.encode()
         except UnicodeEncodeError:
             raise InvalidArgumentError(name, "has a lone surrogate; decode it with errors='replace'") from None
+    return exact
 
 
 def many(name: str, value: Iterable[T], singular: str) -> Iterable[T]:
@@ -75,24 +84,29 @@ def many_or_async(name: str, value: Iterable[T] | AsyncIterable[T]) -> Iterable[
     return value if isinstance(value, AsyncIterable) else many(name, value, "save")
 
 
-def at_least(name: str, value: int, least: int, hint: str) -> None:
-    is_integer(name, value)
-    if value < least:
+def at_least(name: str, value: int, least: int, hint: str) -> int:
+    exact = exact_int(name, value)
+    if exact < least:
         bound = f"must be at least {least}" if least else "must not be negative"
         raise InvalidArgumentError(name, f"{bound}; {hint}")
+    return exact
 
 
 def cursor(value: datetime | None) -> datetime | None:
     if value is None:
         return None
-    if not isinstance(value, datetime):
+    if not issubclass(type(value), datetime):
         raise InvalidArgumentError("before", f"must be None or a datetime, not {type(value).__name__}")
-    if value.utcoffset() is None:
-        raise InvalidArgumentError("before", "must be an aware datetime, such as the last_activity_at of a session")
     try:
-        return in_utc(value)
+        is_aware = value.utcoffset() is not None
+        exact = in_utc(value) if is_aware else value
     except ValueError as error:
         raise InvalidArgumentError("before", str(error)) from None
+    except Exception as error:  # noqa: BLE001  # of a class, or in a zone, of its own
+        raise InvalidArgumentError("before", f"reading it raises {type(error).__name__}") from None
+    if not is_aware:
+        raise InvalidArgumentError("before", "must be an aware datetime, such as the last_activity_at of a session")
+    return exact
 
 
 def callback(name: str, value: object) -> None:
@@ -134,20 +148,19 @@ def channel(value: Channel) -> Channel:
         raise InvalidArgumentError("channel", f"must be one of {', '.join(Channel)}") from None
 
 
-def user_channel_id(value: str) -> None:
+def user_channel_id(value: str) -> str:
     if type(value) is str and value.isascii() and value and "\0" not in value:  # as most are, told without a call
-        return
-    is_text("user_channel_id", value)
+        return value
     try:
-        check_user_channel_id(value)
+        return check_user_channel_id(exact_text("user_channel_id", value))
+    except InvalidArgumentError:
+        raise
     except ValueError as error:
         raise InvalidArgumentError("user_channel_id", str(error)) from None
 
 
 def identity(tenant_id: UUID, channel_: Channel, user: str) -> tuple[UUID, Channel, str]:
-    tenant_id, channel_ = exact_id("tenant_id", tenant_id), channel(channel_)
-    user_channel_id(user)
-    return tenant_id, channel_, user
+    return exact_id("tenant_id", tenant_id), channel(channel_), user_channel_id(user)
 
 
 def optional_status(value: SessionStatus | None) -> SessionStatus | None:

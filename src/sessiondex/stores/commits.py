@@ -18,12 +18,12 @@ from uuid import UUID
 from sessiondex.clock import StampClock
 from sessiondex.contract import ChangeKind, EvictionReason, S
 from sessiondex.errors import ConflictError, InvalidSessionError
-from sessiondex.records import Records
+from sessiondex.models import Session
+from sessiondex.records import Records, values_of
 from sessiondex.stores import arguments as check
 from sessiondex.stores.backend import Backend
 from sessiondex.stores.eviction import Eviction
 from sessiondex.stores.feed import Feed
-from sessiondex.stores.loops import LoopBound
 from sessiondex.stores.telling import Telling
 
 
@@ -58,7 +58,7 @@ class _Intent(NamedTuple):
     """What `on_evict` is to be told."""
 
 
-class Commits(LoopBound, Telling[S], Backend[S], Generic[S]):
+class Commits(Telling[S], Backend[S], Generic[S]):
     """Keeps stamps, revisions, what is accepted, eviction and the change feed (laws 1, 5, 6, 17 and 18)."""
 
     def __init__(
@@ -66,14 +66,15 @@ class Commits(LoopBound, Telling[S], Backend[S], Generic[S]):
     ) -> None:
         check.at_least("changes_kept", changes_kept, 0, "0 keeps none for those who follow them")
         check.is_bool("debug", debug)
-        LoopBound.__init__(self)
-        Telling.__init__(self, eviction.on_evict)
+        super().__init__(eviction.on_evict)
         self._debug = debug
         self._stamps = StampClock(clock)
         self._records = Records()
         self._eviction = eviction
         self._feed = Feed(changes_kept)
         self._intent: _Intent | None = None
+        self._is_interrupted = False
+        """Whether the intent is one that nobody is at any longer."""
 
     def _since(self) -> datetime | None:
         """Return the stamp from which on sessions can be seen at this instant, or `None` if all can."""
@@ -118,11 +119,12 @@ class Commits(LoopBound, Telling[S], Backend[S], Generic[S]):
                 self._apply(part.plan)
             self._tell_of(intent)
         except BaseException:
+            self._is_interrupted = True
             self._settle()
             raise
         self._intent = None
         self._loop = loop
-        if self._debug:
+        if self._debug and any(part.kind is not None for part in parts):
             self._check()
 
     def _settle(self) -> None:
@@ -132,6 +134,7 @@ class Commits(LoopBound, Telling[S], Backend[S], Generic[S]):
             self._apply_again([part.plan for part in intent.parts])
             self._feed.rewind(intent.sequence)
             self._tell_of(intent)
+            self._is_interrupted = False
             self._intent = None
 
     def _tell_of(self, intent: _Intent) -> None:
@@ -200,7 +203,9 @@ class Commits(LoopBound, Telling[S], Backend[S], Generic[S]):
 
 def id_of(session: object) -> UUID | None:
     """Return the id as a plain UUID, whatever subclass it is of, or `None` if it is none."""
-    given: Any = getattr(session, "session_id", None)
+    if not issubclass(type(session), Session):
+        return None  # the records have the words for that
+    given: Any = values_of(session).get("session_id")
     if type(given) is UUID:
         return given
     try:

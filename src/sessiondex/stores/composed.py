@@ -35,7 +35,7 @@ class ComposedOperations(LoopBound, SessionStore[S], Generic[S]):
         attempts: int = 5,
     ) -> S:
         check.callback("change", change)
-        check.at_least("attempts", attempts, 1, "each of them reads, changes and saves")
+        attempts = check.at_least("attempts", attempts, 1, "each of them reads, changes and saves")
         attempt = 1
         while True:
             session = await self.get(session_id, tenant_id=tenant_id)
@@ -69,7 +69,7 @@ class ComposedOperations(LoopBound, SessionStore[S], Generic[S]):
 
     async def load(self, sessions: Iterable[S] | AsyncIterable[S], *, batch: int = 500) -> int:
         self._check_loop()
-        check.at_least("batch", batch, 1, "some hundred is a good size")
+        batch = check.at_least("batch", batch, 1, "some hundred is a good size")
         count = 0
         some: list[S] = []
         async with aclosing(_each(check.many_or_async("sessions", sessions))) as each:
@@ -91,14 +91,14 @@ class ComposedOperations(LoopBound, SessionStore[S], Generic[S]):
         async def page(before: datetime | None) -> list[S]:
             return await self.list_by_agent(tenant_id, agent_id, status=status, limit=page_size, before=before)
 
-        check.at_least("page_size", page_size, 1, "some hundred is a good size")
+        page_size = check.at_least("page_size", page_size, 1, "some hundred is a good size")
         return _pages(page, page_size)
 
     def iter_by_customer(self, tenant_id: UUID, customer_profile_id: UUID, *, page_size: int = 100) -> AsyncIterator[S]:
         async def page(before: datetime | None) -> list[S]:
             return await self.list_by_customer(tenant_id, customer_profile_id, limit=page_size, before=before)
 
-        check.at_least("page_size", page_size, 1, "some hundred is a good size")
+        page_size = check.at_least("page_size", page_size, 1, "some hundred is a good size")
         return _pages(page, page_size)
 
 

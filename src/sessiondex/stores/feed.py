@@ -82,11 +82,11 @@ class Feed:
         self._wake()
 
     def _wake(self) -> None:
-        waiting, self._waiting = self._waiting, set()
-        for waiter in waiting:
+        for waiter in tuple(self._waiting):
             if not waiter.done():
                 with suppress(RuntimeError):  # who waits in a loop that was closed must not fail a write
                     waiter.set_result(None)
+            self._waiting.discard(waiter)  # once it knows
 
 
 class Reader(AsyncIterator[Change[S]], Generic[S]):

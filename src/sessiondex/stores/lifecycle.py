@@ -44,14 +44,10 @@ class LifeCycle(Commits[S], Generic[S]):
 
     def _go_on(self) -> None:
         self._settle()
-        if self._evicted:  # some of it by a loop that ended before all was told
-            self._tell_soon()
 
     def _settle_here(self) -> None:
         """For what needs no loop: do to its end what was interrupted, unless another thread is at it."""
-        if self._intent is not None and (
-            self._owner is None or not self._owner.is_running() or _runs_here(self._owner)
-        ):
+        if self._is_interrupted and (self._owner is None or not self._owner.is_running() or _runs_here(self._owner)):
             self._settle()
 
     def _check_is_ours(self, lock: asyncio.Lock) -> None:
@@ -90,7 +86,7 @@ class LifeCycle(Commits[S], Generic[S]):
         self._settle_here()
         last = self._feed.sequence
         if since is not None:
-            check.at_least("since", since, 0, "0 follows from the first change on")
+            since = check.at_least("since", since, 0, "0 follows from the first change on")
         reader = Reader(self._feed, last if since is None else since, self._opened, self._check_loop_of_reader)
         self._feed.is_on = True
         return reader
@@ -117,8 +113,8 @@ class LifeCycle(Commits[S], Generic[S]):
         await self.aclose()
 
     async def aclose(self) -> None:
-        if not self._is_closed:
-            self._leave_loop()
+        if not self._leave_loop():
+            return
         # Each step may be done again: the first call may have been interrupted, or may be under way.
         self._turns.close()
         self._creations.close()

@@ -48,7 +48,9 @@ class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
         if get_running_loop() is not self._loop:
             self._move_to_this_loop()
         if expected_revision is not None:
-            check.at_least("expected_revision", expected_revision, 0, "0 expects that there is no session yet")
+            expected_revision = check.at_least(
+                "expected_revision", expected_revision, 0, "0 expects that there is no session yet"
+            )
         lock = self._lock
         async with lock:
             self._check_is_ours(lock)
@@ -88,7 +90,7 @@ class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
             tenant_id = check.exact_id("tenant_id", tenant_id)
         if type(channel) is not Channel:
             channel = check.channel(channel)
-        check.user_channel_id(user_channel_id)
+        user_channel_id = check.user_channel_id(user_channel_id)
         return self._latest_by_channel(tenant_id, channel, user_channel_id, self._since(), is_open=False)
 
     async def get_or_create(
@@ -185,7 +187,7 @@ class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
             self._move_to_this_loop()
         tenant_id = check.exact_id("tenant_id", tenant_id)
         agent_id = check.exact_id("agent_id", agent_id)
-        check.at_least("limit", limit, 0, "0 gives an empty list")
+        limit = check.at_least("limit", limit, 0, "0 gives an empty list")
         before = check.cursor(before)
         wanted = check.optional_status(status)
         return await self._copies(self._newest_by_agent(tenant_id, agent_id, wanted, limit, before, self._since()))
@@ -197,7 +199,7 @@ class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
             self._move_to_this_loop()
         tenant_id = check.exact_id("tenant_id", tenant_id)
         customer_profile_id = check.exact_id("customer_profile_id", customer_profile_id)
-        check.at_least("limit", limit, 0, "0 gives an empty list")
+        limit = check.at_least("limit", limit, 0, "0 gives an empty list")
         before = check.cursor(before)
         found = self._newest_by_customer(tenant_id, customer_profile_id, limit, before, self._since())
         return await self._copies(found)
@@ -214,8 +216,8 @@ class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
             self._move_to_this_loop()
         tenant_id = check.exact_id("tenant_id", tenant_id)
         scenario_id = check.exact_id("scenario_id", scenario_id)
-        check.is_integer("scenario_version", scenario_version)
-        check.is_text("step_content_hash", step_content_hash)
+        scenario_version = check.exact_int("scenario_version", scenario_version)
+        step_content_hash = check.exact_text("step_content_hash", step_content_hash)
         scope = check.optional_scope_filter(scope_filter)
         since = self._since()
         found = self._at_step(tenant_id, scenario_id, scenario_version, step_content_hash, scope, since)
@@ -258,8 +260,8 @@ class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
             self._move_to_this_loop()
         tenant_id = check.exact_id("tenant_id", tenant_id)
         scenario_id = check.exact_id("scenario_id", scenario_id)
-        check.is_integer("scenario_version", scenario_version)
-        check.is_text("step_content_hash", step_content_hash)
+        scenario_version = check.exact_int("scenario_version", scenario_version)
+        step_content_hash = check.exact_text("step_content_hash", step_content_hash)
         await self._sweep_if_needed()
         return self._count_at_step(tenant_id, scenario_id, scenario_version, step_content_hash)
 
@@ -268,6 +270,6 @@ class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
             self._move_to_this_loop()
         tenant_id = check.exact_id("tenant_id", tenant_id)
         scenario_id = check.exact_id("scenario_id", scenario_id)
-        check.is_integer("scenario_version", scenario_version)
+        scenario_version = check.exact_int("scenario_version", scenario_version)
         await self._sweep_if_needed()
         return self._count_steps(tenant_id, scenario_id, scenario_version)

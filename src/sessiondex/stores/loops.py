@@ -9,6 +9,7 @@ import threading
 from asyncio import get_running_loop
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import Any
 from weakref import WeakSet
 
 from sessiondex.errors import ForkedStoreError, StoreClosedError, WrongLoopError
@@ -41,6 +42,7 @@ class LoopBound:
         self._owner: asyncio.AbstractEventLoop | None = None
         """The loop that this belongs to."""
         self._is_closed = self._is_forked = False
+        self._closer: asyncio.Task[Any] | None = None
 
     # Every method looks whether the loop is the one of last time, and comes here if it is not: which costs no call.
     def _move_to_this_loop(self) -> None:
@@ -56,8 +58,8 @@ class LoopBound:
                 _used.add(self)
                 self._begin_in_this_loop()
                 self._owner = loop  # last: whoever is interrupted before does it all again
-            self._go_on()
-            self._loop = loop
+        self._go_on()
+        self._loop = loop
 
     def _begin_in_this_loop(self) -> None:
         """Make anew what is bound to a loop, and let go of what was. May be done again."""
@@ -70,11 +72,18 @@ class LoopBound:
         if get_running_loop() is not self._loop:
             self._move_to_this_loop()
 
-    def _leave_loop(self) -> None:
-        """Be closed: no loop may call any longer."""
-        if get_running_loop() is not self._loop:
-            self._move_to_this_loop()
-        self._is_closed, self._loop, self._owner = True, None, None
+    def _leave_loop(self) -> bool:
+        """Be closed: no loop may call any longer. Return whether this task is to do what belongs to it.
+
+        It is for the first one, and for another if that was interrupted. To wait for the first might be to wait for
+        oneself: `on_evict` may close the store, and what closes a store waits for `on_evict`.
+        """
+        task = asyncio.current_task()
+        if not self._is_closed:
+            self._check_loop()
+            self._closer = task
+            self._is_closed, self._loop, self._owner = True, None, None
+        return self._closer is None or self._closer is task or self._closer.done()
 
 
 async def repeat_until(closing: asyncio.Event, pause: float, some: Callable[[], Awaitable[bool]]) -> None:
@@ -84,7 +93,7 @@ async def repeat_until(closing: asyncio.Event, pause: float, some: Callable[[], 
             is_more = await some()
         except (StoreClosedError, WrongLoopError):
             return
-        except Exception:  # of the clock, which is the user's, or of a server: it may be well the next time
+        except Exception:  # of the clock, which is the user's, or of a server
             log.exception("sweeping idle sessions failed; it is tried again")
             is_more = False
         with suppress(TimeoutError):

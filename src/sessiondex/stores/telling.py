@@ -11,19 +11,25 @@ from typing import Any, Generic
 
 from sessiondex.contract import EvictionReason, S
 from sessiondex.stores.eviction import OnEvict
-from sessiondex.stores.loops import log
+from sessiondex.stores.loops import LoopBound, log
 
 _SLICE = 0.002  # seconds of telling between two turns of the loop, if no session takes longer
 
 
-class Telling(Generic[S]):
+class Telling(LoopBound, Generic[S]):
     """Tells `on_evict` all that was evicted, in a task of its own: no write waits for it, and no call is nested."""
 
     def __init__(self, on_evict: OnEvict | None) -> None:
+        super().__init__()
         self._on_evict = on_evict
         self._evicted: deque[tuple[Any, EvictionReason]] = deque()
         """Of whom it is still to be told."""
         self._teller: asyncio.Task[None] | None = None
+
+    def _move_to_this_loop(self) -> None:
+        super()._move_to_this_loop()
+        if self._evicted:  # some of it by a loop that ended before all was told
+            self._tell_soon()
 
     @abstractmethod
     def _opened(self, image: Any) -> S:

@@ -83,19 +83,30 @@ class Turns:
 
     def pass_on(self, key: bytes) -> None:
         """Let the next have the turn, of those who wait for it."""
-        queue = self._queues[key]
-        while queue.waiting:
-            turn, queue.holder = queue.waiting.popitem(last=False)
+        try:
+            self._pass_on(key)
+        except BaseException:  # it was interrupted, and nobody else would do the rest
+            self._pass_on(key)
+            raise
+
+    def _pass_on(self, key: bytes) -> None:
+        queue = self._queues.get(key)
+        while queue is not None and queue.waiting:
+            turn = next(iter(queue.waiting))
+            is_passed = turn.done() and not turn.cancelled()  # before it was interrupted
             if not turn.done():
+                queue.holder = queue.waiting[turn]
                 turn.set_result(None)
+                is_passed = True
+            queue.waiting.pop(turn, None)
+            if is_passed:
                 return
-        del self._queues[key]
+        self._queues.pop(key, None)
 
     def close(self) -> None:
         """Let nobody wait any longer. Who has a turn keeps it."""
         self._is_closed = True
         for queue in self._queues.values():
-            while queue.waiting:
-                turn, _ = queue.waiting.popitem(last=False)
+            for turn in tuple(queue.waiting):
                 if not turn.done():
                     turn.set_exception(StoreClosedError())

@@ -52,8 +52,7 @@ class RedisHome(ComposedOperations[S], Telling[S], Generic[S]):
         turn_ttl: timedelta,
         clock: Callable[[], datetime] | None,
     ) -> None:
-        super().__init__()
-        Telling.__init__(self, eviction.on_evict)
+        super().__init__(eviction.on_evict)
         check.at_least("changes_kept", changes_kept, 0, "0 keeps none for those who follow them")
         check.is_duration("turn_ttl", turn_ttl, timedelta(milliseconds=100))
         self._address = address
@@ -89,10 +88,6 @@ class RedisHome(ComposedOperations[S], Telling[S], Generic[S]):
         self._guard = _open_until_the_loop_ends(server)
         with suppress(StopIteration):
             self._guard.__anext__().send(None)
-
-    def _go_on(self) -> None:
-        if self._evicted:  # some of it by a loop that ended before all was told
-            self._tell_soon()
 
     def _check_is_ours(self, server: Server) -> None:
         """Raise unless the server that was waited for is still the store's."""
@@ -179,7 +174,7 @@ class RedisHome(ComposedOperations[S], Telling[S], Generic[S]):
     @asynccontextmanager
     async def _exclusive(self, session_id: UUID, timeout: float | None) -> AsyncIterator[None]:  # noqa: ASYNC109  # it covers the wait alone
         self._check_loop()
-        turns, key, loop = self._turns, session_id.bytes, get_running_loop()
+        turns, server, key, loop = self._turns, self._server, session_id.bytes, get_running_loop()
         deadline = None if timeout is None else loop.time() + timeout
         remote = RemoteTurn(partial(self._ask_for_turn, keys.turn(self._prefix, session_id)), self._turn_ttl)
         try:
@@ -202,6 +197,8 @@ class RedisHome(ComposedOperations[S], Telling[S], Generic[S]):
                 await asyncio.shield(passing)
             finally:
                 turns.pass_on(key)
+            if self._is_closed and not len(turns):
+                await server.close()  # that of a closed store, which was asked once more
 
     async def _ask_for_turn(self, key: bytes, function: str, token: str, ttl: int) -> bool:
         server = self._server
@@ -221,7 +218,7 @@ class RedisHome(ComposedOperations[S], Telling[S], Generic[S]):
         if self._is_closed:
             raise StoreClosedError
         if since is not None:
-            check.at_least("since", since, 0, "0 follows from the first change on")
+            since = check.at_least("since", since, 0, "0 follows from the first change on")
         if tenant_id is not None:
             tenant_id = check.exact_id("tenant_id", tenant_id)
         elif self._address.is_cluster:
@@ -277,8 +274,10 @@ class RedisHome(ComposedOperations[S], Telling[S], Generic[S]):
         await self.aclose()
 
     async def aclose(self) -> None:
-        if not self._is_closed:
-            self._leave_loop()
+        if self._errands and self._loop is get_running_loop():
+            await asyncio.wait(self._errands)  # they ask the store, which would refuse them
+        if not self._leave_loop():
+            return
         # Each step may be done again: the first call may have been interrupted, or may be under way.
         self._turns.close()
         self._creations.close()
@@ -287,6 +286,7 @@ class RedisHome(ComposedOperations[S], Telling[S], Generic[S]):
             await asyncio.wait([self._sweeper])
         for reader in list(self._readers):
             await _without_fail(reader.drain())
+        self._readers.clear()  # to close the store again asks the server nothing
         await self._all_told()
         if self._errands:
             await asyncio.wait(self._errands)

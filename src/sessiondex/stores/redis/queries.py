@@ -57,7 +57,7 @@ class RedisQueries(RedisHome[S], Generic[S]):
         return await self._list(tenant_id, entry, limit, before)
 
     async def _list(self, tenant_id: UUID, entry: str, limit: int, before: datetime | None) -> list[S]:
-        check.at_least("limit", limit, 0, "0 gives an empty list")
+        limit = check.at_least("limit", limit, 0, "0 gives an empty list")
         before = check.cursor(before)
         found: list[S] = []
         while len(found) < limit:
@@ -95,7 +95,7 @@ class RedisQueries(RedisHome[S], Generic[S]):
         """
         self._check_loop()
         tenant_id, version = self._checked_version(tenant_id, scenario_id, scenario_version)
-        check.is_text("step_content_hash", step_content_hash)
+        step_content_hash = check.exact_text("step_content_hash", step_content_hash)
         ages, sets = keys.scope(check.optional_scope_filter(scope_filter))
         found: dict[bytes, S] = {}
         after: Sequence[bytes | str] = ("", "")
@@ -115,7 +115,7 @@ class RedisQueries(RedisHome[S], Generic[S]):
     def _checked_version(tenant_id: UUID, scenario_id: UUID, scenario_version: int) -> tuple[UUID, str]:
         tenant_id = check.exact_id("tenant_id", tenant_id)
         scenario_id = check.exact_id("scenario_id", scenario_id)
-        check.is_integer("scenario_version", scenario_version)
+        scenario_version = check.exact_int("scenario_version", scenario_version)
         return tenant_id, keys.version(scenario_id, scenario_version)
 
     # -- counts: of all that is there, once nothing is that has expired --
@@ -137,7 +137,7 @@ class RedisQueries(RedisHome[S], Generic[S]):
     ) -> int:
         self._check_loop()
         tenant_id, version = self._checked_version(tenant_id, scenario_id, scenario_version)
-        check.is_text("step_content_hash", step_content_hash)
+        step_content_hash = check.exact_text("step_content_hash", step_content_hash)
         return await self._count("count_step", tenant_id, version, step_content_hash)
 
     async def _count(self, function: str, tenant_id: UUID, *args: str) -> int:

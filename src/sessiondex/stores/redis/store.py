@@ -73,7 +73,7 @@ class RedisSessionStore(RedisQueries[S], Generic[S]):
         max_connections: int = 50,
         clock: Callable[[], datetime] | None = None,
     ) -> None:
-        check.is_text("prefix", prefix)
+        prefix = check.exact_text("prefix", prefix)
         if not prefix or not prefix.isascii() or not prefix.isprintable() or set(prefix) & set("{}"):
             raise InvalidArgumentError("prefix", "must be some printable ASCII characters, without braces")
         address = address_of(url, timeout=timeout, max_connections=max_connections)
@@ -125,7 +125,9 @@ class RedisSessionStore(RedisQueries[S], Generic[S]):
     async def save(self, session: S, *, expected_revision: int | None = None) -> UUID:
         self._check_loop()
         if expected_revision is not None:
-            check.at_least("expected_revision", expected_revision, 0, "0 expects that there is no session yet")
+            expected_revision = check.at_least(
+                "expected_revision", expected_revision, 0, "0 expects that there is no session yet"
+            )
         write = self._prepare(session)
         await self._write_one(write, "" if expected_revision is None else str(expected_revision))
         return write.session_id
@@ -166,9 +168,27 @@ class RedisSessionStore(RedisQueries[S], Generic[S]):
     ) -> S | None:
         await self._know(tenant_id)
         claims: dict[UUID, str] = {}
+        found, is_saved = None, False
+        try:
+            found = await self._saved(tenant_id, writes, conditions, claims)
+            is_saved = found is None
+        finally:
+            if not is_saved:  # what was claimed may be there all the same, by an earlier claim
+                for session_id, number in claims.items():
+                    self._errand(self._give_back_if_gone(session_id, Claim(tenant_id, number)))
+        return found
+
+    async def _saved(
+        self,
+        tenant_id: UUID,
+        writes: Sequence[_Write[S]],
+        conditions: Sequence[tuple[str, str, str, str, str]],
+        claims: dict[UUID, str],
+    ) -> S | None:
+        """As `_write`; note in `claims` what is claimed for it."""
         new = {write.session_id for write in writes if write.is_new}
         for _ in range(_ROUNDS):
-            claims.update(await self._claimed(new, tenant_id))
+            await self._claim(new, tenant_id, claims)
             args: list[str | bytes | int] = []
             for write, (expected, stamp, identity, kept_stamp, kept_revision) in zip(writes, conditions, strict=True):
                 number = claims.get(write.session_id, "")
@@ -188,8 +208,6 @@ class RedisSessionStore(RedisQueries[S], Generic[S]):
             if kind == b"claim":
                 new = {UUID(session_id.decode()) for session_id in answer[0]}
                 continue
-            if kind != b"saved":
-                self._give_back(tenant_id, [(key.hex.encode(), number.encode()) for key, number in claims.items()])
             if kind == b"found":
                 return self._session(answer[0], tenant_id)
             if kind == b"conflict":
@@ -202,11 +220,15 @@ class RedisSessionStore(RedisQueries[S], Generic[S]):
             return None
         raise StoreUnavailableError(self._address.host, "save", "other tenants claim the same id again and again")
 
-    async def _claimed(self, session_ids: Iterable[UUID], tenant_id: UUID) -> dict[UUID, str]:
-        ids = list(session_ids)
+    async def _claim(self, session_ids: Iterable[UUID], tenant_id: UUID, claims: dict[UUID, str]) -> None:
+        async def claimed(session_id: UUID) -> None:
+            claims[session_id] = await claim(server, self._prefix, session_id, tenant_id, self._bar)
+
         server = self._server
-        claiming = (claim(server, self._prefix, session_id, tenant_id, self._bar) for session_id in ids)
-        return dict(zip(ids, await asyncio.gather(*claiming), strict=True))
+        # To the end of all, though one is refused: what was claimed has to be known.
+        for error in await asyncio.gather(*map(claimed, session_ids), return_exceptions=True):
+            if error is not None:
+                raise error
 
     async def delete(self, session_id: UUID, *, tenant_id: UUID | None = None) -> bool:
         self._check_loop()

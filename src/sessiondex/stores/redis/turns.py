@@ -34,10 +34,12 @@ class RemoteTurn:
     async def take(self, timeout: float | None) -> None:  # noqa: ASYNC109  # it covers the wait alone
         """Wait until it is this one's, for up to so many seconds. Raises `TimeoutError`."""
         pause = _LEAST_PAUSE
+        is_ours = await self._taken()  # a turn that is free is had, however long the server takes to say so
         async with asyncio.timeout(timeout):
-            while not await self._taken():
+            while not is_ours:
                 await asyncio.sleep(random.uniform(0.5, 1) * pause)  # noqa: S311  # no secret
                 pause = min(2 * pause, _MOST_PAUSE)
+                is_ours = await self._taken()
         self._renewing = asyncio.create_task(self._renew(), name="sessiondex turn")
 
     async def _taken(self) -> bool:

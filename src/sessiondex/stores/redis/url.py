@@ -44,7 +44,7 @@ def address_of(url: str, *, timeout: float = 5.0, max_connections: int = 50) -> 
     Raises:
         InvalidArgumentError: the URL is none, or has parts that it cannot have.
     """
-    check.is_text("url", url)
+    url = check.exact_text("url", url)
     check.seconds("timeout", timeout)
     if not timeout:
         raise InvalidArgumentError("timeout", "must be more than 0, in seconds")

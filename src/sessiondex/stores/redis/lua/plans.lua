@@ -26,6 +26,11 @@ local function step_keys(base, step)
   return base .. 'v:' .. version, of_step, base .. 't:' .. version .. ':' .. #hash .. ':' .. hash .. ':' .. facet
 end
 
+-- A step as one text; its parts are free, and may have any character in them.
+local function step_name(step)
+  return table.concat({ step[1], #step[2], #step[3], step[2], step[3], step[4] }, ':')
+end
+
 local function leave_step(plan, step, id)
   local version, of_step, facet = step_keys(plan.base, step)
   plan.types[version], plan.types[of_step] = 'set', 'set'
@@ -38,7 +43,7 @@ local function unfile(plan, row, id, keeps)
     if not keeps[entry] then add(plan, 'zset', 'ZREM', plan.base .. entry, id) end
   end
   local step = entries[2]
-  if step and #step > 0 and not keeps[table.concat(step, '\0')] then leave_step(plan, step, id) end
+  if step and #step > 0 and not keeps[step_name(step)] then leave_step(plan, step, id) end
 end
 
 local function file(plan, row, id)
@@ -62,7 +67,7 @@ local function put(plan, id, row, value)
   local old = planned_row(plan, id)
   local keeps = {}
   for _, entry in ipairs(row.entries[1]) do keeps[entry] = true end
-  if #row.entries[2] > 0 then keeps[table.concat(row.entries[2], '\0')] = true end
+  if #row.entries[2] > 0 then keeps[step_name(row.entries[2])] = true end
   if old then unfile(plan, old, id, keeps) end
   -- All of it anew, also what is as it was: whatever was lost of an index is back after a save.
   file(plan, row, id)
