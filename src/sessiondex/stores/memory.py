@@ -307,6 +307,8 @@ class InMemorySessionStore(LocalSessionStore[S]):
             raise InvariantError(error.where, error.actual, error.expected) from None
         except InvalidSessionError as error:  # of some session, not of the one that is being saved
             raise InvariantError("a stored session, when it is loaded", str(error), "no error") from None
+        except (ArithmeticError, EOFError, LookupError, TypeError, ValueError) as error:  # it is too broken to compare
+            raise InvariantError("what is stored, when it is looked at", repr(error), "no error") from error
 
     def _record_stamp_and_revision(self, key: bytes, value: bytes) -> tuple[Record, int, int]:
         hot = self._hot.peek(key)

@@ -5,7 +5,7 @@
 which `pip install "sessiondex[testing]"` brings.
 """
 
-from sessiondex.testing.builders import START, ManualClock, at_step, make_session, make_visit
+from sessiondex.testing.builders import START, ManualClock, at_step, every_field, make_session, make_visit
 from sessiondex.testing.case import Case, case
 from sessiondex.testing.cases import CASES
 from sessiondex.testing.check import check_session_store
@@ -28,6 +28,7 @@ __all__ = [
     "at_step",
     "case",
     "check_session_store",
+    "every_field",
     "expect",
     "expect_error",
     "expect_increasing",

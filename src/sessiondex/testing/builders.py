@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar, overload
-from uuid import uuid4
+from uuid import UUID, uuid4
 
-from sessiondex.models import Channel, Session, StepVisit
+from sessiondex.models import Channel, PendingMigration, Session, SessionStatus, StepVisit
 
 SomeSession = TypeVar("SomeSession", bound=Session)
 
@@ -58,6 +58,48 @@ def make_session(cls: type[Session] = Session, **fields: Any) -> Session:
         "created_at": START,
     }
     return cls(**{**defaults, **fields})
+
+
+def every_field(**fields: Any) -> dict[str, Any]:
+    """Return fields of a session, each of them other than it is by itself, and none empty.
+
+    >>> session, plain = make_session(**every_field()), make_session()
+    >>> [name for name in Session.model_fields if getattr(session, name) == getattr(plain, name)]
+    ['revision']
+    """
+    visit = make_visit(
+        transition_reason="asked for it",
+        confidence=0.25,
+        is_checkpoint=True,
+        checkpoint_description="paid",
+        turn_number=3,
+        entered_at=START + timedelta(microseconds=1),
+    )
+    migration = PendingMigration(
+        target_version=2, anchor_content_hash="anchor", migration_plan_id=UUID(int=7), marked_at=START
+    )
+    defaults = {
+        "channel": Channel.VOICE,
+        "user_channel_id": "user-2",
+        "customer_profile_id": uuid4(),
+        "config_version": 2,
+        "active_scenario_id": uuid4(),
+        "active_step_id": visit.step_id,
+        "active_scenario_version": 3,
+        "step_history": [make_visit("earlier", "greet"), visit],
+        "relocalization_count": 4,
+        "rule_fires": {"r": 1},
+        "rule_last_fire_turn": {"r": 2},
+        "variables": {"flat": "x", "list": [1, [2, {"deep": [3]}]], "dict": {"a": {"b": {}}}},
+        "variable_updated_at": {"flat": START},
+        "turn_count": 5,
+        "pending_migration": migration,
+        "scenario_checksum": "checksum",
+        "created_at": START - timedelta(days=1),
+        "last_activity_at": START,
+        "status": SessionStatus.PROCESSING,
+    }
+    return {**defaults, **fields}
 
 
 def make_visit(content_hash: str | None = "hash-1", name: str | None = "pay", **fields: Any) -> StepVisit:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from inspect import iscoroutinefunction
 
 from sessiondex.testing.trial import CAPABILITIES, Trial
+
+LAWS = 18  # in `sessiondex.contract`
 
 Run = Callable[[Trial], Awaitable[None]]
 
@@ -51,7 +54,12 @@ def case(
         if need not in CAPABILITIES:
             raise ValueError(f"needs: {need!r} is no capability; take some of {', '.join(CAPABILITIES)}")
 
+    if law is not None and law not in range(1, LAWS + 1):
+        raise ValueError(f"law: must be None or the number of a law, from 1 to {LAWS}, not {law!r}")
+
     def declared(run: Run) -> Case:
+        if not iscoroutinefunction(run):
+            raise ValueError(f"{getattr(run, '__name__', run)}: a case is a coroutine function; say `async def`")
         words = promise or " ".join((run.__doc__ or "").split())
         if not words:
             raise ValueError(f"{getattr(run, '__name__', run)}: a case needs a docstring that says what is promised")

@@ -14,6 +14,7 @@ from sessiondex.testing.report import Outcome, Report, Verdict
 from sessiondex.testing.trial import CAPABILITIES, MakeStore, Trial, probe
 
 _TO_CLEAN_UP = 1.0  # seconds that a case has after it was cancelled
+_LONGEST = 86_400.0
 
 
 async def check_session_store(
@@ -41,8 +42,8 @@ async def check_session_store(
     Raises:
         ValueError: `known_divergences` names no case, or gives no reason; another argument is of the wrong kind.
     """
-    selected = CASES if cases is None else tuple(cases)
-    _check_arguments(make_store, selected, timeout)
+    selected = _checked_cases(cases)
+    _check_arguments(make_store, timeout)
     _check_divergences(known_divergences, {case.name for case in (*CASES, *selected)})
     wanted = [name for name in CAPABILITIES if any(name in case.needs for case in selected)]
     errors = {name: await _ended(probe(make_store, name), timeout) for name in wanted}
@@ -59,20 +60,38 @@ async def check_session_store(
     return Report(tuple(outcomes), tuple(name for name, error in errors.items() if error is None), missing)
 
 
-def _check_arguments(make_store: object, cases: Iterable[object], timeout: object) -> None:
-    if not callable(make_store):
-        raise ValueError(f"make_store: must return a new store, not be a {type(make_store).__name__}")  # noqa: TRY004  # as all of these
-    cases = tuple(cases)
+def _checked_cases(given: object) -> tuple[Case, ...]:
+    if given is None:
+        return CASES
+    if not isinstance(given, Iterable):
+        kind = type(given).__name__
+        raise ValueError(f"cases: must be some of CASES, in a list or the like, not a {kind}")  # noqa: TRY004  # as all of these
+    cases = tuple(given)
     if not cases:
         raise ValueError("cases: there is none, so nothing would be checked; take some of CASES")
     for case in cases:
         if not isinstance(case, Case):
             raise ValueError(f"cases: must be some of CASES, or like them, not a {type(case).__name__}")  # noqa: TRY004
-    if not isinstance(timeout, int | float) or not timeout > 0:
-        raise ValueError("timeout: must be a number of seconds that is more than 0")
+    by_name: dict[str, Case] = {}
+    for case in cases:
+        if by_name.setdefault(case.name, case) is not case:
+            raise ValueError(f"cases: there are two called {case.name!r}; give each a name of its own")
+    return cases
 
 
-def _check_divergences(divergences: Mapping[str, str], names: set[str]) -> None:
+def _check_arguments(make_store: object, timeout: object) -> None:
+    if not callable(make_store):
+        raise ValueError(f"make_store: must return a new store, not be a {type(make_store).__name__}")  # noqa: TRY004
+    is_number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
+    if not is_number or not 0 < timeout < _LONGEST:  # type: ignore[operator]  # it is a number
+        raise ValueError("timeout: must be a number of seconds that is more than 0, and less than a day")
+
+
+def _check_divergences(divergences: object, names: set[str]) -> None:
+    if not isinstance(divergences, Mapping):
+        raise ValueError(  # noqa: TRY004
+            f"known_divergences: must map names of cases to reasons, not be a {type(divergences).__name__}"
+        )
     for name, reason in divergences.items():
         if name not in names:
             raise ValueError(
@@ -100,7 +119,11 @@ async def _error_of(
         if need in broken:
             return LawBroken(f"making a store with {need}, and closing it: {_told(broken[need])}")
     trial = Trial(make_store)
-    error = await _ended(case.run(trial), timeout)
+    try:
+        error = await _ended(case.run(trial), timeout)
+    except BaseException:  # the check itself was cancelled: nothing of it is left running
+        await _ended(trial.close(), _TO_CLEAN_UP)
+        raise
     closing = await _ended(trial.close(), timeout)
     if error is None and closing is not None:
         return LawBroken(f"closing the store after the case: {_told(closing)}")
@@ -130,6 +153,11 @@ async def _ended(work: Any, timeout: float) -> Exception | None:  # noqa: ASYNC1
 
 
 def _judged(case: Case, error: Exception | None, divergence: str | None) -> Outcome:
+    if isinstance(error, _Unsupported) and divergence is not None:
+        reason = (
+            f"it is not supported, so nobody can tell whether it diverges: remove it from known_divergences; {error}"
+        )
+        return Outcome(case, Verdict.FAILED, reason)
     if isinstance(error, _Unsupported):
         return Outcome(case, Verdict.UNSUPPORTED, str(error))
     if error is None and divergence is not None:

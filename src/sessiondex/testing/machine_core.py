@@ -38,6 +38,9 @@ class MachineCore(RuleBasedStateMachine):
     owns_time: ClassVar[bool] = True
     """Whether `make_store` takes `clock`. If not, sessions are compared without their stamps; lists still in order."""
 
+    timeout: ClassVar[float] = 30.0
+    """For how many seconds one call may wait before it counts as one that hangs."""
+
     def __init__(self) -> None:
         super().__init__()
         self.clock = ManualClock()
@@ -71,7 +74,8 @@ class MachineCore(RuleBasedStateMachine):
         """Await it in the loop of this machine."""
 
         async def awaited() -> Any:
-            return await call
+            async with asyncio.timeout(self.timeout):
+                return await call
 
         return self.runner.get_loop().run_until_complete(awaited())  # `Runner.run` takes care of Ctrl-C, each time
 

@@ -42,16 +42,17 @@ class Report:
     """What came of all cases, in their order.
 
     `missing` has the capabilities that the store does not have, of those that the cases needed, and why; `capabilities`
-    those that it has. `str` of a report is one line for each case that did not pass, and the counts.
+    those that it has. `str` of a report has a line for each reason why cases are unsupported, and for each case that
+    diverges or failed, and the counts.
 
     >>> import asyncio
     >>> from sessiondex import ScanSessionStore
     >>> from sessiondex.testing import CASES, check_session_store
-    >>> report = asyncio.run(check_session_store(ScanSessionStore, cases=CASES[:3]))
+    >>> report = asyncio.run(check_session_store(ScanSessionStore, cases=CASES[:4]))
     >>> report.ok, report.failures
     (True, ())
     >>> print(report)
-    3 cases: 3 passed, 0 failed, 0 diverge, 0 unsupported
+    4 cases: 4 passed, 0 failed, 0 diverge, 0 unsupported
     capabilities: clock
     """
 
@@ -61,8 +62,8 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether no case failed, but for the known divergences."""
-        return not self.failures
+        """Whether no case failed, but for the known divergences, and any passed."""
+        return not self.failures and any(outcome.verdict is Verdict.PASSED for outcome in self.outcomes)
 
     @property
     def failures(self) -> tuple[Outcome, ...]:
@@ -76,7 +77,10 @@ class Report:
 
     def __str__(self) -> str:
         """Return a line for each case that did not pass, the counts, and the capabilities."""
-        lines = [str(outcome) for outcome in self.outcomes if outcome.verdict is not Verdict.PASSED]
+        # What failed comes last, where it is seen first.
+        lines = _grouped(self.unsupported)
+        lines += [str(outcome) for outcome in self.outcomes if outcome.verdict is Verdict.DIVERGES]
+        lines += map(str, self.failures)
         counts = Counter(outcome.verdict for outcome in self.outcomes)
         lines.append(
             f"{len(self.outcomes)} cases: {counts[Verdict.PASSED]} passed, {counts[Verdict.FAILED]} failed, "
@@ -86,3 +90,11 @@ class Report:
             lines.append(f"capabilities: {', '.join(self.capabilities) or 'none'}")
             lines += [f"  without {name}: {reason}" for name, reason in self.missing.items()]
         return "\n".join(lines)
+
+
+def _grouped(unsupported: tuple[Outcome, ...]) -> list[str]:
+    """Return a line for each reason why cases are unsupported."""
+    names: dict[str, list[str]] = {}
+    for outcome in unsupported:
+        names.setdefault(" ".join(outcome.reason.split()), []).append(outcome.case.name)
+    return [f"{Verdict.UNSUPPORTED:<11}  {', '.join(cases)}: {reason}" for reason, cases in names.items()]

@@ -59,7 +59,15 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=5,
 )
-visits = st.builds(make_visit, hashes | st.none(), nodes | st.none())
+visits = st.builds(
+    make_visit,
+    hashes | st.none(),
+    nodes | st.none(),
+    transition_reason=st.none() | nodes,
+    confidence=st.sampled_from([0.0, 0.5, 1.0]),
+    is_checkpoint=st.booleans(),
+    checkpoint_description=st.none() | nodes,
+)
 migrations = st.builds(
     PendingMigration,
     target_version=versions,
@@ -79,6 +87,13 @@ changes: dict[str, st.SearchStrategy[Any]] = {
     "step_history": st.lists(visits, max_size=3),
     "variables": st.dictionaries(st.text(max_size=3), json_values, max_size=3),
     "rule_fires": st.dictionaries(st.sampled_from("rs"), st.integers(0, 9), max_size=2),
+    "config_version": versions,
+    "active_step_id": st.none() | st.uuids(),
+    "relocalization_count": st.integers(0, 2),
+    "rule_last_fire_turn": st.dictionaries(st.sampled_from("rs"), st.integers(0, 9), max_size=2),
+    "variable_updated_at": st.dictionaries(st.sampled_from("vw"), ages.map(lambda age: START - age), max_size=2),
+    "turn_count": st.integers(0, 2),
+    "scenario_checksum": st.none() | hashes,
     "created_at": ages.map(lambda age: START - age),
     "pending_migration": st.none() | migrations,
 }

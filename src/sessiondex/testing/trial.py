@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from contextlib import suppress
 from datetime import timedelta
 from inspect import isawaitable, signature
 from typing import Any, TypeVar, overload
@@ -116,9 +115,16 @@ class Trial:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        errors = []
         for store in self._stores:
-            with suppress(NotImplementedError):
+            try:
                 await store.aclose()
+            except NotImplementedError:
+                pass
+            except Exception as error:  # noqa: BLE001  # after the other stores were closed as well
+                errors.append(error)
+        if errors:
+            raise errors[0]
 
 
 async def probe(make_store: MakeStore, name: str) -> None:

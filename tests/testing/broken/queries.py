@@ -92,6 +92,14 @@ class AllStandAtSteps(ScanSessionStore[Any]):
             yield one.model_copy(update={"status": SessionStatus.ACTIVE})
 
 
+@found_by("a-filter-of-channel-node-and-age-at-once")
+class FiltersByOneThingAtATime(ScanSessionStore[Any]):
+    def _at_step(self, tenant: Any, scenario: Any, version: Any, key: Any, scope: Any, since: Any) -> Any:  # noqa: PLR0917  # as the store has them
+        if scope is not None and (scope.include_channels or scope.exclude_channels):
+            scope = scope.model_copy(update={"min_session_age_days": None, "max_session_age_days": None})
+        return super()._at_step(tenant, scenario, version, key, scope, since)
+
+
 @found_by("a-filter-of-ages", "a-filter-of-ages-is-exact")
 class RoundsAgesUp(ScanSessionStore[Any]):
     def _at_step(self, tenant: Any, scenario: Any, version: Any, key: Any, scope: Any, since: Any) -> Any:  # noqa: PLR0917  # as the store has them

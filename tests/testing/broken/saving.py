@@ -96,6 +96,23 @@ class KeepsValuesRoughly(ScanSessionStore[Any]):
         return plan
 
 
+@found_by("every-field-is-kept")
+class LosesAField(ScanSessionStore[Any]):
+    def _plan(self, kept: Any, earlier: Any, *, in_bulk: bool) -> Any:
+        plan = super()._plan(kept, earlier, in_bulk=in_bulk)
+        plan.__dict__["relocalization_count"] = 0
+        return plan
+
+
+@found_by("every-field-is-kept")
+class LosesAFieldOfAVisit(ScanSessionStore[Any]):
+    def _plan(self, kept: Any, earlier: Any, *, in_bulk: bool) -> Any:
+        plan = super()._plan(kept, earlier, in_bulk=in_bulk)
+        visits = [visit.model_copy(update={"is_checkpoint": False}) for visit in plan.step_history]
+        plan.__dict__["step_history"] = visits
+        return plan
+
+
 # -- isolation, keys --
 
 
@@ -120,6 +137,31 @@ class SharesWhatItHandsOut(ScanSessionStore[Any]):
 class CopiesShallowly(ScanSessionStore[Any]):
     def _given_out(self, found: Any) -> list[Any]:
         return [snapshot.model_copy() for snapshot in found]
+
+
+@found_by("what-get-or-create-hands-out-can-be-changed")
+class SharesWhatIsFound(ScanSessionStore[Any]):
+    async def get_or_create(self, *identity: Any) -> Any:
+        found, was_created = await super().get_or_create(*identity)
+        return self._snapshots.get(found.session_id, found), was_created
+
+
+@found_by("what-iter-by-agent-hands-out-can-be-changed", "what-iter-by-customer-hands-out-can-be-changed")
+class SharesWhatItIterates(ScanSessionStore[Any]):
+    async def iter_by_agent(self, *of: Any, **options: Any) -> Any:
+        async for session in super().iter_by_agent(*of, **options):
+            yield self._snapshots.get(session.session_id, session)
+
+    async def iter_by_customer(self, *of: Any, **options: Any) -> Any:
+        async for session in super().iter_by_customer(*of, **options):
+            yield self._snapshots.get(session.session_id, session)
+
+
+@found_by("what-update-hands-out-can-be-changed")
+class SharesWhatItUpdates(ScanSessionStore[Any]):
+    async def update(self, session_id: UUID, change: Any, **options: Any) -> Any:
+        await super().update(session_id, change, **options)
+        return self._snapshots.get(session_id)
 
 
 @found_by("saving-a-changed-session-moves-it-in-every-index")
@@ -187,6 +229,15 @@ class LeaksInGet(ScanSessionStore[Any]):
 class LeaksInQueries(ScanSessionStore[Any]):
     def _seen(self, tenant_id: UUID, since: Any = None) -> Any:  # noqa: ARG002  # the fault
         return iter(list(self._snapshots.values()))
+
+
+@found_by("get-or-create-sees-one-tenant")
+class GoesOnWithAnybodys(ScanSessionStore[Any]):
+    async def get_or_create(self, tenant_id: UUID, channel: Any, user: str, create: Any) -> Any:
+        for snapshot in list(self._snapshots.values()):
+            if (snapshot.channel, snapshot.user_channel_id) == (channel, user):
+                return snapshot.model_copy(deep=True), False
+        return await super().get_or_create(tenant_id, channel, user, create)
 
 
 @found_by("an-id-of-another-tenant-is-refused", "a-refusal-names-nothing-of-the-other-tenant")

@@ -96,7 +96,9 @@ class Server:
             except StoreUnavailableError:
                 raise
             except (failures.RedisError, failures.RedisClusterException, OSError) as error:
-                is_undone = isinstance(error, (*_NOT_DONE, *_REFUSED)) or not isinstance(error, _LOST) or not _was_sent(error)
+                is_undone = (
+                    isinstance(error, (*_NOT_DONE, *_REFUSED)) or not isinstance(error, _LOST) or not _was_sent(error)
+                )
                 is_transient = isinstance(error, (*_NOT_DONE, *_LOST)) and not isinstance(error, _REFUSED)
                 is_unknown = not is_undone and not is_repeatable
                 if is_unknown or not is_transient or number == _ATTEMPTS - 1:

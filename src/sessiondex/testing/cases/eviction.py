@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from sessiondex.contract import EvictionReason
-from sessiondex.errors import InvalidArgumentError
+from sessiondex.errors import InvalidArgumentError, SessionNotFoundError
 from sessiondex.testing.case import Case, case
 from sessiondex.testing.cases.everywhere import COUNTS, LISTS, SINGLE, Query, expect_everywhere
 from sessiondex.testing.expectations import expect, expect_error
@@ -77,6 +77,8 @@ async def an_expired_session_is_not_gone_on_with(trial: Trial) -> None:
     made, was_created = await store.get_or_create(*identity, trial.session)
     expect(was_created, True, "whether get_or_create creates when the session has expired")
     expect(await store.list_by_agent(trial.tenant_id, trial.agent_id), [made], "list_by_agent, after that")
+    with expect_error(SessionNotFoundError, "update of a session that has expired"):
+        await store.update(session.session_id, lambda _: None)
 
 
 @case(17, "clock", "idle_ttl")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import BaseModel, Field
 
 from sessiondex.models import Channel, Session, SessionStatus
-from sessiondex.testing.builders import make_visit
+from sessiondex.testing.builders import every_field, make_visit
 from sessiondex.testing.case import Case, case
 from sessiondex.testing.cases.everywhere import LISTS, SINGLE, Query, expect_everywhere, found_everywhere
 from sessiondex.testing.expectations import expect
@@ -30,11 +29,7 @@ def _full(trial: Trial, cls: type[Session] = Session) -> Session:
     """Return a session with something in every container that it can have."""
     return cls(
         **{
-            **dict(trial.at_step()),
-            "rule_fires": {"r": 1},
-            "rule_last_fire_turn": {"r": 1},
-            "variables": {"flat": "x", "list": [1, [2, {"deep": [3]}]], "dict": {"a": {"b": {}}}},
-            "variable_updated_at": {"flat": datetime(2026, 1, 1, tzinfo=UTC)},
+            **dict(trial.session(**every_field(status=SessionStatus.ACTIVE))),
             **({"address": {"lines": ["1"]}, "addresses": [{"lines": ["2"]}]} if cls is _Nested else {}),
             **({"by_name": {"a": [1]}, "tags": {"a"}} if cls is _Nested else {}),
         }
@@ -87,7 +82,38 @@ def _handed_out(name: str, query: Query) -> Case:
     return case(3, name=called, promise=promise)(run)
 
 
-HANDED_OUT = tuple(_handed_out(name, query) for name, query in {**SINGLE, **LISTS}.items())
+async def _created(store: Any, like: Session) -> Any:
+    identity = like.tenant_id, like.channel, like.user_channel_id
+    return (await store.get_or_create(*identity, lambda: like))[0]
+
+
+_FOUND: dict[str, Query] = {
+    **SINGLE,
+    **LISTS,
+    "get_or_create": _created,
+    "iter_by_agent": lambda store, like: anext(store.iter_by_agent(like.tenant_id, like.agent_id)),
+    "iter_by_customer": lambda store, like: anext(
+        store.iter_by_customer(like.tenant_id, like.customer_profile_id or like.session_id)
+    ),
+}
+
+HANDED_OUT = tuple(_handed_out(name, query) for name, query in _FOUND.items())
+
+
+@case(3)
+async def what_update_hands_out_can_be_changed(trial: Trial) -> None:
+    """What it gives to the change, and what it answers with, are the caller's own."""
+    store, given = await trial.store(), list[Session]()
+    for cls in (Session, _Nested):
+        session = _full(trial, cls)
+        await store.save(session)
+        for _ in range(3):
+            given[:] = []
+            answer = await store.update(session.session_id, given.append)
+            expected = answer.model_copy(deep=True)
+            _spoil(given[0])
+            _spoil(answer)
+            expect(await store.get(session.session_id), expected, f"get of a {cls.__name__}, after update was spoilt")
 
 
 @case(3)

@@ -9,8 +9,9 @@ from pydantic import ConfigDict
 
 from sessiondex.errors import InvalidSessionError
 from sessiondex.models import Session
-from sessiondex.testing.builders import START
+from sessiondex.testing.builders import START, every_field
 from sessiondex.testing.case import case
+from sessiondex.testing.cases.everywhere import SINGLE
 from sessiondex.testing.expectations import expect, expect_error, expect_increasing
 from sessiondex.testing.trial import Trial
 
@@ -23,6 +24,16 @@ async def save_keeps_what_it_is_given(trial: Trial) -> None:
     store, session = await trial.store(), trial.at_step(variables={"city": "Lisbon"}, turn_count=3)
     expect(await store.save(session), session.session_id, "what save answers")
     expect(await store.get(session.session_id), session, "get, after save")
+
+
+@case(6)
+async def every_field_is_kept(trial: Trial) -> None:
+    """Each field of a session, and of its visits, comes back as it was."""
+    store, session = await trial.store(), trial.session(**every_field())
+    for number in range(3):  # a store may keep what is used often in another way
+        await store.save(session)
+        for query in ("get", "get of a tenant"):
+            expect(await SINGLE[query](store, session), session, f"{query}, after {number} saves more")
 
 
 @case(1)

@@ -161,6 +161,33 @@ async def a_filter_of_ages(trial: Trial) -> None:
         expect(await _found(trial, store, ScopeFilter(**bounds)), expected, f"ages in days found with {bounds}")
 
 
+@case(9)
+async def a_filter_of_channel_node_and_age_at_once(trial: Trial) -> None:
+    """Each narrows what the others let through; the order is that of the last saves all the same."""
+    store, now = await trial.store(), datetime.now(UTC)
+    kinds = [(channel, node, days) for days in (0, 1, 2) for channel in ("sms", "email") for node in ("pay", "ask")]
+    for channel, node, days in kinds:
+        name = f"{channel} {node} {days}"
+        created = now - (days + 0.5) * DAY
+        await store.save(trial.at_step(name=node, channel=channel, user_channel_id=name, created_at=created))
+    scopes: list[tuple[dict[str, Any], list[str]]] = [
+        (
+            {"include_channels": ["sms"], "max_session_age_days": 1},
+            ["sms ask 1", "sms pay 1", "sms ask 0", "sms pay 0"],
+        ),
+        (
+            {"exclude_channels": ["sms"], "include_current_nodes": ["pay"], "min_session_age_days": 1},
+            ["email pay 2", "email pay 1"],
+        ),
+        (
+            {"exclude_current_nodes": ["pay"], "min_session_age_days": 1, "max_session_age_days": 1},
+            ["email ask 1", "sms ask 1"],
+        ),
+    ]
+    for scope, expected in scopes:
+        expect(await _found(trial, store, ScopeFilter(**scope)), expected, f"users found with {scope}")
+
+
 AGES = {
     "future": -MICROSECOND,
     "new": 0 * DAY,

@@ -34,6 +34,18 @@ SCOPED = tuple(_scoped(name, query) for name, query in {**SINGLE, **LISTS, **COU
 
 
 @case(7)
+async def get_or_create_sees_one_tenant(trial: Trial) -> None:
+    """Another tenant's session of the same channel and user is none of this tenant's: one is created."""
+    store, theirs = await trial.store(), trial.session(tenant_id=trial.other_tenant_id)
+    await store.save(theirs)
+    identity = trial.tenant_id, theirs.channel, theirs.user_channel_id
+    mine = trial.session()
+    found, was_created = await store.get_or_create(*identity, lambda: mine)
+    expect((found, was_created), (mine, True), "get_or_create, where another tenant has such a session")
+    expect(await store.get(theirs.session_id), theirs, "get of the other tenant's session, after that")
+
+
+@case(7)
 async def get_with_another_tenant_finds_nothing(trial: Trial) -> None:
     """As if the session did not exist."""
     store, session = await trial.store(), trial.session()
