@@ -26,6 +26,8 @@ ARROWS = {
     "engine": set(),
     "schema": {"clock", "engine", "models"},
     "stores": {"clock", "contract", "engine", "errors", "models", "records", "schema"},
+    "moving": {"contract", "errors"},
+    "schemes": {"contract", "errors", "stores"},
     "testing": {"contract", "errors", "models"},
 }
 """Room -> the rooms that it may import from, besides itself."""

@@ -15,11 +15,14 @@ from sessiondex.errors import (
     SessiondexError,
     SessionNotFoundError,
     StoreClosedError,
+    StoreUnavailableError,
     TenantMismatchError,
     TurnTimeoutError,
     WrongLoopError,
 )
 from sessiondex.models import Channel, PendingMigration, ScopeFilter, Session, SessionStatus, StepVisit
+from sessiondex.moving import CopyProgress, copy_sessions
+from sessiondex.schemes import open_store
 from sessiondex.stores.memory import InMemorySessionStore
 from sessiondex.stores.scan import ScanSessionStore
 from sessiondex.stores.stats import IndexStats, StoreStats
@@ -30,6 +33,7 @@ __all__ = [
     "ChangesLostError",
     "Channel",
     "ConflictError",
+    "CopyProgress",
     "EvictionReason",
     "ForkedStoreError",
     "InMemorySessionStore",
@@ -49,7 +53,10 @@ __all__ = [
     "StepVisit",
     "StoreClosedError",
     "StoreStats",
+    "StoreUnavailableError",
     "TenantMismatchError",
     "TurnTimeoutError",
     "WrongLoopError",
+    "copy_sessions",
+    "open_store",
 ]

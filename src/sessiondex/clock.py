@@ -71,8 +71,8 @@ class StampClock:
             raise _beyond_the_calendar() from None
 
     def take(self, stamp: datetime) -> None:
-        """Make the planned stamp the last one."""
-        self._last = stamp
+        """Make the planned stamp the last one, or leave a later one as it is."""
+        self._last = max(self._last, stamp)
 
 
 def _beyond_the_calendar() -> InvalidArgumentError:

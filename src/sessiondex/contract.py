@@ -308,6 +308,28 @@ class SessionStore(ABC, Generic[S]):
             ChangesLostError: changes that came after `since` are no longer kept.
         """
 
+    async def export(self, *, cursor: str | None = None, limit: int = 500) -> tuple[list[S], str | None]:
+        """Return up to `limit` of all sessions, and the cursor to go on with, which is `None` when none are left.
+
+        For moving to another store, see `copy_sessions`. Sessions come in no order that means anything. Those that are
+        saved meanwhile may come as they were before, or after, or twice; new ones may be left out. A cursor means
+        something to the store that gave it, for as long as it lives. A store need not have this.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no export")
+
+    async def restore(self, sessions: Iterable[S]) -> int:
+        """Save sessions with the stamps and revisions that they have, and return how many.
+
+        One of which the store has a save as late, or a later one, is left alone, so to restore twice does no harm; and
+        so is one that has expired. All of a tenant's, or none. Later saves have later stamps. A store need not have
+        this.
+
+        Raises:
+            InvalidSessionError: one would not come back equal, or was never saved; the error says which.
+            TenantMismatchError: the id of one belongs to a session of another tenant.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no restore")
+
     @abstractmethod
     async def health_check(self) -> bool:
         """Return whether the store can be used, with what runs in its background."""

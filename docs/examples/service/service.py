@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -15,23 +16,25 @@ from pydantic import BaseModel, ConfigDict
 
 from sessiondex import (
     Channel,
-    InMemorySessionStore,
     InvalidArgumentError,
     Session,
     SessionNotFoundError,
     SessionStatus,
     SessionStore,
+    StoreUnavailableError,
     TurnTimeoutError,
+    open_store,
 )
 
 AGENT = UUID(int=1)  # the one agent of this service
 TURN_TIMEOUT = 30  # seconds
+STORE = os.environ.get("SESSIONS", "memory://")  # or redis://localhost:6379, which any number of workers share
 
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Keep the store open for as long as the service runs."""
-    async with InMemorySessionStore(idle_ttl=timedelta(hours=24), max_sessions=100_000) as store:
+    async with open_store(STORE, idle_ttl=timedelta(hours=24), max_sessions=100_000) as store:
         app.state.store = store
         yield
 
@@ -141,7 +144,8 @@ async def health(store: Store) -> dict[str, bool]:
 @app.exception_handler(SessionNotFoundError)
 @app.exception_handler(TurnTimeoutError)
 @app.exception_handler(InvalidArgumentError)
+@app.exception_handler(StoreUnavailableError)
 async def refused(_: Request, error: Exception) -> JSONResponse:
     """Say what was wrong. The messages name arguments and ids, and no contents."""
-    codes = {SessionNotFoundError: 404, TurnTimeoutError: 503}
+    codes = {SessionNotFoundError: 404, TurnTimeoutError: 503, StoreUnavailableError: 503}
     return JSONResponse({"detail": str(error)}, status_code=codes.get(type(error), 422))

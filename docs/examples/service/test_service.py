@@ -19,7 +19,9 @@ HELLO = {"channel": "webchat", "user": "ann", "text": "hello"}
 
 
 @pytest.fixture
-async def client() -> AsyncIterator[httpx.AsyncClient]:
+async def client(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[httpx.AsyncClient]:
+    if service.STORE != "memory://":  # a server has what other tests left there
+        monkeypatch.setattr(service, "STORE", f"{service.STORE}?prefix=test-{uuid4().hex}")
     async with service.lifespan(service.app):
         transport = httpx.ASGITransport(service.app)
         async with httpx.AsyncClient(transport=transport, base_url=f"http://test/tenants/{ACME}/") as client:

@@ -49,6 +49,29 @@ class ShardedDict(Generic[V]):
         for shard in self._shards:
             yield from shard
 
+    def some_after(self, key: bytes | None, limit: int) -> list[bytes]:
+        """Return up to `limit` keys, from the first one on or after that one, in an order that stays.
+
+        The order is of this process alone. Runtime: O(n / shards * log n), for a sort of each part that is visited.
+
+        >>> numbers, found = ShardedDict(), []
+        >>> for key in (b"one", b"two", b"three"):
+        ...     numbers.shard(key)[key] = 0
+        >>> while some := numbers.some_after(found[-1] if found else None, 2):
+        ...     found += some
+        >>> sorted(found)
+        [b'one', b'three', b'two']
+        """
+        found: list[bytes] = []
+        first = 0 if key is None else hash(key) & self._last
+        for place in range(first, len(self._shards)):
+            shard = self._shards[place]
+            keys = shard if key is None or place != first else [other for other in shard if other > key]
+            found += sorted(keys)[: limit - len(found)]
+            if len(found) == limit:
+                break
+        return found
+
     def items(self) -> Iterator[tuple[bytes, V]]:
         """Yield all keys with their values."""
         for shard in self._shards:

@@ -113,6 +113,10 @@ class Table:
         wanted = stamp_of if since is None else [key for key, stamp in stamp_of.items() if stamp >= since]
         return sorted(wanted, key=stamp_of.__getitem__, reverse=True)
 
+    def some_keys(self, after: bytes | None, limit: int) -> list[bytes]:
+        """Return up to `limit` keys, in an order that stays. Runtime: that of `ShardedDict.some_after`."""
+        return self._rows.some_after(after, limit)
+
     def index(self, declared: Index[F]) -> F:
         """Return what the declared index has filed, for reading."""
         for index, filing in self.filings():

@@ -109,6 +109,13 @@ def cursor(value: datetime | None) -> datetime | None:
     return exact
 
 
+def id_in_cursor(value: str) -> UUID:
+    try:
+        return UUID(hex=exact_text("cursor", value))
+    except ValueError:
+        raise InvalidArgumentError("cursor", "must be one that export() of this store gave") from None
+
+
 def callback(name: str, value: object) -> None:
     if not callable(value):
         raise InvalidArgumentError(name, f"must be callable, not {type(value).__name__}")

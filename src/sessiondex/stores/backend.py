@@ -60,6 +60,10 @@ class Backend(ABC, Generic[S]):
     ) -> Sequence[Any]: ...
 
     @abstractmethod
+    def _some_of_all(self, after: UUID | None, limit: int) -> Sequence[Any]:
+        """Return some of all sessions there are, in an order that stays."""
+
+    @abstractmethod
     def _given_out(self, found: Sequence[Any]) -> list[S]:
         """Return what was found as sessions that are the caller's own."""
 

@@ -89,16 +89,21 @@ class Commits(Telling[S], Backend[S], Generic[S]):
         expected: int | None = None,
         expected_stamp: datetime | None = None,
         before: Write[S] | None = None,
+        revision: int | None = None,
         in_bulk: bool,
     ) -> Write[S]:
-        """Do all of a save that can fail. `before` is a write of the same session that is to be committed first."""
+        """Do all of a save that can fail. `before` is a write of the same session that is to be committed first.
+
+        `revision` is the one to keep, if it is not to be counted.
+        """
         session_id = id_of(session)
         earlier, stored = None, 0
         if session_id is not None:
             self._evict_if_idle(session_id, since)
             earlier = self._live(session_id)
             stored = self._revision(session_id) if before is None else before.revision
-        kept = self._records.snapshot(session, stamp, earlier, revision=stored + 1)
+        number = stored + 1 if revision is None else revision
+        kept = self._records.snapshot(session, stamp, earlier, revision=number)
         if kept.snapshot.session_id != session_id:  # it said one thing here, and another thing there
             raise InvalidSessionError("session_id", "must be a uuid.UUID that always says the same")
         plan = self._plan(kept, earlier, in_bulk=in_bulk)
@@ -106,7 +111,7 @@ class Commits(Telling[S], Backend[S], Generic[S]):
         if expected is not None and (expected != stored or is_another):
             raise ConflictError(kept.snapshot.session_id, expected, stored)
         # Without the snapshot, unless it is in the plan: of many, that would be much to let go of in the end.
-        return Write(session, kept.snapshot.session_id, kept.snapshot.tenant_id, stamp, stored + 1, plan)
+        return Write(session, kept.snapshot.session_id, kept.snapshot.tenant_id, stamp, number, plan)
 
     def _commit(self, parts: Sequence[Part], evicted: tuple[Any, EvictionReason] | None = None) -> None:
         """Do what was planned, of any number of sessions, each of which is in one part."""

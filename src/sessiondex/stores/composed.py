@@ -13,13 +13,21 @@ from itertools import cycle
 from typing import Generic
 from uuid import UUID
 
+from sessiondex.clock import EPOCH
 from sessiondex.contract import S, SessionStore
-from sessiondex.errors import ConflictError, InvalidArgumentError, SessiondexError, SessionNotFoundError
-from sessiondex.models import Channel, Session, SessionStatus
+from sessiondex.errors import (
+    ConflictError,
+    InvalidArgumentError,
+    InvalidSessionError,
+    SessiondexError,
+    SessionNotFoundError,
+)
+from sessiondex.models import Channel, Session, SessionStatus, in_utc
 from sessiondex.stores import arguments as check
 from sessiondex.stores.loops import LoopBound
 
 _PAUSE = 0.0005  # seconds
+_MOST_SAVES = 2**53 - 1  # of one session: as many as any server counts exactly
 CHECKS = 25  # between two turns of the loop: a few milliseconds
 
 
@@ -121,6 +129,22 @@ def check_has_identity(session: object, identity: tuple[UUID, Channel, str]) -> 
         )
     if getattr(session, "status", None) == SessionStatus.CLOSED:
         raise InvalidArgumentError("create", "must not return a closed session; nobody would get it")
+
+
+def saved_as(session: object) -> tuple[datetime, int]:
+    """Return stamp and revision of a session that was saved, for it to be restored with.
+
+    Raises:
+        InvalidSessionError: it was never saved.
+    """
+    stamp, revision = getattr(session, "last_activity_at", None), getattr(session, "revision", None)
+    if not isinstance(stamp, datetime) or stamp.utcoffset() is None or stamp < EPOCH:
+        raise InvalidSessionError(
+            "last_activity_at", "must be an aware datetime, of the last save; save() gives it one"
+        )
+    if type(revision) is not int or not 1 <= revision <= _MOST_SAVES:
+        raise InvalidSessionError("revision", f"must be from 1 to {_MOST_SAVES}, of the last save; save() gives it one")
+    return in_utc(stamp), revision
 
 
 def note_place(error: SessiondexError, place: int) -> None:

@@ -21,7 +21,7 @@ from sessiondex.models import Channel, ScopeFilter, SessionStatus
 from sessiondex.records import mark_saved
 from sessiondex.stores import arguments as check
 from sessiondex.stores.commits import Write, id_of
-from sessiondex.stores.composed import CHECKS, ComposedOperations, check_has_identity, note_place
+from sessiondex.stores.composed import CHECKS, ComposedOperations, check_has_identity, note_place, saved_as
 from sessiondex.stores.lifecycle import LifeCycle
 
 # Between two turns of the loop: a few milliseconds, if none of the sessions is hot.
@@ -163,6 +163,47 @@ class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
                 self._evict_surplus(since)
                 self._evict_idle(_SWEPT_BY_A_WRITE * CHECKS, since)
         return [write.session_id for write in writes]
+
+    # -- moving --
+
+    async def export(self, *, cursor: str | None = None, limit: int = 500) -> tuple[list[S], str | None]:
+        if get_running_loop() is not self._loop:
+            self._move_to_this_loop()
+        after = None if cursor is None else check.id_in_cursor(cursor)
+        limit = check.at_least("limit", limit, 1, "some hundred is a good size")
+        since = self._since()
+        found = await self._copies(self._some_of_all(after, limit))
+        last = found[-1].session_id.hex if len(found) == limit else None
+        return [session for session in found if since is None or session.last_activity_at >= since], last
+
+    async def restore(self, sessions: Iterable[S]) -> int:
+        given = list(check.many("sessions", sessions, "save"))
+        if get_running_loop() is not self._loop:
+            self._move_to_this_loop()
+        writes: dict[bytes, Write[S]] = {}
+        lock = self._lock
+        async with lock:
+            self._check_is_ours(lock)
+            since = self._since()
+            for place, session in enumerate(given):
+                if place % CHECKS == CHECKS - 1:
+                    await asyncio.sleep(0)
+                try:
+                    stamp, revision = saved_as(session)
+                    write = self._prepare(session, stamp, since=since, revision=revision, in_bulk=True)
+                except SessiondexError as error:
+                    note_place(error, place)
+                    raise
+                there, key = self._stamp_of(write.session_id), write.session_id.bytes
+                is_late = (there is None or there < stamp) and (since is None or stamp >= since)
+                if is_late and (key not in writes or writes[key].stamp < stamp):
+                    writes[key] = write
+            self._check_is_ours(lock)
+            if writes:
+                self._commit_writes(sorted(writes.values(), key=lambda write: write.stamp))
+            if self._eviction.is_on:
+                self._evict_surplus(since)
+        return len(writes)
 
     async def _delete(self, session_ids: Iterable[UUID], tenant_id: UUID | None) -> int:
         if tenant_id is not None:

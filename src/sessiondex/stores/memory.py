@@ -170,6 +170,9 @@ class InMemorySessionStore(LocalSessionStore[S]):
         keys = schema.select_step(self._by_step, step, scope, self._stamps.now())
         return self._found(self._table.newest_first(keys, _order_or_none(since)))
 
+    def _some_of_all(self, after: UUID | None, limit: int) -> list[S | _Found]:
+        return self._found(self._table.some_keys(None if after is None else after.bytes, limit))
+
     def _count(self) -> int:
         return len(self._table)
 

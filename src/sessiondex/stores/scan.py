@@ -109,6 +109,11 @@ class ScanSessionStore(LocalSessionStore[S]):
         ]
         return _newest_first(found)
 
+    def _some_of_all(self, after: UUID | None, limit: int) -> list[S]:
+        ids = sorted(self._snapshots, key=lambda session_id: session_id.bytes)
+        wanted = [session_id for session_id in ids if after is None or session_id.bytes > after.bytes]
+        return [self._snapshots[session_id] for session_id in wanted[:limit]]
+
     def _given_out(self, found: Sequence[S]) -> list[S]:
         return [self._records.copy(snapshot) for snapshot in found]
 

@@ -10,7 +10,8 @@ import asyncio
 import random
 from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any
 
 from redis import asyncio as client_library
 from redis import exceptions as failures
@@ -43,12 +44,13 @@ _REFUSED = (
 _LOST = (failures.ConnectionError, failures.TimeoutError, OSError, TimeoutError)
 
 
-class Address(NamedTuple):
+@dataclass(frozen=True)
+class Address:
     """Where the servers are, and how to talk to them: what the URL said, by redis-py's names."""
 
     host: str
     """As it may be shown."""
-    options: dict[str, Any]
+    options: dict[str, Any] = field(repr=False)  # the password among them
     is_cluster: bool
     timeout: float
     max_connections: int

@@ -20,7 +20,7 @@ from sessiondex.errors import (
 )
 from sessiondex.models import Channel
 from sessiondex.stores import arguments as check
-from sessiondex.stores.composed import CHECKS, check_has_identity, note_place
+from sessiondex.stores.composed import CHECKS, check_has_identity, note_place, saved_as
 from sessiondex.stores.eviction import Eviction, OnEvict
 from sessiondex.stores.redis import keys
 from sessiondex.stores.redis.claims import Claim, claim, locate, release
@@ -42,6 +42,19 @@ class _Write(NamedTuple, Generic[S]):
     """Where it is filed, and its value, as the function takes them."""
     is_new: bool
     """Whether it probably is."""
+
+
+class _Terms(NamedTuple):
+    """On which terms a session is saved; what is empty is no term."""
+
+    expected: str = ""
+    """The revision that is stored."""
+    expected_stamp: str = ""
+    identity: str = ""
+    """The entry of an identity that must have no session."""
+    stamp: str = ""
+    """What to keep, if there is nothing as late."""
+    revision: str = ""
 
 
 class RedisSessionStore(RedisQueries[S], Generic[S]):
@@ -129,12 +142,12 @@ class RedisSessionStore(RedisQueries[S], Generic[S]):
                 "expected_revision", expected_revision, 0, "0 expects that there is no session yet"
             )
         write = self._prepare(session)
-        await self._write_one(write, "" if expected_revision is None else str(expected_revision))
+        await self._save(write, "" if expected_revision is None else str(expected_revision))
         return write.session_id
 
     async def _save_instead(self, session: S, revision: int, stamp: datetime) -> None:
         self._check_loop()
-        await self._write_one(self._prepare(session), str(revision), str(microseconds(stamp)))
+        await self._save(self._prepare(session), str(revision), str(microseconds(stamp)))
 
     def _prepare(self, session: S) -> _Write[S]:
         # Stamp and revision are the server's to give; these stand in for them while it is checked.
@@ -149,75 +162,56 @@ class RedisSessionStore(RedisQueries[S], Generic[S]):
         )
         return _Write(session, snapshot.session_id, snapshot.tenant_id, parts, session.revision == 0)
 
-    async def _write_one(self, write: _Write[S], expected: str = "", stamp: str = "", identity: str = "") -> S | None:
-        return await self._write(write.tenant_id, [write], [(expected, stamp, identity, "", "")])
-
-    async def _write(
-        self, tenant_id: UUID, writes: Sequence[_Write[S]], conditions: Sequence[tuple[str, str, str, str, str]]
-    ) -> S | None:
-        """Save all of them, which are the tenant's, or none; return the session that is in the way of an identity.
-
-        Each condition: the revision and stamp that are expected, the identity that must have no session, and the stamp
-        and revision that are to be kept; what is empty is no condition.
-        """
-        with self._marks.of([write.session for write in writes]):
-            return await self._written(tenant_id, writes, conditions)
-
-    async def _written(
-        self, tenant_id: UUID, writes: Sequence[_Write[S]], conditions: Sequence[tuple[str, str, str, str, str]]
-    ) -> S | None:
-        await self._know(tenant_id)
-        claims: dict[UUID, str] = {}
-        found, is_saved = None, False
-        try:
-            found = await self._saved(tenant_id, writes, conditions, claims)
-            is_saved = found is None
-        finally:
-            if not is_saved:  # what was claimed may be there all the same, by an earlier claim
-                for session_id, number in claims.items():
-                    self._errand(self._give_back_if_gone(session_id, Claim(tenant_id, number)))
+    async def _save(self, write: _Write[S], expected: str = "", stamp: str = "", identity: str = "") -> S | None:
+        """Save one session, or return the one that is in the way of its identity."""
+        with self._marks.of([write.session]):
+            answers, found = await self._write(write.tenant_id, [write], [_Terms(expected, stamp, identity)])
+            for answer in answers:
+                self._marks.mark(write.session, *answer)
         return found
 
-    async def _saved(
-        self,
-        tenant_id: UUID,
-        writes: Sequence[_Write[S]],
-        conditions: Sequence[tuple[str, str, str, str, str]],
-        claims: dict[UUID, str],
-    ) -> S | None:
+    async def _write(
+        self, tenant_id: UUID, writes: Sequence[_Write[S]], terms: Sequence[_Terms]
+    ) -> tuple[list[tuple[int, int]], S | None]:
+        """Save all of them, which are the tenant's, or none.
+
+        Return stamp and revision of each, 0 of what was left alone; or else the session that is in the way.
+        """
+        await self._know(tenant_id)
+        claims: dict[UUID, str] = {}
+        answers: list[tuple[int, int]] = []
+        try:
+            answers, found = await self._written(tenant_id, writes, terms, claims)
+        finally:
+            if not answers:  # what was claimed may be there all the same, by an earlier claim
+                for session_id, number in claims.items():
+                    self._errand(self._give_back_if_gone(session_id, Claim(tenant_id, number)))
+        return answers, found
+
+    async def _written(
+        self, tenant_id: UUID, writes: Sequence[_Write[S]], terms: Sequence[_Terms], claims: dict[UUID, str]
+    ) -> tuple[list[tuple[int, int]], S | None]:
         """As `_write`; note in `claims` what is claimed for it."""
-        new = {write.session_id for write in writes if write.is_new}
+        unclaimed = {write.session_id for write in writes if write.is_new}
         for _ in range(_ROUNDS):
-            await self._claim(new, tenant_id, claims)
+            await self._claim(unclaimed, tenant_id, claims)
             args: list[str | bytes | int] = []
-            for write, (expected, stamp, identity, kept_stamp, kept_revision) in zip(writes, conditions, strict=True):
+            for write, asked in zip(writes, terms, strict=True):
                 number = claims.get(write.session_id, "")
-                args += [
-                    write.session_id.hex,
-                    expected,
-                    stamp,
-                    number,
-                    identity,
-                    kept_stamp,
-                    kept_revision,
-                    *write.parts,
-                ]
+                args += [write.session_id.hex, asked.expected, asked.expected_stamp, number, *asked[2:], *write.parts]
             cap = "" if self._eviction.max_sessions is None else self._eviction.max_sessions
             swept = _SWEPT_BY_A_WRITE * len(writes) if self._eviction.idle_ttl is not None else 0
             kind, *answer = await self._ask("save", tenant_id, cap, swept, self._wants_evicted, len(writes), *args)
             if kind == b"claim":
-                new = {UUID(session_id.decode()) for session_id in answer[0]}
+                unclaimed = {UUID(session_id.decode()) for session_id in answer[0]}
                 continue
             if kind == b"found":
-                return self._session(answer[0], tenant_id)
+                return [], self._session(answer[0], tenant_id)
             if kind == b"conflict":
                 place, stored = int(answer[0]) - 1, int(answer[1])
-                raise ConflictError(writes[place].session_id, int(conditions[place][0]), stored)
+                raise ConflictError(writes[place].session_id, int(terms[place].expected), stored)
             self._were_evicted(tenant_id, answer[1])
-            for write, (given_stamp, revision) in zip(writes, answer[0], strict=True):
-                if given_stamp:
-                    self._marks.mark(write.session, int(given_stamp), int(revision))
-            return None
+            return [(int(stamp or 0), int(revision or 0)) for stamp, revision in answer[0]], None
         raise StoreUnavailableError(self._address.host, "save", "other tenants claim the same id again and again")
 
     async def _claim(self, session_ids: Iterable[UUID], tenant_id: UUID, claims: dict[UUID, str]) -> None:
@@ -254,7 +248,7 @@ class RedisSessionStore(RedisQueries[S], Generic[S]):
             check_has_identity(session, identity)
             self._check_is_ours(server)
             entry = keys.identity(channel, user_channel_id, is_open=True)
-            found = await self._write_one(self._prepare(session), "0", identity=entry)
+            found = await self._save(self._prepare(session), "0", identity=entry)
             return (session, True) if found is None else (found, False)
 
     # -- many sessions --
@@ -277,11 +271,14 @@ class RedisSessionStore(RedisQueries[S], Generic[S]):
             of_tenant.setdefault(write.tenant_id, []).append(write)
             ids.append(write.session_id)
         for tenant_id, writes in of_tenant.items():
-            try:
-                await self._write(tenant_id, writes, [("", "", "", "", "")] * len(writes))
-            except TenantMismatchError as error:
-                note_place(error, first + ids.index(error.session_id))
-                raise
+            with self._marks.of([write.session for write in writes]):
+                try:
+                    answers, _ = await self._write(tenant_id, writes, [_Terms()] * len(writes))
+                except TenantMismatchError as error:
+                    note_place(error, first + ids.index(error.session_id))
+                    raise
+                for write, answer in zip(writes, answers, strict=True):
+                    self._marks.mark(write.session, *answer)
         return ids
 
     async def delete_many(self, session_ids: Iterable[UUID], *, tenant_id: UUID | None = None) -> int:
@@ -305,3 +302,38 @@ class RedisSessionStore(RedisQueries[S], Generic[S]):
         self._give_back(tenant_id, deleted)
         self._were_evicted(tenant_id, evicted)
         return len(deleted)
+
+    # -- moving --
+
+    async def export(self, *, cursor: str | None = None, limit: int = 500) -> tuple[list[S], str | None]:
+        self._check_loop()
+        limit = check.at_least("limit", limit, 1, "some hundred is a good size")
+        first, _, after = check.exact_text("cursor", cursor or "").partition(":")
+        if first:
+            check.id_in_cursor(first)
+        for tenant_id in await self._tenants():
+            if tenant_id.hex < first:
+                continue
+            rows, last = await self._ask("walk", tenant_id, limit, after if tenant_id.hex == first else "")
+            if last is not None:
+                found = [self._session(row, tenant_id) for row in rows]
+                return found, f"{tenant_id.hex}:{last.decode()}"
+        return [], None
+
+    async def restore(self, sessions: Iterable[S]) -> int:
+        self._check_loop()
+        of_tenant: dict[UUID, list[tuple[_Write[S], _Terms]]] = {}
+        for place, session in enumerate(check.many("sessions", sessions, "save")):
+            try:
+                stamp, revision = saved_as(session)
+                write = self._prepare(session)
+            except SessiondexError as error:
+                note_place(error, place)
+                raise
+            terms = _Terms(stamp=str(microseconds(stamp)), revision=str(revision))
+            of_tenant.setdefault(write.tenant_id, []).append((write, terms))
+        count = 0
+        for tenant_id, given in of_tenant.items():
+            answers, _ = await self._write(tenant_id, [write for write, _ in given], [terms for _, terms in given])
+            count += sum(1 for stamp, _ in answers if stamp)
+        return count

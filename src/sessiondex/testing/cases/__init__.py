@@ -14,6 +14,7 @@ from sessiondex.testing.cases import (
     feed,
     hostile,
     isolation,
+    moving,
     pages,
     queries,
     revisions,
@@ -52,6 +53,7 @@ _SUBJECTS = (
     counts,
     eviction,
     feed,
+    moving,
 )
 
 CASES: tuple[Case, ...] = tuple(one for subject in _SUBJECTS for one in _cases_of(subject))

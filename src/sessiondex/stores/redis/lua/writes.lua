@@ -55,7 +55,8 @@ function ops.save(keys, args)
       if session.kept_stamp == '' then
         last = math.max(now, last + 1)
         row.stamp, row.revision = last, stored + 1
-      elseif not old or old.stamp < tonumber(session.kept_stamp) then
+      elseif (not old or old.stamp < tonumber(session.kept_stamp))
+        and (not since or tonumber(session.kept_stamp) >= since) then
         row.stamp, row.revision = tonumber(session.kept_stamp), tonumber(session.kept_revision)
         last = math.max(last, row.stamp)
       end

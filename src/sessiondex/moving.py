@@ -1,0 +1,71 @@
+"""Moving all sessions from one store to another."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from inspect import isawaitable
+from typing import Any
+
+from sessiondex.contract import SessionStore
+from sessiondex.errors import InvalidArgumentError
+
+
+@dataclass(frozen=True)
+class CopyProgress:
+    """How far a copy has come: what was read up to `cursor` is in the target.
+
+    `read` counts the sessions that the source gave, `restored` those of them that the target did not have as late. With
+    `cursor` the copy can be resumed; it is `None` at the end.
+    """
+
+    read: int
+    restored: int
+    cursor: str | None
+
+
+async def copy_sessions(
+    source: SessionStore[Any],
+    target: SessionStore[Any],
+    *,
+    cursor: str | None = None,
+    page_size: int = 500,
+    progress: Callable[[CopyProgress], Awaitable[None] | None] | None = None,
+) -> CopyProgress:
+    """Copy all sessions, with their stamps and revisions, a page at a time, and return how many there were.
+
+    `progress` is called after each page, and may be a coroutine function. If the copy is interrupted, give the `cursor`
+    of the last progress to go on from there; to begin anew does no harm either. Sessions that are saved in the source
+    meanwhile may be left out: stop the writes, or copy once more when they have stopped. Deletions are not copied.
+    Cost: that of reading and saving each; only a page is held at a time.
+
+    >>> import asyncio
+    >>> from uuid import uuid4
+    >>> from sessiondex import InMemorySessionStore, Session
+    >>> async def main():
+    ...     source, target = InMemorySessionStore(), InMemorySessionStore()
+    ...     session = Session(tenant_id=uuid4(), agent_id=uuid4(), channel="sms", user_channel_id="1")
+    ...     await source.save(session)
+    ...     done = await copy_sessions(source, target)
+    ...     return done.restored, await target.get(session.session_id) == session
+    >>> asyncio.run(main())
+    (1, True)
+
+    Raises:
+        NotImplementedError: a store has no `export`, or no `restore`.
+        TenantMismatchError: the target has a session of that id, of another tenant.
+    """
+    if source is target:
+        raise InvalidArgumentError("target", "must be another store than the source")
+    read = restored = 0
+    while True:
+        page, cursor = await source.export(cursor=cursor, limit=page_size)
+        restored += await target.restore(page)
+        read += len(page)
+        done = CopyProgress(read, restored, cursor)
+        if progress is not None:
+            called = progress(done)
+            if isawaitable(called):
+                await called
+        if cursor is None:
+            return done

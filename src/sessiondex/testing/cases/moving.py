@@ -1,0 +1,141 @@
+"""Moving: what `export` and `restore` do, which a store need not have."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+from sessiondex.contract import SessionStore
+from sessiondex.errors import InvalidArgumentError, InvalidSessionError, TenantMismatchError
+from sessiondex.models import Session
+from sessiondex.testing.builders import START, every_field
+from sessiondex.testing.case import case
+from sessiondex.testing.expectations import expect, expect_error
+from sessiondex.testing.trial import Trial
+
+
+async def _exported(trial: Trial, store: SessionStore[Any], limit: int) -> list[Any]:
+    """Return what the store exports of this trial's tenants, page by page."""
+    found, cursor, owners = [], None, {trial.tenant_id, trial.other_tenant_id}
+    while True:
+        page, cursor = await store.export(cursor=cursor, limit=limit)
+        expect(len(page) <= limit, True, f"whether a page of export has at most {limit}")
+        found += [session for session in page if session.tenant_id in owners]
+        if cursor is None:
+            return sorted(found, key=lambda session: session.session_id.bytes)
+
+
+def _saved(trial: Trial, number: int, **fields: Any) -> Session:
+    """Return a session as another store would have saved it, a while ago."""
+    stamp = START - timedelta(minutes=number)
+    return trial.session(**every_field(last_activity_at=stamp, revision=number, **fields))
+
+
+@case(None)
+async def export_gives_all_sessions_once(trial: Trial) -> None:
+    """Of all tenants, a page at a time, as they were saved."""
+    store, sessions = await trial.store(), [trial.session(**every_field()) for _ in range(10)]
+    sessions += [trial.session(tenant_id=trial.other_tenant_id) for _ in range(3)]
+    await store.save_many(sessions)
+    sessions.sort(key=lambda session: session.session_id.bytes)
+    for limit in (1, 4, 100):
+        expect(await _exported(trial, store, limit), sessions, f"what export gives, {limit} at a time")
+
+
+@case(None)
+async def restore_keeps_stamps_and_revisions(trial: Trial) -> None:
+    """What is restored is found by every query, as it was; and it was restored once."""
+    store, session = await trial.store(), _saved(trial, 7)
+    expect(await store.restore([session]), 1, "what restore answers")
+    await _expect_found(store, session, "after restore")
+    expect(await store.restore([session]), 0, "what restore answers, of what is there")
+    await store.save(session, expected_revision=7)
+    expect(session.revision, 8, "the revision of the save after that")
+
+
+async def _expect_found(store: SessionStore[Any], session: Session, what: str) -> None:
+    """Expect the queries that find a session which stands at no step to answer with it."""
+    identity = session.tenant_id, session.channel, session.user_channel_id
+    expect(await store.get(session.session_id), session, f"get, {what}")
+    expect(await store.get_by_channel(*identity), session, f"get_by_channel, {what}")
+    expect(await store.list_by_agent(session.tenant_id, session.agent_id), [session], f"list_by_agent, {what}")
+
+
+@case(None)
+async def restore_leaves_later_saves_alone(trial: Trial) -> None:
+    """What was saved since is not undone; what was saved before is replaced, in every index."""
+    store, session = await trial.store(), _saved(trial, 2)
+    later = session.model_copy(update={"last_activity_at": START, "revision": 5, "agent_id": trial.other_agent_id})
+    for given, count in ((session, 1), (later, 1), (session, 0)):
+        expect(await store.restore([given]), count, f"what restore answers, of revision {given.revision}")
+    await _expect_found(store, later, "after an earlier one was restored")
+    expect(await store.list_by_agent(trial.tenant_id, trial.agent_id), [], "list_by_agent of the agent before")
+
+
+@case(None)
+async def what_is_restored_is_in_order(trial: Trial) -> None:
+    """Of the stamps, whatever the order in which it comes; and a later save has a later stamp."""
+    store, sessions = await trial.store(), [_saved(trial, number) for number in (3, 1, 4, 2)]
+    ahead = trial.at_step(last_activity_at=START + timedelta(days=20_000), revision=1)
+    await store.restore(sessions)
+    await store.restore([ahead])
+    expected = [ahead, *sorted(sessions, key=lambda session: session.last_activity_at, reverse=True)]
+    expect(await store.list_by_agent(trial.tenant_id, trial.agent_id), expected, "list_by_agent, after restore")
+    new = trial.session()
+    await store.save(new)
+    expect(new.last_activity_at > ahead.last_activity_at, True, "whether a save is later than all that was restored")
+
+
+@case(None)
+async def what_was_never_saved_is_not_restored(trial: Trial) -> None:
+    """Nor what could not come back equal: nothing of the call is, and the error says which it was."""
+    store, good = await trial.store(), _saved(trial, 1)
+    bad = _saved(trial, 2)
+    bad.variables["x"] = float("nan")
+    for spoilt, field in ((trial.session(), "revision"), (bad, "variables")):
+        with expect_error(InvalidSessionError, f"restoring a session with a bad {field}") as caught:
+            await store.restore([good, spoilt])
+        expect((caught.error.field or "").partition(".")[0], field, "field of the error")
+        notes = " ".join(getattr(caught.error, "__notes__", []))
+        expect("number 1" in notes, True, f"whether {notes!r} tells the number 1")
+    expect(await store.get(good.session_id), None, "get of what was to be restored with it")
+
+
+@case(7)
+async def restore_takes_no_other_tenants_id(trial: Trial) -> None:
+    """As a save does not."""
+    store, theirs = await trial.store(), trial.session(tenant_id=trial.other_tenant_id)
+    await store.save(theirs)
+    with expect_error(TenantMismatchError, "restoring a session whose id another tenant has"):
+        await store.restore([_saved(trial, 1, session_id=theirs.session_id)])
+    expect(await store.get(theirs.session_id), theirs, "get of the other tenant's session")
+
+
+@case(11)
+async def export_and_restore_refuse_bad_arguments(trial: Trial) -> None:
+    """A limit that is less than 1, a cursor that is none, what is no iterable."""
+    store: Any = await trial.store()
+    calls = [
+        ("limit", store.export, {"limit": 0}),
+        ("limit", store.export, {"limit": "5"}),
+        ("cursor", store.export, {"cursor": "x"}),
+        ("cursor", store.export, {"cursor": uuid4()}),
+        ("sessions", store.restore, {"sessions": 5}),
+        ("sessions", store.restore, {"sessions": trial.session()}),
+    ]
+    for name, call, arguments in calls:
+        with expect_error(InvalidArgumentError, f"a bad {name}") as caught:
+            await call(**arguments)
+        expect(caught.error.argument, name, "argument of the error")
+
+
+@case(17, "clock", "idle_ttl")
+async def what_has_expired_is_not_moved(trial: Trial) -> None:
+    """It is not exported, and not restored."""
+    store, session = await trial.store(clock=trial.clock, idle_ttl=timedelta(hours=1)), trial.session()
+    await store.save(session)
+    trial.clock.move(hours=2)
+    expect(await _exported(trial, store, 10), [], "what export gives of what has expired")
+    expect(await store.restore([session]), 0, "what restore answers, of what has expired")
+    expect(await store.get(session.session_id), None, "get of what has expired")

@@ -1,0 +1,34 @@
+"""Moving sessions to a server and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sessiondex import InMemorySessionStore, copy_sessions
+from tests.builders import NotedSession, TaggedSession
+from tests.test_moving import answers, filled
+
+
+async def test_from_memory_to_a_server_and_back(make_redis: Any) -> None:
+    """All queries answer alike on all three: with the same stamps and revisions, and of the same classes."""
+    source, server, target = InMemorySessionStore[Any](), make_redis(), InMemorySessionStore[Any]()
+    sessions = await filled(source)
+    there = await copy_sessions(source, server, page_size=7)
+    back = await copy_sessions(server, target, page_size=7)
+
+    assert (there.restored, back.restored) == (50, 50)
+    assert await answers(source, sessions) == await answers(server, sessions) == await answers(target, sessions)
+    target._check()
+
+
+async def test_a_copy_from_a_server_goes_on_from_its_cursor(make_redis: Any) -> None:
+    """Also by another store of the same server, as after a restart."""
+    server, target = make_redis(), InMemorySessionStore[Any]()
+    sessions = await filled(server)
+    page, cursor = await server.export(limit=20)
+    await target.restore(page)
+    again = make_redis(prefix=server._prefix, session_classes=[NotedSession, TaggedSession])
+    rest = await copy_sessions(again, target, cursor=cursor)
+
+    assert rest.restored == 30
+    assert await answers(server, sessions) == await answers(target, sessions)

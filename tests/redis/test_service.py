@@ -1,0 +1,31 @@
+"""The example service, unchanged, with its own tests, on servers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("kind", ["standalone", "cluster"])
+def test_the_example_service_runs_with_a_redis_url(kind: str, request: pytest.FixtureRequest) -> None:
+    """All that its tests say of it holds."""
+    server: Any = request.getfixturevalue(kind)
+    done = subprocess.run(  # our own command
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "docs/examples/service"],
+        cwd=ROOT,
+        env={**os.environ, "SESSIONS": server.url},
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " passed" in done.stdout

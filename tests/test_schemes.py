@@ -1,0 +1,101 @@
+"""Stores by URL."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from importlib.metadata import EntryPoint
+from typing import Any
+
+import pytest
+
+from sessiondex import InMemorySessionStore, InvalidArgumentError, ScanSessionStore, open_store, schemes
+
+
+async def test_memory_with_options_in_the_url_and_beside_it() -> None:
+    store: Any = open_store("memory://?hot_sessions=7&idle_ttl=90.5&debug=true", max_sessions=3)
+
+    assert isinstance(store, InMemorySessionStore)
+    assert (store._hot.bound, store._debug) == (7, True)
+    assert (timedelta(seconds=90.5), 3) == (store._eviction.idle_ttl, store._eviction.max_sessions)
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("", "must be like memory://"),
+        ("memory", "must be like memory://"),
+        ("mysql://host", "there are memory://, redis://, rediss://, valkey://"),
+        ("memory://host", "nothing behind it but a question mark and some of"),
+        ("memory://?prefix=x", "has no 'prefix'; there are hot_sessions"),
+        ("memory://?color=red", "nothing behind it but a question mark"),
+        ("memory://?debug=perhaps", "'debug' that cannot be read"),
+        ("memory://?idle_ttl=soon", "'idle_ttl' that cannot be read"),
+        ("memory://?debug=1&debug=0", "'debug' twice"),
+        ("memory://?max_sessions=0", "must be at least 1"),
+        ("redis://localhost?color=red", "has no parameter 'color'; there are client_name"),
+        ("redis://localhost?hot_sessions=1", "has no 'hot_sessions'; there are prefix"),
+        ("redis://localhost/seven", "a number, of a database"),
+        ("redis+cluster://localhost/1", "a cluster has one database"),
+        ("redis://localhost:port", "must be like redis://user:password@host"),
+        ("redis://[::1", "cannot be read as one"),
+        ("redis://localhost?timeout=0", "must be more than 0"),
+        ("redis://localhost?prefix=a{b", "without braces"),
+    ],
+)
+def test_a_url_that_is_none_is_refused_with_what_there_is(url: str, words: str) -> None:
+    with pytest.raises(InvalidArgumentError) as caught:
+        open_store(url)
+
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://ann:s3cret@localhost:port",
+        "redis://ann:s3cret@localhost/x",
+        "redis://ann:s3cret@localhost?color=red",
+        "redis://ann:s3cret@[::1",
+        "redys://ann:s3cret@localhost",
+    ],
+)
+def test_no_error_shows_the_password(url: str) -> None:
+    """Neither its text and arguments, nor what it came from."""
+    with pytest.raises(InvalidArgumentError) as caught:
+        open_store(url)
+
+    assert "s3cret" not in f"{caught.value!r} {caught.value} {caught.value.__cause__!r}"
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+def test_an_option_that_a_store_does_not_have_is_refused() -> None:
+    with pytest.raises(InvalidArgumentError, match="has no 'colour'; there are hot_sessions"):
+        open_store("memory://", colour="red")
+
+
+async def test_a_server_by_its_schemes() -> None:
+    """Nothing is asked of it before it is used, and its `repr` shows no password."""
+    for scheme in ("redis", "rediss", "valkey", "redis+cluster", "valkeys+cluster"):
+        store: Any = open_store(f"{scheme}://ann:s3cret@db.example.org:7000?prefix=mine", idle_ttl=timedelta(hours=1))
+
+        assert "s3cret" not in f"{store!r} {store._address!r}"
+        assert (store._address.host, store._prefix) == ("db.example.org:7000", "mine")
+        assert ("cluster" in scheme) == store._address.is_cluster
+
+
+def test_a_scheme_of_a_package_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By an entry point; it gets the whole URL, and the options."""
+    point = EntryPoint("scan", "tests.test_schemes:made", schemes.ENTRY_POINTS)
+    monkeypatch.setattr(schemes, "entry_points", lambda group: [point] * (group == schemes.ENTRY_POINTS))
+    store: Any = open_store("scan://here?x=1", max_sessions=2)
+
+    assert isinstance(store, ScanSessionStore)
+    assert store.url == "scan://here?x=1"  # type: ignore[attr-defined]
+    with pytest.raises(InvalidArgumentError, match="scan://"):
+        open_store("other://")
+
+
+def made(url: str, **options: Any) -> Any:
+    store: Any = ScanSessionStore(**options)
+    store.url = url
+    return store
