@@ -338,16 +338,12 @@ def _check_fact(cls: type[BaseModel], fact: BaseModel, id_: UUID, instant: datet
 
 def _are_exact(values: dict[str, Any]) -> bool:
     """Whether all values of fields, and what is in the dicts of `Session` but variables, are of no subclass."""
-    updated = values["variable_updated_at"]
+    updated, fires, turns = values["variable_updated_at"], values["rule_fires"], values["rule_last_fire_turn"]
     return (
         _EXACT.issuperset(map(type, values.values()))
-        and _TEXT.issuperset(map(type, updated))
-        and all(map(_is_exact, updated.values()))
-        and all(
-            _TEXT.issuperset(map(type, values[name])) and _INT.issuperset(map(type, values[name].values()))
-            for name in ("rule_fires", "rule_last_fire_turn")
-            if values[name]
-        )
+        and (not updated or (_TEXT.issuperset(map(type, updated)) and all(map(_is_exact, updated.values()))))
+        and (not fires or (_TEXT.issuperset(map(type, fires)) and _INT.issuperset(map(type, fires.values()))))
+        and (not turns or (_TEXT.issuperset(map(type, turns)) and _INT.issuperset(map(type, turns.values()))))
     )
 
 
