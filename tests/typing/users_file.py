@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 from sessiondex import (
     Change,
     Channel,
+    CopyProgress,
     EvictionReason,
     InMemorySessionStore,
     InvalidSessionError,
@@ -16,7 +17,12 @@ from sessiondex import (
     SessionStatus,
     SessionStore,
     StepVisit,
+    StoreUnavailableError,
+    copy_sessions,
+    open_store,
 )
+from sessiondex.stores.redis import RedisSessionStore
+from sessiondex.testing import CASES, Report, Trial, case, check_session_store, every_field, expect
 
 
 class Ticket(Session):
@@ -75,8 +81,38 @@ async def archive(session: Session, reason: EvictionReason) -> None:
     assert session.revision or reason is EvictionReason.CAP
 
 
+async def moved(url: str) -> tuple[int, str | None]:
+    source: SessionStore = open_store(url, max_sessions=5)
+    target = RedisSessionStore[Ticket](url, session_classes=[Ticket], on_evict=archive, turn_ttl=timedelta(seconds=5))
+
+    def shown(progress: CopyProgress) -> None:
+        assert progress.read >= progress.restored
+
+    done = await copy_sessions(source, target, progress=shown)
+    changes = target.changes(tenant_id=uuid4())
+    try:
+        change: Change[Ticket] = await anext(changes)
+        return change.sequence, done.cursor
+    except StoreUnavailableError as error:
+        return int(error.is_outcome_unknown), error.host
+
+
+@case(6)
+async def a_ticket_is_kept(trial: Trial) -> None:
+    """With its priority."""
+    store, ticket = await trial.store(), trial.session(Ticket, priority=3, **every_field())
+    await store.save(ticket)
+    expect(await store.get(ticket.session_id), ticket, "get of a ticket")
+
+
+async def held_to_the_contract() -> Report:
+    return await check_session_store(InMemorySessionStore, cases=[*CASES, a_ticket_is_kept], known_divergences={})
+
+
 evicting = InMemorySessionStore[Ticket](idle_ttl=timedelta(hours=1), max_sessions=5, on_evict=archive)
 asyncio.run(raised(evicting, uuid4()))
 asyncio.run(default())
+asyncio.run(moved("redis://localhost"))
+assert asyncio.run(held_to_the_contract()).ok
 asyncio.run(subclass(InMemorySessionStore[Ticket]()))
 asyncio.run(subclass(ScanSessionStore()))

@@ -36,6 +36,7 @@ from sessiondex.stores.telling import Telling
 from sessiondex.stores.turns import Turns
 
 _SWEPT = 50  # sessions evicted by one call
+_TENANTS = 200  # read by one call
 _MILLISECOND = timedelta(milliseconds=1)
 
 
@@ -319,23 +320,25 @@ class RedisHome(ComposedOperations[S], Telling[S], Generic[S]):
             await self._sweep(tenant_id)
 
     async def _sweep_all(self) -> bool:
-        for tenant_id in await self._tenants():
+        async for tenant_id in self._tenants():
             await self._sweep(tenant_id)
             if self._closing.is_set():
                 break
         return False
 
-    async def _tenants(self) -> list[UUID]:
-        """Return all tenants that ever were, in the order of their ids."""
-        key = f"{self._prefix}:tenants".encode()
-        found = await self._server.command("SMEMBERS", key, key=key)
-        return sorted((UUID(name.decode()) for name in found), key=lambda tenant_id: tenant_id.bytes)
+    async def _tenants(self, first: str = "") -> AsyncIterator[UUID]:
+        """Yield all tenants that ever were, in the order of their ids, from that one on."""
+        key, start = f"{self._prefix}:tenants".encode(), f"[{first}"
+        while names := await self._server.command("ZRANGEBYLEX", key, start, "+", "LIMIT", 0, _TENANTS, key=key):
+            for name in names:
+                yield UUID(name.decode())
+            start = f"({names[-1].decode()}"
 
     async def _know(self, tenant_id: UUID) -> None:
         """Have the tenant among those that there are, before it has any session."""
         if tenant_id not in self._known_tenants:
             key = f"{self._prefix}:tenants".encode()
-            await self._server.command("SADD", key, tenant_id.hex, key=key)
+            await self._server.command("ZADD", key, 0, tenant_id.hex, key=key)
             self._known_tenants.add(tenant_id)
 
 

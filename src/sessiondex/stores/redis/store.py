@@ -211,6 +211,9 @@ class RedisSessionStore(RedisQueries[S], Generic[S]):
                 place, stored = int(answer[0]) - 1, int(answer[1])
                 raise ConflictError(writes[place].session_id, int(terms[place].expected), stored)
             self._were_evicted(tenant_id, answer[1])
+            if answer[2]:  # the server may have lost what it knew: that there is such a tenant, too
+                self._known_tenants.discard(tenant_id)
+                await self._know(tenant_id)
             return [(int(stamp or 0), int(revision or 0)) for stamp, revision in answer[0]], None
         raise StoreUnavailableError(self._address.host, "save", "other tenants claim the same id again and again")
 
@@ -311,9 +314,7 @@ class RedisSessionStore(RedisQueries[S], Generic[S]):
         first, _, after = check.exact_text("cursor", cursor or "").partition(":")
         if first:
             check.id_in_cursor(first)
-        for tenant_id in await self._tenants():
-            if tenant_id.hex < first:
-                continue
+        async for tenant_id in self._tenants(first):
             rows, last = await self._ask("walk", tenant_id, limit, after if tenant_id.hex == first else "")
             if last is not None:
                 found = [self._session(row, tenant_id) for row in rows]

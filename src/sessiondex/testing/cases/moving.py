@@ -116,7 +116,7 @@ async def restore_takes_no_other_tenants_id(trial: Trial) -> None:
 async def export_and_restore_refuse_bad_arguments(trial: Trial) -> None:
     """A limit that is less than 1, a cursor that is none, what is no iterable."""
     store: Any = await trial.store()
-    calls = [
+    calls: list[tuple[str, Any, dict[str, Any]]] = [
         ("limit", store.export, {"limit": 0}),
         ("limit", store.export, {"limit": "5"}),
         ("cursor", store.export, {"cursor": "x"}),

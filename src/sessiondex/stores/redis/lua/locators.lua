@@ -1,4 +1,5 @@
--- Locators: which tenant has a session. The key of one is KEYS[1]; it is on another server than the tenant's, perhaps.
+-- Locators: which tenant has a session. The key of one is KEYS[1]; it is on another server than the tenant's,
+-- perhaps.
 
 local function owner_of(key)
   local value = redis.call('GET', key)

@@ -97,8 +97,9 @@ local function evict_if_idle(plan, id)
   if row and plan.since and row.stamp < plan.since then evict(plan, id, 'idle') end
 end
 
--- Plan to let go of those idle longest: up to `most` that have expired, and as many as there are beyond the cap. Return
--- whether there may be more that have expired. `saved` are the ids that this plan puts, in the order of their stamps.
+-- Plan to let go of those idle longest: up to `most` that have expired, and as many as there are beyond the cap.
+-- Return whether there may be more that have expired. `saved` are the ids that this plan puts, in the order of their
+-- stamps.
 local function evict_some(plan, most, cap, saved)
   if not plan.since and not cap then return false end
   local all = plan.base .. 'all'

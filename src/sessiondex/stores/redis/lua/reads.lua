@@ -87,9 +87,10 @@ local function set_of(args, place)
   return members, place + 1 + size
 end
 
--- Sessions at a step, some at a time. args: version, hash, least age in microseconds or '', greatest or '', most, facet
--- and member after which; then four sets, each its size, or -1 for none, and its members: channels to include, to
--- exclude, nodes to include, to exclude. The answer: rows, those lost, and the facet and member to go on after, if any.
+-- Sessions at a step, some at a time. args: version, hash, least age in microseconds or '', greatest or '', most,
+-- facet and member after which; then four sets, each its size, or -1 for none, and its members: channels to include,
+-- to exclude, nodes to include, to exclude. The answer: rows, those lost, and the facet and member to go on after, if
+-- any.
 function ops.step(keys, args)
   local now, since = now_and_since(args)
   local base, version, hash = keys[1], args[3], args[4]

@@ -1,15 +1,16 @@
 -- What a store does on the server: each call is one step, which is done or not done.
 --
--- Rules. A write is planned, which reads and checks everything and changes nothing, then applied, which only does what
--- can no longer fail: for an error in the middle of a script undoes nothing. All keys of a tenant carry one hash tag, so
--- that they are on one server. The first of KEYS is what they all begin with; the others are named from it, and from
--- what the row of a session remembers.
+-- Rules. A write is planned, which reads and checks everything and changes nothing, then applied, which only does
+-- what can no longer fail: for an error in the middle of a script undoes nothing. All keys of a tenant carry one hash
+-- tag, so that they are on one server. The first of KEYS is what they all begin with; the others are named from it,
+-- and from what the row of a session remembers.
 --
--- A row is a string: stamp, revision, claim and the length of its entries, as HEAD has them; the entries; the value. The
--- entries say under which keys the session is filed. The value is the client's own.
+-- A row is a string: stamp, revision, claim and the length of its entries, as HEAD has them; the entries; the value.
+-- The entries say under which keys the session is filed. The value is the client's own.
 --
 -- Arguments of every function: the instant in microseconds, or '' for the server's own; for how many microseconds an
--- idle session lives, or '' for ever. Every answer begins with KEYS[1], so that whoever gets another's answer sees it.
+-- idle session lives, or '' for ever. Every answer begins with KEYS[1], so that whoever gets another's answer sees
+-- it.
 
 local HEAD, HEAD_SIZE = '>I8I8I8I4', 28
 local MOST_ROWS_AT_ONCE = 500

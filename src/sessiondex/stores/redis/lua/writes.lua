@@ -1,12 +1,13 @@
 -- Writing: each plans, then applies.
 
--- Save some sessions, all or none. args: the cap or '', how many that have expired to let go, whether what is evicted is
--- wanted, the number of sessions; then of each: id, revision that is expected or '', stamp that is expected or '', claim
--- or '', the entry of an identity that must have no session or '', stamp and revision to keep or '', the number of
--- entries, these, the number of parts of its step (0 or 4), these, and its value.
+-- Save some sessions, all or none. args: the cap or '', how many that have expired to let go, whether what is evicted
+-- is wanted, the number of sessions; then of each: id, revision that is expected or '', stamp that is expected or '',
+-- claim or '', the entry of an identity that must have no session or '', stamp and revision to keep or '', the number
+-- of entries, these, the number of parts of its step (0 or 4), these, and its value.
 --
--- The answer is one of: 'saved', stamps and revisions, what was evicted; 'claim' and the ids that need one; 'conflict',
--- the place of the session and the revision that is stored; 'found' and the row of that identity.
+-- The answer is one of: 'saved', stamps and revisions, what was evicted, whether it is the tenant's first; 'claim'
+-- and the ids that need one; 'conflict', the place of the session and the revision that is stored; 'found' and the
+-- row of that identity.
 local function parsed_session(args, place)
   local session = { id = args[place], expected = args[place + 1], expected_stamp = args[place + 2],
                     claim = args[place + 3], identity = args[place + 4],
@@ -27,6 +28,7 @@ function ops.save(keys, args)
   local plan = new_plan(keys, now, since)
   local cap, most, is_wanted, number = tonumber(args[3]), tonumber(args[4]), args[5], tonumber(args[6])
   local last = tonumber(redis.call('HGET', base .. 'meta', 'stamp') or '0') or 0
+  local is_first = last == 0 and 1 or 0
   local sessions, last_place, place = {}, {}, 7
   for index = 1, number do
     sessions[index], place = parsed_session(args, place)
@@ -72,7 +74,7 @@ function ops.save(keys, args)
   if #unclaimed > 0 then return { base, 'claim', unclaimed } end
   if #saved > 0 then add(plan, 'hash', 'HSET', base .. 'meta', 'stamp', digits(last)) end
   evict_some(plan, most, cap, saved)
-  return apply(plan) or { base, 'saved', answers, answer_evicted(plan, is_wanted) }
+  return apply(plan) or { base, 'saved', answers, answer_evicted(plan, is_wanted), is_first }
 end
 
 -- Remove sessions. args: whether what is evicted is wanted, ids. The answer: of each that was there its id and claim,
@@ -91,8 +93,8 @@ function ops.delete(keys, args)
   return apply(plan) or { keys[1], deleted, answer_evicted(plan, args[3]) }
 end
 
--- Let go of sessions that have expired. args: whether they are wanted, how many at most. The answer: whether there may be
--- more, and these.
+-- Let go of sessions that have expired. args: whether they are wanted, how many at most. The answer: whether there
+-- may be more, and these.
 function ops.sweep(keys, args)
   local now, since = now_and_since(args)
   local plan = new_plan(keys, now, since)
@@ -133,8 +135,8 @@ function ops.follow(keys, args)
   return apply(plan) or { keys[1], digits(last_change(plan)) }
 end
 
--- Bar all claims of a session up to this one, if the tenant does not have it. args: whether what is evicted is wanted,
--- id, claim. The answer: whether it has it, and what was evicted.
+-- Bar all claims of a session up to this one, if the tenant does not have it. args: whether what is evicted is
+-- wanted, id, claim. The answer: whether it has it, and what was evicted.
 function ops.bar(keys, args)
   local now, since = now_and_since(args)
   local plan = new_plan(keys, now, since)
