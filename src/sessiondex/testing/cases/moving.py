@@ -29,7 +29,8 @@ async def _exported(trial: Trial, store: SessionStore[Any], limit: int) -> list[
 def _saved(trial: Trial, number: int, **fields: Any) -> Session:
     """Return a session as another store would have saved it, a while ago."""
     stamp = START - timedelta(minutes=number)
-    return trial.session(**every_field(last_activity_at=stamp, revision=number, **fields))
+    session: Session = trial.session(**every_field(last_activity_at=stamp, revision=number, **fields))
+    return session
 
 
 @case(None)
