@@ -5,10 +5,10 @@ locator is taken from another tenant only after that tenant has said that it doe
 in the same step, every claim up to the one in the locator.
 
 Theory of operation. Claims of one session are numbers that grow, and the row remembers by which it came. Whoever saves
-a session that the tenant does not have claims it first; whoever deletes it gives back the claim of the row, unless the
-locator was claimed since: then a save is under way. A save that was overtaken by a bar claims again, and learns whose
-the session is now. So a locator may be left behind, by a client that died between two steps; it is harmless, for
-whoever follows it finds nothing, and gives it back.
+a session that the tenant does not have claims it first; whoever deletes it gives back the claim of the row; or, if
+the locator was claimed since, bars that claim and gives it back: its save is under way, or came to nothing. A save that
+was overtaken by a bar claims again, and learns whose the session is now. So a locator may be left behind, by a client
+that died between two steps; it is harmless, for whoever follows it finds nothing, and gives it back.
 """
 
 from __future__ import annotations
@@ -59,10 +59,11 @@ async def claim(server: Server, prefix: str, session_id: UUID, tenant_id: UUID, 
             raise TenantMismatchError(session_id)
 
 
-async def release(server: Server, prefix: str, session_id: UUID, given: Claim) -> None:
-    """Give back a claim of a session that is no longer there."""
+async def release(server: Server, prefix: str, session_id: UUID, given: Claim) -> str:
+    """Give back a claim of a session that is no longer there. Return a later one of the same tenant, if there is."""
     key = keys.locator(prefix, session_id)
-    await server.call("release", [key], "", "", given.tenant_id.hex, given.number)
+    _, later = await server.call("release", [key], "", "", given.tenant_id.hex, given.number)
+    return _text(later)
 
 
 def _text(value: Any) -> str:

@@ -148,10 +148,22 @@ class RedisHome(ComposedOperations[S], Telling[S], Generic[S]):
 
     def _give_back(self, tenant_id: UUID, claims: Iterable[Sequence[bytes]]) -> None:
         """Give back the locators of sessions that went: of each its id and claim."""
-        server = self._server
         for session_id, number, *_ in claims:
-            given = Claim(tenant_id, number.decode())
-            self._errand(release(server, self._prefix, UUID(session_id.decode()), given))
+            self._errand(self._released(UUID(session_id.decode()), Claim(tenant_id, number.decode())))
+
+    async def _released(self, session_id: UUID, given: Claim) -> None:
+        later = await release(self._server, self._prefix, session_id, given)
+        if later:  # of a save that is under way, or came to nothing
+            await self._give_back_if_gone(session_id, given._replace(number=later))
+
+    async def _give_back_if_gone(self, session_id: UUID, located: Claim) -> None:
+        if not await self._bar(located.tenant_id, session_id, located.number):
+            await release(self._server, self._prefix, session_id, located)
+
+    async def _bar(self, tenant_id: UUID, session_id: UUID, number: str) -> bool:
+        is_there, evicted = await self._ask("bar", tenant_id, self._wants_evicted, session_id.hex, number)
+        self._were_evicted(tenant_id, evicted)
+        return bool(is_there)
 
     def _were_evicted(self, tenant_id: UUID, evicted: Iterable[Sequence[bytes]]) -> None:
         """Note what a function let go of: of each its id, claim, reason and row."""

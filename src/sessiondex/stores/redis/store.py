@@ -23,7 +23,7 @@ from sessiondex.stores import arguments as check
 from sessiondex.stores.composed import CHECKS, check_has_identity, note_place, saved_as
 from sessiondex.stores.eviction import Eviction, OnEvict
 from sessiondex.stores.redis import keys
-from sessiondex.stores.redis.claims import Claim, claim, locate, release
+from sessiondex.stores.redis.claims import Claim, claim, locate
 from sessiondex.stores.redis.marks import Marks
 from sessiondex.stores.redis.queries import RedisQueries
 from sessiondex.stores.redis.url import address_of
@@ -125,15 +125,6 @@ class RedisSessionStore(RedisQueries[S], Generic[S]):
         located = await locate(server, self._prefix, session_id)
         self._check_is_ours(server)
         return located
-
-    async def _bar(self, tenant_id: UUID, session_id: UUID, number: str) -> bool:
-        is_there, evicted = await self._ask("bar", tenant_id, self._wants_evicted, session_id.hex, number)
-        self._were_evicted(tenant_id, evicted)
-        return bool(is_there)
-
-    async def _give_back_if_gone(self, session_id: UUID, located: Claim) -> None:
-        if not await self._bar(located.tenant_id, session_id, located.number):
-            await release(self._server, self._prefix, session_id, located)
 
     async def save(self, session: S, *, expected_revision: int | None = None) -> UUID:
         self._check_loop()
@@ -250,7 +241,7 @@ class RedisSessionStore(RedisQueries[S], Generic[S]):
             session = (await made) if isawaitable(made) else made
             check_has_identity(session, identity)
             self._check_is_ours(server)
-            entry = keys.identity(channel, user_channel_id, is_open=True)
+            entry = keys.identity(*identity[1:], is_open=True)
             found = await self._save(self._prepare(session), "0", identity=entry)
             return (session, True) if found is None else (found, False)
 

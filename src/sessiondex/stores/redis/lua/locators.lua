@@ -19,11 +19,14 @@ function ops.claim(keys, args)
   return { keys[1], args[3], digits(claim) }
 end
 
--- Give a session back that is no longer there. args: tenant, claim. One that was claimed since stays.
+-- Give a session back that is no longer there. args: tenant, claim. One that was claimed since stays. The answer: by
+-- which claim, if it is the same tenant's, or ''.
 function ops.release(keys, args)
   local owner, claim = owner_of(keys[1])
-  if owner == args[3] and digits(claim) == args[4] then redis.call('DEL', keys[1]) end
-  return { keys[1] }
+  if owner ~= args[3] then return { keys[1], '' } end
+  if digits(claim) ~= args[4] then return { keys[1], digits(claim) } end
+  redis.call('DEL', keys[1])
+  return { keys[1], '' }
 end
 
 -- Turns: who works on a session. The key of one is KEYS[1]. args: token, and for how many milliseconds.
