@@ -9,6 +9,7 @@ import textwrap
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -93,15 +94,17 @@ async def test_a_turn_ends_with_the_process_that_has_it(make_redis: Any) -> None
             pass
 
 
-async def test_one_of_several_processes_creates(make_redis: Any) -> None:
-    """All of them get the session that one has made, and each at most makes one."""
+@pytest.mark.parametrize("fields", [{}, {"session_id": UUID(int=77)}], ids=["other ids", "one id"])
+async def test_one_of_several_processes_creates(make_redis: Any, fields: dict[str, Any]) -> None:
+    """All of them get the session that one has made, and each makes one at most, though they may agree on its id."""
     stores = [make_redis() for _ in range(4)]
     made = []
 
     async def create() -> Any:
-        made.append(make_session(user_channel_id="ann"))
+        session = make_session(user_channel_id="ann", **fields)
+        made.append(session)
         await asyncio.sleep(0)
-        return made[-1]
+        return session
 
     for store in stores:
         store._prefix = stores[0]._prefix

@@ -38,6 +38,10 @@ function ops.save(keys, args)
   local unclaimed, answers, saved, revisions = {}, {}, {}, {}
   for index, session in ipairs(sessions) do
     local id, claim = session.id, session.claim
+    if session.identity ~= '' then -- first: what is there may be of the same id
+      local rows = newest(base, base .. session.identity, 1, '', since)
+      if rows[1] then return { base, 'found', rows[1] } end
+    end
     evict_if_idle(plan, id)
     local old = planned_row(plan, id)
     local bar = claim ~= '' and redis.call('GET', base .. 'x:' .. id)
@@ -48,10 +52,6 @@ function ops.save(keys, args)
       local is_another = session.expected_stamp ~= '' and (not old or old.stamp ~= tonumber(session.expected_stamp))
       if (session.expected ~= '' and tonumber(session.expected) ~= stored) or is_another then
         return { base, 'conflict', index, digits(stored) }
-      end
-      if session.identity ~= '' then
-        local rows = newest(base, base .. session.identity, 1, '', since)
-        if rows[1] then return { base, 'found', rows[1] } end
       end
       local row = { entries = session.entries, claim = math.max(tonumber(claim) or 0, old and old.claim or 0) }
       if session.kept_stamp == '' then
