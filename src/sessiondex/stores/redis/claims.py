@@ -36,7 +36,7 @@ Bar = Callable[[UUID, UUID, str], Awaitable[bool]]
 async def locate(server: Server, prefix: str, session_id: UUID) -> Claim | None:
     """Return which tenant has the session, or had it. Cost: one round trip."""
     key = keys.locator(prefix, session_id)
-    value: bytes | None = await server.command("GET", key, key=key)
+    value: bytes | None = await server.command("get", "GET", key, key=key)
     if value is None:
         return None
     owner, _, number = value.decode().partition(":")

@@ -261,12 +261,12 @@ class RedisHome(ComposedOperations[S], Telling[S], Generic[S]):
         key = reader.key + b"changes"
         waiting = () if block is None else ("BLOCK", block)
         command = ("XREAD", "COUNT", CHANGES_AT_ONCE, *waiting, "STREAMS", key, f"{since}-0")
-        found = await self._server.command(*command, key=key, waits=block is not None)
+        found = await self._server.command("changes", *command, key=key, waits=block is not None)
         return [(int(number.partition(b"-")[0]), fields) for number, fields in found[0][1]] if found else []
 
     async def _last_change(self, reader: Reader[Any]) -> int:
         key = reader.key + b"feed"
-        return int(await self._server.command("HGET", key, "sequence", key=key) or 0)
+        return int(await self._server.command("changes", "HGET", key, "sequence", key=key) or 0)
 
     async def _wait_until_closing(self) -> None:
         await self._closing.wait()
@@ -310,7 +310,7 @@ class RedisHome(ComposedOperations[S], Telling[S], Generic[S]):
             return False
         self._check_loop()
         try:
-            await self._server.command("PING")
+            await self._server.command("ping", "PING")
         except StoreUnavailableError:
             return False
         return self._sweeper is None or not self._sweeper.done()
@@ -341,7 +341,8 @@ class RedisHome(ComposedOperations[S], Telling[S], Generic[S]):
     async def _tenants(self, first: str = "") -> AsyncIterator[UUID]:
         """Yield all tenants that ever were, in the order of their ids, from that one on."""
         key, start = f"{self._prefix}:tenants".encode(), f"[{first}"
-        while names := await self._server.command("ZRANGEBYLEX", key, start, "+", "LIMIT", 0, _TENANTS, key=key):
+        some = ("+", "LIMIT", 0, _TENANTS)
+        while names := await self._server.command("tenants", "ZRANGEBYLEX", key, start, *some, key=key):
             for name in names:
                 yield UUID(name.decode())
             start = f"({names[-1].decode()}"
@@ -350,7 +351,7 @@ class RedisHome(ComposedOperations[S], Telling[S], Generic[S]):
         """Have the tenant among those that there are, before it has any session."""
         if tenant_id not in self._known_tenants:
             key = f"{self._prefix}:tenants".encode()
-            await self._server.command("ZADD", key, 0, tenant_id.hex, key=key)
+            await self._server.command("save", "ZADD", key, 0, tenant_id.hex, key=key)
             self._known_tenants.add(tenant_id)
 
 

@@ -21,12 +21,16 @@ class Library(NamedTuple):
     script_digest: str
     reads: frozenset[str]
     """The functions that change nothing."""
+    repeatable: frozenset[str]
+    """Those that may be done twice: what they do is the same then."""
 
 
 _READS = ("get", "latest", "list", "count", "count_step", "count_steps", "step", "walk")
 _WRITES = ("save", "claim", "follow", "take_turn")
 _FREEING = ("delete", "sweep", "mend", "mend_step", "bar", "release", "pass_turn")
 """Those that a server has to do though it has no memory left."""
+_ONCE = frozenset(("save", "delete", "sweep"))
+"""Those of which the answer matters to whoever asked, and is another one the second time."""
 
 
 @cache
@@ -47,6 +51,7 @@ def library() -> Library:
         script,
         sha1(script.encode(), usedforsecurity=False).hexdigest(),
         frozenset(_READS),
+        frozenset((*_READS, *_WRITES, *_FREEING)) - _ONCE,
     )
 
 

@@ -11,6 +11,7 @@ import random
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from traceback import walk_tb
 from typing import Any
 
 from redis import asyncio as client_library
@@ -29,7 +30,7 @@ _LEAST_VERSION = (6, 2)
 
 _NOT_DONE = (
     failures.ReadOnlyError,  # it was a replica, for instance after a failover
-    failures.ClusterDownError,
+    failures.ClusterError,  # it is down; or a slot is on its way from node to node, and was at none of them
     failures.SlotNotCoveredError,
     failures.TryAgainError,
     failures.BusyLoadingError,
@@ -63,6 +64,7 @@ class Server:
         self.host = address.host
         self._is_cluster = address.is_cluster
         self._client: Any = _client(address)
+        self._timeout = address.timeout
         self._room = asyncio.Semaphore(address.max_connections)
         self._has_functions = True
         self._is_checked = False
@@ -73,9 +75,8 @@ class Server:
         Raises:
             StoreUnavailableError: it cannot be had.
         """
-        if not self._is_checked:
-            await self._tried("open", self._check)
-        is_repeatable = function in library().reads
+        await self._look()
+        is_repeatable = function in library().repeatable
         answer: list[Any] = await self._tried(function, self._called, function, keys, args, is_repeatable=is_repeatable)
         if answer[0] != keys[0]:
             await self.disconnect()
@@ -84,16 +85,24 @@ class Server:
             )
         return answer
 
-    async def command(self, *command: str | bytes | int, key: bytes | None = None, waits: bool = False) -> Any:
+    async def command(
+        self, operation: str, *command: str | bytes | int, key: bytes | None = None, waits: bool = False
+    ) -> Any:
         """Return the answer of a command that may be done twice without harm. What waits takes no place of others."""
-        return await self._tried(str(command[0]).lower(), self._executed, key, command, room=_NO_END if waits else None)
+        await self._look()
+        return await self._tried(operation, self._executed, key, command, room=_NO_END if waits else None)
+
+    async def _look(self) -> None:
+        if not self._is_checked:
+            await self._tried("open", self._check)
 
     async def _tried(
         self, operation: str, attempt: Any, *args: Any, is_repeatable: bool = True, room: Any = None
     ) -> Any:
         for number in range(_ATTEMPTS):
             try:
-                async with room or self._room:
+                # Not by redis-py, which times a write with `wait_for`: before Python 3.12 that can lose a cancellation.
+                async with room or self._room, asyncio.timeout(self._timeout):
                     return await attempt(*args)
             except StoreUnavailableError:
                 raise
@@ -204,20 +213,23 @@ def _client(address: Address) -> Any:
         **address.options,
         "protocol": 2,
         "retry": Retry(NoBackoff(), 0),
-        "socket_timeout": address.timeout,
-        "socket_connect_timeout": address.timeout,
+        "socket_timeout": None,
+        "socket_connect_timeout": address.timeout / 2,
     }
     if address.is_cluster:
         if options.pop("connection_class", None) is SSLConnection:
             options["ssl"] = True
-        # More than calls at a time: those who follow changes have one each.
-        return client_library.RedisCluster(max_connections=2**16, **options)
+        # More connections than calls at a time: those who follow changes have one each. And where slots went is learnt
+        # slot by slot: to learn it all anew would cut connections on which others wait for answers.
+        return client_library.RedisCluster(max_connections=2**16, reinitialize_steps=0, **options)
     return client_library.Redis(connection_pool=ConnectionPool(**options))
 
 
 def _was_sent(error: BaseException) -> bool:
-    # So redis-py says that it did not get as far. Were it to say it in another way, less would be tried again.
-    return "connecting to" not in str(error)
+    # So redis-py says that it did not get as far, in words or by where it was: greeting the server. Were it to say it
+    # in another way, less would be tried again.
+    is_greeting = any(frame.f_code.co_name == "connect_check_health" for frame, _ in walk_tb(error.__traceback__))
+    return "connecting to" not in str(error) and not is_greeting
 
 
 _WORDS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from redis.asyncio.connection import parse_url
@@ -52,15 +53,15 @@ def address_of(url: str, *, timeout: float = 5.0, max_connections: int = 50) -> 
     scheme, _, rest = url.partition("://")
     if scheme not in SCHEMES:
         raise InvalidArgumentError("url", f"must begin with one of {', '.join(f'{name}://' for name in SCHEMES)}")
+    options: dict[str, Any] = {}
     try:
         parts = urlsplit(url)
-        options = {"host": parts.hostname or "localhost", "port": parts.port or _PORT}
+        options |= {"host": parts.hostname or "localhost", "port": parts.port or _PORT}
         options |= dict(parse_url(f"{SCHEMES[scheme]}://{rest}"))
     except ValueError:
-        # Not as its cause either: what other libraries say of a URL may show the password in it.
-        raise InvalidArgumentError(
-            "url", "must be like redis://user:password@host:6379/0; percent-encode the password"
-        ) from None
+        parts = None
+    if parts is None:  # out here, so as to have no context: what others say of a URL may show the password in it
+        raise InvalidArgumentError("url", "must be like redis://user:password@host:6379/0; percent-encode the password")
     for name, _ in parse_qsl(parts.query, keep_blank_values=True):
         if name not in PARAMETERS:
             raise InvalidArgumentError("url", f"has no parameter {name!r}; there are {', '.join(PARAMETERS)}")

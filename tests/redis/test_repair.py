@@ -1,0 +1,196 @@
+"""What the servers lose behind the store's back is mended as it is met; and ids go from one tenant to another."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from sessiondex import ScopeFilter, TenantMismatchError
+from sessiondex.stores.redis import keys
+from tests.builders import AGENT, CUSTOMER, OTHER_TENANT, SCENARIO, TENANT, at_step, make_session
+from tests.redis.census import differences
+from tests.redis.servers import Servers
+
+
+def remove(servers: Servers, *names: bytes) -> int:
+    """Delete these keys, wherever they are, as an eviction by the server would."""
+    return sum(node.client().delete(name) for node in servers.nodes for name in names if _has(node, name))
+
+
+def _has(node: Any, name: bytes) -> bool:
+    return name in set(node.client().scan_iter(count=1_000))
+
+
+def keys_of(servers: Servers, pattern: str) -> set[bytes]:
+    return {key for node in servers.nodes for key in node.client().scan_iter(match=pattern, count=1_000)}
+
+
+def row_of(store: Any, session: Any) -> bytes:
+    return keys.base(store._prefix, session.tenant_id) + f"s:{session.session_id.hex}".encode()
+
+
+QUERIES = {
+    "get_by_channel": lambda store: store.get_by_channel(TENANT, "webchat", "user-1"),
+    "list_by_agent": lambda store: store.list_by_agent(TENANT, AGENT),
+    "list_by_agent of a status": lambda store: store.list_by_agent(TENANT, AGENT, status="active"),
+    "list_by_customer": lambda store: store.list_by_customer(TENANT, CUSTOMER),
+    "find": lambda store: store.find_sessions_by_step_hash(TENANT, SCENARIO, 1, "hash-1"),
+}
+
+
+async def answers_of(store: Any) -> dict[str, Any]:
+    """Ask every query, so that each index is met, and wait until what was met is mended."""
+    found = {name: await query(store) for name, query in QUERIES.items()}
+    await asyncio.gather(*store._errands)
+    return found
+
+
+async def test_entries_whose_sessions_were_lost_are_skipped_and_taken_out(make_redis: Any, servers: Servers) -> None:
+    """By every query; when each has been asked, nothing is left of them, and counts are right again."""
+    store, sessions = make_redis(), [at_step(customer_profile_id=CUSTOMER) for _ in range(6)]
+    for session in sessions:
+        await store.save(session)
+    lost, left = sessions[3:], sessions[2::-1]
+    assert remove(servers, *(row_of(store, session) for session in lost)) == 3
+    make_redis.may_leave |= {"locators"}
+    assert differences(servers, store._prefix, make_redis.may_leave)
+    found = await answers_of(store)
+
+    assert found == {name: left[0] if name == "get_by_channel" else left for name in QUERIES}
+    assert await store.count_by_agent(TENANT, AGENT) == await store.count_by_customer(TENANT, CUSTOMER) == 3
+    assert await store.count_by_step_hash(TENANT, SCENARIO, 1, "hash-1") == 3
+
+
+async def test_a_page_is_full_though_entries_before_it_were_lost(make_redis: Any, servers: Servers) -> None:
+    store, sessions = make_redis(), [make_session() for _ in range(8)]
+    await store.save_many(sessions)
+    remove(servers, *(row_of(store, session) for session in sessions[5:]))
+    make_redis.may_leave |= {"locators"}
+
+    assert await store.list_by_agent(TENANT, AGENT, limit=4) == sessions[4:0:-1]
+    assert (await answers_of(store))["get_by_channel"] == sessions[4]
+
+
+async def test_a_lost_session_can_be_saved_again(make_redis: Any, servers: Servers) -> None:
+    """As a new one."""
+    store, session = make_redis(), at_step()
+    await store.save(session)
+    await store.save(session)
+    remove(servers, row_of(store, session))
+    await store.save(session, expected_revision=0)
+
+    assert session.revision == 1
+    assert await store.list_by_agent(TENANT, AGENT) == [session]
+
+
+async def test_indexes_that_were_lost_are_back_after_a_save(make_redis: Any, servers: Servers) -> None:
+    """All of them, though the session is filed as before."""
+    store, session = make_redis(), at_step(customer_profile_id=CUSTOMER)
+    await store.save(session)
+    base = keys.base(store._prefix, TENANT)
+    names = keys_of(servers, f"{store._prefix}:*")
+    kept = (base + b"s:", base + b"meta", f"{store._prefix}:l:".encode(), f"{store._prefix}:tenants".encode())
+    lost = [name for name in names if not name.startswith(kept)]
+    assert remove(servers, *lost) == len(lost) >= 8
+    assert not await store.list_by_agent(TENANT, AGENT)
+    await store.save(session)
+
+    assert await store.list_by_agent(TENANT, AGENT) == [session]
+    scope = ScopeFilter(include_current_nodes=["pay"])
+    assert await store.find_sessions_by_step_hash(TENANT, SCENARIO, 1, "hash-1", scope) == [session]
+
+
+async def test_stamps_go_on_though_the_last_one_was_lost(make_redis: Any, servers: Servers, clock: Any) -> None:
+    """By the clock; which of two saves is later is known as long as it does not stand still."""
+    store, session = make_redis(clock=clock), make_session()
+    await store.save(session)
+    before = session.last_activity_at
+    remove(servers, keys.base(store._prefix, TENANT) + b"meta")
+    clock.move(microseconds=1)
+    await store.save(session)
+
+    assert session.last_activity_at > before
+
+
+async def test_a_locator_that_was_lost_is_made_by_no_save_but_of_a_new_session(
+    make_redis: Any, servers: Servers
+) -> None:
+    """With its tenant the session is found all the same, and deleted."""
+    store, session = make_redis(), make_session()
+    await store.save(session)
+    remove(servers, keys.locator(store._prefix, session.session_id))
+
+    assert await store.get(session.session_id) is None
+    assert await store.get(session.session_id, tenant_id=TENANT) == session
+    assert await store.delete(session.session_id, tenant_id=TENANT)
+
+
+async def test_a_locator_that_leads_nowhere_is_given_back(make_redis: Any, servers: Servers) -> None:
+    """By whoever follows it."""
+    store, session = make_redis(), make_session()
+    await store.save(session)
+    remove(servers, row_of(store, session))
+    assert await store.get(session.session_id) is None
+    await asyncio.gather(*store._errands)
+
+    assert not keys_of(servers, f"{store._prefix}:l:*")
+    await answers_of(store)
+
+
+# -- ids go from one tenant to another --
+
+
+async def test_an_id_that_was_deleted_is_free_for_any_tenant(make_redis: Any) -> None:
+    """Though its locator is still to be given back."""
+    store, mine = make_redis(), make_session()
+    for _ in range(3):
+        theirs = mine.model_copy(update={"tenant_id": OTHER_TENANT})
+        for session in (mine, theirs):
+            await store.save(session)
+            assert await store.get(mine.session_id) == session
+            assert await store.delete(mine.session_id)
+
+
+async def test_of_two_tenants_that_save_one_id_at_once_one_does(make_redis: Any) -> None:
+    """From two processes; the other is told, and what is found by the id is the one's."""
+    one, other = make_redis(), make_redis()
+    other._prefix = one._prefix
+    for _ in range(60):
+        mine = make_session()
+        theirs = mine.model_copy(update={"tenant_id": OTHER_TENANT})
+        answers = await asyncio.gather(one.save(mine), other.save(theirs), return_exceptions=True)
+
+        refused = [answer for answer in answers if isinstance(answer, BaseException)]
+        assert [type(error) for error in refused] == [TenantMismatchError]
+        winner = mine if isinstance(answers[1], BaseException) else theirs
+        assert await one.get(mine.session_id) == await other.get(mine.session_id) == winner
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_saves_and_deletes_of_two_tenants_in_any_order(make_redis: Any, seed: int) -> None:
+    """An id is of one tenant at a time; in the end its locator leads to whoever has it."""
+    one, other = make_redis(), make_redis()
+    other._prefix = one._prefix
+    ids = [make_session().session_id for _ in range(3)]
+
+    async def work(store: Any, tenant: Any, turn: int) -> None:
+        session_id = ids[(turn * 7 + seed) % 3]
+        try:
+            if (turn + seed) % 3:
+                await store.save(make_session(session_id=session_id, tenant_id=tenant))
+            else:
+                await store.delete(session_id, tenant_id=tenant)
+        except TenantMismatchError:
+            pass
+
+    for turn in range(30):
+        some = [(store, tenant) for store in (one, other) for tenant in (TENANT, OTHER_TENANT)]
+        await asyncio.gather(*(work(store, tenant, turn + at) for at, (store, tenant) in enumerate(some)))
+    for session_id in ids:
+        owners = [tenant for tenant in (TENANT, OTHER_TENANT) if await one.get(session_id, tenant_id=tenant)]
+        found = await other.get(session_id)
+
+        assert owners == ([] if found is None else [found.tenant_id])
+    await asyncio.gather(*one._errands, *other._errands)
