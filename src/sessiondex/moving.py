@@ -55,6 +55,14 @@ async def copy_sessions(
         NotImplementedError: a store has no `export`, or no `restore`.
         TenantMismatchError: the target has a session of that id, of another tenant.
     """
+    for name, store in (("source", source), ("target", target)):
+        given: object = store
+        if not isinstance(given, SessionStore):
+            raise InvalidArgumentError(
+                name, f"must be a SessionStore, not {type(store).__name__}; open_store() gives one"
+            )
+    if progress is not None and not callable(progress):
+        raise InvalidArgumentError("progress", f"must be callable, not {type(progress).__name__}")
     if source is target:
         raise InvalidArgumentError("target", "must be another store than the source")
     read = restored = 0

@@ -116,6 +116,16 @@ def id_in_cursor(value: str) -> UUID:
         raise InvalidArgumentError("cursor", "must be one that export() of this store gave") from None
 
 
+def place_in_cursor(value: str | None) -> tuple[str, str]:
+    """Return the tenant and the stamp, as text, where a cursor of a store on a server goes on; of none, nothing."""
+    if value is None:
+        return "", ""
+    tenant, _, stamp = exact_text("cursor", value).partition(":")
+    if not (stamp.isascii() and (stamp.isdecimal() or not stamp)):
+        raise InvalidArgumentError("cursor", "must be one that export() of this store gave")
+    return id_in_cursor(tenant).hex, stamp
+
+
 def callback(name: str, value: object) -> None:
     if not callable(value):
         raise InvalidArgumentError(name, f"must be callable, not {type(value).__name__}")

@@ -13,7 +13,7 @@ from itertools import cycle
 from typing import Generic
 from uuid import UUID
 
-from sessiondex.clock import EPOCH
+from sessiondex.clock import EPOCH, MICROSECOND
 from sessiondex.contract import S, SessionStore
 from sessiondex.errors import (
     ConflictError,
@@ -28,6 +28,7 @@ from sessiondex.stores.loops import LoopBound
 
 _PAUSE = 0.0005  # seconds
 _MOST_SAVES = 2**53 - 1  # of one session: as many as any server counts exactly
+LAST_STAMP = 2**53  # and as many microseconds: until the year 2255
 CHECKS = 25  # between two turns of the loop: a few milliseconds
 
 
@@ -131,6 +132,9 @@ def check_has_identity(session: object, identity: tuple[UUID, Channel, str]) -> 
         raise InvalidArgumentError("create", "must not return a closed session; nobody would get it")
 
 
+_LAST = EPOCH + LAST_STAMP * MICROSECOND
+
+
 def saved_as(session: object) -> tuple[datetime, int]:
     """Return stamp and revision of a session that was saved, for it to be restored with.
 
@@ -138,18 +142,18 @@ def saved_as(session: object) -> tuple[datetime, int]:
         InvalidSessionError: it was never saved.
     """
     stamp, revision = getattr(session, "last_activity_at", None), getattr(session, "revision", None)
-    if not isinstance(stamp, datetime) or stamp.utcoffset() is None or stamp < EPOCH:
-        raise InvalidSessionError(
-            "last_activity_at", "must be an aware datetime, of the last save; save() gives it one"
-        )
+    if not isinstance(stamp, datetime) or stamp.utcoffset() is None or not EPOCH <= stamp < _LAST:
+        reason = "must be an aware datetime, of the last save, before the year 2255; save() gives it one"
+        raise InvalidSessionError("last_activity_at", reason)
     if type(revision) is not int or not 1 <= revision <= _MOST_SAVES:
         raise InvalidSessionError("revision", f"must be from 1 to {_MOST_SAVES}, of the last save; save() gives it one")
     return in_utc(stamp), revision
 
 
-def note_place(error: SessiondexError, place: int) -> None:
-    """Have the error say which session of a batch it is about."""
-    error.add_note(f"It was session number {place}, counted from 0; nothing of its batch is saved.")
+def note_place(error: SessiondexError, place: int, *, whole: bool = True) -> None:
+    """Have the error say which session of a batch it is about, and whether all of the batch was refused with it."""
+    of_it = "nothing of its batch is saved" if whole else "nothing of its tenant's in this batch is saved"
+    error.add_note(f"It was session number {place}, counted from 0; {of_it}.")
 
 
 async def _each(sessions: Iterable[S] | AsyncIterable[S]) -> AsyncGenerator[S, None]:

@@ -1,8 +1,8 @@
 """Which tenant has a session: one at most, though tenants may be on different nodes of a cluster.
 
 Rules. A session is put under a tenant only by a *claim* of its locator that is newer than every bar of that tenant. A
-locator is taken from another tenant only after that tenant has said that it does not have the session, and has barred,
-in the same step, every claim up to the one in the locator.
+locator is removed, or taken from another tenant, only after its tenant does not have the session, and has barred, in
+the same step, every claim up to the one in the locator. So a delete bars the claim of the row.
 
 Theory of operation. Claims of one session are numbers that grow, and the row remembers by which it came. Whoever saves
 a session that the tenant does not have claims it first; whoever deletes it gives back the claim of the row; or, if
@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sessiondex.errors import TenantMismatchError
+from sessiondex.errors import StoreUnavailableError, TenantMismatchError
 from sessiondex.stores.redis import keys
 from sessiondex.stores.redis.server import Server
 
@@ -39,12 +39,21 @@ async def locate(server: Server, prefix: str, session_id: UUID) -> Claim | None:
     value: bytes | None = await server.command("get", "GET", key, key=key)
     if value is None:
         return None
-    owner, _, number = value.decode().partition(":")
-    return Claim(UUID(owner), number)
+    try:
+        owner, number = value.decode().split(":")
+        return Claim(UUID(owner), number)
+    except ValueError:
+        raise StoreUnavailableError(
+            server.host, "get", "it holds something else under a key of this store; give the store a prefix of its own"
+        ) from None
 
 
-async def claim(server: Server, prefix: str, session_id: UUID, tenant_id: UUID, bar: Bar) -> str:
-    """Claim the session for the tenant, and return the number of the claim. Cost: one round trip, if it is free.
+async def claim(  # noqa: PLR0917  # for one place
+    server: Server, prefix: str, session_id: UUID, tenant_id: UUID, bar: Bar, barred: str
+) -> str:
+    """Claim the session for the tenant, by more than what is barred, and return the number of the claim.
+
+    Cost: one round trip, if it is free.
 
     Raises:
         TenantMismatchError: another tenant has it.
@@ -52,7 +61,7 @@ async def claim(server: Server, prefix: str, session_id: UUID, tenant_id: UUID, 
     key = keys.locator(prefix, session_id)
     number = ""
     while True:
-        _, owner, number = await server.call("claim", [key], "", "", tenant_id.hex, number)
+        _, owner, number = await server.call("claim", [key], "", "", tenant_id.hex, number, barred)
         if owner.decode() == tenant_id.hex:
             return _text(number)
         if await bar(UUID(owner.decode()), session_id, _text(number)):

@@ -51,7 +51,8 @@ class Reader(AsyncIterator[Change[S]], Generic[S]):
         self._opened = opened
         self._wanted = wanted
         self._block = block
-        self._is_begun = self._is_drained = self._is_closed = False
+        self._is_begun = self._is_closed = False
+        self._beginning, self._drained = asyncio.Lock(), asyncio.Event()
         self._entries: deque[Entry] = deque()
         self._lost: ChangesLostError | None = None
 
@@ -60,7 +61,9 @@ class Reader(AsyncIterator[Change[S]], Generic[S]):
 
     async def begin(self) -> None:
         """Take the place from which on it reads."""
-        if not self._is_begun:
+        async with self._beginning:
+            if self._is_begun:
+                return
             last = await self._source._follow(self)  # noqa: SLF001  # it is made for this
             if self._since is None:
                 self._since = last
@@ -92,18 +95,20 @@ class Reader(AsyncIterator[Change[S]], Generic[S]):
     async def _fetch(self) -> None:
         """Wait until there is something to read, or the store is closed."""
         source = self._source
-        while not self._entries and not self._is_drained:
+        while not self._entries and not self._drained.is_set():
             await self.begin()
             reading = asyncio.ensure_future(self._read(self._block))
             closing = asyncio.ensure_future(source._wait_until_closing())  # noqa: SLF001
             try:
                 await asyncio.wait([reading, closing], return_when=asyncio.FIRST_COMPLETED)
-                if reading.done():
+                if reading.done() and not closing.done():
                     self._entries.extend(reading.result())
             finally:
                 for task in (reading, closing):
                     task.cancel()
                 await asyncio.wait([reading, closing])
+            if closing.done() and not closing.cancelled():
+                await self._drained.wait()  # the store reads what there is, to the end
 
     async def drain(self) -> None:
         """Read what there is, so that it can be given out when there is no server any more."""
@@ -116,7 +121,7 @@ class Reader(AsyncIterator[Change[S]], Generic[S]):
         except ChangesLostError as error:
             self._lost = error  # for whoever goes on reading
         finally:
-            self._is_drained = True
+            self._drained.set()
 
     async def _read(self, block: int | None, after: int | None = None) -> list[Entry]:
         since = after if after is not None else self._since

@@ -16,6 +16,8 @@ from weakref import WeakSet
 from sessiondex.clock import MICROSECOND, StampClock, microseconds
 from sessiondex.contract import Change, EvictionReason, S
 from sessiondex.errors import (
+    ChangesLostError,
+    InvalidArgumentError,
     StoreClosedError,
     StoreUnavailableError,
     TurnTimeoutError,
@@ -23,12 +25,13 @@ from sessiondex.errors import (
 )
 from sessiondex.models import utc_now
 from sessiondex.stores import arguments as check
-from sessiondex.stores.composed import ComposedOperations
-from sessiondex.stores.eviction import SWEEP_EVERY, Eviction
+from sessiondex.stores.composed import LAST_STAMP, ComposedOperations
+from sessiondex.stores.eviction import Eviction
 from sessiondex.stores.loops import log, repeat_until
 from sessiondex.stores.redis import keys
 from sessiondex.stores.redis.claims import Claim, release
 from sessiondex.stores.redis.feed import CHANGES_AT_ONCE, Entry, Reader
+from sessiondex.stores.redis.library import library
 from sessiondex.stores.redis.rows import Rows
 from sessiondex.stores.redis.server import Address, Server
 from sessiondex.stores.redis.turns import RemoteTurn
@@ -37,6 +40,8 @@ from sessiondex.stores.turns import Turns
 
 _SWEPT = 50  # sessions evicted by one call
 _TENANTS = 200  # read by one call
+_RELEASED = 20  # locators given back at a time: there are others who have something to ask
+_PAUSE = 10.0  # seconds between two sweeps, or less if sessions expire sooner: every process sweeps, and so do writes
 _MILLISECOND = timedelta(milliseconds=1)
 
 
@@ -101,7 +106,14 @@ class RedisHome(ComposedOperations[S], Telling[S], Generic[S]):
 
     def _now(self) -> str:
         """Return the instant as functions take it: nothing, if the server has the time."""
-        return "" if self._clock is None else str(microseconds(self._clock.now()))
+        if self._clock is None:
+            return ""
+        now = microseconds(self._clock.now())
+        if now >= LAST_STAMP:
+            raise InvalidArgumentError(
+                "clock", "must return an instant before the year 2255, up to which servers count"
+            )
+        return str(now)
 
     async def _ask(self, function: str, tenant_id: UUID, *args: str | bytes | int) -> list[Any]:
         """Return what the function answers for the tenant, without the key that it begins with."""
@@ -111,10 +123,12 @@ class RedisHome(ComposedOperations[S], Telling[S], Generic[S]):
         server = self._server
         try:
             answer = await server.call(function, self._keys_of(tenant_id), self._now(), self._ttl, *args)
-        except StoreUnavailableError:
-            self._check_is_ours(server)  # if it was closed meanwhile, that is why
+        except StoreUnavailableError as error:
+            if not error.is_outcome_unknown:
+                self._check_is_ours(server)  # if it was closed meanwhile, that is why
             raise
-        self._check_is_ours(server)
+        if function in library().reads:  # what was written was, and whoever did so has to know
+            self._check_is_ours(server)
         return answer[1:]
 
     def _keys_of(self, tenant_id: UUID) -> list[bytes]:
@@ -140,16 +154,22 @@ class RedisHome(ComposedOperations[S], Telling[S], Generic[S]):
             )
         return session
 
-    def _errand(self, work: Coroutine[Any, Any, None]) -> None:
+    def _errand(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Do it in the background, by the end at the latest. If it fails, little is lost."""
         task = asyncio.create_task(_without_fail(work), name="sessiondex errand")
         self._errands.add(task)
         task.add_done_callback(self._errands.discard)
+        return task
 
-    def _give_back(self, tenant_id: UUID, claims: Iterable[Sequence[bytes]]) -> None:
+    def _give_back(self, tenant_id: UUID, claims: Sequence[Sequence[bytes]]) -> None:
         """Give back the locators of sessions that went: of each its id and claim."""
-        for session_id, number, *_ in claims:
-            self._errand(self._released(UUID(session_id.decode()), Claim(tenant_id, number.decode())))
+        if claims and not self._is_closed:
+            self._errand(self._all_released(tenant_id, claims))
+
+    async def _all_released(self, tenant_id: UUID, claims: Sequence[Sequence[bytes]]) -> None:
+        for start in range(0, len(claims), _RELEASED):
+            given = [(UUID(key.decode()), number.decode()) for key, number, *_ in claims[start : start + _RELEASED]]
+            await asyncio.gather(*(self._released(key, Claim(tenant_id, number)) for key, number in given))
 
     async def _released(self, session_id: UUID, given: Claim) -> None:
         later = await release(self._server, self._prefix, session_id, given)
@@ -205,7 +225,7 @@ class RedisHome(ComposedOperations[S], Telling[S], Generic[S]):
         try:
             yield
         finally:
-            passing = asyncio.ensure_future(remote.pass_on())
+            passing = self._errand(remote.pass_on())
             try:
                 await asyncio.shield(passing)
             finally:
@@ -246,7 +266,8 @@ class RedisHome(ComposedOperations[S], Telling[S], Generic[S]):
         """Give readers their places, before anything else is asked that they may have to read of."""
         async with self._beginning:
             while self._unbegun:
-                await self._unbegun[0].begin()
+                with suppress(ChangesLostError):  # it is told so when it is read
+                    await self._unbegun[0].begin()
                 self._unbegun.pop(0)
 
     def _check_loop_of_reader(self) -> None:
@@ -276,7 +297,7 @@ class RedisHome(ComposedOperations[S], Telling[S], Generic[S]):
     async def __aenter__(self) -> Self:
         self._check_loop()
         if self._eviction.idle_ttl is not None and self._sweeper is None:
-            pause = min(SWEEP_EVERY, self._eviction.idle_ttl.total_seconds())
+            pause = min(_PAUSE, self._eviction.idle_ttl.total_seconds())
             sweeping = repeat_until(self._closing, pause, self._sweep_all)
             self._sweeper = asyncio.create_task(sweeping, name="sessiondex sweeper")
         return self
@@ -297,8 +318,7 @@ class RedisHome(ComposedOperations[S], Telling[S], Generic[S]):
         self._closing.set()
         if self._sweeper is not None and not self._sweeper.done():
             await asyncio.wait([self._sweeper])
-        for reader in list(self._readers):
-            await _without_fail(reader.drain())
+        await asyncio.gather(*(_without_fail(reader.drain()) for reader in list(self._readers)))
         self._readers.clear()  # to close the store again asks the server nothing
         await self._all_told()
         if self._errands:

@@ -26,7 +26,7 @@ class Library(NamedTuple):
 
 
 _READS = ("get", "latest", "list", "count", "count_step", "count_steps", "step", "walk")
-_WRITES = ("save", "claim", "follow", "take_turn")
+_WRITES = ("save", "claim", "follow", "take_turn", "keep_turn")
 _FREEING = ("delete", "sweep", "mend", "mend_step", "bar", "release", "pass_turn")
 """Those that a server has to do though it has no memory left."""
 _ONCE = frozenset(("save", "delete", "sweep"))

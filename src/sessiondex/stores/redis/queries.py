@@ -14,7 +14,7 @@ from sessiondex.stores import arguments as check
 from sessiondex.stores.redis import keys
 from sessiondex.stores.redis.home import RedisHome
 
-_ROWS = 500  # sessions in one answer, of what has no limit
+ROWS_AT_ONCE = 500  # sessions in one answer, of what has no limit
 
 
 class RedisQueries(RedisHome[S], Generic[S]):
@@ -61,7 +61,7 @@ class RedisQueries(RedisHome[S], Generic[S]):
         before = check.cursor(before)
         found: list[S] = []
         while len(found) < limit:
-            wanted = min(limit - len(found), _ROWS)
+            wanted = min(limit - len(found), ROWS_AT_ONCE)
             since = "" if before is None else str(microseconds(before))
             rows, lost = await self._ask("list", tenant_id, entry, wanted, since)
             self._mend(tenant_id, lost)
@@ -73,8 +73,11 @@ class RedisQueries(RedisHome[S], Generic[S]):
 
     def _mend(self, tenant_id: UUID, lost: Sequence[Sequence[bytes]]) -> None:
         """Take entries out of an index whose sessions the server has lost."""
+        of_entry: dict[bytes, list[bytes]] = {}
         for entry, session_id in lost:
-            self._errand(self._asked("mend", tenant_id, entry, session_id))
+            of_entry.setdefault(entry, []).append(session_id)
+        for entry, ids in of_entry.items():
+            self._errand(self._asked("mend", tenant_id, entry, *ids))
 
     async def _asked(self, function: str, tenant_id: UUID, *args: str | bytes | int) -> None:
         await self._ask(function, tenant_id, *args)
@@ -101,7 +104,7 @@ class RedisQueries(RedisHome[S], Generic[S]):
         after: Sequence[bytes | str] = ("", "")
         while after:
             rows, lost, after = await self._ask(
-                "step", tenant_id, version, step_content_hash, *ages, _ROWS, *after, *sets
+                "step", tenant_id, version, step_content_hash, *ages, ROWS_AT_ONCE, *after, *sets
             )
             if lost:
                 gone = [part for pair in lost for part in pair]

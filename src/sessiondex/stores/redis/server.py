@@ -26,6 +26,7 @@ from sessiondex.stores.redis.library import library
 _ATTEMPTS = 5
 _PAUSE = 0.05  # seconds before the second attempt, twice as long before each further one
 _NO_END = nullcontext()  # of room
+_MOST_CONNECTIONS = 2**16  # more than calls at a time: those who follow changes have one each
 _LEAST_VERSION = (6, 2)
 
 _NOT_DONE = (
@@ -42,6 +43,8 @@ _REFUSED = (
     failures.NoPermissionError,
     failures.OutOfMemoryError,
 )
+_IN_SCRIPTS = {"OOM": failures.OutOfMemoryError, "READONLY": failures.ReadOnlyError}
+"""What a server older than Redis 7 says in the middle of what it says of a script: its first write was refused."""
 _LOST = (failures.ConnectionError, failures.TimeoutError, OSError, TimeoutError)
 
 
@@ -140,6 +143,11 @@ class Server:
             return await self._executed(keys[0], ("EVALSHA", known.script_digest, *call))
         except failures.NoScriptError:
             return await self._executed(keys[0], ("EVAL", known.script, *call))
+        except failures.ResponseError as error:
+            for code, kind in _IN_SCRIPTS.items():
+                if f"-{code} " in str(error):
+                    raise kind from None
+            raise
 
     async def _executed(self, key: bytes | None, command: Sequence[str | bytes | int]) -> Any:
         if not self._is_cluster:
@@ -156,6 +164,8 @@ class Server:
         except failures.RedisClusterException as error:
             if isinstance(error.__cause__, _REFUSED):
                 raise error.__cause__ from None
+            if "not enabled" in str(error):
+                raise StoreUnavailableError(self.host, "open", "it is a single server: use redis://") from None
             raise failures.ConnectionError("no node answers; nothing was sent: connecting to the cluster") from None
 
     async def _load(self) -> None:
@@ -178,6 +188,9 @@ class Server:
                 about: dict[str, Any] = await self._client.info(**options)
             except (failures.NoPermissionError, failures.ResponseError):
                 break  # it does not say
+            if bool(int(about.get("cluster_enabled", self._is_cluster))) != self._is_cluster:
+                instead = "a single server: use redis://" if self._is_cluster else "of a cluster: use redis+cluster://"
+                raise StoreUnavailableError(self.host, "open", f"it is {instead}")
             version = tuple(int(part) for part in str(about.get("redis_version", "7.2")).split(".")[:2])
             if version < _LEAST_VERSION:
                 raise StoreUnavailableError(
@@ -219,10 +232,10 @@ def _client(address: Address) -> Any:
     if address.is_cluster:
         if options.pop("connection_class", None) is SSLConnection:
             options["ssl"] = True
-        # More connections than calls at a time: those who follow changes have one each. And where slots went is learnt
-        # slot by slot: to learn it all anew would cut connections on which others wait for answers.
-        return client_library.RedisCluster(max_connections=2**16, reinitialize_steps=0, **options)
-    return client_library.Redis(connection_pool=ConnectionPool(**options))
+        # Where slots went is learnt slot by slot: to learn it all anew would cut connections on which others wait for
+        # answers.
+        return client_library.RedisCluster(max_connections=_MOST_CONNECTIONS, reinitialize_steps=0, **options)
+    return client_library.Redis(connection_pool=ConnectionPool(max_connections=_MOST_CONNECTIONS, **options))
 
 
 def _was_sent(error: BaseException) -> bool:
@@ -252,4 +265,4 @@ def _told(error: BaseException) -> str:
     if "WRONGTYPE" in str(error):
         return "it holds something else under a key of this store (WRONGTYPE); give the store a prefix of its own"
     code = str(error).partition(" ")[0]
-    return f"it answered with an error ({code if code.isalpha() else type(error).__name__})"
+    return f"it answered with an error ({code if code.isalpha() and code.isupper() else type(error).__name__})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from inspect import isawaitable
 from typing import Generic, NamedTuple
@@ -25,7 +25,7 @@ from sessiondex.stores.eviction import Eviction, OnEvict
 from sessiondex.stores.redis import keys
 from sessiondex.stores.redis.claims import Claim, claim, locate
 from sessiondex.stores.redis.marks import Marks
-from sessiondex.stores.redis.queries import RedisQueries
+from sessiondex.stores.redis.queries import ROWS_AT_ONCE, RedisQueries
 from sessiondex.stores.redis.url import address_of
 
 _SWEPT_BY_A_WRITE = 2  # more than a write adds, so that it keeps ahead whoever else sweeps
@@ -169,32 +169,35 @@ class RedisSessionStore(RedisQueries[S], Generic[S]):
         Return stamp and revision of each, 0 of what was left alone; or else the session that is in the way.
         """
         await self._know(tenant_id)
-        claims: dict[UUID, str] = {}
+        claims: dict[str, str] = {}
         answers: list[tuple[int, int]] = []
         try:
             answers, found = await self._written(tenant_id, writes, terms, claims)
-        finally:
-            if not answers:  # what was claimed may be there all the same, by an earlier claim
-                for session_id, number in claims.items():
-                    self._errand(self._give_back_if_gone(session_id, Claim(tenant_id, number)))
+        finally:  # of what was not saved: it may be there all the same, by an earlier claim
+            stamps = [stamp for stamp, _ in answers] or [0] * len(writes)
+            for write, stamp in zip(writes, stamps, strict=True):
+                number = claims.get(write.session_id.hex)
+                if number is not None and not stamp:
+                    self._errand(self._give_back_if_gone(write.session_id, Claim(tenant_id, number)))
         return answers, found
 
     async def _written(
-        self, tenant_id: UUID, writes: Sequence[_Write[S]], terms: Sequence[_Terms], claims: dict[UUID, str]
+        self, tenant_id: UUID, writes: Sequence[_Write[S]], terms: Sequence[_Terms], claims: dict[str, str]
     ) -> tuple[list[tuple[int, int]], S | None]:
-        """As `_write`; note in `claims` what is claimed for it."""
-        unclaimed = {write.session_id for write in writes if write.is_new}
+        """As `_write`; note in `claims` what is claimed for it, by the session's id."""
+        unclaimed = {write.session_id.hex: "0" for write in writes if write.is_new}
         for _ in range(_ROUNDS):
             await self._claim(unclaimed, tenant_id, claims)
             args: list[str | bytes | int] = []
             for write, asked in zip(writes, terms, strict=True):
-                number = claims.get(write.session_id, "")
-                args += [write.session_id.hex, asked.expected, asked.expected_stamp, number, *asked[2:], *write.parts]
+                key = write.session_id.hex
+                number = claims.get(key, "")
+                args += [key, asked.expected, asked.expected_stamp, number, *asked[2:], *write.parts]
             cap = "" if self._eviction.max_sessions is None else self._eviction.max_sessions
             swept = _SWEPT_BY_A_WRITE * len(writes) if self._eviction.idle_ttl is not None else 0
             kind, *answer = await self._ask("save", tenant_id, cap, swept, self._wants_evicted, len(writes), *args)
             if kind == b"claim":
-                unclaimed = {UUID(session_id.decode()) for session_id in answer[0]}
+                unclaimed = {session_id.decode(): barred.decode() for session_id, barred in answer[0]}
                 continue
             if kind == b"found":
                 return [], self._session(answer[0], tenant_id)
@@ -204,17 +207,18 @@ class RedisSessionStore(RedisQueries[S], Generic[S]):
             self._were_evicted(tenant_id, answer[1])
             if answer[2]:  # the server may have lost what it knew: that there is such a tenant, too
                 self._known_tenants.discard(tenant_id)
-                await self._know(tenant_id)
+                self._errand(self._know(tenant_id))
             return [(int(stamp or 0), int(revision or 0)) for stamp, revision in answer[0]], None
         raise StoreUnavailableError(self._address.host, "save", "other tenants claim the same id again and again")
 
-    async def _claim(self, session_ids: Iterable[UUID], tenant_id: UUID, claims: dict[UUID, str]) -> None:
-        async def claimed(session_id: UUID) -> None:
-            claims[session_id] = await claim(server, self._prefix, session_id, tenant_id, self._bar)
+    async def _claim(self, unclaimed: Mapping[str, str], tenant_id: UUID, claims: dict[str, str]) -> None:
+        async def claimed(key: str, barred: str) -> None:
+            claims[key] = await claim(server, self._prefix, UUID(hex=key), tenant_id, self._bar, barred)
 
         server = self._server
         # To the end of all, though one is refused: what was claimed has to be known.
-        for error in await asyncio.gather(*map(claimed, session_ids), return_exceptions=True):
+        claiming = [claimed(key, barred) for key, barred in unclaimed.items()]
+        for error in await asyncio.gather(*claiming, return_exceptions=True):
             if error is not None:
                 raise error
 
@@ -269,7 +273,7 @@ class RedisSessionStore(RedisQueries[S], Generic[S]):
                 try:
                     answers, _ = await self._write(tenant_id, writes, [_Terms()] * len(writes))
                 except TenantMismatchError as error:
-                    note_place(error, first + ids.index(error.session_id))
+                    note_place(error, first + ids.index(error.session_id), whole=len(of_tenant) == 1)
                     raise
                 for write, answer in zip(writes, answers, strict=True):
                     self._marks.mark(write.session, *answer)
@@ -302,18 +306,20 @@ class RedisSessionStore(RedisQueries[S], Generic[S]):
     async def export(self, *, cursor: str | None = None, limit: int = 500) -> tuple[list[S], str | None]:
         self._check_loop()
         limit = check.at_least("limit", limit, 1, "some hundred is a good size")
-        first, _, after = check.exact_text("cursor", cursor or "").partition(":")
-        if first:
-            check.id_in_cursor(first)
+        first, after = check.place_in_cursor(cursor)
+        found: list[S] = []
         async for tenant_id in self._tenants(first):
-            rows, last = await self._ask("walk", tenant_id, limit, after if tenant_id.hex == first else "")
-            if last is not None:
-                found = [self._session(row, tenant_id) for row in rows]
-                return found, f"{tenant_id.hex}:{last.decode()}"
-        return [], None
+            last: bytes | None = after.encode() if tenant_id.hex == first else b""
+            while last is not None:
+                if len(found) == limit:
+                    return found, f"{tenant_id.hex}:{last.decode()}"
+                rows, last = await self._ask("walk", tenant_id, min(limit - len(found), ROWS_AT_ONCE), last)
+                found += [self._session(row, tenant_id) for row in rows]
+        return found, None
 
     async def restore(self, sessions: Iterable[S]) -> int:
         self._check_loop()
+        latest: dict[bytes, tuple[_Write[S], _Terms]] = {}
         of_tenant: dict[UUID, list[tuple[_Write[S], _Terms]]] = {}
         for place, session in enumerate(check.many("sessions", sessions, "save")):
             try:
@@ -322,7 +328,15 @@ class RedisSessionStore(RedisQueries[S], Generic[S]):
             except SessiondexError as error:
                 note_place(error, place)
                 raise
-            terms = _Terms(stamp=str(microseconds(stamp)), revision=str(revision))
+            key, terms = write.session_id.bytes, _Terms(stamp=str(microseconds(stamp)), revision=str(revision))
+            earlier = latest.get(key)
+            if earlier is not None and earlier[0].tenant_id != write.tenant_id:
+                mismatch = TenantMismatchError(write.session_id)
+                note_place(mismatch, place)
+                raise mismatch
+            if earlier is None or int(earlier[1].stamp) < int(terms.stamp):
+                latest[key] = write._replace(is_new=True), terms  # most probably
+        for write, terms in latest.values():
             of_tenant.setdefault(write.tenant_id, []).append((write, terms))
         count = 0
         for tenant_id, given in of_tenant.items():

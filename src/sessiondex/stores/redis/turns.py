@@ -34,24 +34,24 @@ class RemoteTurn:
     async def take(self, timeout: float | None) -> None:  # noqa: ASYNC109  # it covers the wait alone
         """Wait until it is this one's, for up to so many seconds. Raises `TimeoutError`."""
         pause = _LEAST_PAUSE
-        is_ours = await self._taken()  # a turn that is free is had, however long the server takes to say so
+        is_ours = await self._taken("take_turn")  # a turn that is free is had, however long the server takes to say so
         async with asyncio.timeout(timeout):
             while not is_ours:
                 await asyncio.sleep(random.uniform(0.5, 1) * pause)  # noqa: S311  # no secret
                 pause = min(2 * pause, _MOST_PAUSE)
-                is_ours = await self._taken()
+                is_ours = await self._taken("take_turn")
         self._renewing = asyncio.create_task(self._renew(), name="sessiondex turn")
 
-    async def _taken(self) -> bool:
+    async def _taken(self, function: str) -> bool:
         # To the end, though this is cancelled: else it could be taken after it was passed on.
-        self._taking = asyncio.ensure_future(self._ask("take_turn", self._token, self._ttl))
+        self._taking = asyncio.ensure_future(self._ask(function, self._token, self._ttl))
         return await asyncio.shield(self._taking)
 
     async def _renew(self) -> None:
         while True:
             await asyncio.sleep(self._ttl / 3_000)
             try:
-                is_ours = await self._ask("take_turn", self._token, self._ttl)
+                is_ours = await self._taken("keep_turn")  # to the end as well
             except StoreUnavailableError as error:
                 log.warning("a turn could not be renewed, it is tried again: %s", error)
                 continue
@@ -66,8 +66,7 @@ class RemoteTurn:
             await asyncio.wait([self._renewing])
         if self._taking is not None:
             await asyncio.wait([self._taking])
-            if self._taking.exception() is not None:
-                return  # it was never taken; or nobody knows, and it ends by itself
+            self._taking.exception()  # if it is unknown whether it was taken, it is passed on all the same
         try:
             await self._ask("pass_turn", self._token, 0)
         except StoreUnavailableError as error:

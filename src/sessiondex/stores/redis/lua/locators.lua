@@ -9,12 +9,13 @@ local function owner_of(key)
 end
 
 -- Claim a session for a tenant, which makes every earlier claim of it an older one. args: tenant, and the claim of
--- another tenant that may be taken over, or ''. The answer: whose it is now, and by which claim.
+-- another tenant that may be taken over, or '', and one that is not enough. The answer: whose it is now, and by which
+-- claim.
 function ops.claim(keys, args)
   local owner, claim = owner_of(keys[1])
   if owner and owner ~= args[3] and digits(claim) ~= args[4] then return { keys[1], owner, digits(claim) } end
   -- By the clock, so that one that was given back is not followed by a smaller one.
-  claim = math.max(claim + 1, (now_and_since(args)))
+  claim = math.max(claim + 1, (now_and_since(args)), tonumber(args[5]) + 1)
   redis.call('SET', keys[1], args[3] .. ':' .. digits(claim))
   return { keys[1], args[3], digits(claim) }
 end
@@ -37,6 +38,8 @@ function ops.take_turn(keys, args)
   redis.call('SET', keys[1], args[3], 'PX', args[4])
   return { keys[1], 1 }
 end
+
+ops.keep_turn = ops.take_turn
 
 function ops.pass_turn(keys, args)
   local is_ours = redis.call('GET', keys[1]) == args[3]

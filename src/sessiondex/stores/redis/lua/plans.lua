@@ -76,11 +76,20 @@ local function put(plan, id, row, value)
   plan.rows[id] = row
 end
 
+-- Bar claims of a session up to this one, before its locator may go: a save with one of them may be under way. An
+-- earlier bar may be of a later claim: that stands.
+local function bar(plan, id, claim)
+  local key = plan.base .. 'x:' .. id
+  claim = math.max(claim, tonumber(redis.call('GET', key) or '0') or 0)
+  add(plan, 'string', 'SET', key, digits(claim), 'EX', BARRED_FOR)
+end
+
 local function take_out(plan, id, kind)
   local old = planned_row(plan, id)
   unfile(plan, old, id, {})
   add(plan, 'zset', 'ZREM', plan.base .. 'all', id)
   add(plan, 'string', 'DEL', plan.base .. 's:' .. id)
+  bar(plan, id, old.claim)
   tell(plan, kind, old, nil)
   plan.rows[id] = false
   return old
@@ -98,8 +107,7 @@ local function evict_if_idle(plan, id)
 end
 
 -- Plan to let go of those idle longest: up to `most` that have expired, and as many as there are beyond the cap.
--- Return whether there may be more that have expired. `saved` are the ids that this plan puts, in the order of their
--- stamps.
+-- Return whether there may be more that have expired. `saved` are the ids that this plan puts.
 local function evict_some(plan, most, cap, saved)
   if not plan.since and not cap then return false end
   local all = plan.base .. 'all'
@@ -112,30 +120,31 @@ local function evict_some(plan, most, cap, saved)
     if not row and was_there then count = count - 1 end
   end
   local surplus = cap and math.max(count - cap, 0) or 0
-  -- Those of this plan stand at the beginning as well, if they were idle before it.
-  local oldest = redis.call('ZRANGE', all, 0, most + surplus + #saved)
-  local left = most
-  for _, id in ipairs(oldest) do
-    if plan.rows[id] == nil or (plan.rows[id] and not is_saved[id]) then
-      local row = planned_row(plan, id)
-      if not row then -- its row was lost
-        add(plan, 'zset', 'ZREM', all, id)
-        surplus = surplus - 1
-      elseif plan.since and row.stamp < plan.since and (left > 0 or surplus > 0) then
-        evict(plan, id, 'idle')
-        left, surplus = left - 1, surplus - 1
-      elseif surplus > 0 then
-        evict(plan, id, 'cap')
-        surplus = surplus - 1
-      else
-        break
-      end
+  -- Those of this plan stand at the beginning as well, if they were idle before it; they come by their new stamps.
+  local found = redis.call('ZRANGE', all, 0, most + surplus + #saved, 'WITHSCORES')
+  local queue = {}
+  for place = 1, #found, 2 do
+    if plan.rows[found[place]] ~= false and not is_saved[found[place]] then
+      queue[#queue + 1] = { found[place], tonumber(found[place + 1]) }
     end
   end
-  for _, id in ipairs(saved) do
-    if surplus <= 0 then break end
-    evict(plan, id, 'cap')
-    surplus = surplus - 1
+  for _, id in ipairs(saved) do queue[#queue + 1] = { id, plan.rows[id].stamp } end
+  table.sort(queue, function(one, other) return one[2] < other[2] end)
+  local left = most
+  for _, one in ipairs(queue) do
+    local row = planned_row(plan, one[1])
+    if not row then -- its row was lost
+      add(plan, 'zset', 'ZREM', all, one[1])
+      surplus = surplus - 1
+    elseif plan.since and row.stamp < plan.since and (left > 0 or surplus > 0) then
+      evict(plan, one[1], 'idle')
+      left, surplus = left - 1, surplus - 1
+    elseif surplus > 0 then
+      evict(plan, one[1], 'cap')
+      surplus = surplus - 1
+    else
+      break
+    end
   end
   return left <= 0
 end

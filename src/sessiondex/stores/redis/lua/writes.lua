@@ -6,8 +6,8 @@
 -- of entries, these, the number of parts of its step (0 or 4), these, and its value.
 --
 -- The answer is one of: 'saved', stamps and revisions, what was evicted, whether it is the tenant's first; 'claim'
--- and the ids that need one; 'conflict', the place of the session and the revision that is stored; 'found' and the
--- row of that identity.
+-- and the ids that need one, each with the last that is barred; 'conflict', the place of the session and the revision
+-- that is stored; 'found' and the row of that identity.
 local function parsed_session(args, place)
   local session = { id = args[place], expected = args[place + 1], expected_stamp = args[place + 2],
                     claim = args[place + 3], identity = args[place + 4],
@@ -44,9 +44,9 @@ function ops.save(keys, args)
     end
     evict_if_idle(plan, id)
     local old = planned_row(plan, id)
-    local bar = claim ~= '' and redis.call('GET', base .. 'x:' .. id)
-    if (not old and claim == '') or (bar and tonumber(bar) >= tonumber(claim)) then
-      unclaimed[#unclaimed + 1] = id
+    local barred = tonumber(redis.call('GET', base .. 'x:' .. id) or '0') or 0
+    if (not old and claim == '') or (claim ~= '' and barred >= tonumber(claim)) then
+      unclaimed[#unclaimed + 1] = { id, digits(barred) }
     else
       local stored = revisions[id] or (old and old.revision or 0)
       local is_another = session.expected_stamp ~= '' and (not old or old.stamp ~= tonumber(session.expected_stamp))
@@ -142,6 +142,6 @@ function ops.bar(keys, args)
   local plan = new_plan(keys, now, since)
   evict_if_idle(plan, args[4])
   local is_there = planned_row(plan, args[4])
-  if not is_there then add(plan, 'string', 'SET', plan.base .. 'x:' .. args[4], args[5], 'EX', BARRED_FOR) end
+  if not is_there then bar(plan, args[4], tonumber(args[5])) end
   return apply(plan) or { keys[1], is_there and 1 or 0, answer_evicted(plan, args[3]) }
 end
