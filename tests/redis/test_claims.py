@@ -1,0 +1,153 @@
+"""An id is of one tenant at a time, in whatever order the calls of several processes reach the server."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID, uuid4
+
+from sessiondex import ConflictError, TenantMismatchError
+from sessiondex.stores.redis import RedisSessionStore, keys
+from tests.builders import OTHER_TENANT, TENANT, make_session
+from tests.redis.servers import OneServer
+from tests.seeds import TryEach, as_told, first_that_fails
+
+TENANTS = (TENANT, OTHER_TENANT)
+RUNS = 250
+
+
+class Order:
+    """Stops every call before it is sent and before its answer is given out, and lets one at a time go on, drawn."""
+
+    def __init__(self, draw: random.Random) -> None:
+        self._draw = draw
+        self._waiting: list[asyncio.Future[None]] = []
+
+    async def stop(self) -> None:
+        stopped = asyncio.get_running_loop().create_future()
+        self._waiting.append(stopped)
+        await stopped
+
+    async def run(self, is_over: Callable[[], bool]) -> None:
+        """Let calls go on until all is over."""
+        while not is_over():
+            await asyncio.sleep(0)
+            if self._waiting:
+                stopped = self._waiting.pop(self._draw.randrange(len(self._waiting)))
+                if not stopped.done():
+                    stopped.set_result(None)
+
+
+class Claims:
+    """Some stores of one server, as of several processes, whose calls come in an order that is drawn."""
+
+    def __init__(self, server: OneServer, cls: Any = RedisSessionStore) -> None:
+        self._client = server.client()
+        self._prefix = f"claims-{uuid4().hex}"
+        self.stores: list[Any] = [cls(server.url, prefix=self._prefix) for _ in range(4)]
+        self._calls: list[Any] = []
+
+    async def open(self) -> None:
+        for store in self.stores:
+            await store.health_check()
+            self._calls.append(store._server.call)
+            store._known_tenants.update(TENANTS)
+
+    async def close(self) -> None:
+        for store, call in zip(self.stores, self._calls, strict=True):
+            store._server.call = call
+            for task in list(store._errands):
+                task.cancel()
+            await store.aclose()
+
+    async def run(self, seed: int) -> None:
+        """Save and delete one id for two tenants, from all stores at once, some of it cancelled."""
+        draw, session_id = random.Random(seed), uuid4()
+        order = Order(draw)
+        for store, call in zip(self.stores, self._calls, strict=True):
+            store._server.call = self._in_order(order, call, session_id)
+        seeds = [draw.random() for _ in self.stores]
+        tasks = [
+            asyncio.create_task(self._work(store, random.Random(part), session_id))
+            for store, part in zip(self.stores, seeds, strict=True)
+        ]
+        if draw.random() < 0.4:
+            tasks.append(asyncio.create_task(self._cancel(order, draw, tasks)))
+        await order.run(lambda: all(task.done() for task in tasks) and not any(store._errands for store in self.stores))
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+        assert not [error for error in ended if isinstance(error, Exception)], ended
+        owners = self._owners(session_id)
+        located = self._client.get(keys.locator(self._prefix, session_id))
+        assert not owners or (located or b"").decode().startswith(owners[0].hex), "its locator leads elsewhere"
+
+    def _in_order(self, order: Order, call: Any, session_id: UUID) -> Any:
+        async def called(*args: Any) -> Any:
+            await order.stop()
+            answer = await call(*args)
+            assert len(self._owners(session_id)) < 2, "two tenants have it"
+            await order.stop()
+            return answer
+
+        return called
+
+    def _owners(self, session_id: UUID) -> list[UUID]:
+        rows = [keys.base(self._prefix, tenant) + f"s:{session_id.hex}".encode() for tenant in TENANTS]
+        return [tenant for tenant, row in zip(TENANTS, rows, strict=True) if self._client.exists(row)]
+
+    @staticmethod
+    async def _work(store: Any, draw: random.Random, session_id: UUID) -> None:
+        for _ in range(draw.choice([1, 2, 3])):
+            tenant, kind = draw.choice(TENANTS), draw.random()
+            session = make_session(session_id=session_id, tenant_id=tenant)
+            try:
+                if kind < 0.5:
+                    await store.save(session)
+                elif kind < 0.6:
+                    await store.save(session, expected_revision=draw.choice([0, 1, 7]))
+                elif kind < 0.8:
+                    await store.delete(session_id, tenant_id=tenant)
+                elif kind < 0.9:
+                    await store.delete(session_id)
+                else:
+                    await store.get(session_id)
+            except (TenantMismatchError, ConflictError):
+                pass
+
+    @staticmethod
+    async def _cancel(order: Order, draw: random.Random, tasks: list[Any]) -> None:
+        for _ in range(draw.randrange(12)):
+            await order.stop()
+        draw.choice(tasks).cancel()
+
+
+async def tried(server: OneServer, cls: Any, seed: int) -> None:
+    claims = Claims(server, cls)
+    await claims.open()
+    try:
+        await claims.run(seed)
+    finally:
+        await claims.close()
+
+
+def test_an_id_is_of_one_tenant_in_any_order_of_calls(standalone: OneServer, try_each: TryEach) -> None:
+    """At every moment one at most has it; in the end its locator leads there."""
+    try_each(range(RUNS), lambda seed: asyncio.run(tried(standalone, RedisSessionStore, seed)))
+    standalone.flush()
+
+
+class ReleasesAtOnce(RedisSessionStore[Any]):
+    """Takes a locator away without barring the claims of it: saves with these may be under way."""
+
+    async def _bar(self, tenant_id: UUID, session_id: UUID, _number: str) -> bool:
+        return await self._get(session_id, tenant_id) is not None
+
+
+@as_told
+def test_a_locator_that_is_taken_without_a_bar_is_found(standalone: OneServer) -> None:
+    """The control of the above."""
+    told = first_that_fails(range(RUNS), lambda seed: asyncio.run(tried(standalone, ReleasesAtOnce, seed)))
+    standalone.flush()
+
+    assert "two tenants have it" in told or "its locator leads elsewhere" in told
