@@ -15,6 +15,7 @@ AREAS = {
     "records": "What is kept of a session",
     "commits": "Writes, and what they lead to",
     "stores": "Operations",
+    "server": "On a server",
 }
 """The names of the files, and what they are about."""
 

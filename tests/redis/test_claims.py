@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid4
 
+import pytest
+
 from sessiondex import ConflictError, TenantMismatchError
 from sessiondex.stores.redis import RedisSessionStore, keys
 from tests.builders import OTHER_TENANT, TENANT, make_session
@@ -151,3 +153,65 @@ def test_a_locator_that_is_taken_without_a_bar_is_found(standalone: OneServer) -
     standalone.flush()
 
     assert "two tenants have it" in told or "its locator leads elsewhere" in told
+
+
+# -- the two orders that nobody would think of --
+
+
+async def stopped_before(store: Any, function: str) -> tuple[asyncio.Event, asyncio.Event]:
+    """Have the next call of that function wait; return what is set when it would be sent, and what lets it go on."""
+    await store.health_check()
+    call, reached, may_go = store._server.call, asyncio.Event(), asyncio.Event()
+
+    async def called(name: str, *args: Any) -> Any:
+        if name == function and not reached.is_set():
+            reached.set()
+            await may_go.wait()
+        return await call(name, *args)
+
+    store._server.call = called
+    return reached, may_go
+
+
+async def test_a_save_that_a_delete_overtook_claims_again(make_redis: Any) -> None:
+    """Else it would be a session without a locator: the delete has given that back."""
+    one, other = make_redis(), make_redis()
+    other._prefix = one._prefix
+    session = make_session()
+    is_claimed, may_save = await stopped_before(one, "save")
+    saving = asyncio.create_task(one.save(session))
+    await is_claimed.wait()
+    await other.save(make_session(session_id=session.session_id))
+    await other.delete(session.session_id)
+    await asyncio.gather(*other._errands)
+    may_save.set()
+    await saving
+
+    assert await other.get(session.session_id) == session
+
+
+async def test_a_bar_is_never_lowered(make_redis: Any) -> None:
+    """By who gives a locator back late: a save with a claim that was barred since would go through."""
+    late, mine, theirs = make_redis(), make_redis(), make_redis()
+    mine._prefix = theirs._prefix = late._prefix
+    session = make_session()
+    other = session.model_copy(update={"tenant_id": OTHER_TENANT})
+    is_claimed, may_save = await stopped_before(late, "save")
+    leaving = asyncio.create_task(late.save(session))
+    await is_claimed.wait()  # and comes to nothing: what is left is a locator that leads nowhere
+    leaving.cancel()
+    await asyncio.wait([leaving])
+    is_told, may_bar = await stopped_before(late, "bar")
+    assert await late.get(session.session_id) is None
+    await is_told.wait()
+    is_claimed, may_save = await stopped_before(mine, "save")
+    saving = asyncio.create_task(mine.save(session))
+    await is_claimed.wait()
+    await theirs.save(other)
+    may_bar.set()
+    await asyncio.gather(*late._errands)
+    may_save.set()
+
+    with pytest.raises(TenantMismatchError):
+        await saving
+    assert await late.get(session.session_id) == other

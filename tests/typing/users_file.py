@@ -92,9 +92,9 @@ async def moved(url: str) -> tuple[int, str | None]:
     changes = target.changes(tenant_id=uuid4())
     try:
         change: Change[Ticket] = await anext(changes)
-        return change.sequence, done.cursor
     except StoreUnavailableError as error:
         return int(error.is_outcome_unknown), error.host
+    return change.sequence, done.cursor
 
 
 @case(6)
@@ -109,10 +109,11 @@ async def held_to_the_contract() -> Report:
     return await check_session_store(InMemorySessionStore, cases=[*CASES, a_ticket_is_kept], known_divergences={})
 
 
-evicting = InMemorySessionStore[Ticket](idle_ttl=timedelta(hours=1), max_sessions=5, on_evict=archive)
-asyncio.run(raised(evicting, uuid4()))
-asyncio.run(default())
-asyncio.run(moved("redis://localhost"))
-assert asyncio.run(held_to_the_contract()).ok
-asyncio.run(subclass(InMemorySessionStore[Ticket]()))
-asyncio.run(subclass(ScanSessionStore()))
+if __name__ == "__main__":
+    evicting = InMemorySessionStore[Ticket](idle_ttl=timedelta(hours=1), max_sessions=5, on_evict=archive)
+    asyncio.run(raised(evicting, uuid4()))
+    asyncio.run(default())
+    asyncio.run(moved("redis://localhost"))
+    assert asyncio.run(held_to_the_contract()).ok
+    asyncio.run(subclass(InMemorySessionStore[Ticket]()))
+    asyncio.run(subclass(ScanSessionStore()))
