@@ -3,27 +3,50 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 from hypothesis import settings
 
 from sessiondex import InMemorySessionStore, ScanSessionStore
+from tests import seeds
 from tests.builders import Clock
 
-# No deadline for an example: a busy machine is no bug. In CI, Hypothesis derandomizes by itself.
-settings.register_profile("sessiondex", parent=settings(), deadline=None, print_blob=True)
+# No deadline for an example: a busy machine is no bug. The same examples each time, unless a seed is asked for.
+settings.register_profile("sessiondex", parent=settings(), deadline=None, derandomize=seeds.ASKED is None)
 settings.load_profile("sessiondex")
 
 # Long searches, which `nox -s stress` asks for.
 collect_ignore = [] if "SESSIONDEX_STRESS" in os.environ else ["stress"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if seeds.ASKED is not None:
+        config.option.hypothesis_seed = seeds.ASKED
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Have every failure say how to repeat it: whatever is drawn in a test is drawn from a seed."""
+    report = yield
+    if report.failed:
+        report.sections.append(("To repeat it", seeds.command(item.nodeid, seeds.ASKED)))
+    return report
+
 
 STORES: dict[str, tuple[Any, dict[str, Any]]] = {
     "indexed": (InMemorySessionStore, {}),
     "packed": (InMemorySessionStore, {"hot_sessions": 0}),
     "scan": (ScanSessionStore, {}),
 }
+
+
+@pytest.fixture
+def try_each(request: pytest.FixtureRequest) -> seeds.TryEach:
+    """Try each of some seeds, see `tests.seeds`; a failure names this test, and its seed."""
+    return partial(seeds.try_each, test=request.node.nodeid)
 
 
 @pytest.fixture

@@ -32,7 +32,8 @@ def _bare(value: Any) -> Any:
         return _BY_KIND[kind](value)
     if isinstance(value, BaseModel):
         parts = [(name, _bare(item)) for name, item in vars(value).items()]
-        return kind.__qualname__, parts, _bare(value.__pydantic_extra__), _bare(value.__pydantic_private__)
+        others = value.__pydantic_extra__, value.__pydantic_private__, value.__pydantic_fields_set__
+        return kind.__qualname__, parts, *map(_bare, others)
     if isinstance(value, Enum):
         return kind.__qualname__, value.name
     return kind.__qualname__, repr(value)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE
 from pathlib import Path
@@ -28,16 +28,20 @@ COMPILED = "<string>"
 
 
 class Fault:
-    """Raises the exception at the opcode of that number, counted from 0, once."""
+    """Raises the exception at the opcode of that number, counted from 0, once; at none if it is `None`."""
 
-    def __init__(self, exception: type[BaseException], at: int, *, in_commit: bool, thorough: bool = False) -> None:
+    def __init__(
+        self, exception: type[BaseException], at: int | None, *, in_commit: bool, thorough: bool = False
+    ) -> None:
         self._exception = exception
         self._in_commit = in_commit
-        self._at = self._left = at
+        self._at = at
         self._thorough = thorough
         self._ran: Counter[Any] = Counter()
         self._way_to: dict[FrameType | None, int] = {}
         self._commits = False
+        self.places: list[Hashable] = []
+        """The opcodes that counted, in their order: by which way the work came there, and for which time."""
         self.where = ""
         """File, line and function where it was raised; empty if the work ended before its turn came."""
 
@@ -55,26 +59,27 @@ class Fault:
         if event == "call":
             if self._commits != self._in_commit and code.co_name != "_commit":
                 return None  # of what is called here, no more than that
+            frame.f_trace = self.trace  # as the return value does too, but Python 3.13 wants it before the next line
             frame.f_trace_lines, frame.f_trace_opcodes = False, self._commits == self._in_commit
             caller = frame.f_back
             self._way_to[frame] = hash((self._way_to.get(caller), caller and caller.f_lasti, code))
         if code.co_name == "_commit":
             self._way_to[frame] = 0  # wherever it is called from
-        if event == "opcode" and self._counts(frame):
-            if not self._left:
-                self.where = f"{Path(code.co_filename).name}:{frame.f_lineno}, {code.co_name}"
-                raise self._exception("out of the blue")
-            self._left -= 1
+        if event == "opcode":
+            place = self._way_to[frame] if self._commits else code, frame.f_lasti
+            self._ran[place] += 1
+            if self._counts(self._ran[place]):
+                self.places.append((*place, self._ran[place]))
+                if len(self.places) - 1 == self._at:
+                    self.where = f"{Path(code.co_filename).name}:{frame.f_lineno}, {code.co_name}"
+                    raise self._exception("out of the blue")
         return self.trace
 
-    def _counts(self, frame: FrameType) -> bool:
+    def _counts(self, times: int) -> bool:
+        """Return whether it does, of an opcode that has now run so many times."""
         if self._thorough:
             return True
-        place = self._way_to[frame] if self._commits else frame.f_code, frame.f_lasti
-        self._ran[place] += 1
-        if self._commits:
-            return self._ran[place] in {1, 4}
-        return self._ran[place] == 1 and len(self._ran) % 8 == 0
+        return times in {1, 4} if self._commits else times == 1 and len(self._ran) % 8 == 0
 
 
 @contextmanager

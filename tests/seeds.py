@@ -1,23 +1,46 @@
 """Trying many seeds, and one of them again.
 
-`SESSIONDEX_SEED=1234 nox -s tests -- PATH` runs the tests of a file with that seed alone.
+`SESSIONDEX_SEED=1234 nox -s tests -- TEST` runs a test with that seed alone. What draws by Hypothesis, and has no seeds
+of its own, is told that one too: see `tests/conftest.py`.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from shlex import quote
+from typing import Protocol
+
+import pytest
+
+ASKED = os.environ.get("SESSIONDEX_SEED")
 
 
-def try_each(seeds: Iterable[int], trial: Callable[[int], object], path: str) -> None:
-    """Try each of the seeds, or only the one that the environment asks for. A failure says how to repeat it."""
-    asked = os.environ.get("SESSIONDEX_SEED")
-    for seed in seeds if asked is None else [int(asked)]:
+class TryEach(Protocol):
+    """As `try_each` is, when it knows the test."""
+
+    def __call__(self, seeds: Iterable[int], trial: Callable[[int], object]) -> bool: ...
+
+
+def try_each(seeds: Iterable[int], trial: Callable[[int], object], *, test: str) -> bool:
+    """Try each of the seeds, or only the one that the environment asks for; return whether all were tried.
+
+    A failure says by which command it is repeated: that runs the test, with the seed that failed.
+    """
+    for seed in seeds if ASKED is None else [int(ASKED)]:
         try:
             trial(seed)
         except BaseException as error:
-            error.add_note(f"Repeat it by: SESSIONDEX_SEED={seed} nox -s tests -- {path}")
+            error.add_note(f"Repeat it by: {command(test, seed)}")
             raise
+    return ASKED is None
+
+
+def command(test: str, seed: int | str | None = None) -> str:
+    """Return the command that runs the test, with that seed alone."""
+    asked = "" if seed is None else f"SESSIONDEX_SEED={seed} "
+    stress = "SESSIONDEX_STRESS=1 " if test.startswith("tests/stress/") else ""
+    return f"{stress}{asked}nox -s tests -- {quote(test)}"
 
 
 def first_that_fails(seeds: Iterable[int], trial: Callable[[int], object]) -> str:
@@ -28,3 +51,7 @@ def first_that_fails(seeds: Iterable[int], trial: Callable[[int], object]) -> st
         except AssertionError as error:
             return str(error)
     raise AssertionError("no seed found the planted bug")
+
+
+as_told = pytest.mark.skipif(ASKED is not None, reason="a seed was asked for, and this is about others")
+"""For tests that a planted bug is found, and how it is told."""

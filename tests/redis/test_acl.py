@@ -50,7 +50,7 @@ async def test_and_nothing_else(make_redis: Any, servers: Servers, user: str) ->
         store = make_redis(url=url_of(servers, whoever), prefix=prefix)
         with pytest.raises(StoreUnavailableError, match="it refuses this user"):
             await store.get_by_channel(uuid4(), Channel.SMS, "u")
-    client = redis.Redis(HOST, servers.nodes[0].port, username="sessions", password="password")  # noqa: S106  # of a test
+    client: Any = redis.Redis(HOST, servers.nodes[0].port, username="sessions", password="password")  # noqa: S106  # of a test
     for command in (("FLUSHALL",), ("KEYS", "*"), ("CONFIG", "GET", "*")):
         with pytest.raises(redis.exceptions.NoPermissionError):
             client.execute_command(*command)

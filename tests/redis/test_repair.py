@@ -31,7 +31,7 @@ def row_of(store: Any, session: Any) -> bytes:
     return keys.base(store._prefix, session.tenant_id) + f"s:{session.session_id.hex}".encode()
 
 
-QUERIES = {
+QUERIES: dict[str, Any] = {
     "get_by_channel": lambda store: store.get_by_channel(TENANT, "webchat", "user-1"),
     "list_by_agent": lambda store: store.list_by_agent(TENANT, AGENT),
     "list_by_agent of a status": lambda store: store.list_by_agent(TENANT, AGENT, status="active"),

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from sessiondex import InMemorySessionStore, InvalidSessionError, ScanSessionStore, SessionStatus, TenantMismatchError
-from tests.builders import CUSTOMER, Clock, make_session
+from tests.builders import CUSTOMER, START, Clock, make_session
 from tests.digests import fingerprint
 from tests.hostile_kinds import CANARY
 from tests.stores.hostile_places import SESSION_ID, MisfitError, Place, base, fresh
@@ -177,7 +178,7 @@ async def _kept(store: Any, session: Any, *, is_thorough: bool) -> Kept:
 
 async def _drive_out(store: Any) -> None:
     """Have another session take the place of the one that is hot, where there is but one."""
-    other = make_session(agent_id=CUSTOMER, user_channel_id="other")
+    other = make_session(session_id=UUID(int=902), agent_id=CUSTOMER, user_channel_id="other", last_activity_at=START)
     for _ in range(2):
         await store.save(other)
     await store.delete(other.session_id)

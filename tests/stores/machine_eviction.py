@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from sessiondex import Channel, EvictionReason, InMemorySessionStore, ScanSessionStore, Session
 from sessiondex.testing.strategies import IDS
-from tests.builders import AGENT, TENANT, Clock, make_session
+from tests.builders import AGENT, START, TENANT, Clock, make_session
 from tests.stores.machine import StepCounter
 from tests.waiting import until_told
 
@@ -70,7 +70,9 @@ class EvictionMachine(StepCounter, RuleBasedStateMachine):
 
     @rule(ids=st.lists(st.sampled_from(IDS), min_size=1, max_size=6), in_bulk=st.booleans())
     def save(self, ids: list[UUID], *, in_bulk: bool) -> None:
-        sessions = [[make_session(session_id=session_id) for session_id in ids] for _ in self.stores]
+        sessions = [
+            [make_session(session_id=session_id, last_activity_at=START) for session_id in ids] for _ in self.stores
+        ]
         given = dict(zip(map(id, self.stores), sessions, strict=True))
         if in_bulk:
             self.both(lambda store: store.save_many(given[id(store)]))

@@ -234,6 +234,16 @@ async def _open_and_close(stage: Stage) -> None:
             await asyncio.sleep(0)
 
 
+async def _restore(stage: Stage) -> None:
+    """Sessions as another store saved them, later than what is there."""
+    later = stage.clock() + timedelta(days=1)
+    saved = [
+        one.model_copy(update={"revision": 7, "last_activity_at": later + timedelta(seconds=number)})
+        for number, one in enumerate(stage.given)
+    ]
+    await stage.store.restore(saved)
+
+
 OPERATIONS: dict[str, Operation] = {
     "get": Operation(lambda stage: stage.store.get(FIRST)),
     "get_by_channel": Operation(lambda stage: stage.store.get_by_channel(TENANT, Channel.WEBCHAT, "user-0")),
@@ -265,6 +275,8 @@ OPERATIONS: dict[str, Operation] = {
     "exclusive": Operation(_save_in_turn, ALWAYS, contention=("alone", "lock", "turn")),
     "exclusive_in_time": Operation(_turn_in_time, frozenset({"turn"}), contention=("alone", "turn")),
     "changes": Operation(_read_change, ALWAYS, contention=("lock",)),
+    "export": Operation(lambda stage: stage.store.export(limit=900), **LONG),
+    "restore": Operation(_restore, ALWAYS),
     "aclose": Operation(lambda stage: stage.store.aclose(), **BACKGROUND),
     "async_with": Operation(_open_and_close, **BACKGROUND),
 }

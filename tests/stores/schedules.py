@@ -31,6 +31,7 @@ BATCH = [UUID(int=301 + number) for number in range(26)]  # which are checked wi
 LAST = UUID(int=401)
 RECORDS = Records()  # what copies and packs: it knows of no store, and to make it takes as long as half a schedule
 USERS = ["user-a", "user-b"]
+DONE, CONFLICT, CANCELLED = "done", "conflict", "cancelled"
 
 
 class Schedule:
@@ -74,12 +75,13 @@ class Schedule:
             for _ in range(self.rng.choice((0, 0, 0, 1, 1, 2))):
                 self._cancel_later(task, self.rng.randint(0, 5))
             await asyncio.wait([task])
-            self.trace.append((operation.__name__, task.cancelled()))
+            end = CANCELLED
             if not task.cancelled():
                 assert not task.cancelling(), f"{operation.__name__} swallowed its cancellation"
-                await task
+                end = CONFLICT if await task is False else DONE
+            self.trace.append((operation.__name__, end))
 
-    def _cancel_later(self, task: asyncio.Task[None], rounds: int) -> None:
+    def _cancel_later(self, task: asyncio.Task[Any], rounds: int) -> None:
         """Cancel the task after so many rounds of the loop, if it is not done by then."""
         if rounds and not task.done():
             asyncio.get_running_loop().call_soon(self._cancel_later, task, rounds - 1)
@@ -92,16 +94,18 @@ class Schedule:
 
     # -- counters --
 
-    async def _adding(self, add: Callable[[UUID, int], Awaitable[bool]]) -> None:
+    async def _adding(self, add: Callable[[UUID, int], Awaitable[bool]]) -> bool:
         counter, number = self.rng.choice(COUNTERS), next(self._numbers)
         try:
-            if await add(counter, number):
-                self._added[counter].add(number)
+            is_added = await add(counter, number)
         except asyncio.CancelledError:
             self._perhaps_added[counter].add(number)
             raise
+        if is_added:
+            self._added[counter].add(number)
+        return is_added
 
-    async def add(self) -> None:
+    async def add(self) -> bool:
         async def by_update(counter: UUID, number: int) -> bool:
             async def change_slowly(session: Any) -> None:
                 await self._pause()
@@ -116,17 +120,17 @@ class Schedule:
                 return False
             return True
 
-        await self._adding(by_update)
+        return await self._adding(by_update)
 
-    async def add_if_expected(self) -> None:
+    async def add_if_expected(self) -> bool:
         async def by_save(counter: UUID, number: int) -> bool:
             session = await self.store.get(counter)
             await self._pause()
             return await self._save_expected(session, number)
 
-        await self._adding(by_save)
+        return await self._adding(by_save)
 
-    async def add_in_turn(self) -> None:
+    async def add_in_turn(self) -> bool:
         async def by_turn(counter: UUID, number: int) -> bool:
             async with self.store.exclusive(counter):
                 assert counter not in self._inside, "two have the turn"
@@ -138,7 +142,7 @@ class Schedule:
                 finally:
                     self._inside.discard(counter)
 
-        await self._adding(by_turn)
+        return await self._adding(by_turn)
 
     async def _save_expected(self, session: Any, number: int) -> bool:
         _put(session, number)
@@ -157,13 +161,17 @@ class Schedule:
     async def delete(self) -> None:
         await self.store.delete(self.rng.choice(OTHERS))
 
-    async def change_other(self) -> None:
+    async def change_other(self) -> bool:
         async def change(session: Any) -> None:
             await self._pause()
             session.turn_count += 1
 
-        with suppress(LookupError, ConflictError):
-            await self.store.update(self.rng.choice(OTHERS), change)
+        try:
+            with suppress(LookupError):
+                await self.store.update(self.rng.choice(OTHERS), change)
+        except ConflictError:
+            return False
+        return True
 
     # -- the batch --
 
@@ -264,7 +272,8 @@ class Schedule:
         assert replayed == stored, "the changes do not give what is stored"
 
 
-Action = Callable[[Schedule], Coroutine[Any, Any, None]]
+Action = Callable[[Schedule], Coroutine[Any, Any, bool | None]]
+"""What a client does; `False` is a conflict."""
 
 ANY: list[Action] = [
     *[Schedule.add] * 5,

@@ -13,6 +13,7 @@ import pytest
 
 from sessiondex import ScanSessionStore, Session
 from tests.conftest import STORES
+from tests.methods import missing_in
 from tests.stepping import Cut, Stepped, cut_everywhere, ended
 from tests.stores.operations import CONTENTION, IDENTITY, OPERATIONS, Operation, Stage, session
 from tests.virtual_time import run
@@ -84,6 +85,10 @@ async def check_nothing_is_left(stage: Stage, when: str) -> None:
     assert not store._lock.locked(), f"{when}: the lock was left"
     assert not len(store._turns), f"{when}: a turn was left"
     assert not len(store._creations), f"{when}: a creation was left"
+
+
+def test_every_method_is_among_the_operations() -> None:
+    assert missing_in(set(OPERATIONS)) == set()
 
 
 @pytest.mark.no_cover

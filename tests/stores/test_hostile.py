@@ -1,7 +1,7 @@
 """Law 6 against hostile content: accepted and kept, or refused by name with nothing changed, and by all stores alike.
 
-To replay one generated value: `python -c "from tests.stores.test_hostile import replay; replay(SEED, NUMBER)"`, in the
-root of the project, with the numbers that the failure names.
+What a value meets depends on those before it. So a generated one is replayed with these: a failure says by which
+command.
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
+from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -26,6 +29,8 @@ from tests.stores.hostile_law import Court, Kept, Refused, Verdict, courts, twin
 from tests.stores.hostile_places import PLACES, Place, base, planted
 
 COUNT, SEED = 20_000, 16
+Counts = Counter[type]
+MakeCourts = Callable[..., list[Court]]
 
 SOME_PLACES = ("variable", "key of variables", "user_channel_id, planted", "note", "step_history: step_content_hash")
 
@@ -154,7 +159,7 @@ _PLACES = [*PLACES, *["variable", "variables, planted", "variable in a list", "v
 
 
 async def try_one(court: Court, seed: int, number: int) -> Verdict:
-    """Try the generated value of that number. The same numbers give the same value, in the same place."""
+    """Try the generated value of that number. The same numbers give the same value, for the same place."""
     at = f"{seed}:{number}"
     place = random.Random(at).choice(_PLACES)
 
@@ -167,25 +172,33 @@ async def try_one(court: Court, seed: int, number: int) -> Verdict:
     try:
         return await court.judge(PLACES[place], make)
     except BaseException as error:
-        error.add_note(f'in "{place}"; to replay: replay({seed}, {number})')
+        error.add_note(f'in "{place}"')
         raise
 
 
-async def try_generated(seed: int, count: int) -> dict[type, int]:
-    """Try so many generated values; return how many were kept, refused, or did not fit where they were to go."""
-    verdicts: dict[type, int] = {}
-    asked = courts(thorough=10)
-    for number in range(count):
-        verdict = await try_one(asked[number % 2], seed, number)
-        verdicts[type(verdict)] = verdicts.get(type(verdict), 0) + 1
-    for court in asked:
-        await court.end()
+async def try_generated(seed: int, enough: int, make_courts: MakeCourts = courts, *, last: int | None = None) -> Counts:
+    """Try generated values until so many were kept or refused, or up to the last; return how many, of each verdict.
+
+    The others do not fit where they were to go.
+    """
+    verdicts: Counts = Counter()
+    asked = make_courts(thorough=10)
+    number = -1
+    try:
+        while verdicts[Kept] + verdicts[Refused] < enough and number != last:
+            number += 1
+            verdicts[type(await try_one(asked[number % len(asked)], seed, number))] += 1
+        for court in asked:
+            await court.end()
+    except BaseException as error:
+        error.add_note(f'Repeat it by: python -c "from {__name__} import replay; replay({seed}, {number})"')
+        raise
     return verdicts
 
 
-def replay(seed: int, number: int) -> None:
-    """Try one value as a failure names it, and look at everything."""
-    asyncio.run(try_one(Court(twins()), seed, number))
+def replay(seed: int, last: int, make_courts: MakeCourts = courts) -> None:
+    """Try the values of that seed, up to the last that a failure names."""
+    asyncio.run(try_generated(seed, last + 1, make_courts, last=last))
 
 
 @pytest.mark.no_cover
@@ -193,7 +206,7 @@ async def test_generated_values_are_kept_or_refused_by_name() -> None:
     """Hostile values and JSON values, mixed and nested: the same law."""
     verdicts = await try_generated(SEED, COUNT)
 
-    assert sum(verdicts.values()) == COUNT == 20_000
+    assert verdicts[Kept] + verdicts[Refused] == COUNT == 20_000
     assert min(verdicts[Kept], verdicts[Refused]) > COUNT // 5, verdicts
 
 
@@ -296,15 +309,35 @@ async def test_a_store_that_breaks_the_law_is_found(cls: Any, name: str, found: 
         await court.judge(PLACES["variable"], HOSTILE[name])
 
 
-async def test_a_store_that_breaks_the_law_is_found_by_generated_values() -> None:
-    """And the failure says how to replay it."""
-    court = Court({"sound": ScanSessionStore(clock=Clock()), "broken": ThroughText(clock=Clock())})
+class TiresOfIt(ThroughText):
+    """After some hundred saves, so that no value alone finds it."""
 
-    async def try_all() -> None:
-        for number in range(1_000):
-            await try_one(court, SEED, number)
+    saves = 0
 
-    with pytest.raises(AssertionError) as error:
-        await try_all()
+    def tampered(self, session: Any) -> Any:
+        self.saves += 1
+        return super().tampered(session) if self.saves > 300 else session
 
-    assert "replay(16, " in error.value.__notes__[0]
+
+@pytest.mark.parametrize("cls", [ThroughText, TiresOfIt])
+def test_a_store_that_breaks_the_law_is_found_by_generated_values(cls: Any) -> None:
+    """And the failure says how to replay it, with all that led to it."""
+
+    def make_courts(**options: Any) -> list[Court]:
+        return [Court({"sound": ScanSessionStore(clock=Clock()), "broken": cls(clock=Clock())}, **options)]
+
+    with pytest.raises(AssertionError, match=r"not equal|do not agree") as error:
+        asyncio.run(try_generated(SEED, 1_000, make_courts))
+    told = re.fullmatch(
+        r'Repeat it by: python -c "from tests\.stores\.test_hostile import replay; replay\(16, (\d+)\)"',
+        error.value.__notes__[-1],
+    )
+
+    assert told
+    last = int(told[1])
+    with pytest.raises(AssertionError) as again:
+        replay(SEED, last, make_courts)
+    assert str(again.value) == str(error.value)
+    if cls is TiresOfIt:
+        (court,) = make_courts()
+        asyncio.run(try_one(court, SEED, last))  # alone

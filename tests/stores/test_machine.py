@@ -2,31 +2,64 @@
 
 from __future__ import annotations
 
-import pytest
-from hypothesis import settings
+from functools import partial
+from typing import Any
 
+import hypothesis
+import pytest
+from hypothesis import Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from sessiondex.testing import LawBroken
+from tests.seeds import TryEach, as_told
 from tests.stores.machine import StoreMachine
 from tests.stores.machine_eviction import EvictionMachine
+from tests.testing.broken.over_time import CountsIdleOnes
 
+# What fails is repeated by its seed, so nothing is kept of it. Hypothesis prints the steps as a program.
+SOME = settings(max_examples=40, stateful_step_count=50, deadline=None, database=None, derandomize=False)
+
+MACHINES: dict[str, tuple[type[Any], int, int]] = {
+    "stores": (StoreMachine, 4, 5_500),
+    "eviction": (EvictionMachine, 3, 4_500),
+}
+"""The machines, how many seeds each is run with, and how many steps that makes at least."""
 STEPS = 10_000
 
 
-class Stores(StoreMachine):
-    """With a count of its own, whatever else runs in this process."""
+def run_machine(machine: type[Any], seed: int, some: settings = SOME) -> None:
+    """Run the machine as this seed decides."""
+    run_state_machine_as_test(hypothesis.seed(seed)(machine), settings=some)
 
 
-class Eviction(EvictionMachine):
-    """As above."""
+@pytest.mark.parametrize("name", MACHINES)
+def test_after_any_steps_every_index_is_equal_to_its_recomputation(name: str, try_each: TryEach) -> None:
+    """And all answers are those of the scan store: 10,000 steps, some of them of stores that evict."""
+    _, seeds, steps = MACHINES[name]
+
+    class Counted(MACHINES[name][0]):  # type: ignore[misc]  # one with a count of its own, whatever else runs here
+        pass
+
+    if try_each(range(seeds), partial(run_machine, Counted)):
+        assert Counted.steps >= steps
+    assert sum(steps for _, _, steps in MACHINES.values()) >= STEPS
 
 
-TestStores, TestEviction = Stores.TestCase, Eviction.TestCase
-TestStores.settings = settings(max_examples=165, stateful_step_count=50, deadline=None)
-TestEviction.settings = settings(max_examples=155, stateful_step_count=50, deadline=None)
+# -- what this finds, were it there --
 
 
-def test_so_many_steps_were_checked() -> None:
-    """After each, every index was compared with its recomputation. Runs after the machines, which stand above."""
-    if not (Stores.steps and Eviction.steps):
-        pytest.skip("not all of the machines were selected")
+class OfCountsOfIdleOnes(StoreMachine):
+    def make_store(self, **options: Any) -> Any:
+        return CountsIdleOnes(hot_sessions=self.hot_sessions, **options)
 
-    assert Stores.steps + Eviction.steps >= STEPS
+
+@as_told
+def test_a_planted_bug_is_found_and_the_failure_says_how_to_repeat_it(try_each: TryEach) -> None:
+    unshrunk = settings(SOME, phases=[Phase.generate], report_multiple_bugs=False)
+    with pytest.raises(LawBroken, match=r"^count_by_agent") as error:
+        try_each(range(4), partial(run_machine, OfCountsOfIdleOnes, some=unshrunk))
+    seed = int(error.value.__notes__[-1].partition("SESSIONDEX_SEED=")[2].partition(" nox -s tests -- tests/")[0])
+
+    with pytest.raises(LawBroken) as again:
+        run_machine(OfCountsOfIdleOnes, seed, unshrunk)
+    assert str(again.value) == str(error.value)

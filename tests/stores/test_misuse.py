@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Coroutine
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.builders import AGENT, TENANT, make_session
+from tests.methods import missing_in
 
 FORKED = """
 import asyncio, os, sys, threading
@@ -52,6 +54,8 @@ calls = {
     "get_or_create": lambda store: store.get_or_create(tenant, Channel.SMS, "u", made),
     "exclusive": lambda store: within(store.exclusive(tenant)),
     "changes": lambda store: first(store.changes()),
+    "export": lambda store: store.export(),
+    "restore": lambda store: store.restore([]),
     "health_check": lambda store: store.health_check(),
     "aclose": lambda store: store.aclose(),
     "async with": lambda store: within(store),
@@ -82,6 +86,10 @@ loops._handover.release()
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 assert loop.run_until_complete(used.count_by_agent(tenant, tenant)) == 1
 """
+
+
+def test_every_method_is_called_in_the_child() -> None:
+    assert missing_in(set(re.findall(r'^    "(\w+)": lambda store', FORKED, re.MULTILINE))) == set()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")

@@ -1,13 +1,13 @@
 """Laws 5, 13, 14 and 18 under any schedule: 5,000 of them here, 100,000 in `tests/stress`.
 
-A schedule that fails says its seed; `SESSIONDEX_SEED=1234 nox -s tests -- tests/stores/test_schedules.py` runs that one
-again, just as it was.
+A schedule that fails says by which command it is run again, just as it was.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -17,8 +17,8 @@ from uuid import UUID
 import pytest
 
 from sessiondex import Channel, ConflictError, InMemorySessionStore, ScanSessionStore, Session
-from tests.seeds import first_that_fails, try_each
-from tests.stores.schedules import run_schedule
+from tests.seeds import TryEach, first_that_fails
+from tests.stores.schedules import CANCELLED, CONFLICT, DONE, run_schedule
 
 SCHEDULES = 5_000
 STORES: list[Callable[..., Any]] = [
@@ -33,24 +33,30 @@ def run_any(seed: int) -> list[Any]:
 
 
 @pytest.mark.no_cover
-def test_any_schedule() -> None:
+def test_any_schedule(try_each: TryEach) -> None:
     """Nothing is lost, nothing is done twice, nothing is left behind, and no cancellation is swallowed."""
-    try_each(range(SCHEDULES), run_any, "tests/stores/test_schedules.py")
+    try_each(range(SCHEDULES), run_any)
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_the_same_seed_gives_the_same_schedule(seed: int) -> None:
-    assert run_any(seed) == run_any(seed)
+def test_the_same_seed_gives_the_same_schedule(try_each: TryEach) -> None:
+    def run_twice(seed: int) -> None:
+        assert run_any(seed) == run_any(seed)
+
+    try_each(range(20), run_twice)
 
 
-def test_schedules_meet_conflicts_cancellations_and_ends() -> None:
+def test_schedules_meet_conflicts_cancellations_and_ends(try_each: TryEach) -> None:
     """Else they would promise nothing."""
-    ends = [end for seed in range(100) for end in run_any(seed)]
+    ends: Counter[Any] = Counter()
+    if not try_each(range(200), lambda seed: ends.update(run_any(seed))):
+        pytest.skip("one seed alone does not meet all of them")
 
     for name in ("add", "add_in_turn", "save", "reach", "save_batch"):
-        assert (name, True) in ends
-        assert (name, False) in ends
-    assert 0.02 < sum(was_cancelled for _, was_cancelled in ends) / len(ends) < 0.5
+        assert ends[name, DONE] > 10, name
+        assert ends[name, CANCELLED] > 3, name
+    for name in ("add_if_expected", "add_in_turn"):
+        assert ends[name, CONFLICT] > 10, name
+    assert 0.02 < sum(count for (_, end), count in ends.items() if end == CANCELLED) / ends.total() < 0.5
 
 
 # -- what this finds, were it there --

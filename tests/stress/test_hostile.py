@@ -15,5 +15,5 @@ async def test_generated_values_are_kept_or_refused_by_name(seed: int) -> None:
     """Hostile values and JSON values, mixed and nested, in every place of a session, in all stores alike."""
     verdicts = await try_generated(seed, COUNT)
 
-    assert sum(verdicts.values()) * len(SEEDS) == 1_000_000
+    assert (verdicts[Kept] + verdicts[Refused]) * len(SEEDS) == 1_000_000
     assert min(verdicts[Kept], verdicts[Refused]) > COUNT // 5, verdicts

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.seeds import try_each
+from tests.seeds import TryEach
 from tests.stores.test_linearizable import HISTORIES, check_any
 
 LONG, BLOCK = 20_000, 5_000
 
 
 @pytest.mark.parametrize("first", range(HISTORIES, HISTORIES + LONG, BLOCK))
-def test_any_history(first: int) -> None:
-    try_each(range(first, first + BLOCK), check_any, "tests/stores/test_linearizable.py")
+def test_any_history(first: int, try_each: TryEach) -> None:
+    try_each(range(first, first + BLOCK), check_any)

@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 
-from tests.stores.machine import StoreMachine
-from tests.stores.machine_eviction import EvictionMachine
+from tests.seeds import TryEach
+from tests.stores.test_machine import MACHINES, SOME, run_machine
 
-STEPS = 1_000_000
-LONG = settings(stateful_step_count=100, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
-
-
-class Stores(StoreMachine):
-    """With a count of its own, whatever else runs in this process."""
-
-
-class Eviction(EvictionMachine):
-    """As above."""
+LONG = settings(SOME, max_examples=200, stateful_step_count=100)
+FIRST, BLOCK = 1_000, 4
+"""The seed to begin with, and how many each test tries."""
+BLOCKS = {"stores": 12, "eviction": 8}
+STEPS = 50_000
+"""Of each test."""
 
 
-# It takes an hour or so.
-TestStores = pytest.mark.timeout(14_400)(Stores.TestCase)
-TestEviction = pytest.mark.timeout(14_400)(Eviction.TestCase)
-TestStores.settings = settings(LONG, max_examples=8_500)
-TestEviction.settings = settings(LONG, max_examples=5_500)
+@pytest.mark.parametrize(("name", "block"), [(name, block) for name, count in BLOCKS.items() for block in range(count)])
+def test_after_any_steps_every_index_is_equal_to_its_recomputation(name: str, block: int, try_each: TryEach) -> None:
+    class Counted(MACHINES[name][0]):  # type: ignore[misc]  # one with a count of its own
+        pass
 
-
-def test_so_many_steps_were_checked() -> None:
-    """Runs after the machines, which stand above."""
-    if not (Stores.steps and Eviction.steps):
-        pytest.skip("not all of the machines were selected")
-
-    assert Stores.steps + Eviction.steps >= STEPS
+    first = FIRST + block * BLOCK
+    if try_each(range(first, first + BLOCK), partial(run_machine, Counted, some=LONG)):
+        assert Counted.steps >= STEPS
+    assert sum(BLOCKS.values()) * STEPS == 1_000_000

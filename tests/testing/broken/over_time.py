@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -14,14 +15,24 @@ from sessiondex import (
     ScanSessionStore,
     SessionStatus,
     StoreClosedError,
+    TenantMismatchError,
 )
+from sessiondex.testing.cases import closing
 from tests.testing.broken.fault import found_by
 
 
 @found_by(
+    "get-by-channel-sees-nothing-that-has-expired",
     "list-by-agent-sees-nothing-that-has-expired",
+    "list-by-customer-sees-nothing-that-has-expired",
+    "find-sessions-by-step-hash-sees-nothing-that-has-expired",
     "count-by-agent-sees-nothing-that-has-expired",
+    "count-by-agent-of-a-status-sees-nothing-that-has-expired",
+    "count-by-customer-sees-nothing-that-has-expired",
+    "count-by-step-hash-sees-nothing-that-has-expired",
+    "count-steps-sees-nothing-that-has-expired",
     "pages-end-where-sessions-have-expired",
+    "an-expired-session-is-not-gone-on-with",
 )
 class ShowsWhatHasExpired(ScanSessionStore[Any]):
     async def _sweep_if_needed(self) -> None:
@@ -31,7 +42,11 @@ class ShowsWhatHasExpired(ScanSessionStore[Any]):
         return super()._seen(tenant_id)
 
 
-@found_by("get-sees-nothing-that-has-expired", "a-save-makes-a-session-young-again")
+@found_by(
+    "get-sees-nothing-that-has-expired",
+    "get-of-a-tenant-sees-nothing-that-has-expired",
+    "a-save-makes-a-session-young-again",
+)
 class CountsFromTheFirstSave(ScanSessionStore[Any]):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -39,7 +54,8 @@ class CountsFromTheFirstSave(ScanSessionStore[Any]):
 
     def _apply(self, plan: Any) -> None:
         super()._apply(plan)
-        self.births.setdefault(plan.session_id, plan.last_activity_at)
+        if not isinstance(plan, UUID):  # which is that of a removal
+            self.births.setdefault(plan.session_id, plan.last_activity_at)
 
     def _get(self, session_id: UUID, tenant_id: UUID | None, since: Any) -> Any:
         birth = self.births.get(session_id)
@@ -47,13 +63,15 @@ class CountsFromTheFirstSave(ScanSessionStore[Any]):
         return None if is_gone else super()._get(session_id, tenant_id, since)
 
 
-@found_by("what-has-expired-is-in-nobodys-way")
+@found_by("what-has-expired-is-in-nobodys-way", by=TenantMismatchError)
+@found_by("delete-sees-nothing-that-has-expired", "delete-many-sees-nothing-that-has-expired")
 class ExpiredIdsAreTaken(ScanSessionStore[Any]):
     def _evict_if_idle(self, session_id: UUID, since: datetime | None) -> None:
         pass
 
 
-@found_by("of-more-than-the-cap-the-longest-idle-go", "the-cap-holds-for-bulk-too", "what-the-cap-lets-go-is-a-change")
+@found_by("what-the-cap-lets-go-is-a-change", by=TimeoutError)
+@found_by("of-more-than-the-cap-the-longest-idle-go", "the-cap-holds-for-bulk-too")
 class IgnoresTheCap(InMemorySessionStore[Any]):
     def _evict_surplus(self, since: datetime | None) -> None:
         pass
@@ -65,6 +83,7 @@ class LetsTheNewestGo(ScanSessionStore[Any]):
         return max(self._snapshots, key=lambda key: self._snapshots[key].last_activity_at, default=None)
 
 
+@found_by("on-evict-may-use-the-store", by=TimeoutError)
 @found_by("on-evict-is-told-of-each-that-the-cap-let-go", "on-evict-is-told-of-each-that-expired")
 class TellsNobody(ScanSessionStore[Any]):
     def _tell_soon(self) -> None:
@@ -86,19 +105,20 @@ class _NoEntries(ScanSessionStore[Any]):
         self._feed.add = added  # type: ignore[method-assign]  # the fault
 
 
-@found_by("each-change-comes-with-what-was-and-what-is", "changes-of-many-come-one-by-one")
+@found_by("each-change-comes-with-what-was-and-what-is", by=TimeoutError)
+@found_by("changes-of-many-come-one-by-one")
 class FeedWithoutDeletes(_NoEntries):
     def leaves_out(self, kind: ChangeKind, before: Any) -> bool:  # noqa: ARG002  # the fault
         return kind is ChangeKind.DELETED
 
 
-@found_by("what-the-cap-lets-go-is-a-change", "what-expires-is-a-change")
+@found_by("what-the-cap-lets-go-is-a-change", "what-expires-is-a-change", by=TimeoutError)
 class FeedWithoutEvictions(_NoEntries):
     def leaves_out(self, kind: ChangeKind, before: Any) -> bool:  # noqa: ARG002  # the fault
         return kind is ChangeKind.EVICTED
 
 
-@found_by("a-reader-that-waits-gets-what-comes")
+@found_by("a-reader-that-waits-gets-what-comes", by=TimeoutError)
 class FeedWithoutSecondSaves(_NoEntries):
     def leaves_out(self, kind: ChangeKind, before: Any) -> bool:
         return kind is ChangeKind.SAVED and before is not None
@@ -106,9 +126,43 @@ class FeedWithoutSecondSaves(_NoEntries):
 
 @found_by("sequences-have-no-gap")
 class FeedWithGaps(ScanSessionStore[Any]):
-    async def changes(self, *, since: int | None = None) -> AsyncIterator[Change[Any]]:
-        async for change in super().changes(since=since):
-            yield Change(change.sequence * 2, change.kind, change.before, change.after)
+    def changes(self, *, since: int | None = None) -> AsyncIterator[Change[Any]]:
+        return _doubled(super().changes(since=since))  # which begins now, and not when it is first read
+
+
+async def _doubled(changes: AsyncIterator[Change[Any]]) -> AsyncIterator[Change[Any]]:
+    async for change in changes:
+        yield replace(change, sequence=change.sequence * 2)
+
+
+@found_by("a-reader-goes-on-where-another-ended")
+class FeedThatRepeats(ScanSessionStore[Any]):
+    def changes(self, *, since: int | None = None) -> AsyncIterator[Change[Any]]:
+        return super().changes(since=since and since - 1)
+
+
+@found_by("what-changed-nothing-is-no-change")
+class FeedOfAttempts(ScanSessionStore[Any]):
+    def _remove(self, session_ids: Iterable[UUID], tenant_id: UUID | None) -> int:
+        count = super()._remove(session_ids, tenant_id)
+        if not count:
+            self._feed.add(ChangeKind.DELETED, None, None)
+        return count
+
+
+@found_by("what-was-committed-before-the-end-can-still-be-read")
+class FeedThatEndsAtOnce(ScanSessionStore[Any]):
+    async def aclose(self) -> None:
+        self._feed._entries.clear()
+        self._feed.check = lambda since: None  # type: ignore[method-assign]  # noqa: ARG005  # the fault
+        self._feed.after = lambda since: None  # type: ignore[method-assign]  # noqa: ARG005  # as above
+        await super().aclose()
+
+
+@found_by("a-closed-store-refuses-changes", "a-second-running-loop-is-refused-changes")
+class FeedForAnybody(ScanSessionStore[Any]):
+    async def changes(self, *, since: int | None = None) -> AsyncIterator[Change[Any]]:  # noqa: ARG002  # the fault
+        yield Change(1, ChangeKind.DELETED, None, None)
 
 
 @found_by("what-a-reader-gets-is-its-own")
@@ -117,14 +171,14 @@ class FeedThatShares(ScanSessionStore[Any]):
         return image
 
 
-@found_by("a-reader-that-has-missed-some-is-told")
+@found_by("a-reader-that-has-missed-some-is-told", "a-place-that-was-never-reached-is-lost")
 class FeedThatSkips(ScanSessionStore[Any]):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._feed.check = lambda since: None  # type: ignore[method-assign]  # noqa: ARG005  # the fault
 
 
-@found_by("closing-twice-does-nothing")
+@found_by("closing-twice-does-nothing", by=StoreClosedError)
 class ClosesOnce(ScanSessionStore[Any]):
     async def aclose(self) -> None:
         if self._is_closed:
@@ -132,20 +186,31 @@ class ClosesOnce(ScanSessionStore[Any]):
         await super().aclose()
 
 
-@found_by("a-closed-store-refuses-reads", "a-closed-store-refuses-writes", "a-store-may-be-opened-and-closed")
+@found_by(
+    "a-closed-store-refuses-changes",
+    "whoever-waits-for-a-turn-is-told-that-the-store-closes",
+    "what-was-committed-before-the-end-can-still-be-read",
+    by=TimeoutError,
+)
+@found_by(
+    *(str(case) for case in closing.CLOSED if case.name != "a-closed-store-refuses-changes"),
+    "a-store-may-be-opened-and-closed",
+    "an-error-within-comes-through-and-closes",
+    "whoever-waits-for-a-session-to-be-created-is-told-that-the-store-closes",
+)
 class NeverCloses(ScanSessionStore[Any]):
     async def aclose(self) -> None:
         pass
 
 
-@found_by("a-second-running-loop-is-refused-reads", "a-second-running-loop-is-refused-writes")
+@found_by(*(str(case) for case in closing.ELSEWHERE if case.name != "a-second-running-loop-is-refused-changes"))
 class TakesAnyLoop(ScanSessionStore[Any]):
     def _move_to_this_loop(self) -> None:
         self._owner = None
         super()._move_to_this_loop()
 
 
-@found_by("a-store-serves-one-loop-after-another", "a-loop-that-paused-may-go-on-after-another")
+@found_by("a-store-serves-one-loop-after-another", "a-loop-that-paused-may-go-on-after-another", by=RuntimeError)
 class StaysInItsLoop(ScanSessionStore[Any]):
     def _move_to_this_loop(self) -> None:
         if self._loop is not None:

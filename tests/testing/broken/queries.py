@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,15 +12,43 @@ from sessiondex import (
     ScanSessionStore,
     SessionStatus,
 )
+from sessiondex.testing.cases import pages
 from tests.testing.broken.fault import found_by
 
 # -- queries, pages, counts --
 
 
-@found_by("list-by-agent-is-newest-first", "limits-cut-the-oldest")
+@found_by(
+    "list-by-agent-is-newest-first",
+    "list-by-agent-of-a-status-is-newest-first",
+    "list-by-customer-is-newest-first",
+    "limits-cut-the-oldest",
+)
 class OldestFirst(ScanSessionStore[Any]):
     async def list_by_agent(self, *arguments: Any, **options: Any) -> Any:
         return (await super().list_by_agent(*arguments, **options))[::-1]
+
+    async def list_by_customer(self, *arguments: Any, **options: Any) -> Any:
+        return (await super().list_by_customer(*arguments, **options))[::-1]
+
+
+@found_by(
+    "the-most-recent-session-of-an-identity-answers",
+    "when-the-newest-of-an-identity-is-deleted-the-one-before-answers",
+)
+class AnswersWithTheFirst(ScanSessionStore[Any]):
+    def _latest_by_channel(self, tenant: UUID, channel: Channel, user: str, since: Any, *, is_open: bool) -> Any:  # noqa: ARG002  # the fault
+        found = [one for one in self._seen(tenant, since) if (one.channel, one.user_channel_id) == (channel, user)]
+        return self._records.copy(found[0]) if found else None
+
+
+@found_by("each-agent-and-each-customer-has-a-list-of-its-own")
+class OneListForAllAgents(ScanSessionStore[Any]):
+    def _newest_by_agent(self, tenant: Any, agent: Any, *arguments: Any) -> Any:
+        found = list(super()._newest_by_agent(tenant, agent, *arguments))
+        for other in {one.agent_id for one in self._seen(tenant)} - {agent}:
+            found += super()._newest_by_agent(tenant, other, *arguments)
+        return found
 
 
 @found_by("find-sessions-by-step-hash-is-newest-first")
@@ -43,25 +71,36 @@ class IgnoresLimits(ScanSessionStore[Any]):
         return await super().list_by_agent(*arguments, limit=limit + 1_000, **options)
 
 
-@found_by("list-by-agent-refuses-bad-arguments")
-class TakesNegativeLimits(ScanSessionStore[Any]):
-    async def list_by_agent(self, *arguments: Any, limit: int = 100, **options: Any) -> Any:
-        limit = max(0, limit) if type(limit) is int else limit
-        return await super().list_by_agent(*arguments, limit=limit, **options)
+@found_by(*map(str, pages.PAGES), "iter-by-agent-gives-all", "iter-by-customer-gives-all")
+@found_by("iter-by-agent-of-a-status-gives-all")
+class CursorThatIncludes(ScanSessionStore[Any]):
+    async def list_by_agent(self, *arguments: Any, before: Any = None, **options: Any) -> Any:
+        return await super().list_by_agent(*arguments, before=_after(before), **options)
+
+    async def list_by_customer(self, *arguments: Any, before: Any = None, **options: Any) -> Any:
+        return await super().list_by_customer(*arguments, before=_after(before), **options)
+
+
+def _after(cursor: Any) -> Any:
+    is_last = cursor is None or cursor == datetime.max.replace(tzinfo=UTC)
+    return cursor if is_last else cursor + timedelta(microseconds=1)
+
+
+@found_by("an-iterator-bears-deletes-and-new-sessions-meanwhile")
+class PagesByNumber(ScanSessionStore[Any]):
+    async def iter_by_agent(self, *arguments: Any, page_size: int = 100, **options: Any) -> AsyncIterator[Any]:
+        seen = 0
+        while page := (await self.list_by_agent(*arguments, limit=seen + page_size, **options))[seen:]:
+            for session in page:
+                yield session
+            seen += page_size
 
 
 @found_by(
-    "list-by-agent-goes-on-page-by-page",
-    "list-by-agent-takes-any-sessions-stamp-as-a-cursor",
-    "iter-by-agent-gives-all",
+    "iter-by-agent-repeats-none-that-is-saved-meanwhile",
+    "iter-by-agent-of-a-status-repeats-none-that-is-saved-meanwhile",
+    "iter-by-customer-repeats-none-that-is-saved-meanwhile",
 )
-class CursorThatIncludes(ScanSessionStore[Any]):
-    async def list_by_agent(self, *arguments: Any, before: Any = None, **options: Any) -> Any:
-        before = before and before + timedelta(microseconds=1)
-        return await super().list_by_agent(*arguments, before=before, **options)
-
-
-@found_by("iter-by-agent-repeats-none-that-is-saved-meanwhile", "iter-by-customer-repeats-none-that-is-saved-meanwhile")
 class CursorThatMoves(ScanSessionStore[Any]):
     async def iter_by_agent(self, *arguments: Any, page_size: int = 100, **options: Any) -> AsyncIterator[Any]:
         before = None
@@ -109,6 +148,12 @@ class RoundsAgesUp(ScanSessionStore[Any]):
 
 
 # -- steps --
+
+
+@found_by("a-step-gives-all-that-stand-there")
+class OneAtAStep(ScanSessionStore[Any]):
+    def _at_step(self, *arguments: Any) -> Any:
+        return super()._at_step(*arguments)[:1]
 
 
 @found_by("a-session-of-another-scenario-or-version-stands-elsewhere", "count-steps-has-every-step-of-the-version")

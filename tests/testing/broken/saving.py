@@ -6,15 +6,21 @@ from collections.abc import Iterable
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
+from unicodedata import normalize
 from uuid import UUID
 
 from sessiondex import (
     Channel,
+    ConflictError,
     InvalidSessionError,
     ScanSessionStore,
     Session,
+    TenantMismatchError,
 )
+from sessiondex.testing.cases import hostile
 from tests.testing.broken.fault import found_by
+
+NOT_KEPT = [*map(str, hostile.NO_JSON_VALUES), *map(str, hostile.PLANTED_VALUES)]
 
 # -- stamps, revisions, what is saved --
 
@@ -27,6 +33,23 @@ class StampsThatRepeat(ScanSessionStore[Any]):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._stamps.plan = lambda after=None: self._stamps.now()  # type: ignore[method-assign]  # noqa: ARG005  # the fault
+
+
+@found_by("save-stamps-are-what-the-clock-says", "save-stamps-strictly-increase")
+class StampsByTheSecond(ScanSessionStore[Any]):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._stamps.plan = lambda after=None: self._stamps.now().replace(microsecond=0)  # type: ignore[method-assign]  # noqa: ARG005  # the fault
+
+
+@found_by("a-refused-save-takes-no-stamp")
+class TakesStampsInVain(ScanSessionStore[Any]):
+    def _save(self, *arguments: Any) -> Any:
+        try:
+            return super()._save(*arguments)
+        except InvalidSessionError:
+            self._stamps.take(self._stamps.plan())
+            raise
 
 
 @found_by("save-stamps-what-it-stores-and-what-it-was-given", "a-frozen-session-is-stamped-too")
@@ -45,13 +68,15 @@ class StampsWhatItRefuses(ScanSessionStore[Any]):
             raise
 
 
-@found_by("a-revision-counts-the-saves", "the-revision-that-was-expected-is-replaced")
+@found_by("the-revision-that-was-expected-is-replaced", by=ConflictError)
+@found_by("a-revision-counts-the-saves")
 class RevisionsNotCounted(ScanSessionStore[Any]):
     def _revision(self, session_id: UUID) -> int:
         return min(1, super()._revision(session_id))
 
 
-@found_by("a-revision-begins-anew-after-a-delete", "what-has-expired-is-in-nobodys-way")
+@found_by("what-has-expired-is-in-nobodys-way", by=ConflictError)
+@found_by("a-revision-begins-anew-after-a-delete")
 class RevisionsThatGoOn(ScanSessionStore[Any]):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -59,18 +84,55 @@ class RevisionsThatGoOn(ScanSessionStore[Any]):
 
     def _apply(self, plan: Any) -> None:
         super()._apply(plan)
-        self.revisions[plan.session_id] = plan.revision
+        if not isinstance(plan, UUID):  # which is that of a removal
+            self.revisions[plan.session_id] = plan.revision
 
     def _revision(self, session_id: UUID) -> int:
         return self.revisions.get(session_id, 0)
 
 
-@found_by("not-a-number-in-variables-is-refused", "a-planted-agent-id-is-refused", "what-is-no-session-is-refused")
+@found_by(*NOT_KEPT, "a-missing-field-is-refused", "what-is-no-session-is-refused")
 class SwallowsWhatIsInvalid(ScanSessionStore[Any]):
     async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:
         with suppress(InvalidSessionError):
             await super().save(session, expected_revision=expected_revision)
         return session.session_id if isinstance(session, Session) else UUID(int=0)
+
+
+@found_by("what-a-session-says-of-its-revision-does-not-matter")
+class BelievesTheRevision(ScanSessionStore[Any]):
+    async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:
+        said = session.revision
+        session_id = await super().save(session, expected_revision=expected_revision)
+        for one in (session, self._snapshots[session_id]):
+            vars(one)["revision"] = said + 1
+        return session_id
+
+
+@found_by("a-save-replaces-the-session-of-its-id", "many-replace-what-was-there", "a-session-may-change-its-class")
+class KeepsTheFirst(ScanSessionStore[Any]):
+    def _apply(self, plan: Any) -> None:
+        if isinstance(plan, UUID) or plan.session_id not in self._snapshots:
+            super()._apply(plan)
+
+
+@found_by("a-refused-save-changes-nothing", "a-change-that-cannot-be-saved-changes-nothing")
+class KeepsWhatItRefuses(ScanSessionStore[Any]):
+    def _save(self, session: Any, *arguments: Any) -> Any:
+        try:
+            return super()._save(session, *arguments)
+        except InvalidSessionError:
+            self._snapshots[session.session_id] = session.model_copy(deep=True)
+            raise
+
+
+@found_by("not-a-number-in-variables-is-refused", "a-planted-turn-count-is-refused", "a-missing-field-is-refused")
+class BlamesAnotherField(ScanSessionStore[Any]):
+    async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:
+        try:
+            return await super().save(session, expected_revision=expected_revision)
+        except InvalidSessionError as error:
+            raise InvalidSessionError("agent_id", error.reason) from None
 
 
 @found_by("delete-says-whether-there-was-a-session", "delete-many-deletes-and-counts-those-that-are-there")
@@ -81,18 +143,34 @@ class DeletesThatSayYes(ScanSessionStore[Any]):
         return len(ids)
 
 
-@found_by("floats-are-kept", "null-and-booleans-are-kept", "keys-are-kept")
+@found_by(*map(str, hostile.JSON_VALUES))
 class KeepsValuesRoughly(ScanSessionStore[Any]):
     def _plan(self, kept: Any, earlier: Any, *, in_bulk: bool) -> Any:
-        def rough(value: Any) -> Any:
-            if isinstance(value, dict):
-                return {key: rough(value[key]) for key in sorted(value)}
-            if isinstance(value, list):
-                return [rough(item) for item in value]
-            return int(value) if isinstance(value, bool | float) and value == int(value) else value
-
         plan = super()._plan(kept, earlier, in_bulk=in_bulk)
-        plan.__dict__["variables"] = rough(plan.variables)
+        plan.__dict__["variables"] = _rough(plan.variables)
+        return plan
+
+
+def _rough(value: Any, depth: int = 0) -> Any:
+    """Return what a careless format would make of the value."""
+    if isinstance(value, dict | list) and depth > 100:
+        return "..."
+    if isinstance(value, dict):
+        return {key: _rough(value[key], depth + 1) for key in sorted(value)} or None
+    if isinstance(value, list):
+        return [_rough(item, depth + 1) for item in value] or None
+    if isinstance(value, str):
+        return normalize("NFC", value)
+    if isinstance(value, bool | float) and value == int(value):
+        return int(value)
+    return min(value, 2**63 - 1) if isinstance(value, int) else value
+
+
+@found_by("save-keeps-what-it-is-given", "every-field-is-kept")
+class ForgetsTheTurn(ScanSessionStore[Any]):
+    def _plan(self, kept: Any, earlier: Any, *, in_bulk: bool) -> Any:
+        plan = super()._plan(kept, earlier, in_bulk=in_bulk)
+        plan.__dict__["turn_count"] = 0
         return plan
 
 
@@ -120,6 +198,7 @@ class LosesAFieldOfAVisit(ScanSessionStore[Any]):
     "what-was-given-can-be-changed",
     "what-was-given-in-bulk-can-be-changed",
     "a-change-is-seen-after-save-and-not-before",
+    "a-session-is-found-under-what-it-was-when-saved",
 )
 class SharesWhatItIsGiven(ScanSessionStore[Any]):
     def _commit_writes(self, writes: Any) -> None:
@@ -127,16 +206,34 @@ class SharesWhatItIsGiven(ScanSessionStore[Any]):
         self._snapshots.update((write.session_id, write.session) for write in writes)
 
 
-@found_by("what-get-hands-out-can-be-changed", "a-session-is-found-under-what-it-was-though-an-answer-changes")
+@found_by(
+    "what-get-hands-out-can-be-changed",
+    "what-get-of-a-tenant-hands-out-can-be-changed",
+    "a-session-is-found-under-what-it-was-though-an-answer-changes",
+)
 class SharesWhatItHandsOut(ScanSessionStore[Any]):
     def _get(self, session_id: UUID, tenant_id: UUID | None, since: Any) -> Any:
         return self._snapshots.get(session_id) if super()._get(session_id, tenant_id, since) else None
 
 
-@found_by("what-list-by-agent-hands-out-can-be-changed", "what-find-sessions-by-step-hash-hands-out-can-be-changed")
-class CopiesShallowly(ScanSessionStore[Any]):
+@found_by(
+    "what-get-by-channel-hands-out-can-be-changed",
+    "what-list-by-agent-hands-out-can-be-changed",
+    "what-list-by-agent-of-a-status-hands-out-can-be-changed",
+    "what-list-by-customer-hands-out-can-be-changed",
+    "what-find-sessions-by-step-hash-hands-out-can-be-changed",
+)
+class SharesVariables(ScanSessionStore[Any]):
+    def _latest_by_channel(self, *identity: Any, is_open: bool) -> Any:
+        found = super()._latest_by_channel(*identity, is_open=is_open)
+        return found and self.sharing(found)
+
     def _given_out(self, found: Any) -> list[Any]:
-        return [snapshot.model_copy() for snapshot in found]
+        return [self.sharing(session) for session in super()._given_out(found)]
+
+    def sharing(self, session: Any) -> Any:
+        vars(session)["variables"] = self._snapshots[session.session_id].variables
+        return session
 
 
 @found_by("what-get-or-create-hands-out-can-be-changed")
@@ -172,7 +269,8 @@ class IndexThatForgetsNothing(ScanSessionStore[Any]):
 
     def _apply(self, plan: Any) -> None:
         super()._apply(plan)
-        self.ever.add((plan.agent_id, plan.session_id))
+        if not isinstance(plan, UUID):
+            self.ever.add((plan.agent_id, plan.session_id))
 
     def _newest_by_agent(self, tenant: Any, agent: Any, status: Any, limit: int, before: Any, since: Any) -> Any:  # noqa: PLR0917  # as the store has them
         found = super()._newest_by_agent(tenant, agent, status, limit, before, since)
@@ -188,7 +286,8 @@ class GhostsAfterDelete(ScanSessionStore[Any]):
 
     def _apply(self, plan: Any) -> None:
         super()._apply(plan)
-        self.latest[plan.tenant_id, plan.channel, plan.user_channel_id] = plan
+        if not isinstance(plan, UUID):
+            self.latest[plan.tenant_id, plan.channel, plan.user_channel_id] = plan
 
     async def get_by_channel(self, tenant_id: UUID, channel: Channel, user_channel_id: str) -> Any:
         return await super().get_by_channel(tenant_id, channel, user_channel_id) or self.latest.get(
@@ -212,7 +311,11 @@ def _plain(session: Any) -> Any:
 # -- tenants --
 
 
-@found_by("get-with-another-tenant-finds-nothing", "update-with-another-tenant-finds-nothing")
+@found_by(
+    "get-with-another-tenant-finds-nothing",
+    "get-of-a-tenant-sees-one-tenant",
+    "update-with-another-tenant-finds-nothing",
+)
 class LeaksInGet(ScanSessionStore[Any]):
     async def get(self, session_id: UUID, *, tenant_id: UUID | None = None) -> Any:
         await super().get(session_id, tenant_id=tenant_id)
@@ -221,10 +324,14 @@ class LeaksInGet(ScanSessionStore[Any]):
 
 @found_by(
     "list-by-agent-sees-one-tenant",
+    "list-by-agent-of-a-status-sees-one-tenant",
     "get-by-channel-sees-one-tenant",
     "list-by-customer-sees-one-tenant",
     "find-sessions-by-step-hash-sees-one-tenant",
+    "count-by-agent-sees-one-tenant",
     "count-by-customer-sees-one-tenant",
+    "count-by-customer-is-the-length-of-the-list",
+    "count-by-step-hash-sees-one-tenant",
 )
 class LeaksInQueries(ScanSessionStore[Any]):
     def _seen(self, tenant_id: UUID, since: Any = None) -> Any:  # noqa: ARG002  # the fault
@@ -240,7 +347,30 @@ class GoesOnWithAnybodys(ScanSessionStore[Any]):
         return await super().get_or_create(tenant_id, channel, user, create)
 
 
-@found_by("an-id-of-another-tenant-is-refused", "a-refusal-names-nothing-of-the-other-tenant")
+@found_by("delete-with-another-tenant-deletes-nothing", "delete-many-with-a-tenant-leaves-other-tenants-alone")
+class DeletesAnybodys(ScanSessionStore[Any]):
+    def _remove(self, session_ids: Iterable[UUID], tenant_id: UUID | None) -> int:  # noqa: ARG002  # the fault
+        return super()._remove(session_ids, None)
+
+
+@found_by("an-id-is-free-for-any-tenant-once-it-was-deleted", by=TenantMismatchError)
+class RemembersOwners(ScanSessionStore[Any]):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.owners: dict[UUID, UUID] = {}
+
+    def _plan(self, kept: Any, earlier: Any, *, in_bulk: bool) -> Any:
+        plan = super()._plan(kept, earlier, in_bulk=in_bulk)
+        if self.owners.setdefault(plan.session_id, plan.tenant_id) != plan.tenant_id:
+            raise TenantMismatchError(plan.session_id)
+        return plan
+
+
+@found_by(
+    "an-id-of-another-tenant-is-refused",
+    "an-id-of-another-tenant-leaves-all-as-it-was",
+    "a-refusal-names-nothing-of-the-other-tenant",
+)
 class TakesOverIds(ScanSessionStore[Any]):
     def _plan(self, kept: Any, earlier: Any, *, in_bulk: bool) -> Any:  # noqa: ARG002  # the fault
         return super()._plan(kept, None, in_bulk=in_bulk)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +12,10 @@ from sessiondex import (
     Channel,
     InvalidArgumentError,
     ScanSessionStore,
+    SessionNotFoundError,
+    TurnTimeoutError,
 )
+from sessiondex.clock import EPOCH
 from tests.testing.broken.fault import found_by
 
 # -- writing together --
@@ -32,6 +35,37 @@ class SavesOneByOne(ScanSessionStore[Any]):
         return ids
 
 
+@found_by("save-many-saves-as-if-one-after-another", "load-saves-any-number-from-any-iterable")
+class SavesBackwards(ScanSessionStore[Any]):
+    async def _save_batch(self, sessions: Any, first: int) -> list[UUID]:
+        return (await super()._save_batch(sessions[::-1], first))[::-1]
+
+
+@found_by("of-two-with-the-same-id-the-later-replaces-the-earlier")
+class TheEarlierStays(ScanSessionStore[Any]):
+    async def _save_batch(self, sessions: Any, first: int) -> list[UUID]:
+        await super()._save_batch(list({one.session_id: one for one in reversed(sessions)}.values())[::-1], first)
+        return [one.session_id for one in sessions]
+
+
+@found_by("batches-before-one-that-fails-stay")
+class LoadsAllOrNothing(ScanSessionStore[Any]):
+    async def load(self, sessions: Any, *, batch: int = 500) -> int:  # noqa: ARG002  # the fault
+        return len(await self.save_many(sessions))
+
+
+@found_by("an-iterable-that-fails-saves-and-deletes-nothing")
+class SavesWhatCame(ScanSessionStore[Any]):
+    async def save_many(self, sessions: Any) -> list[UUID]:
+        came = []
+        try:
+            for session in sessions:
+                came.append(session)  # noqa: PERF402  # those that came stay
+        finally:
+            ids = await super().save_many(came)
+        return ids
+
+
 @found_by(
     "another-revision-than-was-expected-is-not-replaced", "of-many-saves-that-expect-the-same-revision-one-succeeds"
 )
@@ -40,7 +74,11 @@ class LosesUpdates(ScanSessionStore[Any]):
         return await super().save(session)
 
 
-@found_by("no-increment-is-lost", "update-starts-over-when-the-session-was-saved-meanwhile")
+@found_by(
+    "no-increment-is-lost",
+    "update-starts-over-when-the-session-was-saved-meanwhile",
+    "update-gives-up-after-so-many-attempts",
+)
 class UpdatesBlindly(ScanSessionStore[Any]):
     async def _save_instead(self, session: Any, revision: int, stamp: Any) -> None:  # noqa: ARG002  # the fault
         await self.save(session)
@@ -52,7 +90,13 @@ class UpdatesByRevisionAlone(ScanSessionStore[Any]):
         await self.save(session, expected_revision=revision)
 
 
-@found_by("of-many-callers-one-creates", "what-another-saved-meanwhile-is-gone-on-with")
+@found_by(
+    "of-many-callers-one-creates",
+    "what-another-saved-meanwhile-is-gone-on-with",
+    "create-must-not-ask-for-what-it-is-to-create",
+    "what-create-must-not-make-is-refused",
+    "an-id-that-is-taken-is-a-conflict",
+)
 class TwoCreate(ScanSessionStore[Any]):
     async def get_or_create(self, tenant_id: UUID, channel: Channel, user_channel_id: str, create: Any) -> Any:
         found = self._latest_by_channel(tenant_id, channel, user_channel_id, None, is_open=True)
@@ -78,6 +122,13 @@ class ReturnsWhatWasBefore(ScanSessionStore[Any]):
         return before
 
 
+@found_by("update-of-a-session-that-is-not-there-is-refused")
+class UpdatesNothing(ScanSessionStore[Any]):
+    async def update(self, session_id: UUID, change: Any, **options: Any) -> Any:
+        with suppress(SessionNotFoundError):
+            return await super().update(session_id, change, **options)
+
+
 @found_by("a-change-may-return-another-session-and-may-be-a-coroutine")
 class ChangesInPlaceAlone(ScanSessionStore[Any]):
     async def update(self, session_id: UUID, change: Any, **options: Any) -> Any:
@@ -95,7 +146,8 @@ class AlwaysCreated(ScanSessionStore[Any]):
         return (await super().get_or_create(*arguments))[0], True
 
 
-@found_by("create-may-be-a-coroutine-function", "a-create-that-fails-leaves-it-to-the-next")
+@found_by("create-may-be-a-coroutine-function", by=InvalidArgumentError)
+@found_by("a-create-that-fails-leaves-it-to-the-next")
 class CreatesAtOnce(ScanSessionStore[Any]):
     async def get_or_create(self, tenant_id: UUID, channel: Channel, user_channel_id: str, create: Any) -> Any:
         def created() -> Any:
@@ -117,7 +169,7 @@ class SavesWithoutTime(ScanSessionStore[Any]):
         try:
             return await super().save(session, expected_revision=expected_revision)
         except ZeroDivisionError:
-            self._snapshots[session.session_id] = session.model_copy(deep=True)
+            self._snapshots[session.session_id] = self._records.snapshot(session, EPOCH, revision=1).snapshot
             raise
 
 
@@ -125,15 +177,6 @@ class SavesWithoutTime(ScanSessionStore[Any]):
 class WantsSomething(ScanSessionStore[Any]):
     async def save_many(self, sessions: Any) -> list[UUID]:
         return await super().save_many(sessions) or [UUID(int=0)]
-
-
-@found_by("an-odd-cap-is-refused", "an-odd-idle-ttl-is-refused")
-class TakesAnyOption(ScanSessionStore[Any]):
-    def __init__(self, **options: Any) -> None:
-        try:
-            super().__init__(**options)
-        except InvalidArgumentError:
-            super().__init__()
 
 
 @found_by("a-store-need-not-be-opened")
@@ -177,10 +220,8 @@ class LastComeFirstServed(ScanSessionStore[Any]):
             self.waiting.pop().set()
 
 
-@found_by("a-task-does-not-wait-for-itself", "the-turn-of-one-session-is-not-that-of-another")
+@found_by("a-task-does-not-wait-for-itself", "the-turn-of-one-session-is-not-that-of-another", by=TimeoutError)
 class OneLockForAll(ScanSessionStore[Any]):
-    """Hangs where it should raise, so it is found by the timeout."""
-
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.turn = asyncio.Lock()
@@ -191,7 +232,15 @@ class OneLockForAll(ScanSessionStore[Any]):
             yield
 
 
-@found_by("a-task-that-is-cancelled-passes-its-turn-on", "an-error-within-gives-the-turn-back")
+@found_by("a-turn-keeps-out-nobody-who-does-not-ask-for-it", by=TurnTimeoutError)
+class TurnsKeepOutSaves(ScanSessionStore[Any]):
+    async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:
+        async with self._exclusive(session.session_id, 0):
+            return await super().save(session, expected_revision=expected_revision)
+
+
+@found_by("a-task-that-is-cancelled-passes-its-turn-on", by=TimeoutError)
+@found_by("an-error-within-gives-the-turn-back", by=TimeoutError)
 class TurnsThatAreKept(ScanSessionStore[Any]):
     @asynccontextmanager
     async def _exclusive(self, session_id: UUID, timeout: float | None) -> AsyncIterator[None]:  # noqa: ASYNC109  # as above

