@@ -20,6 +20,8 @@ from benchmarks.machine import machine, versions
 from benchmarks.measure import timer_overhead
 from benchmarks.options import Options, parse
 from benchmarks.progress import BarProgress, Progress
+from benchmarks.remote import all as remote
+from benchmarks.remote.service import TurnsDifferError, WorkerFailedError
 from benchmarks.replay import ReplaysDifferError
 from benchmarks.run import Run
 from benchmarks.scale import AloneFailedError
@@ -39,10 +41,10 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("\nStopped before the end.", file=sys.stderr)
         return 130
-    except (AnswersDifferError, ReplaysDifferError) as error:
+    except (AnswersDifferError, ReplaysDifferError, TurnsDifferError) as error:
         print(f"\nNothing was compared. {error}", file=sys.stderr)
         return 1
-    except AloneFailedError as error:
+    except (AloneFailedError, WorkerFailedError) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
     return 0
@@ -57,6 +59,7 @@ async def make(options: Options, as_command: str, progress: Progress) -> Run:
     contested = await contest.run(options.peers, seed, options.peer_budget, progress)
     mixed = await mixes.run(options.peers, seed, options.mix, progress)
     flooded = await flood.run(seed, progress, options.ids)
+    served = await remote.run(options.remote, seed, progress)
     return Run(
         date=date.isoformat(timespec="seconds"),
         command=as_command,
@@ -71,6 +74,7 @@ async def make(options: Options, as_command: str, progress: Progress) -> Run:
         contest=contested,
         mixes=mixed,
         floods=flooded,
+        remote=served,
     )
 
 

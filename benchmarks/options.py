@@ -11,6 +11,10 @@ from typing import NamedTuple
 
 from benchmarks import contest, flood, mixes
 from benchmarks.measure import Budget
+from benchmarks.remote.all import DEFAULT as REMOTE
+from benchmarks.remote.all import FULL as REMOTE_FULL
+from benchmarks.remote.all import SMOKE as REMOTE_SMOKE
+from benchmarks.remote.all import Extent as RemoteExtent
 from benchmarks.traces import Conversation, TraceError, generate, read_trace
 
 _LEAST_SIZE, _MOST_SIZE = 10, 10_000_000
@@ -21,7 +25,8 @@ class Extent(NamedTuple):
 
     `together` is how many of the conversations both stores replay; the scan store has no time for all of them.
     `traffic` is for how many seconds requests come at a fixed rate, with each kind of keys, and `mix` for how many
-    each mix of operations is run. `peers` is how many sessions each peer holds, `ids` how many of them collide.
+    each mix of operations is run. `peers` is how many sessions each peer holds, `ids` how many of them collide, and
+    `remote` what is done of the store over a server.
     """
 
     sizes: tuple[int, ...]
@@ -33,6 +38,7 @@ class Extent(NamedTuple):
     peer_budget: Budget
     mix: float
     ids: int
+    remote: RemoteExtent
 
 
 DEFAULT = Extent(
@@ -45,6 +51,7 @@ DEFAULT = Extent(
     peer_budget=contest.BUDGET,
     mix=mixes.SECONDS,
     ids=flood.IDS,
+    remote=REMOTE,
 )
 FULL = Extent(
     (*DEFAULT.sizes, 1_000_000),
@@ -56,6 +63,7 @@ FULL = Extent(
     peer_budget=Budget(seconds=0.3, most_calls=5_000, least_calls=3),
     mix=3 * mixes.SECONDS,
     ids=flood.IDS,
+    remote=REMOTE_FULL,
 )
 SMOKE = Extent(
     (100, 1_000),
@@ -67,6 +75,7 @@ SMOKE = Extent(
     peer_budget=Budget(seconds=0.01, most_calls=200),
     mix=0.05,
     ids=1_000,
+    remote=REMOTE_SMOKE,
 )
 
 
@@ -83,6 +92,7 @@ class Options:
     peer_budget: Budget
     mix: float
     ids: int
+    remote: RemoteExtent
     seed: int
     output: Path
 
@@ -100,7 +110,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     parser.add_argument("--trace", type=_trace, metavar="FILE", help="replay this trace, not made-up conversations")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="for all that is drawn (default: 1)")
     parser.add_argument(
-        "--output", type=_directory, default="bench-results", metavar="DIR", help="default: bench-results"
+        "--output", type=directory, default="bench-results", metavar="DIR", help="default: bench-results"
     )
     given = parser.parse_args(arguments)
     chosen: Extent = SMOKE if given.smoke else FULL if given.full else DEFAULT
@@ -115,6 +125,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         peer_budget=chosen.peer_budget,
         mix=chosen.mix,
         ids=chosen.ids,
+        remote=chosen.remote,
         seed=given.seed,
         output=given.output,
     )
@@ -145,7 +156,8 @@ def _trace(name: str) -> list[Conversation]:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def _directory(name: str) -> Path:
+def directory(name: str) -> Path:
+    """Return the directory of that name, which is there and can be written to: else all the work would be in vain."""
     path = Path(name)
     try:
         path.mkdir(parents=True, exist_ok=True)

@@ -24,12 +24,15 @@ from benchmarks.figures import speed_up
 from benchmarks.flood import Flood
 from benchmarks.mixes import Latency, Mix
 from benchmarks.operations import OPERATIONS
+from benchmarks.remote.all import Remote
+from benchmarks.remote.tables import tables
 from benchmarks.replay import OPERATIONS as REPLAYED_OPERATIONS
 from benchmarks.results import Replayed
 from benchmarks.run import Run
 from benchmarks.sessions import DISTRIBUTIONS, UNIFORM
-from benchmarks.terminal import duration, marked, times, verdict
+from benchmarks.terminal import marked, verdict
 from benchmarks.traffic import Traffic
+from benchmarks.words import duration, times
 
 _PAGE = Path(__file__).with_name("page.html")
 
@@ -83,6 +86,8 @@ def _page(run: Run, plots: dict[str, str]) -> str:
         mixes_table=_mixes_table(run.mixes),
         floods=_floods_table(run.floods),
         replay=_replay_table(run.replay),
+        server=escape(", ".join(f"{name} {version}" for name, version in run.remote.versions.items())),
+        remote=_remote_tables(run.remote),
         medians="\n".join(_medians_table(run, distribution) for distribution in DISTRIBUTIONS),
         growths=_growths_table(run),
         timer=duration(run.timer_overhead),
@@ -195,6 +200,10 @@ def _floods_table(floods: Sequence[Flood]) -> str:
         for flood in floods
     ]
     return _table(["", "insert, s, colliding / random", "ratio", "look up, s, colliding / random", "ratio"], rows)
+
+
+def _remote_tables(remote: Remote) -> str:
+    return "\n".join(f"<h3>{escape(shown.title)}</h3>\n{_table(shown.head, shown.rows)}" for shown in tables(remote))
 
 
 def _medians_table(run: Run, distribution: str) -> str:

@@ -9,9 +9,11 @@ from benchmarks.contest import Contest
 from benchmarks.figure import Figure
 from benchmarks.figures import Growth, growths, lookup_figures
 from benchmarks.figures_contest import contest_figures
+from benchmarks.figures_remote import remote_figures
 from benchmarks.figures_scale import scale_figures
 from benchmarks.flood import Flood
 from benchmarks.mixes import Mix
+from benchmarks.remote.all import Remote
 from benchmarks.results import Cell, Cells, Replayed
 from benchmarks.scale import Scale
 
@@ -34,6 +36,7 @@ class Run:
     contest: Contest
     mixes: list[Mix]
     floods: list[Flood]
+    remote: Remote
 
     @property
     def cells(self) -> Cells:
@@ -43,7 +46,12 @@ class Run:
     @property
     def figures(self) -> list[Figure]:
         """The headline figures."""
-        return [*lookup_figures(self.cells), *scale_figures(self.scale), *contest_figures(self.contest)]
+        return [
+            *lookup_figures(self.cells),
+            *scale_figures(self.scale),
+            *contest_figures(self.contest),
+            *remote_figures(self.remote),
+        ]
 
     @property
     def growths(self) -> list[Growth]:

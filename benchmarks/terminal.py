@@ -19,11 +19,13 @@ from benchmarks.flood import Flood
 from benchmarks.measure import Summary
 from benchmarks.mixes import Mix
 from benchmarks.operations import OPERATIONS
+from benchmarks.remote.tables import tables
 from benchmarks.replay import OPERATIONS as REPLAYED_OPERATIONS
 from benchmarks.results import Cells, Replayed
 from benchmarks.run import Run
 from benchmarks.sessions import UNIFORM, ZIPF
 from benchmarks.traffic import SAVES
+from benchmarks.words import Shown, duration, times
 
 _WIDTH = 120
 _COLOURS = {REACHED: "green", MISSED: "red"}
@@ -46,31 +48,9 @@ def show(out: Console, run: Run) -> None:
     out.print(_peers_table(run.contest))
     out.print(_mixes_table(run.mixes))
     out.print(_floods_table(run.floods))
+    for shown in tables(run.remote):
+        out.print(plain_table(shown))
     out.print(_figures_table(run.figures))
-
-
-def duration(microseconds: float | None) -> str:
-    """Return a duration in µs, with three digits that count.
-
-    >>> duration(1.234), duration(45.67), duration(12345.6), duration(None)
-    ('1.23', '45.7', '12,346', '-')
-    """
-    if microseconds is None:
-        return "-"
-    decimals = 2 if microseconds < 10 else 1 if microseconds < 100 else 0
-    return f"{microseconds:,.{decimals}f}"
-
-
-def times(factor: float) -> str:
-    """Return a factor, with two or three digits that count; all of them of a whole number.
-
-    >>> times(0.123), times(2.5), times(31.4), times(12345), times(3)
-    ('0.12', '2.5', '31', '12,345', '3')
-    """
-    if isinstance(factor, int):
-        return f"{factor:,}"
-    decimals = 2 if factor < 1 else 1 if factor < 10 else 0
-    return f"{factor:,.{decimals}f}"
 
 
 def marked(summary: Summary | None, indexed: Summary | None) -> str:
@@ -217,6 +197,14 @@ def _floods_table(floods: Sequence[Flood]) -> Table:
     table = _table("Ids that collide: their cost as a multiple of that of random ids", "", "insert", "look up")
     for flood in floods:
         table.add_row(f"{flood.ids:,} {flood.kind} ids", times(flood.insert_ratio), times(flood.look_up_ratio))
+    return table
+
+
+def plain_table(shown: Shown) -> Table:
+    """Return the table for the terminal."""
+    table = _table(shown.title, *shown.head)
+    for row in shown.rows:
+        table.add_row(*row)
     return table
 
 

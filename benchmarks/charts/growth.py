@@ -13,7 +13,7 @@ from benchmarks.controls import DICT_READ
 from benchmarks.operations import GET
 from benchmarks.scale import Scale
 from benchmarks.sessions import UNIFORM, ZIPF
-from benchmarks.terminal import times
+from benchmarks.words import times
 
 _SETTINGS = {INDEXED: "default settings", NONE_HOT: "none hot: every read unpacks"}
 _DICT = "dict read"

@@ -12,7 +12,7 @@ from benchmarks.figures import speed_up
 from benchmarks.operations import BY_AGENT, OPERATIONS, QUERIES
 from benchmarks.results import Cells
 from benchmarks.sessions import UNIFORM
-from benchmarks.terminal import times
+from benchmarks.words import times
 
 _STORES = (INDEXED, SCAN_STORE, REFERENCE)
 _COLUMNS = 4

@@ -16,7 +16,7 @@ from benchmarks.peers.all import DEEP_COPY, DUCKS, LITTLETABLE, SQLITE
 from benchmarks.peers.peer import COPIES, LIVE
 from benchmarks.results import Cells
 from benchmarks.sessions import UNIFORM
-from benchmarks.terminal import times
+from benchmarks.words import times
 
 _MARKS = {
     INDEXED: (house.BLUE, "circle"),

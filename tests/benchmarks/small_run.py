@@ -9,10 +9,12 @@ from benchmarks import contest, flood, lookup, mixes, replay, scale
 from benchmarks.machine import machine, versions
 from benchmarks.measure import Budget
 from benchmarks.progress import QuietProgress
+from benchmarks.remote import all as remote
 from benchmarks.run import Run
 from benchmarks.traces import generate
 
 BUDGET = Budget(seconds=1, most_calls=2, least_calls=1)
+REMOTE = remote.Extent(20, 1, 40, BUDGET, services=1, conversations=2, turns=4)
 
 
 @cache
@@ -37,4 +39,5 @@ async def _make() -> Run:
         contest=await contest.run(60, 1, BUDGET, quiet),
         mixes=await mixes.run(60, 1, 0.01, quiet),
         floods=await flood.run(1, quiet, 250),
+        remote=await remote.run(REMOTE, 1, quiet),
     )

@@ -60,6 +60,9 @@ def test_smoke(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: 
         "Among its peers, 60 sessions",
         "Mixes of operations",
         "Ids that collide",
+        "Over Redis and Valkey",
+        "50 tasks over loopback",
+        "Workers that share conversations",
         "Headline figures",
     ):
         assert title in printed

@@ -11,7 +11,9 @@ import pytest
 import benchmarks
 
 NEED_ALTAIR = {"charts", "report"}
-MODULES = {path.stem for path in Path(benchmarks.__path__[0]).glob("*.py")} - NEED_ALTAIR - {"__init__", "__main__"}
+HERE = Path(benchmarks.__path__[0])
+FILES = [path.relative_to(HERE).with_suffix("") for path in (*HERE.glob("*.py"), *HERE.glob("remote/*.py"))]
+MODULES = {".".join(path.parts) for path in FILES} - NEED_ALTAIR - {"__init__", "__main__", "remote.__init__"}
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))

@@ -33,6 +33,8 @@ def test_report(tmp_path: Path) -> None:
         "Mixes of operations",
         "Conversations replayed",
         "Ids that collide",
+        "Over Redis and Valkey",
+        "get, no tenant given",
         "python -m benchmarks &lt;&amp;&gt;",
     ):
         assert part in page
