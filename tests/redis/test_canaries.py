@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from sessiondex import Session
-from sessiondex.stores.redis import RedisSessionStore, keys
+from sessiondex.stores.redis import RedisSessionStore
 from tests.builders import Clock, NotedSession
 from tests.redis.census import contents
 from tests.redis.conftest import RedisStores
@@ -113,14 +113,19 @@ async def test_a_row_under_the_key_of_another_tenant(make_redis: RedisStores, se
     store = make_redis()
     for party in (A, B):
         await store.save(party.session(1))
-    theirs = Planted(servers, keys.base(store._prefix, B.tenant) + f"s:{B.id(101).hex}".encode())
-    theirs.take_out()
-    ours = Planted(servers, keys.base(store._prefix, A.tenant) + f"s:{A.id(101).hex}".encode())
-    ours.client.set(ours.key, theirs.client.get(theirs.key))
+    held = contents(servers)
+    ours, theirs = (f"{store._prefix}:{{{party.tenant.hex}}}:s:{party.id(101).hex}" for party in (A, B))
+    planted = Planted(servers, ours.encode())
+    planted.client.set(planted.key, _head(held[ours]) + held[theirs].removeprefix(_head(held[theirs])))
     error = await failure(READS[name](store))
-    ours.take_out()
+    planted.take_out()
 
     assert trace_in(error, B) is None
+
+
+def _head(row: bytes) -> bytes:
+    """Return of a row what comes before the value."""
+    return row[: 28 + int.from_bytes(row[24:28], "big")]
 
 
 # -- the checks find what is planted --

@@ -173,7 +173,7 @@ async def test_a_connection_that_is_cut_after_a_write(
     """It was done, and the answer was lost: nobody knows."""
     async with Proxy(servers.port) as proxy:
         store = make_redis(url=proxy.url, prefix="p")
-        await store.get(saved.session_id)
+        await store.list_by_agent(TENANT, AGENT)  # by now it knows how functions are called there
         proxy.cut_after = name.encode()
         error = await failure(WRITES[name](store, saved))
         found = await store.get(saved.session_id, tenant_id=TENANT)
@@ -185,7 +185,7 @@ async def test_a_connection_that_is_cut_after_a_write(
     assert (found is None) if name == "delete" else (found.revision == 2)
 
 
-@pytest.mark.parametrize("function", ["get", "claim", "release", "take_turn", "pass_turn"])
+@pytest.mark.parametrize("function", ["GET", "list", "claim", "release", "take_turn", "pass_turn"])
 async def test_a_connection_that_is_cut_after_what_may_be_done_twice(
     make_redis: RedisStores, saved: Any, servers: OneServer, function: str
 ) -> None:
@@ -199,6 +199,7 @@ async def test_a_connection_that_is_cut_after_what_may_be_done_twice(
         async with store.exclusive(saved.session_id):
             await store.save(session)
             found = await store.get(session.session_id)
+            assert session in await store.list_by_agent(TENANT, AGENT)
             await store.delete(session.session_id)
         await store.aclose()
 

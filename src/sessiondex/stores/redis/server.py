@@ -150,6 +150,15 @@ class Server:
             raise
 
     async def _executed(self, key: bytes | None, command: Sequence[str | bytes | int]) -> Any:
+        try:
+            return await self._sent(key, command)
+        except TypeError as error:
+            # So asyncio says, from Python 3.12 on, when it is to write to a connection that was lost: nothing was sent.
+            if not any(frame.f_code.co_name == "writelines" for frame, _ in walk_tb(error.__traceback__)):
+                raise
+            raise failures.ConnectionError("the connection was lost before; connecting to the server anew") from None
+
+    async def _sent(self, key: bytes | None, command: Sequence[str | bytes | int]) -> Any:
         if not self._is_cluster:
             return await self._client.execute_command(*command)
         await self._know_nodes()

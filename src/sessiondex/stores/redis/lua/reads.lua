@@ -11,13 +11,18 @@ local function newest(base, key, limit, before, since)
   local skipped = 0
   while #rows < limit do
     local wanted = math.min(limit - #rows, MOST_ROWS_AT_ONCE)
-    local ids = redis.call('ZREVRANGEBYSCORE', key, from, low, 'LIMIT', skipped, wanted)
-    for _, id in ipairs(ids) do
-      local raw = redis.call('GET', base .. 's:' .. id)
-      if raw then rows[#rows + 1] = raw else lost[#lost + 1] = id end
+    local found = redis.call('ZREVRANGEBYSCORE', key, from, low, 'WITHSCORES', 'LIMIT', skipped, wanted)
+    for place = 1, #found, 2 do
+      local row = row_of(base, found[place])
+      -- One that has another stamp was lost, and was then saved under other entries.
+      if row and row.stamp == tonumber(found[place + 1]) then
+        rows[#rows + 1] = row.raw
+      else
+        lost[#lost + 1] = found[place]
+      end
     end
-    skipped = skipped + #ids
-    if #ids < wanted then break end
+    skipped = skipped + #found / 2
+    if #found / 2 < wanted then break end
   end
   return rows, lost
 end
@@ -119,11 +124,11 @@ function ops.step(keys, args)
         local wanted = most - #rows
         local members = redis.call('ZRANGEBYLEX', key, from, high, 'LIMIT', 0, wanted)
         for _, member in ipairs(members) do
-          local raw = redis.call('GET', base .. 's:' .. string.sub(member, 17))
-          if not raw then
+          local row = row_of(base, string.sub(member, 17))
+          if not row or not stands_at(row, version, hash, facet, member) then
             lost[#lost + 1] = { facet, member }
-          elseif not since or unpacked(raw).stamp >= since then
-            rows[#rows + 1] = raw
+          elseif is_seen(row, since) then
+            rows[#rows + 1] = row.raw
           end
           from = '(' .. member
         end

@@ -61,6 +61,12 @@ local function entries_of(row)
   return row.entries
 end
 
+-- Whether it is at that step, and so found by that member of the facet.
+local function stands_at(row, version, hash, facet, member)
+  local step = entries_of(row)[2]
+  return step[1] == version and step[2] == hash and step[3] == facet and step[4] == string.sub(member, 1, 16)
+end
+
 local function packed(row, value)
   local entries = cmsgpack.pack(row.entries)
   row.size = #entries

@@ -102,25 +102,28 @@ function ops.sweep(keys, args)
   return apply(plan) or { keys[1], is_more and 1 or 0, answer_evicted(plan, args[3]) }
 end
 
--- Take those whose rows are gone out of a list. args: entry, ids.
+-- Take those whose rows are gone, or are filed elsewhere by now, out of a list. args: entry, ids.
 function ops.mend(keys, args)
-  local plan = new_plan(keys)
+  local plan, key = new_plan(keys), keys[1] .. args[3]
   for place = 4, #args do
-    if not row_of(keys[1], args[place]) then
-      add(plan, 'zset', 'ZREM', keys[1] .. args[3], args[place])
-      add(plan, 'zset', 'ZREM', keys[1] .. 'all', args[place])
+    local row = row_of(keys[1], args[place])
+    if not row or row.stamp ~= tonumber(redis.call('ZSCORE', key, args[place]) or '') then
+      add(plan, 'zset', 'ZREM', key, args[place])
     end
+    if not row then add(plan, 'zset', 'ZREM', keys[1] .. 'all', args[place]) end
   end
   return apply(plan) or { keys[1] }
 end
 
--- Take those whose rows are gone out of a step. args: version, hash, then facet and member of each.
+-- Take those whose rows are gone, or stand elsewhere by now, out of a step. args: version, hash, then facet and member
+-- of each.
 function ops.mend_step(keys, args)
   local plan = new_plan(keys)
   for place = 5, #args, 2 do
     local facet, member = args[place], args[place + 1]
     local id = string.sub(member, 17)
-    if not row_of(keys[1], id) then
+    local row = row_of(keys[1], id)
+    if not row or not stands_at(row, args[3], args[4], facet, member) then
       leave_step(plan, { args[3], args[4], facet, string.sub(member, 1, 16) }, id)
     end
   end
