@@ -146,7 +146,7 @@ class _Codec:
                 return Kept(snapshot, None)
         try:
             stamped = _stamped(session, at, revision)
-        except InvalidSessionError:
+        except (InvalidSessionError, MemoryError, RecursionError):
             raise
         except Exception as error:  # of an attribute whose name is no text
             raise InvalidSessionError(None, f"looking at its attributes raises {type(error).__name__}") from None
