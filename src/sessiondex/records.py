@@ -168,13 +168,17 @@ class _Codec:
 
     def load(self, data: bytes) -> Session:
         try:
-            return self.copy(self._load(data))
+            session = self.copy(self._load(data))
         except Exception as error:
             reason = (
                 f"{self._cls.__name__} does not load what it accepted when this session was saved "
                 f"({type(error).__name__}); let the verdict of its validators depend on nothing but the value"
             )
             raise InvalidSessionError(None, reason) from None
+        if self._has_short_way:
+            for visit in session.step_history:  # made of JSON, they are of the very types that they have to be
+                object.__setattr__(visit, "__pydantic_fields_set__", SOUND)
+        return session
 
     def _load(self, data: bytes) -> Session:
         session: Session = self._validator.validate_json(data, by_alias=False, by_name=True)
