@@ -16,10 +16,17 @@ _CHUNK = 2**16
 class Proxy:
     """Passes on what clients say and what the server answers, as far as it is told to.
 
-    `rounds` says for how many turns of the loop each piece of an answer is held back.
+    `rounds` says for how many turns of the loop each piece of an answer is held back, and `pause` for how many seconds.
     """
 
-    def __init__(self, port: int, *, rounds: Callable[[], int] = lambda: 0, tls: SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        port: int,
+        *,
+        rounds: Callable[[], int] = lambda: 0,
+        pause: Callable[[], float] = lambda: 0.0,
+        tls: SSLContext | None = None,
+    ) -> None:
         self.port = 0
         """Where it listens."""
         self.accepted = 0
@@ -40,6 +47,7 @@ class Proxy:
         """Whether it has done so."""
         self._target = port
         self._rounds = rounds
+        self._pause = pause
         self._tls = tls
         self._pipes: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server
@@ -104,6 +112,7 @@ class Proxy:
         while data := await reader.read(_CHUNK):
             for _ in range(self._rounds()):
                 await asyncio.sleep(0)
+            await asyncio.sleep(self._pause())
             if self.cut_after is not None and self.cut_after in self.heard:
                 self.cut_after, self.has_cut = None, True
                 raise EOFError

@@ -16,8 +16,9 @@ from uuid import UUID
 import pytest
 from redis.asyncio.connection import Connection
 
-from sessiondex import Channel, Session
+from sessiondex import Channel, Session, StoreUnavailableError
 from sessiondex.stores.redis import RedisSessionStore
+from sessiondex.stores.redis.batches import Batches
 from tests.builders import make_session
 from tests.redis.conftest import RedisStores
 from tests.redis.proxy import Proxy, in_front_of
@@ -148,21 +149,26 @@ async def test_calls_are_cancelled_by_the_thousand(make_redis: RedisStores, serv
 # -- the check sees a wrong answer --
 
 
-class Keeps(Connection):
-    """Which is used again after a call was cancelled that waits for its answer: as redis-py 4.5.1 had it."""
+class MovesUp(Batches):
+    """Where those who still wait get the answers, in their order: also that of one who does not any more."""
 
-    async def read_response(self, *args: Any, **options: Any) -> Any:
-        return await super().read_response(*args, **{**options, "disconnect_on_error": False})
-
-
-class Keeping(RedisSessionStore[Any]):
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._address.options["connection_class"] = Keeps
+    async def _answered(self, some: Any) -> None:
+        await super()._answered([])
+        answers = await self._execute([asked.command for asked in some])
+        waiting = [asked for asked in some if not asked.answer.done()]
+        for asked, answer in zip(waiting, answers, strict=False):
+            asked.answer.set_result(answer)
 
 
-class Trusting(Keeping):
-    """Which looks at no answer as well: not whose it is, nor what it was asked for."""
+class Moving(RedisSessionStore[Any]):
+    def _begin_in_this_loop(self) -> None:
+        super()._begin_in_this_loop()
+        server: Any = self._server
+        server._batches = MovesUp(server._execute_all, CONNECTIONS)
+
+
+class Trusting(RedisSessionStore[Any]):
+    """Which looks at no answer: not whose it is, nor what it was asked for."""
 
     def _begin_in_this_loop(self) -> None:
         super()._begin_in_this_loop()
@@ -177,23 +183,86 @@ class Trusting(Keeping):
         return self._opened(row)
 
 
+class MovingAndTrusting(Trusting, Moving):
+    pass
+
+
 @pytest.mark.parametrize("servers", ["standalone"], indirect=True)
-async def test_connections_that_are_kept_give_answers_of_others(make_redis: RedisStores, servers: OneServer) -> None:
+async def test_answers_that_move_up_are_those_of_others(make_redis: RedisStores, servers: OneServer) -> None:
     """Then the storm finds some, unless the store does."""
     with pytest.raises(AssertionError, match="answers were wrong"):
-        await storm(lambda **options: make_redis(cls=Trusting, **options), servers, SEED, CANCELS)
+        await storm(lambda **options: make_redis(cls=MovingAndTrusting, **options), servers, SEED, CANCELS)
 
 
 @pytest.mark.parametrize("servers", ["standalone"], indirect=True)
 async def test_an_answer_to_another_tenant_is_not_given_out(make_redis: RedisStores, servers: OneServer) -> None:
-    """Though a connection was kept that had it: each answer says whose it is."""
+    """Though it came in place of another: each answer says whose it is."""
     rng = random.Random(SEED)
     async with delayed(servers, rng) as url:
-        store = make_redis(cls=Keeping, url=url, max_connections=CONNECTIONS)
-        found = Storm(store, rng)
+        found = Storm(make_redis(cls=Moving, url=url, max_connections=CONNECTIONS), rng)
         await found.fill()
         await found.go(CANCELS)
-        await store.aclose()
+        await found.store.aclose()
 
     assert any("an answer came that was another's" in one for one in found.wrong)
     assert not found.strangers
+
+
+# -- answers that come too late --
+
+
+class Keeps(Connection):
+    """Which is used again though an answer was not waited for: as redis-py 4.5.1 had it."""
+
+    async def read_response(self, *args: Any, **options: Any) -> Any:
+        return await super().read_response(*args, **{**options, "disconnect_on_error": False})
+
+
+class KeepingAndTrusting(Trusting):
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._address.options["connection_class"] = Keeps
+
+
+class Impatient(Storm):
+    """Of which some are told that there was no answer in time."""
+
+    late = 0
+
+    def _note(self, answer: Any) -> None:
+        if isinstance(answer, StoreUnavailableError) and "another's" not in answer.reason:
+            self.late += 1
+        else:
+            super()._note(answer)
+
+
+async def impatient(cls: type[RedisSessionStore[Any]], make_redis: RedisStores, servers: OneServer) -> Impatient:
+    """Return what became of calls, of which some were answered too late."""
+    rng = random.Random(SEED)
+    is_slow = False
+
+    def pause() -> float:
+        return 0.15 if is_slow and rng.random() < 0.2 else 0.0
+
+    async with Proxy(servers.port, pause=pause) as proxy:
+        found = Impatient(make_redis(cls=cls, url=proxy.url, max_connections=CONNECTIONS, timeout=0.1), rng)
+        await found.fill()
+        is_slow = True
+        await found.go(CANCELS // 20)
+        is_slow = False
+        await found.store.aclose()
+    return found
+
+
+@pytest.mark.parametrize("servers", ["standalone"], indirect=True)
+async def test_an_answer_that_comes_too_late_is_nobodys(make_redis: RedisStores, servers: OneServer) -> None:
+    found = await impatient(RedisSessionStore, make_redis, servers)
+
+    assert not found.wrong
+    assert found.late
+    assert found.answered
+
+
+@pytest.mark.parametrize("servers", ["standalone"], indirect=True)
+async def test_an_answer_that_comes_too_late_would_be_seen(make_redis: RedisStores, servers: OneServer) -> None:
+    assert (await impatient(KeepingAndTrusting, make_redis, servers)).wrong

@@ -119,7 +119,7 @@ async def test_a_server_that_writes_all_down_loses_nothing_that_it_acknowledged(
 
 async def test_a_server_that_is_away_for_a_moment_is_waited_for() -> None:
     """Reads, and writes that were never sent, are tried again, so nobody notices."""
-    server = OneServer("--appendonly", "yes")
+    server = OneServer("--appendonly", "yes", "--appendfsync", "always")
     store = RedisSessionStore[Any](server.url)
     session = make_session()
     await store.save(session)

@@ -282,7 +282,7 @@ class RedisHome(ComposedOperations[S], Telling[S], Generic[S]):
         key = reader.key + b"changes"
         waiting = () if block is None else ("BLOCK", block)
         command = ("XREAD", "COUNT", CHANGES_AT_ONCE, *waiting, "STREAMS", key, f"{since}-0")
-        found = await self._server.command("changes", *command, key=key, waits=block is not None)
+        found = await self._server.command("changes", *command, key=key, is_apart=block is not None)
         return [(int(number.partition(b"-")[0]), fields) for number, fields in found[0][1]] if found else []
 
     async def _last_change(self, reader: Reader[Any]) -> int:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from traceback import walk_tb
 from typing import Any
@@ -21,11 +20,12 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from sessiondex.errors import StoreUnavailableError
+from sessiondex.stores.redis.batches import Batches, Command
 from sessiondex.stores.redis.library import library
 
 _ATTEMPTS = 5
 _PAUSE = 0.05  # seconds before the second attempt, twice as long before each further one
-_NO_END = nullcontext()  # of room
+_LONGEST = 1.5  # times the timeout, after which none begins: what was not answered in time is asked once more
 _MOST_CONNECTIONS = 2**16  # more than calls at a time: those who follow changes have one each
 _LEAST_VERSION = (6, 2)
 
@@ -69,8 +69,10 @@ class Server:
         self._client: Any = _client(address)
         self._timeout = address.timeout
         self._room = asyncio.Semaphore(address.max_connections)
+        # On a cluster each has a connection of its own: where one goes is not known before it was answered.
+        self._batches = None if address.is_cluster else Batches(self._execute_all, address.max_connections)
         self._has_functions = True
-        self._is_checked = False
+        self._is_checked = self._is_closed = False
 
     async def call(self, function: str, keys: Sequence[bytes], *args: str | bytes | int) -> list[Any]:
         """Return the answer of the function, which begins with the first of the keys.
@@ -89,24 +91,26 @@ class Server:
         return answer
 
     async def command(
-        self, operation: str, *command: str | bytes | int, key: bytes | None = None, waits: bool = False
+        self, operation: str, *command: str | bytes | int, key: bytes | None = None, is_apart: bool = False
     ) -> Any:
-        """Return the answer of a command that may be done twice without harm. What waits takes no place of others."""
+        """Return the answer of a command that may be done twice without harm.
+
+        One that waits at the server is to be apart: nobody waits for it, and it takes no place of others.
+        """
         await self._look()
-        return await self._tried(operation, self._executed, key, command, room=_NO_END if waits else None)
+        execute = self._execute_apart if is_apart else self._execute
+        return await self._tried(operation, execute, key, command)
 
     async def _look(self) -> None:
         if not self._is_checked:
             await self._tried("open", self._check)
 
-    async def _tried(
-        self, operation: str, attempt: Any, *args: Any, is_repeatable: bool = True, room: Any = None
-    ) -> Any:
+    async def _tried(self, operation: str, attempt: Any, *args: Any, is_repeatable: bool = True) -> Any:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _LONGEST * self._timeout
         for number in range(_ATTEMPTS):
             try:
-                # Not by redis-py, which times a write with `wait_for`: before Python 3.12 that can lose a cancellation.
-                async with room or self._room, asyncio.timeout(self._timeout):
-                    return await attempt(*args)
+                return await attempt(*args)
             except StoreUnavailableError:
                 raise
             except (failures.RedisError, failures.RedisClusterException, OSError) as error:
@@ -115,21 +119,24 @@ class Server:
                 )
                 is_transient = isinstance(error, (*_NOT_DONE, *_LOST)) and not isinstance(error, _REFUSED)
                 is_unknown = not is_undone and not is_repeatable
-                if is_unknown or not is_transient or number == _ATTEMPTS - 1:
+                is_last = number == _ATTEMPTS - 1 or loop.time() >= deadline or self._is_closed
+                if is_unknown or not is_transient or is_last:
                     raise StoreUnavailableError(
                         self.host, operation, _told(error), is_outcome_unknown=is_unknown
                     ) from None
                 if isinstance(error, failures.ReadOnlyError):
                     await self.disconnect()  # behind the same name there may be another by now
             await asyncio.sleep(random.uniform(0.5, 1) * _PAUSE * 2**number)  # noqa: S311  # no secret
-        raise AssertionError("the last attempt returns or raises")
+            if self._is_closed:
+                break
+        raise StoreUnavailableError(self.host, operation, "the store was closed")
 
     async def _called(self, function: str, keys: Sequence[bytes], args: Sequence[str | bytes | int]) -> Any:
         known = library()
         while self._has_functions:
             command = "FCALL_RO" if function in known.reads else "FCALL"
             try:
-                return await self._executed(keys[0], (command, f"{known.name}_{function}", len(keys), *keys, *args))
+                return await self._execute(keys[0], (command, f"{known.name}_{function}", len(keys), *keys, *args))
             except failures.ResponseError as error:
                 text = str(error)
                 if "unknown command" in text.lower():
@@ -140,31 +147,49 @@ class Server:
                     raise
         call = (len(keys), *keys, function, *args)
         try:
-            return await self._executed(keys[0], ("EVALSHA", known.script_digest, *call))
+            return await self._execute(keys[0], ("EVALSHA", known.script_digest, *call))
         except failures.NoScriptError:
-            return await self._executed(keys[0], ("EVAL", known.script, *call))
+            return await self._execute(keys[0], ("EVAL", known.script, *call))
         except failures.ResponseError as error:
             for code, kind in _IN_SCRIPTS.items():
                 if f"-{code} " in str(error):
                     raise kind from None
             raise
 
-    async def _executed(self, key: bytes | None, command: Sequence[str | bytes | int]) -> Any:
+    async def _execute(self, key: bytes | None, command: Command) -> Any:
+        if self._batches is not None:
+            return await self._batches.ask(command)
+        async with self._room:
+            return await self._execute_apart(key, command)
+
+    async def _execute_apart(self, key: bytes | None, command: Command) -> Any:
+        if not self._is_cluster:
+            return await self._timed(self._client.execute_command(*command))
+        return await self._timed(self._execute_on_its_node(key, command))
+
+    async def _execute_on_its_node(self, key: bytes | None, command: Command) -> Any:
+        await self._know_nodes()
+        # Which node is computed here: of commands that it does not know, redis-py asks a server.
+        node = self._client.get_random_node() if key is None else self._client.get_node_from_key(key)
+        return await self._client.execute_command(*command, target_nodes=node)
+
+    async def _execute_all(self, commands: list[Command]) -> list[Any]:
+        pipeline = self._client.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)
+        answers: list[Any] = await self._timed(pipeline.execute(raise_on_error=False))
+        return answers
+
+    async def _timed(self, call: Awaitable[Any]) -> Any:
         try:
-            return await self._sent(key, command)
+            # Not by redis-py, which times a write with `wait_for`: before Python 3.12 that can lose a cancellation.
+            async with asyncio.timeout(self._timeout):
+                return await call
         except TypeError as error:
             # So asyncio says, from Python 3.12 on, when it is to write to a connection that was lost: nothing was sent.
             if not any(frame.f_code.co_name == "writelines" for frame, _ in walk_tb(error.__traceback__)):
                 raise
             raise failures.ConnectionError("the connection was lost before; connecting to the server anew") from None
-
-    async def _sent(self, key: bytes | None, command: Sequence[str | bytes | int]) -> Any:
-        if not self._is_cluster:
-            return await self._client.execute_command(*command)
-        await self._know_nodes()
-        # Which node is computed here: of commands that it does not know, redis-py asks a server.
-        node = self._client.get_random_node() if key is None else self._client.get_node_from_key(key)
-        return await self._client.execute_command(*command, target_nodes=node)
 
     async def _know_nodes(self) -> None:
         """Know which node has what. Costs nothing, unless it is the first time, or a call failed."""
@@ -177,42 +202,33 @@ class Server:
                 raise StoreUnavailableError(self.host, "open", "it is a single server: use redis://") from None
             raise failures.ConnectionError("no node answers; nothing was sent: connecting to the cluster") from None
 
+    async def _on_all(self, *command: str) -> list[Any]:
+        """Execute it on every primary. An answer may be a refusal."""
+        if not self._is_cluster:
+            executing = [self._execute(None, command)]
+        else:
+            await self._timed(self._know_nodes())
+            executing = [
+                self._timed(self._client.execute_command(*command, target_nodes=node))
+                for node in self._client.get_primaries()
+            ]
+        answers = await asyncio.gather(*executing, return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, BaseException) and not isinstance(answer, failures.ResponseError):
+                raise answer
+        return answers
+
     async def _load(self) -> None:
-        for node in self._client.get_primaries() if self._is_cluster else [None]:
-            options = {} if node is None else {"target_nodes": node}
-            try:
-                await self._client.execute_command("FUNCTION", "LOAD", library().source, **options)
-            except failures.ResponseError as error:
-                if "already exists" not in str(error):
-                    raise
+        for answer in await self._on_all("FUNCTION", "LOAD", library().source):
+            if isinstance(answer, failures.ResponseError) and "already exists" not in str(answer):
+                raise answer
 
     async def _check(self) -> None:
         """Raise unless the servers keep what they are given, and are new enough."""
-        if self._is_cluster:
-            await self._know_nodes()
-        nodes = self._client.get_primaries() if self._is_cluster else [None]
-        for node in nodes:
-            options = {} if node is None else {"target_nodes": node}
-            try:
-                about: dict[str, Any] = await self._client.info(**options)
-            except (failures.NoPermissionError, failures.ResponseError):
-                break  # it does not say
-            if bool(int(about.get("cluster_enabled", self._is_cluster))) != self._is_cluster:
-                instead = "a single server: use redis://" if self._is_cluster else "of a cluster: use redis+cluster://"
-                raise StoreUnavailableError(self.host, "open", f"it is {instead}")
-            version = tuple(int(part) for part in str(about.get("redis_version", "7.2")).split(".")[:2])
-            if version < _LEAST_VERSION:
-                raise StoreUnavailableError(
-                    self.host, "open", f"it is of version {version}, and 6.2 is the first that will do"
-                )
-            policy = about.get("maxmemory_policy", "noeviction")
-            if about.get("maxmemory", 0) and policy != "noeviction":
-                raise StoreUnavailableError(
-                    self.host,
-                    "open",
-                    f"its maxmemory-policy is {policy}, by which it loses sessions from some indexes and not others; "
-                    "set it to noeviction",
-                )
+        for about in await self._on_all("INFO"):
+            is_told = not isinstance(about, failures.ResponseError)  # or else this user may not ask
+            if is_told and (objection := _objection(about, is_cluster=self._is_cluster)):
+                raise StoreUnavailableError(self.host, "open", objection)
         self._is_checked = True
 
     async def disconnect(self) -> None:
@@ -223,11 +239,13 @@ class Server:
             await self._client.connection_pool.disconnect(inuse_connections=False)
 
     async def close(self) -> None:
-        """Close all connections."""
-        if self._is_cluster:
-            await self._client.aclose()
-        else:
+        """Close all connections. Calls that are under way end with them; what is called later makes others."""
+        self._is_closed = True
+        if self._batches is not None:
+            await self._batches.close()
             await self._client.aclose(close_connection_pool=True)
+        else:
+            await self._client.aclose()
 
 
 def _client(address: Address) -> Any:
@@ -245,6 +263,22 @@ def _client(address: Address) -> Any:
         # answers.
         return client_library.RedisCluster(max_connections=_MOST_CONNECTIONS, reinitialize_steps=0, **options)
     return client_library.Redis(connection_pool=ConnectionPool(max_connections=_MOST_CONNECTIONS, **options))
+
+
+def _objection(about: dict[str, Any], *, is_cluster: bool) -> str | None:
+    """Return why a server that says this of itself will not do."""
+    if bool(int(about.get("cluster_enabled", is_cluster))) != is_cluster:
+        return f"it is {'a single server: use redis://' if is_cluster else 'of a cluster: use redis+cluster://'}"
+    version = tuple(int(part) for part in str(about.get("redis_version", "7.2")).split(".")[:2])
+    if version < _LEAST_VERSION:
+        return f"it is of version {version}, and 6.2 is the first that will do"
+    policy = about.get("maxmemory_policy", "noeviction")
+    if about.get("maxmemory", 0) and policy != "noeviction":
+        return (
+            f"its maxmemory-policy is {policy}, by which it loses sessions from some indexes and not others; "
+            "set it to noeviction"
+        )
+    return None
 
 
 def _was_sent(error: BaseException) -> bool:
