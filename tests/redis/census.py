@@ -18,8 +18,6 @@ from tests.redis.servers import OneServer, Servers
 _HEAD = Struct(">QQQI")
 _INDEXES = ("o:", "c:", "a:", "b:", "u:", "v:", "f:", "t:")
 _EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
-_ARRAYS = {0xDC: 2, 0xDD: 4}
-_TEXTS = {0xD9: 1, 0xDA: 2, 0xDB: 4}
 
 Contents = dict[str, Any]
 """Of each key what it holds, in the terms of Python."""
@@ -87,29 +85,10 @@ def _readable(kind: str, answer: Any) -> Any:
 def row_of(tenant: str, session_id: str, raw: bytes) -> Row:
     """Take a row apart."""
     stamp, revision, claim, size = _HEAD.unpack_from(raw)
-    (entries, step), end = _unpacked(raw, _HEAD.size)
-    assert end == _HEAD.size + size, "a row's head does not say how long its entries are"
+    end = _HEAD.size + size
+    entries, step = json.loads(raw[_HEAD.size : end])
     session = json.loads(raw[end:].partition(b"\0")[2])
     return Row(tenant, session_id, stamp, revision, claim, entries, step, session)
-
-
-def _unpacked(raw: bytes, at: int) -> tuple[Any, int]:
-    """Return what MessagePack has there, of arrays and texts, and where it ends."""
-    kind = raw[at]
-    at += 1
-    if 0x90 <= kind <= 0x9F or kind in _ARRAYS:
-        count, at = (kind & 15, at) if kind not in _ARRAYS else _size(raw, at, _ARRAYS[kind])
-        found = []
-        for _ in range(count):
-            one, at = _unpacked(raw, at)
-            found.append(one)
-        return found, at
-    size, at = (kind & 31, at) if 0xA0 <= kind <= 0xBF else _size(raw, at, _TEXTS[kind])
-    return raw[at : at + size].decode(), at + size
-
-
-def _size(raw: bytes, at: int, width: int) -> tuple[int, int]:
-    return int.from_bytes(raw[at : at + width], "big"), at + width
 
 
 # -- what should be --

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from uuid import UUID
 
@@ -64,8 +65,9 @@ class KeepsAnEntry(RedisSessionStore[Any]):
 
     def _prepare(self, session: Any) -> Any:
         write = super()._prepare(session)
-        count, *rest = write.parts
-        return write._replace(parts=(int(count) + 1, "a:beside", *rest))
+        entries, step = json.loads(write.row[: write.size])
+        filed = json.dumps([[*entries, "a:beside"], step]).encode()
+        return write._replace(row=filed + write.row[write.size :], size=len(filed))
 
 
 @pytest.mark.no_cover

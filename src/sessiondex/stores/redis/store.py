@@ -9,6 +9,8 @@ from inspect import isawaitable
 from typing import Generic, NamedTuple
 from uuid import UUID
 
+from pydantic_core import to_json
+
 from sessiondex.clock import microseconds
 from sessiondex.contract import S
 from sessiondex.errors import (
@@ -38,8 +40,10 @@ class _Write(NamedTuple, Generic[S]):
     session: S
     session_id: UUID
     tenant_id: UUID
-    parts: tuple[str | bytes | int, ...]
-    """Where it is filed, and its value, as the function takes them."""
+    row: bytes
+    """What is ours of its row: where it is filed, and its value."""
+    size: int
+    """How many bytes of that say where it is filed."""
     is_new: bool
     """Whether it probably is."""
 
@@ -155,15 +159,9 @@ class RedisSessionStore(RedisQueries[S], Generic[S]):
     def _prepare(self, session: S) -> _Write[S]:
         # Stamp and revision are the server's to give; these stand in for them while it is checked.
         kept = self._rows.records.snapshot(session, self._own_clock.now(), revision=1)
-        snapshot, filed = kept.snapshot, keys.filed(kept.snapshot)
-        parts: tuple[str | bytes | int, ...] = (
-            len(filed.entries),
-            *filed.entries,
-            len(filed.step),
-            *filed.step,
-            self._rows.value(kept),
-        )
-        return _Write(session, snapshot.session_id, snapshot.tenant_id, parts, session.revision == 0)
+        snapshot, filed = kept.snapshot, to_json(keys.filed(kept.snapshot))
+        row = filed + self._rows.value(kept)
+        return _Write(session, snapshot.session_id, snapshot.tenant_id, row, len(filed), session.revision == 0)
 
     async def _save(self, write: _Write[S], expected: str = "", stamp: str = "", identity: str = "") -> S | None:
         """Save one session, or return the one that is in the way of its identity."""
@@ -198,16 +196,17 @@ class RedisSessionStore(RedisQueries[S], Generic[S]):
     ) -> tuple[list[tuple[int, int]], S | None]:
         """As `_write`; note in `claims` what is claimed for it, by the session's id."""
         unclaimed = {write.session_id.hex: "0" for write in writes if write.is_new}
+        cap = "" if self._eviction.max_sessions is None else self._eviction.max_sessions
+        swept = _SWEPT_BY_A_WRITE * len(writes) if self._eviction.idle_ttl is not None else 0
         for _ in range(_ROUNDS):
-            await self._claim(unclaimed, tenant_id, claims)
-            args: list[str | bytes | int] = []
-            for write, asked in zip(writes, terms, strict=True):
+            if unclaimed:
+                await self._claim(unclaimed, tenant_id, claims)
+            asked = []
+            for write, (expected, expected_stamp, *others) in zip(writes, terms, strict=True):
                 key = write.session_id.hex
-                number = claims.get(key, "")
-                args += [key, asked.expected, asked.expected_stamp, number, *asked[2:], *write.parts]
-            cap = "" if self._eviction.max_sessions is None else self._eviction.max_sessions
-            swept = _SWEPT_BY_A_WRITE * len(writes) if self._eviction.idle_ttl is not None else 0
-            kind, *answer = await self._ask("save", tenant_id, cap, swept, self._wants_evicted, len(writes), *args)
+                asked.append((key, write.size, expected, expected_stamp, claims.get(key, ""), *others))
+            what = to_json((cap, swept, self._wants_evicted, asked))
+            kind, *answer = await self._ask("save", tenant_id, what, *(write.row for write in writes))
             if kind == b"claim":
                 unclaimed = {session_id.decode(): barred.decode() for session_id, barred in answer[0]}
                 continue
@@ -216,11 +215,13 @@ class RedisSessionStore(RedisQueries[S], Generic[S]):
             if kind == b"conflict":
                 place, stored = int(answer[0]) - 1, int(answer[1])
                 raise ConflictError(writes[place].session_id, int(terms[place].expected), stored)
-            self._were_evicted(tenant_id, answer[1])
-            if answer[2]:  # the server may have lost what it knew: that there is such a tenant, too
+            if len(answer) > 1:
+                self._were_evicted(tenant_id, answer[1])
+            if kind == b"first":  # the server may have lost what it knew: that there is such a tenant, too
                 self._known_tenants.discard(tenant_id)
                 self._errand(self._know(tenant_id))
-            return [(int(stamp or 0), int(revision or 0)) for stamp, revision in answer[0]], None
+            numbers = list(map(int, answer[0].split()))
+            return list(zip(numbers[::2], numbers[1::2], strict=True)), None
         raise StoreUnavailableError(self._address.host, "save", "other tenants claim the same id again and again")
 
     async def _claim(self, unclaimed: Mapping[str, str], tenant_id: UUID, claims: dict[str, str]) -> None:

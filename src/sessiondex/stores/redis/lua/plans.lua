@@ -5,9 +5,14 @@ local function new_plan(keys, now, since)
            types = {}, writes = {}, told = {}, evicted = {}, rows = {}, ids = {} }
 end
 
+-- Plan to write to a key that was read, or else reading it would have failed: it is of its type.
+local function write(plan, ...)
+  plan.writes[#plan.writes + 1] = { ... }
+end
+
 local function add(plan, kind, command, key, ...)
   plan.types[key] = kind
-  plan.writes[#plan.writes + 1] = { command, key, ... }
+  write(plan, command, key, ...)
 end
 
 -- The row as it will be once what is planned so far is done.
@@ -47,10 +52,10 @@ local function unfile(plan, row, id, keeps)
 end
 
 local function file(plan, row, id)
-  local stamp = digits(row.stamp)
-  for _, entry in ipairs(row.entries[1]) do add(plan, 'zset', 'ZADD', plan.base .. entry, stamp, id) end
+  local stamp, entries = digits(row.stamp), entries_of(row)
+  for _, entry in ipairs(entries[1]) do add(plan, 'zset', 'ZADD', plan.base .. entry, stamp, id) end
   add(plan, 'zset', 'ZADD', plan.base .. 'all', stamp, id)
-  local step = row.entries[2]
+  local step = entries[2]
   if #step > 0 then
     local version, of_step, facet = step_keys(plan.base, step)
     add(plan, 'set', 'SADD', version, step[2])
@@ -63,15 +68,17 @@ local function tell(plan, kind, before, after)
   plan.told[#plan.told + 1] = { kind, before and before.raw or '', after and after.raw or '' }
 end
 
-local function put(plan, id, row, value)
-  local old = planned_row(plan, id)
-  local keeps = {}
-  for _, entry in ipairs(row.entries[1]) do keeps[entry] = true end
-  if #row.entries[2] > 0 then keeps[step_name(row.entries[2])] = true end
-  if old then unfile(plan, old, id, keeps) end
+local function put(plan, id, row)
+  local old, entries = planned_row(plan, id), entries_of(row)
+  if old and filed(old) ~= filed(row) then
+    local keeps = {}
+    for _, entry in ipairs(entries[1]) do keeps[entry] = true end
+    if #entries[2] > 0 then keeps[step_name(entries[2])] = true end
+    unfile(plan, old, id, keeps)
+  end
   -- All of it anew, also what is as it was: whatever was lost of an index is back after a save.
   file(plan, row, id)
-  add(plan, 'string', 'SET', plan.base .. 's:' .. id, packed(row, value))
+  write(plan, 'SET', plan.base .. 's:' .. id, packed(row))
   tell(plan, 'saved', old, row)
   plan.rows[id] = row
 end
@@ -81,14 +88,14 @@ end
 local function bar(plan, id, claim)
   local key = plan.base .. 'x:' .. id
   claim = math.max(claim, tonumber(redis.call('GET', key) or '0') or 0)
-  add(plan, 'string', 'SET', key, digits(claim), 'EX', BARRED_FOR)
+  write(plan, 'SET', key, digits(claim), 'EX', BARRED_FOR)
 end
 
 local function take_out(plan, id, kind)
   local old = planned_row(plan, id)
   unfile(plan, old, id, {})
   add(plan, 'zset', 'ZREM', plan.base .. 'all', id)
-  add(plan, 'string', 'DEL', plan.base .. 's:' .. id)
+  write(plan, 'DEL', plan.base .. 's:' .. id)
   bar(plan, id, old.claim)
   tell(plan, kind, old, nil)
   plan.rows[id] = false

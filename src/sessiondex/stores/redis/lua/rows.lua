@@ -5,8 +5,8 @@
 -- tag, so that they are on one server. The first of KEYS is what they all begin with; the others are named from it,
 -- and from what the row of a session remembers.
 --
--- A row is a string: stamp, revision, claim and the length of its entries, as HEAD has them; the entries; the value.
--- The entries say under which keys the session is filed. The value is the client's own.
+-- A row is a string: stamp, revision, claim and the length of its entries, as HEAD has them; and the rest, which is the
+-- client's: the entries, which say under which keys the session is filed, and a value.
 --
 -- Arguments of every function: the instant in microseconds, or '' for the server's own; for how many microseconds an
 -- idle session lives, or '' for ever. Every answer begins with KEYS[1], so that whoever gets another's answer sees
@@ -54,10 +54,14 @@ local function row_of(base, id)
   return raw and unpacked(raw) or nil
 end
 
+-- Where it is filed, as it is kept: JSON, of two lists, entries and the parts of the step.
+local function filed(row)
+  if not row.filed then row.filed = string.sub(row.raw, HEAD_SIZE + 1, HEAD_SIZE + row.size) end
+  return row.filed
+end
+
 local function entries_of(row)
-  if not row.entries then
-    row.entries = cmsgpack.unpack(string.sub(row.raw, HEAD_SIZE + 1, HEAD_SIZE + row.size))
-  end
+  if not row.entries then row.entries = cjson.decode(filed(row)) end
   return row.entries
 end
 
@@ -67,9 +71,7 @@ local function stands_at(row, version, hash, facet, member)
   return step[1] == version and step[2] == hash and step[3] == facet and step[4] == string.sub(member, 1, 16)
 end
 
-local function packed(row, value)
-  local entries = cmsgpack.pack(row.entries)
-  row.size = #entries
-  row.raw = struct.pack(HEAD, row.stamp, row.revision, row.claim, row.size) .. entries .. value
+local function packed(row)
+  row.raw = struct.pack(HEAD, row.stamp, row.revision, row.claim, row.size) .. row.rest
   return row.raw
 end

@@ -1,45 +1,28 @@
 -- Writing: each plans, then applies.
 
--- Save some sessions, all or none. args: the cap or '', how many that have expired to let go, whether what is evicted
--- is wanted, the number of sessions; then of each: id, revision that is expected or '', stamp that is expected or '',
--- claim or '', the entry of an identity that must have no session or '', stamp and revision to keep or '', the number
--- of entries, these, the number of parts of its step (0 or 4), these, and its value.
+-- Save some sessions, all or none. args: what is asked, then of each session the rest of its row. What is asked is JSON,
+-- a list: the cap or '', how many that have expired to let go, whether what is evicted is wanted, and the sessions; of
+-- each a list: id, length of its entries, revision that is expected or '', stamp that is expected or '', claim or '', the
+-- entry of an identity that must have no session or '', stamp and revision to keep or ''.
 --
--- The answer is one of: 'saved', stamps and revisions, what was evicted, whether it is the tenant's first; 'claim'
--- and the ids that need one, each with the last that is barred; 'conflict', the place of the session and the revision
--- that is stored; 'found' and the row of that identity.
-local function parsed_session(args, place)
-  local session = { id = args[place], expected = args[place + 1], expected_stamp = args[place + 2],
-                    claim = args[place + 3], identity = args[place + 4],
-                    kept_stamp = args[place + 5], kept_revision = args[place + 6] }
-  local size = tonumber(args[place + 7])
-  place = place + 8
-  session.entries = { { unpack(args, place, place + size - 1) }, {} }
-  place = place + size
-  local parts = tonumber(args[place])
-  for at = 1, parts do session.entries[2][at] = args[place + at] end
-  session.value = args[place + parts + 1]
-  return session, place + parts + 2
-end
-
+-- The answer is one of: 'saved', or 'first' if it is the tenant's first time, with stamps and revisions in one text and
+-- what was evicted, if anything was; 'claim' and the ids that need one, each with the last that is barred; 'conflict',
+-- the place of the session and the revision that is stored; 'found' and the row of that identity.
 function ops.save(keys, args)
   local now, since = now_and_since(args)
   local base = keys[1]
   local plan = new_plan(keys, now, since)
-  local cap, most, is_wanted, number = tonumber(args[3]), tonumber(args[4]), args[5], tonumber(args[6])
+  local cap, most, is_wanted, sessions = unpack(cjson.decode(args[3]))
   local last = tonumber(redis.call('HGET', base .. 'meta', 'stamp') or '0') or 0
-  local is_first = last == 0 and 1 or 0
-  local sessions, last_place, place = {}, {}, 7
-  for index = 1, number do
-    sessions[index], place = parsed_session(args, place)
-    last_place[sessions[index].id] = index
-  end
+  local kind = last == 0 and 'first' or 'saved'
+  local last_place = {}
+  for index, session in ipairs(sessions) do last_place[session[1]] = index end
 
   local unclaimed, answers, saved, revisions = {}, {}, {}, {}
   for index, session in ipairs(sessions) do
-    local id, claim = session.id, session.claim
-    if session.identity ~= '' then -- first: what is there may be of the same id
-      local rows = newest(base, base .. session.identity, 1, '', since)
+    local id, size, expected, expected_stamp, claim, identity, kept_stamp, kept_revision = unpack(session)
+    if identity ~= '' then -- first: what is there may be of the same id
+      local rows = newest(base, base .. identity, 1, '', since)
       if rows[1] then return { base, 'found', rows[1] } end
     end
     evict_if_idle(plan, id)
@@ -49,32 +32,34 @@ function ops.save(keys, args)
       unclaimed[#unclaimed + 1] = { id, digits(barred) }
     else
       local stored = revisions[id] or (old and old.revision or 0)
-      local is_another = session.expected_stamp ~= '' and (not old or old.stamp ~= tonumber(session.expected_stamp))
-      if (session.expected ~= '' and tonumber(session.expected) ~= stored) or is_another then
+      local is_another = expected_stamp ~= '' and (not old or old.stamp ~= tonumber(expected_stamp))
+      if (expected ~= '' and tonumber(expected) ~= stored) or is_another then
         return { base, 'conflict', index, digits(stored) }
       end
-      local row = { entries = session.entries, claim = math.max(tonumber(claim) or 0, old and old.claim or 0) }
-      if session.kept_stamp == '' then
+      local rest = args[3 + index]
+      local row = { rest = rest, size = size, filed = string.sub(rest, 1, size),
+                    claim = math.max(tonumber(claim) or 0, old and old.claim or 0) }
+      if kept_stamp == '' then
         last = math.max(now, last + 1)
         row.stamp, row.revision = last, stored + 1
-      elseif (not old or old.stamp < tonumber(session.kept_stamp))
-        and (not since or tonumber(session.kept_stamp) >= since) then
-        row.stamp, row.revision = tonumber(session.kept_stamp), tonumber(session.kept_revision)
+      elseif (not old or old.stamp < tonumber(kept_stamp)) and (not since or tonumber(kept_stamp) >= since) then
+        row.stamp, row.revision = tonumber(kept_stamp), tonumber(kept_revision)
         last = math.max(last, row.stamp)
       end
-      answers[index] = row.stamp and { digits(row.stamp), digits(row.revision) } or { '', '' }
+      answers[index] = row.stamp and digits(row.stamp) .. ' ' .. digits(row.revision) or '0 0'
       revisions[id] = row.revision
       -- Of two with the same id the later replaces the earlier.
       if row.stamp and last_place[id] == index then
-        put(plan, id, row, session.value)
+        put(plan, id, row)
         saved[#saved + 1] = id
       end
     end
   end
   if #unclaimed > 0 then return { base, 'claim', unclaimed } end
-  if #saved > 0 then add(plan, 'hash', 'HSET', base .. 'meta', 'stamp', digits(last)) end
-  evict_some(plan, most, cap, saved)
-  return apply(plan) or { base, 'saved', answers, answer_evicted(plan, is_wanted), is_first }
+  if #saved > 0 then write(plan, 'HSET', base .. 'meta', 'stamp', digits(last)) end
+  evict_some(plan, most, tonumber(cap), saved)
+  local evicted = #plan.evicted > 0 and answer_evicted(plan, is_wanted) or nil
+  return apply(plan) or { base, kind, table.concat(answers, ' '), evicted }
 end
 
 -- Remove sessions. args: whether what is evicted is wanted, ids. The answer: of each that was there its id and claim,
