@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import Callable
 from typing import Any
@@ -55,7 +56,7 @@ class Claims:
         for store in self.stores:
             await store.health_check()
             self._calls.append(store._server.call)
-            store._known_tenants.update(TENANTS)
+            store._known_tenants.update(dict.fromkeys(TENANTS, math.inf))
 
     async def close(self) -> None:
         for store, call in zip(self.stores, self._calls, strict=True):

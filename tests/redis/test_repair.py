@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sessiondex import ScopeFilter, TenantMismatchError
-from sessiondex.stores.redis import keys
+from sessiondex.stores.redis import home, keys
 from tests.builders import AGENT, CUSTOMER, OTHER_TENANT, SCENARIO, TENANT, at_step, make_session
 from tests.redis.census import differences
 from tests.redis.servers import Servers
@@ -194,3 +194,17 @@ async def test_saves_and_deletes_of_two_tenants_in_any_order(make_redis: Any, se
 
         assert owners == ([] if found is None else [found.tenant_id])
     await asyncio.gather(*one._errands, *other._errands)
+
+
+async def test_a_tenant_of_which_it_was_lost_that_there_is_one(
+    make_redis: Any, servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by a failover, after which its sessions are elsewhere: a save tells of it, by and by."""
+    monkeypatch.setattr(home, "_KNOWN_FOR", 0)
+    store = make_redis()
+    await store.save(make_session())
+    assert remove(servers, f"{store._prefix}:tenants".encode()) == 1
+    assert [one async for one in store._tenants()] == []
+    await store.save(make_session())
+
+    assert [one async for one in store._tenants()] == [TENANT]

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 from asyncio import get_running_loop
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import suppress
 from datetime import datetime, timedelta
-from functools import partial
 from types import TracebackType
 from typing import Any, Generic, Self
 from uuid import UUID
@@ -20,7 +19,6 @@ from sessiondex.errors import (
     InvalidArgumentError,
     StoreClosedError,
     StoreUnavailableError,
-    TurnTimeoutError,
     WrongLoopError,
 )
 from sessiondex.models import utc_now
@@ -34,7 +32,6 @@ from sessiondex.stores.redis.feed import CHANGES_AT_ONCE, Entry, Reader
 from sessiondex.stores.redis.library import library
 from sessiondex.stores.redis.rows import Rows
 from sessiondex.stores.redis.server import Address, Server
-from sessiondex.stores.redis.turns import RemoteTurn
 from sessiondex.stores.telling import Telling
 from sessiondex.stores.turns import Turns
 
@@ -42,6 +39,7 @@ _SWEPT = 50  # sessions evicted by one call
 _TENANTS = 200  # read by one call
 _RELEASED = 20  # locators given back at a time: there are others who have something to ask
 _PAUSE = 10.0  # seconds between two sweeps, or less if sessions expire sooner: every process sweeps, and so do writes
+_KNOWN_FOR = 60.0  # seconds: a failover may lose that there is such a tenant, and its other keys are elsewhere
 _MILLISECOND = timedelta(milliseconds=1)
 
 
@@ -88,7 +86,7 @@ class RedisHome(ComposedOperations[S], Telling[S], Generic[S]):
         self._server, self._turns, self._creations, self._closing = server, turns, creations, closing
         self._beginning = beginning
         self._errands, self._sweeper, self._teller = set(), None, None
-        self._known_tenants: set[UUID] = set()
+        self._known_tenants: dict[UUID, float] = {}
         # Whoever runs a loop to its end closes what is iterated in it. So connections are closed with their loop, also
         # those of a store that goes on in another.
         self._guard = _open_until_the_loop_ends(server)
@@ -196,49 +194,6 @@ class RedisHome(ComposedOperations[S], Telling[S], Generic[S]):
     @property
     def _wants_evicted(self) -> str:
         return "1" if self._eviction.on_evict is not None else ""
-
-    # -- turns --
-
-    def exclusive(self, session_id: UUID, *, timeout: float | None = None) -> AbstractAsyncContextManager[None]:
-        session_id = check.exact_id("session_id", session_id)
-        check.seconds("timeout", timeout)
-        return self._exclusive(session_id, timeout)
-
-    @asynccontextmanager
-    async def _exclusive(self, session_id: UUID, timeout: float | None) -> AsyncIterator[None]:  # noqa: ASYNC109  # it covers the wait alone
-        self._check_loop()
-        turns, server, key, loop = self._turns, self._server, session_id.bytes, get_running_loop()
-        deadline = None if timeout is None else loop.time() + timeout
-        remote = RemoteTurn(partial(self._ask_for_turn, keys.turn(self._prefix, session_id)), self._turn_ttl)
-        try:
-            await turns.take(key, timeout)  # of this process first, in the order in which they came
-            try:
-                await remote.take(None if deadline is None else max(deadline - loop.time(), 0.001))
-            except BaseException:
-                turns.pass_on(key)
-                self._errand(remote.pass_on())
-                raise
-        except TimeoutError as error:
-            if isinstance(error, StoreUnavailableError):
-                raise
-            raise TurnTimeoutError(session_id, timeout or 0) from None
-        try:
-            yield
-        finally:
-            passing = self._errand(remote.pass_on())
-            try:
-                await asyncio.shield(passing)
-            finally:
-                turns.pass_on(key)
-            if self._is_closed and not len(turns):
-                await server.close()  # that of a closed store, which was asked once more
-
-    async def _ask_for_turn(self, key: bytes, function: str, token: str, ttl: int) -> bool:
-        server = self._server
-        if self._is_closed and function == "take_turn":
-            raise StoreClosedError
-        _, is_ours = await server.call(function, [key], "", "", token, ttl)
-        return bool(is_ours)
 
     # -- the change feed --
 
@@ -369,10 +324,11 @@ class RedisHome(ComposedOperations[S], Telling[S], Generic[S]):
 
     async def _know(self, tenant_id: UUID) -> None:
         """Have the tenant among those that there are, before it has any session."""
-        if tenant_id not in self._known_tenants:
+        now = get_running_loop().time()
+        if self._known_tenants.get(tenant_id, now) <= now:
             key = f"{self._prefix}:tenants".encode()
             await self._server.command("save", "ZADD", key, 0, tenant_id.hex, key=key)
-            self._known_tenants.add(tenant_id)
+            self._known_tenants[tenant_id] = now + _KNOWN_FOR
 
 
 async def _open_until_the_loop_ends(server: Server) -> AsyncGenerator[None, None]:

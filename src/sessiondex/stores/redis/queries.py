@@ -12,12 +12,12 @@ from sessiondex.contract import S
 from sessiondex.models import Channel, ScopeFilter, SessionStatus
 from sessiondex.stores import arguments as check
 from sessiondex.stores.redis import keys
-from sessiondex.stores.redis.home import RedisHome
+from sessiondex.stores.redis.turns import RedisTurns
 
 ROWS_AT_ONCE = 500  # sessions in one answer, of what has no limit
 
 
-class RedisQueries(RedisHome[S], Generic[S]):
+class RedisQueries(RedisTurns[S], Generic[S]):
     """The queries, each of one tenant. Entries whose sessions were lost are taken out as they are met."""
 
     async def get_by_channel(self, tenant_id: UUID, channel: Channel, user_channel_id: str) -> S | None:

@@ -218,7 +218,7 @@ class RedisSessionStore(RedisQueries[S], Generic[S]):
             if len(answer) > 1:
                 self._were_evicted(tenant_id, answer[1])
             if kind == b"first":  # the server may have lost what it knew: that there is such a tenant, too
-                self._known_tenants.discard(tenant_id)
+                self._known_tenants.pop(tenant_id, None)
                 self._errand(self._know(tenant_id))
             numbers = list(map(int, answer[0].split()))
             return list(zip(numbers[::2], numbers[1::2], strict=True)), None

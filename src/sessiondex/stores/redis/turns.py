@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
-from uuid import uuid4
+from asyncio import get_running_loop
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from typing import Generic
+from uuid import UUID, uuid4
 
-from sessiondex.errors import StoreUnavailableError
+from sessiondex.contract import S
+from sessiondex.errors import StoreClosedError, StoreUnavailableError, TurnTimeoutError
+from sessiondex.stores import arguments as check
 from sessiondex.stores.loops import log
+from sessiondex.stores.redis import keys
+from sessiondex.stores.redis.home import RedisHome
 
 Ask = Callable[[str, str, int], Awaitable[bool]]
 """Calls a function of turns, with a token and milliseconds, and returns whether the turn is, or was, this token's."""
@@ -71,3 +79,48 @@ class RemoteTurn:
             await self._ask("pass_turn", self._token, 0)
         except StoreUnavailableError as error:
             log.warning("a turn could not be passed on; it ends within %d ms: %s", self._ttl, error)
+
+
+class RedisTurns(RedisHome[S], Generic[S]):
+    """The turns: of this process first, then of all."""
+
+    def exclusive(self, session_id: UUID, *, timeout: float | None = None) -> AbstractAsyncContextManager[None]:
+        session_id = check.exact_id("session_id", session_id)
+        check.seconds("timeout", timeout)
+        return self._exclusive(session_id, timeout)
+
+    @asynccontextmanager
+    async def _exclusive(self, session_id: UUID, timeout: float | None) -> AsyncIterator[None]:  # noqa: ASYNC109  # it covers the wait alone
+        self._check_loop()
+        turns, server, key, loop = self._turns, self._server, session_id.bytes, get_running_loop()
+        deadline = None if timeout is None else loop.time() + timeout
+        remote = RemoteTurn(partial(self._ask_for_turn, keys.turn(self._prefix, session_id)), self._turn_ttl)
+        try:
+            await turns.take(key, timeout)  # of this process first, in the order in which they came
+            try:
+                await remote.take(None if deadline is None else max(deadline - loop.time(), 0.001))
+            except BaseException:
+                turns.pass_on(key)
+                self._errand(remote.pass_on())
+                raise
+        except TimeoutError as error:
+            if isinstance(error, StoreUnavailableError):
+                raise
+            raise TurnTimeoutError(session_id, timeout or 0) from None
+        try:
+            yield
+        finally:
+            passing = self._errand(remote.pass_on())
+            try:
+                await asyncio.shield(passing)
+            finally:
+                turns.pass_on(key)
+            if self._is_closed and not len(turns):
+                await server.close()  # that of a closed store, which was asked once more
+
+    async def _ask_for_turn(self, key: bytes, function: str, token: str, ttl: int) -> bool:
+        server = self._server
+        if self._is_closed and function == "take_turn":
+            raise StoreClosedError
+        _, is_ours = await server.call(function, [key], "", "", token, ttl)
+        return bool(is_ours)

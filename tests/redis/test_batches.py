@@ -1,0 +1,124 @@
+"""Calls that are made at a time, on one server: they are sent together, and each gets its own answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from sessiondex import StoreUnavailableError
+from sessiondex.stores.redis import keys
+from tests.builders import TENANT, make_session
+from tests.redis.conftest import RedisStores
+from tests.redis.proxy import Proxy
+from tests.redis.servers import OneServer
+
+pytestmark = pytest.mark.parametrize("servers", ["standalone"], indirect=True)
+
+TIMEOUT = 0.3
+
+
+@pytest.fixture
+async def proxy(servers: OneServer) -> AsyncIterator[Proxy]:
+    async with Proxy(servers.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def store(make_redis: RedisStores, proxy: Proxy) -> Any:
+    return make_redis(url=proxy.url, timeout=TIMEOUT)
+
+
+async def test_calls_share_a_connection(store: Any, proxy: Proxy) -> None:
+    """Sixteen each; and each call gets its own answer."""
+    sessions = [make_session() for _ in range(50)]
+    await asyncio.gather(*map(store.save, sessions))
+    found = await asyncio.gather(*(store.get(one.session_id, tenant_id=one.tenant_id) for one in sessions))
+
+    assert found == sessions
+    assert proxy.accepted == 4
+
+
+async def test_one_that_is_refused_is_no_other(store: Any, servers: OneServer) -> None:
+    """Each is told of its own, also of those that were sent together."""
+    sessions = [make_session() for _ in range(3)]
+    await store.save_many(sessions)
+    key = keys.base(store._prefix, TENANT) + f"s:{sessions[1].session_id.hex}".encode()
+    servers.client().delete(key)
+    servers.client().rpush(key, "something else")
+    gets = [store.get(session.session_id, tenant_id=TENANT) for session in sessions]
+    found = await asyncio.gather(*gets, return_exceptions=True)
+
+    assert found[::2] == sessions[::2]
+    assert isinstance(found[1], StoreUnavailableError)
+    assert "WRONGTYPE" in found[1].reason
+    servers.client().delete(key)
+    await store.save(sessions[1])
+
+
+async def test_who_waits_for_changes_is_in_nobodys_way(store: Any) -> None:
+    """A reader has a connection of its own."""
+    changes = store.changes()
+    session = make_session()
+    waiting = asyncio.ensure_future(anext(changes))
+    await asyncio.sleep(0.05)
+    async with asyncio.timeout(TIMEOUT):
+        await store.save(session)
+
+    assert (await waiting).after == session
+
+
+async def test_an_idle_connection_that_was_closed(store: Any, servers: OneServer) -> None:
+    """It is noticed before anything is sent on it, so a write is done, and known to be."""
+    session = make_session()
+    for _ in range(3):
+        await store.save(session)
+        servers.client().execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        await asyncio.sleep(0.05)
+    await store.save(session)
+
+    assert session.revision == 4
+
+
+async def test_no_answer(store: Any, proxy: Proxy) -> None:
+    """All that wait are told, and the next call has another connection."""
+    sessions = [make_session() for _ in range(5)]
+    for _ in range(2):  # of new tenants the server would have to be told first
+        await asyncio.gather(*map(store.save, sessions))
+    proxy.is_mute = True
+    answers = await asyncio.gather(*map(store.save, sessions), return_exceptions=True)
+    proxy.is_mute = False
+
+    assert all(isinstance(answer, StoreUnavailableError) and answer.is_outcome_unknown for answer in answers)
+    assert [(await store.update(one.session_id, lambda _: None)).revision for one in sessions] == [4] * 5
+
+
+async def test_who_is_cancelled_before_it_is_sent_is_not_sent(store: Any, proxy: Proxy) -> None:
+    session = make_session(user_channel_id="never-sent")
+    await store.health_check()
+    saving = asyncio.ensure_future(store.save(session))
+    await asyncio.sleep(0)
+    saving.cancel()
+    with suppress(asyncio.CancelledError):
+        await saving
+    await store.health_check()
+
+    assert b"never-sent" not in proxy.heard
+
+
+async def test_a_cut_connection(store: Any, proxy: Proxy) -> None:
+    """Reads are asked again; of writes it is told that nobody knows."""
+    session = make_session()
+    await store.save(session)
+    proxy.cut_after = b"FCALL"
+    reads = [store.get(session.session_id, tenant_id=session.tenant_id) for _ in range(5)]
+
+    assert [session] * 5 == await asyncio.gather(*reads)
+    proxy.heard.clear()
+    proxy.cut_after = b"never-known"
+    with pytest.raises(StoreUnavailableError, match="the connection was lost") as caught:
+        await store.save(session.model_copy(update={"user_channel_id": "never-known"}))
+    assert caught.value.is_outcome_unknown
