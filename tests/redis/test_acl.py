@@ -58,3 +58,14 @@ async def test_and_nothing_else(make_redis: Any, servers: Servers, user: str) ->
     for command in (("FLUSHALL",), ("KEYS", "*"), ("CONFIG", "GET", "*")):
         with pytest.raises(redis.exceptions.NoPermissionError):
             client.execute_command(*command)
+
+
+async def test_who_may_only_ping_has_no_store(make_redis: Any, servers: Servers, user: str) -> None:
+    """`health_check` asks for more than whether somebody answers."""
+    for node in servers.nodes:
+        node.client().execute_command(
+            "ACL", "SETUSER", "visitor", "on", ">password", "~*", "-@all", "+ping", "+cluster"
+        )
+
+    assert not await make_redis(url=url_of(servers, "visitor:password")).health_check()
+    assert await make_redis(url=url_of(servers, user), prefix=f"{PREFIX}:{uuid4().hex}").health_check()

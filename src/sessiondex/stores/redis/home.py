@@ -285,7 +285,8 @@ class RedisHome(ComposedOperations[S], Telling[S], Generic[S]):
             return False
         self._check_loop()
         try:
-            await self._server.command("ping", "PING")
+            key = f"{self._prefix}:tenants".encode()  # and not PING, which a user may who may nothing else
+            await self._server.command("health_check", "EXISTS", key, key=key)
         except StoreUnavailableError:
             return False
         return self._sweeper is None or not self._sweeper.done()
