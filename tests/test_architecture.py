@@ -127,7 +127,11 @@ def test_the_redis_store_knows_redis_py_and_no_engine() -> None:
     files = [file for file in FILES if file.startswith(NEEDS_REDIS)]
     modules = {module for file in files for module in imported(file)}
 
-    assert {module.partition(".")[0] for module in modules} - sys.stdlib_module_names == {"redis", "sessiondex"}
+    assert {module.partition(".")[0] for module in modules} - sys.stdlib_module_names == {
+        "pydantic_core",
+        "redis",
+        "sessiondex",
+    }
     assert not any(module.startswith(("sessiondex.engine", "sessiondex.schema")) for module in modules)
 
 

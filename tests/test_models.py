@@ -119,6 +119,7 @@ def test_a_scope_filter_takes_any_collection(collection: Any) -> None:
         ({"include_current_nodes": []}, "must not be empty"),
         ({"include_channels": ["fax"]}, "include_channels"),
         ({"include_current_nodes": "pay"}, "include_current_nodes"),
+        ({"exclude_current_nodes": ["\ud800"]}, "exclude_current_nodes"),
         ({"max_session_age_days": -1}, "max_session_age_days"),
         ({"min_session_age_days": 1.5}, "min_session_age_days"),
         ({"min_session_age_days": 3, "max_session_age_days": 2}, "must not be greater"),

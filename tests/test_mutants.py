@@ -27,7 +27,7 @@ def test_a_patch_fits_its_file(mutant: Mutant) -> None:
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_a_mutant_says_what_it_breaks_and_who_finds_it(mutant: Mutant) -> None:
     assert (mutant.law in LAWS) != bool(mutant.promise)
-    path, name, case = re.fullmatch(r"(tests/[\w/]+\.py)::(\w+)(?:\[\w+?-(.+)\])?", mutant.killer).groups()  # type: ignore[union-attr]  # fails
+    path, name, case = re.fullmatch(r"(tests/[\w/]+\.py)::(\w+)(?:\[(?:\w+?-)?(.+)\])?", mutant.killer).groups()  # type: ignore[union-attr]  # fails
     assert f"def {name}(" in (ROOT / path).read_text(encoding="utf-8")
     if path.endswith("test_conformance.py"):
         assert case in map(str, CASES)

@@ -165,7 +165,9 @@ class Session(BaseModel):
 _Channels = Annotated[
     Collection[Channel], GetPydanticSchema(lambda _source, handler: handler.generate_schema(frozenset[Channel]))
 ]
-_Nodes = Annotated[Collection[str], GetPydanticSchema(lambda _source, handler: handler.generate_schema(frozenset[str]))]
+_Nodes = Annotated[
+    Collection[str], GetPydanticSchema(lambda _source, handler: handler.generate_schema(frozenset[Text]))
+]
 
 
 class ScopeFilter(BaseModel):

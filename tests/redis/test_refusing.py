@@ -185,6 +185,7 @@ async def test_functions_are_flushed_while_they_are_in_use(make_redis: RedisStor
     while not all(task.done() for task in using):
         await client.execute_command("FUNCTION" if HAS_FUNCTIONS else "SCRIPT", "FLUSH")
         flushes += 1
+        await asyncio.sleep(0.002)  # else they are gone again before they can be called
     await client.aclose()
     await asyncio.gather(*using)
 

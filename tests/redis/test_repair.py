@@ -12,6 +12,7 @@ from sessiondex.stores.redis import home, keys
 from tests.builders import AGENT, CUSTOMER, OTHER_TENANT, SCENARIO, TENANT, at_step, make_session
 from tests.redis.census import differences
 from tests.redis.servers import Servers
+from tests.waiting import until
 
 
 def remove(servers: Servers, *names: bytes) -> int:
@@ -203,8 +204,32 @@ async def test_a_tenant_of_which_it_was_lost_that_there_is_one(
     monkeypatch.setattr(home, "_KNOWN_FOR", 0)
     store = make_redis()
     await store.save(make_session())
+    await until(lambda: not store._errands)
     assert remove(servers, f"{store._prefix}:tenants".encode()) == 1
     assert [one async for one in store._tenants()] == []
     await store.save(make_session())
+    await until(lambda: not store._errands)
 
     assert [one async for one in store._tenants()] == [TENANT]
+
+
+async def test_a_save_does_not_wait_for_where_tenants_are_known(
+    make_redis: Any, servers: Servers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Which may be another node than the tenant's, and away."""
+    monkeypatch.setattr(home, "_KNOWN_FOR", 0)
+    store = make_redis()
+    await store.save(make_session())
+    await store.aclose()
+    key = f"{store._prefix}:tenants".encode()
+    node = next(node for node in servers.nodes if _has(node, key))
+    store = make_redis(prefix=store._prefix)
+    await store.save(make_session())
+    node.client().delete(key)
+    node.client().rpush(key, "something else")
+    await store.save(make_session())
+    await store.aclose()
+    node.client().delete(key)
+    node.client().zadd(key, {TENANT.hex: 0})
+
+    assert "WRONGTYPE" in caplog.text

@@ -17,10 +17,11 @@ ROOT = Path(__file__).parents[2]
 def test_the_example_service_runs_with_a_redis_url(kind: str, request: pytest.FixtureRequest) -> None:
     """All that its tests say of it holds."""
     server: Any = request.getfixturevalue(kind)
+    others = {name: value for name, value in os.environ.items() if name != "PYTEST_DISABLE_PLUGIN_AUTOLOAD"}
     done = subprocess.run(  # our own command
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "docs/examples/service"],
         cwd=ROOT,
-        env={**os.environ, "SESSIONS": server.url},
+        env={**others, "SESSIONS": server.url},
         capture_output=True,
         text=True,
         timeout=200,

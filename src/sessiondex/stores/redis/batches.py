@@ -12,14 +12,37 @@ from __future__ import annotations
 import asyncio
 from asyncio import Future, Task
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
 from functools import partial
 from typing import Any, NamedTuple
 
-from redis.exceptions import ConnectionError as LostError
+from redis import exceptions as failures
+from redis.asyncio.client import Pipeline
 
 _MOST = 16  # in a pipeline: with more, none costs less, and all wait for the last
 
 Command = Sequence[str | bytes | int]
+
+
+_OF_ONE = (failures.BusyLoadingError, failures.AuthenticationError, failures.AuthorizationError)
+"""Answers that redis-py takes for the end of the connection, and of all that was sent with it."""
+
+
+class EachAnswered(Pipeline):
+    """A pipeline in which each command has its own answer, whatever it is."""
+
+    async def parse_response(self, connection: Any, command_name: str | bytes, **options: Any) -> Any:
+        try:
+            answer = await connection.read_response(disconnect_on_error=False)
+            callback = self.response_callbacks.get(command_name)
+            return answer if callback is None else callback(answer, **options)
+        except _OF_ONE as error:
+            return error
+        except failures.ResponseError:
+            raise  # of this command alone, as redis-py sees it
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
 
 
 class _Asked(NamedTuple):
@@ -34,14 +57,17 @@ class Batches:
         self._execute = execute
         self._room = asyncio.Semaphore(most)
         self._loop = asyncio.get_running_loop()
+        self._context = Context()  # what is sent is of many callers, so it is sent in the context of none
         self._waiting: list[_Asked] = []
         self._under_way: set[Task[Any]] = set()
 
     async def ask(self, command: Command) -> Any:
         """Return the answer to the command, or raise what there was instead."""
-        asked = _Asked(command, self._loop.create_future())
+        # Here, for what cannot be encoded fails only whoever asked for it.
+        parts = [part.encode() if type(part) is str else part for part in command[1:]]
+        asked = _Asked([command[0], *parts], self._loop.create_future())
         if not self._waiting:
-            self._loop.call_soon(self._send)
+            self._loop.call_soon(self._send, context=self._context)
         self._waiting.append(asked)
         return await asked.answer
 
@@ -67,12 +93,12 @@ class Batches:
         # Out here, for a task that is cancelled before it begins does nothing at all.
         self._under_way.discard(task)
         error = None if task.cancelled() else task.exception()
-        _fail(some, error if isinstance(error, Exception) else LostError("it was no longer waited for"))
+        _fail(some, error if isinstance(error, Exception) else failures.ConnectionError("it was given up"))
 
     async def close(self) -> None:
         """End what is under way. Whoever waits for it is told."""
         waiting, self._waiting = self._waiting, []
-        _fail(waiting, LostError("nothing was sent, for the store was closed before connecting to the server"))
+        _fail(waiting, failures.ConnectionError("nothing was sent, and connecting to the server was given up"))
         for task in self._under_way:
             task.cancel()
         if self._under_way:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import get_running_loop
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Any, Generic, Self
+from typing import Any, Generic, Self, TypeVar
 from uuid import UUID
 from weakref import WeakSet
 
@@ -41,6 +41,8 @@ _RELEASED = 20  # locators given back at a time: there are others who have somet
 _PAUSE = 10.0  # seconds between two sweeps, or less if sessions expire sooner: every process sweeps, and so do writes
 _KNOWN_FOR = 60.0  # seconds: a failover may lose that there is such a tenant, and its other keys are elsewhere
 _MILLISECOND = timedelta(milliseconds=1)
+
+T = TypeVar("T")
 
 
 class RedisHome(ComposedOperations[S], Telling[S], Generic[S]):
@@ -119,15 +121,24 @@ class RedisHome(ComposedOperations[S], Telling[S], Generic[S]):
         if self._unbegun:
             await self._begin_reading()
         server = self._server
+        call = server.call(function, self._keys_of(tenant_id), self._now(), self._ttl, *args)
+        answer = await self._answered(server, call, is_read=function in library().reads)
+        return answer[1:]
+
+    async def _answered(self, server: Server, asked: Awaitable[T], *, is_read: bool = True) -> T:
+        """Return what this server of ours answers, unless the store was closed or went to another loop meanwhile.
+
+        Then it raises that, but not of what was written, or may have been: whoever asked for it has to know.
+        """
         try:
-            answer = await server.call(function, self._keys_of(tenant_id), self._now(), self._ttl, *args)
+            answer = await asked
         except StoreUnavailableError as error:
             if not error.is_outcome_unknown:
-                self._check_is_ours(server)  # if it was closed meanwhile, that is why
+                self._check_is_ours(server)
             raise
-        if function in library().reads:  # what was written was, and whoever did so has to know
+        if is_read:
             self._check_is_ours(server)
-        return answer[1:]
+        return answer
 
     def _keys_of(self, tenant_id: UUID) -> list[bytes]:
         base = keys.base(self._prefix, tenant_id)
@@ -324,12 +335,19 @@ class RedisHome(ComposedOperations[S], Telling[S], Generic[S]):
             start = f"({names[-1].decode()}"
 
     async def _know(self, tenant_id: UUID) -> None:
-        """Have the tenant among those that there are, before it has any session."""
-        now = get_running_loop().time()
-        if self._known_tenants.get(tenant_id, now) <= now:
-            key = f"{self._prefix}:tenants".encode()
-            await self._server.command("save", "ZADD", key, 0, tenant_id.hex, key=key)
-            self._known_tenants[tenant_id] = now + _KNOWN_FOR
+        """Have the tenant among those that there are, before it has any session, and again now and then."""
+        now, known_until = get_running_loop().time(), self._known_tenants.get(tenant_id)
+        if known_until is None:
+            await self._tell_of(tenant_id)
+        elif known_until <= now:
+            self._errand(self._tell_of(tenant_id))
+        else:
+            return
+        self._known_tenants[tenant_id] = now + _KNOWN_FOR
+
+    async def _tell_of(self, tenant_id: UUID) -> None:
+        server, key = self._server, f"{self._prefix}:tenants".encode()
+        await self._answered(server, server.command("save", "ZADD", key, 0, tenant_id.hex, key=key))
 
 
 async def _open_until_the_loop_ends(server: Server) -> AsyncGenerator[None, None]:

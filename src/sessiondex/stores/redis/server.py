@@ -20,7 +20,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from sessiondex.errors import StoreUnavailableError
-from sessiondex.stores.redis.batches import Batches, Command
+from sessiondex.stores.redis.batches import Batches, Command, EachAnswered
 from sessiondex.stores.redis.library import library
 
 _ATTEMPTS = 5
@@ -45,6 +45,8 @@ _REFUSED = (
 )
 _IN_SCRIPTS = {"OOM": failures.OutOfMemoryError, "READONLY": failures.ReadOnlyError}
 """What a server older than Redis 7 says in the middle of what it says of a script: its first write was refused."""
+_PART_OF = {"claim": "save", "bar": "save"}
+"""What was asked for, where a function is one step of it."""
 _LOST = (failures.ConnectionError, failures.TimeoutError, OSError, TimeoutError)
 
 
@@ -68,11 +70,13 @@ class Server:
         self._is_cluster = address.is_cluster
         self._client: Any = _client(address)
         self._timeout = address.timeout
-        self._room = asyncio.Semaphore(address.max_connections)
         # On a cluster each has a connection of its own: where one goes is not known before it was answered.
         self._batches = None if address.is_cluster else Batches(self._execute_all, address.max_connections)
+        self._room = asyncio.Semaphore(address.max_connections)
         self._has_functions = True
         self._is_checked = self._is_closed = False
+        self._calls = 0
+        """How many are under way."""
 
     async def call(self, function: str, keys: Sequence[bytes], *args: str | bytes | int) -> list[Any]:
         """Return the answer of the function, which begins with the first of the keys.
@@ -82,12 +86,13 @@ class Server:
         """
         await self._look()
         is_repeatable = function in library().repeatable
-        answer: list[Any] = await self._tried(function, self._called, function, keys, args, is_repeatable=is_repeatable)
+        operation = _PART_OF.get(function, function)
+        called = self._tried(operation, self._called, function, keys, args, is_repeatable=is_repeatable)
+        answer: list[Any] = await called
         if answer[0] != keys[0]:
             await self.disconnect()
-            raise StoreUnavailableError(
-                self.host, function, "an answer came that was another's; connections are made anew"
-            )
+            reason = "an answer came that was another's; connections are made anew"
+            raise StoreUnavailableError(self.host, operation, reason, is_outcome_unknown=not is_repeatable)
         return answer
 
     async def command(
@@ -106,6 +111,15 @@ class Server:
             await self._tried("open", self._check)
 
     async def _tried(self, operation: str, attempt: Any, *args: Any, is_repeatable: bool = True) -> Any:
+        self._calls += 1
+        try:
+            return await self._attempts(operation, attempt, args, is_repeatable=is_repeatable)
+        finally:
+            self._calls -= 1
+            if self._is_closed and not self._calls:
+                await self.close()  # it went on when that was done, and may have opened connections
+
+    async def _attempts(self, operation: str, attempt: Any, args: Any, *, is_repeatable: bool) -> Any:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _LONGEST * self._timeout
         for number in range(_ATTEMPTS):
@@ -174,7 +188,7 @@ class Server:
         return await self._client.execute_command(*command, target_nodes=node)
 
     async def _execute_all(self, commands: list[Command]) -> list[Any]:
-        pipeline = self._client.pipeline(transaction=False)
+        pipeline = EachAnswered(self._client.connection_pool, self._client.response_callbacks, False, None)
         for command in commands:
             pipeline.execute_command(*command)
         answers: list[Any] = await self._timed(pipeline.execute(raise_on_error=False))
@@ -239,13 +253,15 @@ class Server:
             await self._client.connection_pool.disconnect(inuse_connections=False)
 
     async def close(self) -> None:
-        """Close all connections. Calls that are under way end with them; what is called later makes others."""
+        """Close all connections. Calls that are under way end with them; what is called later closes its own."""
         self._is_closed = True
-        if self._batches is not None:
-            await self._batches.close()
-            await self._client.aclose(close_connection_pool=True)
-        else:
+        if self._batches is None:
             await self._client.aclose()
+            return
+        try:
+            await self._batches.close()
+        finally:
+            await self._client.aclose(close_connection_pool=True)
 
 
 def _client(address: Address) -> Any:

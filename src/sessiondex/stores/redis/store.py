@@ -130,17 +130,14 @@ class RedisSessionStore(RedisQueries[S], Generic[S]):
         if self._unbegun:
             await self._begin_reading()
         server, key = self._server, keys.base(self._prefix, tenant_id) + f"s:{session_id.hex}".encode()
-        row: bytes | None = await server.command("get", "GET", key, key=key)
-        self._check_is_ours(server)
+        row: bytes | None = await self._answered(server, server.command("get", "GET", key, key=key))
         return row
 
     async def _locate(self, session_id: UUID) -> Claim | None:
         if self._unbegun:
             await self._begin_reading()
         server = self._server
-        located = await locate(server, self._prefix, session_id)
-        self._check_is_ours(server)
-        return located
+        return await self._answered(server, locate(server, self._prefix, session_id))
 
     async def save(self, session: S, *, expected_revision: int | None = None) -> UUID:
         self._check_loop()
@@ -218,15 +215,15 @@ class RedisSessionStore(RedisQueries[S], Generic[S]):
             if len(answer) > 1:
                 self._were_evicted(tenant_id, answer[1])
             if kind == b"first":  # the server may have lost what it knew: that there is such a tenant, too
-                self._known_tenants.pop(tenant_id, None)
-                self._errand(self._know(tenant_id))
+                self._errand(self._tell_of(tenant_id))
             numbers = list(map(int, answer[0].split()))
             return list(zip(numbers[::2], numbers[1::2], strict=True)), None
         raise StoreUnavailableError(self._address.host, "save", "other tenants claim the same id again and again")
 
     async def _claim(self, unclaimed: Mapping[str, str], tenant_id: UUID, claims: dict[str, str]) -> None:
         async def claimed(key: str, barred: str) -> None:
-            claims[key] = await claim(server, self._prefix, UUID(hex=key), tenant_id, self._bar, barred)
+            claiming = claim(server, self._prefix, UUID(hex=key), tenant_id, self._bar, barred)
+            claims[key] = await self._answered(server, claiming, is_read=False)
 
         server = self._server
         # To the end of all, though one is refused: what was claimed has to be known.

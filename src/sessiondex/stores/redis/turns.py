@@ -92,7 +92,7 @@ class RedisTurns(RedisHome[S], Generic[S]):
     @asynccontextmanager
     async def _exclusive(self, session_id: UUID, timeout: float | None) -> AsyncIterator[None]:  # noqa: ASYNC109  # it covers the wait alone
         self._check_loop()
-        turns, server, key, loop = self._turns, self._server, session_id.bytes, get_running_loop()
+        turns, key, loop = self._turns, session_id.bytes, get_running_loop()
         deadline = None if timeout is None else loop.time() + timeout
         remote = RemoteTurn(partial(self._ask_for_turn, keys.turn(self._prefix, session_id)), self._turn_ttl)
         try:
@@ -115,8 +115,6 @@ class RedisTurns(RedisHome[S], Generic[S]):
                 await asyncio.shield(passing)
             finally:
                 turns.pass_on(key)
-            if self._is_closed and not len(turns):
-                await server.close()  # that of a closed store, which was asked once more
 
     async def _ask_for_turn(self, key: bytes, function: str, token: str, ttl: int) -> bool:
         server = self._server

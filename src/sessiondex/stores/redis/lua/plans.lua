@@ -2,7 +2,7 @@
 
 local function new_plan(keys, now, since)
   return { base = keys[1], feed = keys[2], changes = keys[3], now = now, since = since,
-           types = {}, writes = {}, told = {}, evicted = {}, rows = {}, ids = {} }
+           types = {}, writes = {}, told = {}, evicted = {}, rows = {} }
 end
 
 -- Plan to write to a key that was read, or else reading it would have failed: it is of its type.
@@ -170,8 +170,8 @@ local function last_change(plan)
   return sequence
 end
 
-local function apply_leave(write)
-  local _, facet, member, of_step, facet_name, version, hash = unpack(write)
+local function apply_leave(leave)
+  local _, facet, member, of_step, facet_name, version, hash = unpack(leave)
   redis.call('ZREM', facet, member)
   if redis.call('EXISTS', facet) == 0 then
     redis.call('SREM', of_step, facet_name)
@@ -193,8 +193,8 @@ local function apply(plan)
     kept = redis.call('HGET', plan.feed, 'kept')
   end
   -- From here on nothing fails.
-  for _, write in ipairs(plan.writes) do
-    if write[1] == 'LEAVE' then apply_leave(write) else redis.call(unpack(write)) end
+  for _, one in ipairs(plan.writes) do
+    if one[1] == 'LEAVE' then apply_leave(one) else redis.call(unpack(one)) end
   end
   for _, change in ipairs(plan.told) do
     sequence = sequence + 1
