@@ -52,9 +52,10 @@ async def bare_client(port: int) -> AsyncIterator[Redis]:
 
 
 async def versions(client: Redis) -> dict[str, str]:
-    """Return the versions of the server and of the client library."""
+    """Return the versions of the server and of the client libraries."""
     about = await client.info("server")
-    return {"valkey": str(about.get("valkey_version", about["redis_version"])), "redis-py": version("redis")}
+    valkey = str(about.get("valkey_version", about["redis_version"]))
+    return {"valkey": valkey, "redis-py": version("redis"), "hiredis": version("hiredis")}
 
 
 async def cpu_seconds(client: Redis) -> float:
