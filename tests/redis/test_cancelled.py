@@ -164,7 +164,7 @@ class Moving(RedisSessionStore[Any]):
     def _begin_in_this_loop(self) -> None:
         super()._begin_in_this_loop()
         server: Any = self._server
-        server._batches = MovesUp(server._execute_all, CONNECTIONS)
+        server._batches = MovesUp(server._execute_all, server._room)
 
 
 class Trusting(RedisSessionStore[Any]):

@@ -3,6 +3,8 @@
 To take a connection from a pool, see whether it is sound, write to it, wait for it, read from it and give it back costs
 several times as much as a command does. Here up to 16 share that.
 
+The first of them goes by itself, for it would wait for others a fifth longer, and most often there are none.
+
 Rules. A pipeline is read to its end by a task of its own, or its connection is closed. So whoever is cancelled stops
 waiting and nothing more: its answer is dropped, and nobody gets another's. What fails, fails for all of a pipeline.
 """
@@ -51,11 +53,11 @@ class _Asked(NamedTuple):
 
 
 class Batches:
-    """Has commands executed together, from one loop; not more than `most` pipelines at a time."""
+    """Has commands executed together, from one loop, as far as there is room."""
 
-    def __init__(self, execute: Callable[[list[Command]], Awaitable[list[Any]]], most: int) -> None:
+    def __init__(self, execute: Callable[[list[Command]], Awaitable[list[Any]]], room: asyncio.Semaphore) -> None:
         self._execute = execute
-        self._room = asyncio.Semaphore(most)
+        self._room = room
         self._loop = asyncio.get_running_loop()
         self._context = Context()  # what is sent is of many callers, so it is sent in the context of none
         self._waiting: list[_Asked] = []

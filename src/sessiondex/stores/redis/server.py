@@ -70,9 +70,10 @@ class Server:
         self._is_cluster = address.is_cluster
         self._client: Any = _client(address)
         self._timeout = address.timeout
-        # On a cluster each has a connection of its own: where one goes is not known before it was answered.
-        self._batches = None if address.is_cluster else Batches(self._execute_all, address.max_connections)
         self._room = asyncio.Semaphore(address.max_connections)
+        # On a cluster each command has a connection of its own: where one goes is not known before it was answered.
+        self._batches = None if address.is_cluster else Batches(self._execute_all, self._room)
+        self._is_one_alone = False  # the first of those that come together: to wait for others would cost it a fifth
         self._has_functions = True
         self._is_checked = self._is_closed = False
         self._calls = 0
@@ -171,10 +172,14 @@ class Server:
             raise
 
     async def _execute(self, key: bytes | None, command: Command) -> Any:
-        if self._batches is not None:
+        if self._batches is not None and self._is_one_alone:
             return await self._batches.ask(command)
-        async with self._room:
-            return await self._execute_apart(key, command)
+        self._is_one_alone = True
+        try:
+            async with self._room:
+                return await self._execute_apart(key, command)
+        finally:
+            self._is_one_alone = False
 
     async def _execute_apart(self, key: bytes | None, command: Command) -> Any:
         if not self._is_cluster:
