@@ -157,7 +157,8 @@ class MovesUp(Batches):
         answers = await self._execute([asked.command for asked in some])
         waiting = [asked for asked in some if not asked.answer.done()]
         for asked, answer in zip(waiting, answers, strict=False):
-            asked.answer.set_result(answer)
+            tell = asked.answer.set_exception if isinstance(answer, Exception) else asked.answer.set_result
+            tell(answer)
 
 
 class Moving(RedisSessionStore[Any]):

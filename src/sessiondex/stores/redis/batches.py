@@ -3,10 +3,11 @@
 To take a connection from a pool, see whether it is sound, write to it, wait for it, read from it and give it back costs
 several times as much as a command does. Here up to 16 share that.
 
-The first of them goes by itself, for it would wait for others a fifth longer, and most often there are none.
+The first of them goes by itself: most often it is the only one, and a pipeline would take it longer.
 
 Rules. A pipeline is read to its end by a task of its own, or its connection is closed. So whoever is cancelled stops
-waiting and nothing more: its answer is dropped, and nobody gets another's. What fails, fails for all of a pipeline.
+waiting and nothing more: its answer is dropped, and nobody gets another's. A lost connection is lost for all of a
+pipeline; any other answer is that of one command.
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ from redis.asyncio.client import Pipeline
 _MOST = 16  # in a pipeline: with more, none costs less, and all wait for the last
 
 Command = Sequence[str | bytes | int]
-
 
 _OF_ONE = (failures.BusyLoadingError, failures.AuthenticationError, failures.AuthorizationError)
 """Answers that redis-py takes for the end of the connection, and of all that was sent with it."""

@@ -1,7 +1,8 @@
 """Rows: what the server keeps of a session, and the session that it stands for.
 
-The head of a row, and its entries, are the server's, see `lua/`. The value is ours: the name of the class,
-empty for `Session` itself, a NUL, and the session as JSON.
+The head of a row is the server's, see `lua/`. The rest is made here: where it is filed, see `keys`, which the server
+reads as well; and the value, which it does not: the name of the class, empty for `Session` itself, a NUL, and the
+session as JSON.
 """
 
 from __future__ import annotations

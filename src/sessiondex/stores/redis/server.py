@@ -73,7 +73,7 @@ class Server:
         self._room = asyncio.Semaphore(address.max_connections)
         # On a cluster each command has a connection of its own: where one goes is not known before it was answered.
         self._batches = None if address.is_cluster else Batches(self._execute_all, self._room)
-        self._is_one_alone = False  # the first of those that come together: to wait for others would cost it a fifth
+        self._is_one_alone = False  # the first of those that come together, which most often is the only one
         self._has_functions = True
         self._is_checked = self._is_closed = False
         self._calls = 0
