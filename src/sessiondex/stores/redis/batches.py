@@ -3,7 +3,7 @@
 To take a connection from a pool, see whether it is sound, write to it, wait for it, read from it and give it back costs
 several times as much as a command does. Here up to 16 share that.
 
-The first of them goes by itself: most often it is the only one, and a pipeline would take it longer.
+One that comes while there is no other goes by itself, for which a pipeline would take longer.
 
 Rules. A pipeline is read to its end by a task of its own, or its connection is closed. So whoever is cancelled stops
 waiting and nothing more: its answer is dropped, and nobody gets another's. A lost connection is lost for all of a
@@ -62,6 +62,11 @@ class Batches:
         self._context = Context()  # what is sent is of many callers, so it is sent in the context of none
         self._waiting: list[_Asked] = []
         self._under_way: set[Task[Any]] = set()
+
+    @property
+    def are_busy(self) -> bool:
+        """Whether anything was asked for that is not answered yet."""
+        return bool(self._waiting or self._under_way)
 
     async def ask(self, command: Command) -> Any:
         """Return the answer to the command, or raise what there was instead."""

@@ -73,7 +73,7 @@ class Server:
         self._room = asyncio.Semaphore(address.max_connections)
         # On a cluster each command has a connection of its own: where one goes is not known before it was answered.
         self._batches = None if address.is_cluster else Batches(self._execute_all, self._room)
-        self._is_one_alone = False  # the first of those that come together, which most often is the only one
+        self._is_one_alone = False
         self._has_functions = True
         self._is_checked = self._is_closed = False
         self._calls = 0
@@ -172,7 +172,7 @@ class Server:
             raise
 
     async def _execute(self, key: bytes | None, command: Command) -> Any:
-        if self._batches is not None and self._is_one_alone:
+        if self._batches is not None and (self._is_one_alone or self._batches.are_busy):
             return await self._batches.ask(command)
         self._is_one_alone = True
         try:
