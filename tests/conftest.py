@@ -11,11 +11,11 @@ import pytest
 from hypothesis import settings
 
 from sessiondex import InMemorySessionStore, ScanSessionStore
-from tests import seeds
-from tests.builders import Clock
+from tests.support import seeds
+from tests.support.builders import Clock
 
 # No deadline for an example: a busy machine is no bug. The same examples each time, unless a seed is asked for.
-settings.register_profile("sessiondex", parent=settings(), deadline=None, derandomize=seeds.ASKED is None)
+settings.register_profile("sessiondex", parent=settings(), deadline=None, derandomize=seeds.GIVEN_SEED is None)
 settings.load_profile("sessiondex")
 
 # Long searches, which `nox -s stress` asks for.
@@ -23,8 +23,8 @@ collect_ignore = [] if "SESSIONDEX_STRESS" in os.environ else ["stress"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if seeds.ASKED is not None:
-        config.option.hypothesis_seed = seeds.ASKED
+    if seeds.GIVEN_SEED is not None:
+        config.option.hypothesis_seed = seeds.GIVEN_SEED
 
 
 @pytest.hookimpl(wrapper=True)
@@ -32,7 +32,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     """Have every failure say how to repeat it: whatever is drawn in a test is drawn from a seed."""
     report = yield
     if report.failed:
-        report.sections.append(("To repeat it", seeds.command(item.nodeid, seeds.ASKED)))
+        report.sections.append(("To repeat it", seeds.command(item.nodeid, seeds.GIVEN_SEED)))
     return report
 
 
@@ -45,7 +45,7 @@ STORES: dict[str, tuple[Any, dict[str, Any]]] = {
 
 @pytest.fixture
 def try_each(request: pytest.FixtureRequest) -> seeds.TryEach:
-    """Try each of some seeds, see `tests.seeds`; a failure names this test, and its seed."""
+    """Try each of some seeds, see `tests.support.seeds`; a failure names this test, and its seed."""
     return partial(seeds.try_each, test=request.node.nodeid)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sessiondex import InvalidArgumentError
 from sessiondex.clock import EPOCH, MICROSECOND, StampClock, microseconds
-from tests.builders import START, Clock
+from tests.support.builders import START, Clock
 
 
 @given(st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30), timezones=st.just(UTC)))

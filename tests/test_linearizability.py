@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.linearizability import Call, linearization
+from tests.support.linearizability import Call, linearization
 
 
 def register(state: int, call: Call) -> tuple[int, Any]:

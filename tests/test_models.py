@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from sessiondex import Channel, PendingMigration, ScopeFilter, Session, SessionStatus, StepVisit
-from tests.builders import START, make_session, visit
+from tests.support.builders import START, make_session, visit
 
 NAIVE = datetime(2026, 1, 1)
 NOT_UTF8 = "\ud800"

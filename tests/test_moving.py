@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from sessiondex import CopyProgress, InMemorySessionStore, InvalidArgumentError, ScanSessionStore, copy_sessions
-from tests.builders import AGENT, CUSTOMER, OTHER_TENANT, SCENARIO, TENANT, NotedSession, TaggedSession, at_step
-from tests.builders import make_session as session_of
+from tests.support.builders import AGENT, CUSTOMER, OTHER_TENANT, SCENARIO, TENANT, NotedSession, TaggedSession, at_step
+from tests.support.builders import make_session as session_of
 
 
 async def filled(store: Any) -> list[Any]:

@@ -16,10 +16,10 @@ from sessiondex import PendingMigration, Session, StepVisit
 from sessiondex.copying import is_plain_class
 from sessiondex.packing import SOUND, compiled_packing, sound
 from sessiondex.records import Records
-from tests import strategies as some
-from tests.builders import START, make_session, visit
-from tests.odd_sessions import ODD, Text
-from tests.shapes import shape
+from sessiondex.testing import strategies as some
+from tests.support.builders import START, make_session, visit
+from tests.support.exact_values import exact
+from tests.support.unusual_sessions import ODD, Text
 
 
 class Everything(Session):
@@ -97,7 +97,7 @@ everything = st.builds(
 def test_what_is_packed_is_unpacked_the_same(session: Session) -> None:
     """Every field, of every kind, at every extreme."""
     assert is_plain_class(Everything)
-    assert shape(unpacked(session)) == shape(session)
+    assert exact(unpacked(session)) == exact(session)
 
 
 PLAIN = {name: make for name, make in ODD.items() if is_plain_class(type(make()))}
@@ -109,7 +109,7 @@ def test_snapshots_of_odd_values_are_unpacked_the_same(make: Callable[[], Any]) 
     session = make()
     snapshot = Records().snapshot(session, session.last_activity_at, revision=0).snapshot
 
-    assert shape(unpacked(snapshot)) == shape(snapshot)
+    assert exact(unpacked(snapshot)) == exact(snapshot)
 
 
 @pytest.mark.parametrize("field", ["user_channel_id", "scenario_checksum", "variables"])
@@ -157,7 +157,7 @@ def test_any_id_is_packed(number: int) -> None:
     )
     session.step_history.append(visit(step_id=some_id))
 
-    assert shape(unpacked(session)) == shape(session)
+    assert exact(unpacked(session)) == exact(session)
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_any_instant_of_the_calendar_is_packed(instant: datetime) -> None:
     session = make_session(created_at=instant, variable_updated_at={"a": instant}, step_history=[visit()])
     session.step_history.append(visit(entered_at=instant))
 
-    assert shape(unpacked(session)) == shape(session)
+    assert exact(unpacked(session)) == exact(session)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_fields_may_be_called_what_the_compiled_code_calls_its_own(names: list[s
     vars(session)[names[-1]] = UUID(int=7)
 
     assert is_plain_class(cls)
-    assert shape(unpacked(session)) == shape(session)
+    assert exact(unpacked(session)) == exact(session)
 
 
 @pytest.mark.parametrize(

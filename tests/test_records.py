@@ -29,9 +29,9 @@ from sessiondex import Channel, InvalidSessionError, PendingMigration, Session, 
 from sessiondex.copying import _copy_value
 from sessiondex.packing import SOUND
 from sessiondex.records import Records, _Codec
-from tests.builders import AGENT, START, NotedSession, TaggedSession, make_session, visit
-from tests.odd_sessions import ODD, Text
-from tests.shapes import shape
+from tests.support.builders import AGENT, START, NotedSession, TaggedSession, make_session, visit
+from tests.support.exact_values import exact
+from tests.support.unusual_sessions import ODD, Text
 
 
 class Level(IntEnum):
@@ -155,10 +155,10 @@ def is_packed_the_same(session: Session) -> bool:
         snapshot, packed = records.snapshot(session, START, revision=0)
     except InvalidSessionError:
         return True
-    expected = shape(snapshot)
-    assert packed is None or shape(records.unpack(packed)) == expected
-    assert shape(records.copy(snapshot)) == expected
-    return bool(shape(records.unpack(records.pack(snapshot))) == expected)
+    expected = exact(snapshot)
+    assert packed is None or exact(records.unpack(packed)) == expected
+    assert exact(records.copy(snapshot)) == expected
+    return bool(exact(records.unpack(records.pack(snapshot))) == expected)
 
 
 @settings(max_examples=500)
@@ -196,7 +196,7 @@ def test_so_are_sessions_of_whatever_class(make: Callable[[], Any]) -> None:
     records.share(unpacked)
     for shared in (snapshot, unpacked):
         again = records.copy(shared)
-        assert shape(again) == shape(unpacked)
+        assert exact(again) == exact(unpacked)
         assert again.model_fields_set == set(type(session).model_fields)
         again.__pydantic_fields_set__.clear()
         assert records.copy(shared).model_fields_set == set(type(session).model_fields)
@@ -207,7 +207,7 @@ def test_sessions_of_many_classes_are_each_unpacked_as_their_own() -> None:
     snapshots = [records.snapshot(make(), START, revision=0).snapshot for _ in range(2) for make in ODD.values()]
     packed = [records.pack(snapshot) for snapshot in snapshots]
 
-    assert [shape(records.unpack(one)) for one in packed] == [shape(snapshot) for snapshot in snapshots]
+    assert [exact(records.unpack(one)) for one in packed] == [exact(snapshot) for snapshot in snapshots]
 
 
 @pytest.mark.parametrize("cls", [Session, LongWay])
@@ -219,7 +219,7 @@ def test_unpacking_twice_gives_two_that_share_nothing_mutable(cls: type[Session]
     one.step_history.clear()
     one.__pydantic_fields_set__.clear()
 
-    assert shape(other) == shape(records.unpack(packed))
+    assert exact(other) == exact(records.unpack(packed))
     assert other.model_fields_set == set(cls.model_fields)
 
 
@@ -230,7 +230,7 @@ def test_common_sessions_take_the_short_way(cls: type[Session]) -> None:
     snapshot = codec._short_way(session.__dict__, session.last_activity_at, 0, None)
 
     assert snapshot == session
-    assert shape(codec.round_trip(session).snapshot) == shape(snapshot)
+    assert exact(codec.round_trip(session).snapshot) == exact(snapshot)
 
 
 def subclass(**namespace: Any) -> type[Session]:

@@ -10,8 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sessiondex import Channel, Session, SessionStatus, schema
-from tests import strategies as some
-from tests.builders import START, TENANT, at_step, make_session, visit
+from sessiondex.testing import strategies as some
+from tests.support.builders import START, TENANT, at_step, make_session, visit
 
 ids = st.sampled_from([bytes(16), b"\xff" * 16, b"\0" * 15 + b"\1", b":" * 16])
 

@@ -12,8 +12,8 @@ from uuid import uuid4
 import pytest
 
 from sessiondex.stores.redis import RedisSessionStore
-from tests.redis.census import check_indexes, contents
-from tests.redis.servers import Cluster, OneServer, Servers
+from tests.support.redis.recount import check_indexes, contents
+from tests.support.redis.servers import Cluster, OneServer, Servers
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,8 @@ import redis
 
 from sessiondex import Channel, StoreUnavailableError
 from sessiondex.testing import CASES, check_session_store
-from tests.redis.servers import HOST, WHEEL, Servers
 from tests.redis.test_conformance import LEAVES_CONNECTIONS
+from tests.support.redis.servers import HOST, WHEEL, Servers
 
 SETUSER = re.search(r"^ACL (SETUSER sessions .*)$", Path("docs/scaling.md").read_text(), re.MULTILINE)
 PREFIX = "sessiondex"

@@ -13,12 +13,12 @@ from redis.exceptions import RedisError
 
 from sessiondex import StoreClosedError, StoreUnavailableError
 from sessiondex.stores.redis import keys
-from tests.builders import AGENT, TENANT, make_session
 from tests.redis.conftest import RedisStores
-from tests.redis.proxy import Proxy
-from tests.redis.servers import OneServer
 from tests.redis.test_closing import connections, named
-from tests.waiting import until
+from tests.support.builders import AGENT, TENANT, make_session
+from tests.support.redis.proxy import Proxy
+from tests.support.redis.servers import OneServer
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.parametrize("servers", ["standalone"], indirect=True)
 

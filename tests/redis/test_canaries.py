@@ -14,15 +14,15 @@ import pytest
 
 from sessiondex import Session
 from sessiondex.stores.redis import RedisSessionStore
-from tests.builders import Clock, NotedSession
-from tests.redis.census import contents
 from tests.redis.conftest import RedisStores
-from tests.redis.failures import failure
-from tests.redis.servers import Servers
 from tests.redis.test_wrongtype import Planted
 from tests.stores import test_canaries as local
-from tests.stores.canary_walk import LeakError, Walk
-from tests.stores.parties import A, B, trace_in
+from tests.support.builders import Clock, NotedSession
+from tests.support.redis.failures import failure
+from tests.support.redis.recount import contents
+from tests.support.redis.servers import Servers
+from tests.support.two_tenants import A, B, trace_in
+from tests.support.two_tenants_walk import LeakError, Walk
 
 SEED = int(os.environ.get("SESSIONDEX_SEED", "7"))
 STEPS = 2_500
@@ -90,11 +90,11 @@ async def test_what_a_tenant_saved_is_under_its_own_keys(store: Any, servers: Se
     """And nothing of another tenant's is."""
     await Walk(store, SEED).go(300)
     held = contents(servers)
-    for party in (A, B):
-        where = [key for key, value in held.items() if party.mark in repr((key, value))]
+    for marked in (A, B):
+        where = [key for key, value in held.items() if marked.mark in repr((key, value))]
 
         assert where
-        assert not [key for key in where if party.tenant.hex not in key]
+        assert not [key for key in where if marked.tenant.hex not in key]
 
 
 READS: dict[str, Any] = {
@@ -111,10 +111,10 @@ READS: dict[str, Any] = {
 async def test_a_row_under_the_key_of_another_tenant(make_redis: RedisStores, servers: Servers, name: str) -> None:
     """As no store writes it: it is not given out, and the error shows nothing of it."""
     store = make_redis()
-    for party in (A, B):
-        await store.save(party.session(1))
+    for marked in (A, B):
+        await store.save(marked.session(1))
     held = contents(servers)
-    ours, theirs = (f"{store._prefix}:{{{party.tenant.hex}}}:s:{party.id(101).hex}" for party in (A, B))
+    ours, theirs = (f"{store._prefix}:{{{marked.tenant.hex}}}:s:{marked.id(101).hex}" for marked in (A, B))
     planted = Planted(servers, ours.encode())
     planted.client.set(planted.key, _head(held[ours]) + held[theirs].removeprefix(_head(held[theirs])))
     error = await failure(READS[name](store))

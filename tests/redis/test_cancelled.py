@@ -19,10 +19,10 @@ from redis.asyncio.connection import Connection
 from sessiondex import Channel, Session, StoreUnavailableError
 from sessiondex.stores.redis import RedisSessionStore
 from sessiondex.stores.redis.batches import Batches
-from tests.builders import make_session
 from tests.redis.conftest import RedisStores
-from tests.redis.proxy import Proxy, in_front_of
-from tests.redis.servers import WHEEL, Cluster, OneServer, Servers
+from tests.support.builders import make_session
+from tests.support.redis.proxy import Proxy, in_front_of
+from tests.support.redis.servers import WHEEL, Cluster, OneServer, Servers
 
 CANCELS = 2_000
 SEED = int(os.environ.get("SESSIONDEX_SEED", "1"))

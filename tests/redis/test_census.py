@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.builders import TENANT, at_step
-from tests.redis.census import Contents, contents, differences, row_of
 from tests.redis.conftest import RedisStores
-from tests.redis.servers import OneServer
+from tests.support.builders import TENANT, at_step
+from tests.support.redis.recount import Contents, contents, differences, row_of
+from tests.support.redis.servers import OneServer
 
 pytestmark = pytest.mark.parametrize("servers", ["standalone"], indirect=True)
 

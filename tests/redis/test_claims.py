@@ -13,9 +13,9 @@ import pytest
 
 from sessiondex import ConflictError, TenantMismatchError
 from sessiondex.stores.redis import RedisSessionStore, keys
-from tests.builders import OTHER_TENANT, TENANT, make_session
-from tests.redis.servers import OneServer
-from tests.seeds import TryEach, as_told, first_that_fails
+from tests.support.builders import OTHER_TENANT, TENANT, make_session
+from tests.support.redis.servers import OneServer
+from tests.support.seeds import TryEach, first_failure, skip_with_seed
 
 TENANTS = (TENANT, OTHER_TENANT)
 RUNS = 250
@@ -147,10 +147,10 @@ class ReleasesAtOnce(RedisSessionStore[Any]):
         return await self._get(session_id, tenant_id) is not None
 
 
-@as_told
+@skip_with_seed
 def test_a_locator_that_is_taken_without_a_bar_is_found(standalone: OneServer) -> None:
     """The control of the above."""
-    told = first_that_fails(range(RUNS), lambda seed: asyncio.run(tried(standalone, ReleasesAtOnce, seed)))
+    told = first_failure(range(RUNS), lambda seed: asyncio.run(tried(standalone, ReleasesAtOnce, seed)))
     standalone.flush()
 
     assert "two tenants have it" in told or "its locator leads elsewhere" in told

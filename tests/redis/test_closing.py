@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from sessiondex import ChangesLostError
-from tests.builders import TENANT, make_session
 from tests.redis.conftest import RedisStores
-from tests.redis.proxy import Proxy
-from tests.redis.servers import OneServer, Servers
-from tests.waiting import until
+from tests.support.builders import TENANT, make_session
+from tests.support.redis.proxy import Proxy
+from tests.support.redis.servers import OneServer, Servers
+from tests.support.waiting import until
 
 
 def named(servers: Servers) -> str:

@@ -19,7 +19,7 @@ import pytest
 from sessiondex.stores.redis import RedisSessionStore
 from sessiondex.testing import CASES, Case, Trial, check_session_store
 from tests.redis.conftest import RedisStores
-from tests.redis.servers import Cluster, Servers
+from tests.support.redis.servers import Cluster, Servers
 
 KNOWN_DIVERGENCES: dict[str, str] = {}
 """Cases that the store fails, and why it may."""

@@ -13,9 +13,9 @@ import pytest
 
 from sessiondex import StoreUnavailableError
 from sessiondex.stores.redis import RedisSessionStore, home
-from tests.builders import AGENT, make_session
-from tests.redis.census import check_indexes
-from tests.redis.servers import Cluster, OneServer, Servers
+from tests.support.builders import AGENT, make_session
+from tests.support.redis.recount import check_indexes
+from tests.support.redis.servers import Cluster, OneServer, Servers
 
 TENANTS = [UUID(int=number) for number in range(1, 13)]  # so many that each node of a cluster has some
 LEFT = frozenset({"locators", "lost locators"})  # by writes that were cut short
@@ -144,7 +144,7 @@ async def test_a_server_that_is_away_for_a_moment_is_waited_for() -> None:
 
 
 async def test_a_replica_takes_over(record_testsuite_property: Any) -> None:
-    """The store goes on. Acknowledged writes that had not reached the replica are lost: how many is told, by `-rP`."""
+    """The store goes on. Acknowledged writes that had not reached the replica are lost: `-rP` shows how many."""
     cluster = Cluster(replicas=3)
     store = RedisSessionStore[Any](cluster.url, timeout=2)
     load = Load(store)

@@ -1,4 +1,4 @@
-"""A server that cannot be reached, or cannot do what it is asked: tried again where that is safe, else told."""
+"""A server that cannot be reached, or cannot do what it is asked: tried again where that is safe, else raised."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from sessiondex import Channel, StoreUnavailableError
-from tests.builders import AGENT, CUSTOMER, SCENARIO, TENANT, make_session
 from tests.redis.conftest import RedisStores
-from tests.redis.failures import failure, told
-from tests.redis.proxy import Proxy
-from tests.redis.servers import HOST, OneServer, free_port
+from tests.support.builders import AGENT, CUSTOMER, SCENARIO, TENANT, make_session
+from tests.support.redis.failures import failure, failure_facts
+from tests.support.redis.proxy import Proxy
+from tests.support.redis.servers import HOST, OneServer, free_port
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ async def test_nobody_listens(make_redis: RedisStores, scheme: str) -> None:
     calls = [call(store, make_session()) for call in CALLS.values()]
     errors = await asyncio.gather(*map(failure, calls))
 
-    assert {told(error) for error in errors} == {(f"{HOST}:{port}", "open", False)}
+    assert {failure_facts(error) for error in errors} == {(f"{HOST}:{port}", "open", False)}
     assert {error.reason for error in errors} == {"it refuses connections, or cannot be reached"}
     assert not await store.health_check()
 
@@ -77,7 +77,7 @@ async def test_a_server_that_went_away(make_redis: RedisStores, saved: Any, serv
     errors = await asyncio.gather(*map(failure, calls.values()))
     servers.start()
 
-    assert [told(error) for error in errors] == [(f"{HOST}:{servers.port}", name, False) for name in calls]
+    assert [failure_facts(error) for error in errors] == [(f"{HOST}:{servers.port}", name, False) for name in calls]
 
 
 async def test_a_server_that_comes_back_shortly(make_redis: RedisStores, saved: Any, servers: OneServer) -> None:
@@ -124,7 +124,7 @@ async def test_a_read_that_is_not_answered(make_redis: RedisStores, saved: Any, 
         error = await failure(READS[name](store, saved))
         await store.aclose()
 
-    assert told(error) == (proxy.host, name, False)
+    assert failure_facts(error) == (proxy.host, name, False)
     assert error.reason.endswith("in time")
     assert proxy.accepted == 2
 
@@ -143,7 +143,7 @@ async def until_saved(store: Any, session: Any) -> None:
 async def test_a_write_that_is_not_answered(
     make_redis: RedisStores, saved: Any, servers: OneServer, name: str, *, is_deaf: bool
 ) -> None:
-    """It was sent once, and may have been done: that is told, and nothing else is."""
+    """A write sent once may have been done. The error says so, and the write is not sent again."""
     async with Proxy(servers.port) as proxy:
         store = make_redis(url=proxy.url, prefix="p", timeout=0.2)
         await until_saved(store, saved)
@@ -156,7 +156,7 @@ async def test_a_write_that_is_not_answered(
     found = await make_redis(prefix="p").get(saved.session_id, tenant_id=TENANT)
     make_redis.may_leave = frozenset({"locators"})
 
-    assert told(error) == (proxy.host, name, True)
+    assert failure_facts(error) == (proxy.host, name, True)
     assert "whether it was done is unknown, read before you try again" in str(error)
     assert asked == 1
     assert saved == before
@@ -180,7 +180,7 @@ async def test_a_connection_that_is_cut_after_a_write(
         await store.aclose()
     make_redis.may_leave = frozenset({"locators"})
 
-    assert told(error) == (proxy.host, name, True)
+    assert failure_facts(error) == (proxy.host, name, True)
     assert error.reason == "the connection was lost"
     assert (found is None) if name == "delete" else (found.revision == 2)
 
@@ -219,7 +219,7 @@ async def test_a_server_that_hangs_up_at_once(make_redis: RedisStores, saved: An
         await store.save(saved)
         await store.aclose()
 
-    assert told(error) == (proxy.host, "save", False)
+    assert failure_facts(error) == (proxy.host, "save", False)
     assert saved.revision == 2
 
 
@@ -232,5 +232,5 @@ async def test_a_server_that_never_says_anything(make_redis: RedisStores, server
         is_healthy = await store.health_check()
         await store.aclose()
 
-    assert told(error) == (proxy.host, "open", False)
+    assert failure_facts(error) == (proxy.host, "open", False)
     assert not is_healthy

@@ -12,8 +12,8 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from sessiondex.stores.redis import RedisSessionStore
 from sessiondex.testing import LawBroken
-from tests.redis.machine import ClusterMachine, RedisMachine
-from tests.redis.servers import Cluster, OneServer
+from tests.support.redis.servers import Cluster, OneServer
+from tests.support.redis.state_machine import ClusterMachine, RedisMachine
 
 SIZE = settings(
     max_examples=50,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sessiondex import InMemorySessionStore, copy_sessions
-from tests.builders import NotedSession, TaggedSession
+from tests.support.builders import NotedSession, TaggedSession
 from tests.test_moving import answers, filled
 
 

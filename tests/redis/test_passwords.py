@@ -10,12 +10,12 @@ import pytest
 
 from sessiondex import InvalidArgumentError, StoreUnavailableError
 from sessiondex.stores.redis import RedisSessionStore
-from tests.builders import TENANT, make_session
 from tests.redis.conftest import RedisStores
-from tests.redis.failures import failure, told
-from tests.redis.proxy import Proxy
-from tests.redis.servers import HOST, OneServer, free_port
-from tests.words import all_said
+from tests.support.builders import TENANT, make_session
+from tests.support.error_text import full_text
+from tests.support.redis.failures import failure, failure_facts
+from tests.support.redis.proxy import Proxy
+from tests.support.redis.servers import HOST, OneServer, free_port
 
 SECRET, WRONG = "s3cr3t-kanarie", "wr0ng-kanarie"
 MARK = "kanarie"
@@ -42,7 +42,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     for record in caplog.records:
         error = record.exc_info[1] if record.exc_info else None
         assert MARK not in f"{record.getMessage()} {vars(record)!r}"
-        assert error is None or MARK not in all_said(error)
+        assert error is None or MARK not in full_text(error)
 
 
 def url_of(user: str, password: str, port: int, scheme: str = "redis") -> str:
@@ -60,7 +60,7 @@ USERS: dict[str, tuple[str, str]] = {
 @pytest.mark.parametrize("scheme", ["redis", "redis+cluster"])
 @pytest.mark.parametrize("who", USERS)
 async def test_a_user_that_is_refused(make_redis: RedisStores, servers: OneServer, who: str, scheme: str) -> None:
-    """Is told so at once: the host, the operation, and that nothing was done."""
+    """Raise at once an error that names host and operation, and says that nothing was done."""
     user, password = USERS[who]
     store = make_redis(url=url_of(user, password, servers.port, scheme))
     for call in (store.save(make_session()), store.list_by_agent(TENANT, TENANT)):
@@ -70,7 +70,7 @@ async def test_a_user_that_is_refused(make_redis: RedisStores, servers: OneServe
         assert not error.is_outcome_unknown
         if scheme == "redis":
             assert error.reason == REFUSED
-        assert MARK not in all_said(error)
+        assert MARK not in full_text(error)
     assert MARK not in repr(store)
 
 
@@ -80,7 +80,7 @@ async def test_a_server_that_is_not_there(make_redis: RedisStores, scheme: str) 
     store = make_redis(url=url_of("full", SECRET, free_port(), scheme))
     error = await failure(store.save(make_session()))
 
-    assert MARK not in all_said(error)
+    assert MARK not in full_text(error)
     assert MARK not in f"{error.args!r} {store!r} {store!s} {store._address!r} {store._server!r}"
 
 
@@ -100,7 +100,7 @@ async def test_a_server_that_cuts_connections(make_redis: RedisStores, servers: 
         proxy.is_mute = False
         await store.aclose()
 
-    assert not [error for error in errors if MARK in all_said(error)]
+    assert not [error for error in errors if MARK in full_text(error)]
 
 
 async def test_a_password_that_is_changed_while_it_is_in_use(make_redis: RedisStores, servers: OneServer) -> None:
@@ -112,9 +112,9 @@ async def test_a_password_that_is_changed_while_it_is_in_use(make_redis: RedisSt
     await store._server.disconnect()
     error = await failure(store.save(session))
 
-    assert told(error) == (f"{HOST}:{servers.port}", "save", False)
+    assert failure_facts(error) == (f"{HOST}:{servers.port}", "save", False)
     assert error.reason == REFUSED
-    assert MARK not in all_said(error)
+    assert MARK not in full_text(error)
 
 
 URLS = {
@@ -139,7 +139,7 @@ def test_a_url_that_is_none(name: str) -> None:
         RedisSessionStore(URLS[name])
 
     assert caught.value.argument == "url"
-    assert MARK not in all_said(caught.value)
+    assert MARK not in full_text(caught.value)
 
 
 def _with_cause() -> BaseException:
@@ -164,4 +164,4 @@ LEAKS: dict[str, Callable[[], BaseException]] = {
 @pytest.mark.parametrize("name", LEAKS)
 def test_a_leak_is_found(name: str) -> None:
     """Also one that only `from None` hides."""
-    assert MARK in all_said(LEAKS[name]())
+    assert MARK in full_text(LEAKS[name]())

@@ -14,8 +14,8 @@ from uuid import UUID
 import pytest
 
 from sessiondex import ChangeKind, TurnTimeoutError
-from tests.builders import AGENT, TENANT, make_session
-from tests.redis.servers import Servers
+from tests.support.builders import AGENT, TENANT, make_session
+from tests.support.redis.servers import Servers
 
 ROOT = Path(__file__).parents[2]
 

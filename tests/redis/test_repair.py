@@ -9,10 +9,10 @@ import pytest
 
 from sessiondex import ScopeFilter, TenantMismatchError
 from sessiondex.stores.redis import home, keys
-from tests.builders import AGENT, CUSTOMER, OTHER_TENANT, SCENARIO, TENANT, at_step, make_session
-from tests.redis.census import differences
-from tests.redis.servers import Servers
-from tests.waiting import until
+from tests.support.builders import AGENT, CUSTOMER, OTHER_TENANT, SCENARIO, TENANT, at_step, make_session
+from tests.support.redis.recount import differences
+from tests.support.redis.servers import Servers
+from tests.support.waiting import until
 
 
 def remove(servers: Servers, *names: bytes) -> int:

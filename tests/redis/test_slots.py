@@ -10,11 +10,11 @@ from uuid import UUID, uuid4
 import pytest
 
 from sessiondex import StoreUnavailableError
-from tests.builders import AGENT, make_session
-from tests.redis.census import contents
 from tests.redis.conftest import RedisStores
-from tests.redis.failures import failure, told
-from tests.redis.servers import HOST, Cluster, OneServer, until
+from tests.support.builders import AGENT, make_session
+from tests.support.redis.failures import failure, failure_facts
+from tests.support.redis.recount import contents
+from tests.support.redis.servers import HOST, Cluster, OneServer, until
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ async def test_a_slot_that_moved(make_redis: RedisStores) -> None:
 
 
 async def test_a_slot_that_moves_under_load(make_redis: RedisStores) -> None:
-    """Each save is done once, or not; who is told that nothing was done may do it again."""
+    """Each save is done once, or not; a save whose error says that nothing was done may be repeated."""
     store, sessions, slot = await prepared(make_redis)
     unknown: list[bool] = []
 
@@ -138,7 +138,7 @@ async def test_a_slot_that_is_on_its_way(make_redis: RedisStores) -> None:
     slot.end()
 
     assert contents(slot.cluster) == held
-    assert {told(error)[2] for error in errors} == {False}
+    assert {failure_facts(error)[2] for error in errors} == {False}
     assert {error.reason for error in errors} == {"it is not ready (ClusterError)"}
     assert await store.list_by_agent(session.tenant_id, AGENT) == before
     slot.begin()
@@ -146,7 +146,7 @@ async def test_a_slot_that_is_on_its_way(make_redis: RedisStores) -> None:
 
 
 async def test_a_slot_that_nobody_serves(make_redis: RedisStores) -> None:
-    """That is told, once it was tried some times; it changes nothing."""
+    """Calls raise after some retries and change nothing."""
     store, sessions, slot = await prepared(make_redis)
     held = contents(slot.cluster)
     _ask(slot.owner, "DELSLOTS", slot.number)

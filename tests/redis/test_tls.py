@@ -10,9 +10,9 @@ import pytest
 import trustme
 
 from sessiondex import Channel, StoreUnavailableError, open_store
-from tests.builders import AGENT, TENANT, make_session
-from tests.redis.proxy import Proxy
-from tests.redis.servers import HOST, OneServer
+from tests.support.builders import AGENT, TENANT, make_session
+from tests.support.redis.proxy import Proxy
+from tests.support.redis.servers import HOST, OneServer
 
 
 @pytest.fixture

@@ -12,11 +12,11 @@ from redis.exceptions import MovedError
 
 from sessiondex import SessionStatus
 from sessiondex.stores.redis import keys
-from tests.builders import CUSTOMER, OTHER_AGENT, OTHER_CUSTOMER, SCENARIO, TENANT, at_step, make_session, visit
-from tests.redis.census import contents
 from tests.redis.conftest import RedisStores
-from tests.redis.failures import failure
-from tests.redis.servers import OneServer, Servers
+from tests.support.builders import CUSTOMER, OTHER_AGENT, OTHER_CUSTOMER, SCENARIO, TENANT, at_step, make_session, visit
+from tests.support.redis.failures import failure
+from tests.support.redis.recount import contents
+from tests.support.redis.servers import OneServer, Servers
 
 VERSION = f"{SCENARIO.hex}:1"
 WHERE_IT_IS = {

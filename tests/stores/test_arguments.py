@@ -15,7 +15,7 @@ from sessiondex import (
     ScopeFilter,
     SessionStatus,
 )
-from tests.builders import AGENT, CUSTOMER, OTHER_TENANT, SCENARIO, TENANT, make_session
+from tests.support.builders import AGENT, CUSTOMER, OTHER_TENANT, SCENARIO, TENANT, make_session
 
 
 async def test_a_negative_limit_is_a_value_error_and_zero_is_an_empty_list(store: Any) -> None:

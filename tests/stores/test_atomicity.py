@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sessiondex import InMemorySessionStore, InvalidSessionError, schema
-from tests.builders import AGENT, OTHER_AGENT, TENANT, Clock, at_step, make_session
+from tests.support.builders import AGENT, OTHER_AGENT, TENANT, Clock, at_step, make_session
 
 
 async def test_a_refused_save_changes_nothing(store: Any) -> None:

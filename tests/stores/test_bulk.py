@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from sessiondex import InvalidArgumentError, InvalidSessionError, Session, SessionStatus, TenantMismatchError
-from tests.builders import (
+from tests.support.builders import (
     AGENT,
     CUSTOMER,
     OTHER_AGENT,
@@ -26,7 +26,7 @@ from tests.builders import (
     at_step,
     make_session,
 )
-from tests.shapes import shape
+from tests.support.exact_values import exact
 
 MICROSECOND = timedelta(microseconds=1)
 SAVE_ALL: dict[str, Callable[[Any, Any], Any]] = {
@@ -89,14 +89,14 @@ async def test_many_are_saved_as_one_after_another(store: Any, of: Callable[[Any
 
     assert ids == [session.session_id for session in sessions]
     assert [session.last_activity_at for session in sessions] == [START + n * MICROSECOND for n in range(60)]
-    newest_first = [shape(session) for session in reversed(sessions)]
+    newest_first = [exact(session) for session in reversed(sessions)]
     for found in (
         await store.list_by_agent(TENANT, AGENT),
         await store.list_by_agent(TENANT, AGENT, status=SessionStatus.ACTIVE),
         await store.list_by_customer(TENANT, CUSTOMER),
         await store.find_sessions_by_step_hash(TENANT, SCENARIO, 1, "hash-1"),
     ):
-        assert [shape(session) for session in found] == newest_first
+        assert [exact(session) for session in found] == newest_first
     for session in sessions:
         assert await store.get(session.session_id) == session
 
@@ -209,7 +209,7 @@ async def test_one_that_cannot_be_kept_leaves_all_as_it_was(store: Any, save_all
     sessions[2] = known[1]
     if place != 2:
         known[1].agent_id = OTHER_AGENT
-    before = [shape(session) for session in sessions]
+    before = [exact(session) for session in sessions]
     fields_set = [set(session.model_fields_set) for session in sessions]
     with pytest.raises(InvalidSessionError, match=r"variables\.x") as error:
         await save_all(store, sessions)
@@ -217,7 +217,7 @@ async def test_one_that_cannot_be_kept_leaves_all_as_it_was(store: Any, save_all
     assert error.value.__notes__ == [
         f"It was session number {place}, counted from 0; nothing of its batch is saved.",
     ]
-    assert [shape(session) for session in sessions] == before
+    assert [exact(session) for session in sessions] == before
     assert [session.model_fields_set for session in sessions] == fields_set
     assert await all_of(store) == stored
     later = make_session()
@@ -229,12 +229,12 @@ async def test_one_that_cannot_be_kept_leaves_all_as_it_was(store: Any, save_all
 @pytest.mark.parametrize("thing", [None, "text", {"session_id": uuid4()}, object()])
 async def test_one_that_is_no_session_leaves_all_as_it_was(store: Any, save_all: Any, thing: Any) -> None:
     session = make_session()
-    before = shape(session)
+    before = exact(session)
     with pytest.raises(InvalidSessionError, match=r"takes a sessiondex\.Session") as error:
         await save_all(store, [session, thing])
 
     assert error.value.__notes__[0].startswith("It was session number 1,")
-    assert shape(session) == before
+    assert exact(session) == before
     assert await all_of(store) == []
 
 
@@ -243,13 +243,13 @@ async def test_an_id_of_another_tenant_leaves_all_as_it_was(store: Any, save_all
     theirs, mine = make_session(tenant_id=OTHER_TENANT), mixed(4)
     await store.save(theirs)
     mine[2].session_id = theirs.session_id
-    before = [shape(session) for session in mine]
+    before = [exact(session) for session in mine]
     with pytest.raises(TenantMismatchError) as error:
         await save_all(store, mine)
 
     assert error.value.__notes__[0].startswith("It was session number 2,")
     assert error.value.session_id == theirs.session_id
-    assert [shape(session) for session in mine] == before
+    assert [exact(session) for session in mine] == before
     assert await store.get(theirs.session_id) == theirs
     assert await all_of(store) == []
 
@@ -274,11 +274,11 @@ async def test_a_clock_that_breaks_midway_leaves_all_as_it_was(make_store: Any, 
         return instants.pop()
 
     store, sessions = make_store(clock=breaking), mixed(3)
-    before = [shape(session) for session in sessions]
+    before = [exact(session) for session in sessions]
     with pytest.raises(IndexError):
         await save_all(store, sessions)
 
-    assert [shape(session) for session in sessions] == before
+    assert [exact(session) for session in sessions] == before
     assert await all_of(store) == []
 
 
@@ -366,7 +366,7 @@ async def test_writers_wait_until_all_are_saved(store: Any) -> None:
 async def test_cancelled_midway_nothing_is_saved(store: Any, save_all: Any, turns: int) -> None:
     """And the lock is free."""
     sessions = mixed(200)
-    before = [shape(session) for session in sessions]
+    before = [exact(session) for session in sessions]
     saving = asyncio.ensure_future(save_all(store, sessions))
     for _ in range(turns):
         await asyncio.sleep(0)
@@ -374,7 +374,7 @@ async def test_cancelled_midway_nothing_is_saved(store: Any, save_all: Any, turn
     with pytest.raises(asyncio.CancelledError):
         await saving
 
-    assert [shape(session) for session in sessions] == before
+    assert [exact(session) for session in sessions] == before
     assert await all_of(store) == []
     await store.save_many(sessions)
     assert len(await all_of(store)) == 200

@@ -29,11 +29,11 @@ from sessiondex import (
     TenantMismatchError,
     TurnTimeoutError,
 )
-from tests.builders import START, Clock, NotedSession
-from tests.methods import missing_in
-from tests.seeds import TryEach, as_told
-from tests.stores.canary_walk import LeakError, Walk
-from tests.stores.parties import SHARED_AGENT, SHARED_CUSTOMER, SHARED_SCENARIO, A, B, trace_in
+from tests.support.builders import START, Clock, NotedSession
+from tests.support.contract_methods import missing_in
+from tests.support.seeds import TryEach, skip_with_seed
+from tests.support.two_tenants import SHARED_AGENT, SHARED_CUSTOMER, SHARED_SCENARIO, A, B, trace_in
+from tests.support.two_tenants_walk import LeakError, Walk
 
 
 async def drained(sessions: AsyncIterator[Any]) -> list[Any]:
@@ -138,12 +138,12 @@ async def _immediately(answer: Any) -> Any:
 async def furnish(store: Any) -> None:
     """Save some sessions of both tenants, some of them twice: what is hot, and what is not."""
     for number in range(12):
-        for party in (A, B):
-            await store.save(party.session(number, (Session, NotedSession)[number % 2]))
+        for marked in (A, B):
+            await store.save(marked.session(number, (Session, NotedSession)[number % 2]))
             if number % 4:
-                await store.get(party.id(100 + number))
-    for party in (A, B):
-        await store.save(party.session(1))
+                await store.get(marked.id(100 + number))
+    for marked in (A, B):
+        await store.save(marked.session(1))
 
 
 async def asked(store: Any, name: str) -> tuple[Any, str | None]:
@@ -351,7 +351,7 @@ class FindsOthers(ScanSessionStore[Any]):
         return others[: len(found)] if len(others) >= len(found) else found
 
 
-@as_told
+@skip_with_seed
 @pytest.mark.parametrize(
     ("cls", "operation"),
     [

@@ -13,16 +13,16 @@ import pytest
 
 from sessiondex import ScanSessionStore, Session
 from tests.conftest import STORES
-from tests.methods import missing_in
-from tests.stepping import Cut, Stepped, cut_everywhere, ended
-from tests.stores.operations import CONTENTION, IDENTITY, OPERATIONS, Operation, Stage, session
-from tests.virtual_time import run
+from tests.support.cancel_anywhere import CancelledRun, CancelPoint, cancel_everywhere, ended
+from tests.support.contract_methods import missing_in
+from tests.support.operations import CONTENTION, IDENTITY, OPERATIONS, Operation, Stage, session
+from tests.support.virtual_time import run
 
 Run = Callable[[Stage], Coroutine[Any, Any, Any]]
 
 
 def examine(make_store: Callable[..., Any], name: str, contention: str) -> int:
-    """Cut the operation short at each of its suspensions, in each way, and return how many there are."""
+    """CancelPoint the operation short at each of its suspensions, in each way, and return how many there are."""
     operation = OPERATIONS[name]
     others = CONTENTION[contention]
 
@@ -34,34 +34,34 @@ def examine(make_store: Callable[..., Any], name: str, contention: str) -> int:
     after = run(outcome(operation.run))
     before = run(outcome(None)) if operation.is_undone else after
     allowed = [before, after, *(run(outcome(part)) for part in operation.parts)]
-    return cut_everywhere(lambda cut: run(cut_short(make_store, operation, others, cut, allowed)))
+    return cancel_everywhere(lambda cut: run(cut_short(make_store, operation, others, cut, allowed)))
 
 
 async def cut_short(
-    make_store: Callable[..., Any], operation: Operation, others: Run | None, cut: Cut, allowed: list[Any]
-) -> Stepped[Any]:
-    """Cut the operation on a stage of its own, and check what becomes of it."""
+    make_store: Callable[..., Any], operation: Operation, others: Run | None, cut: CancelPoint, allowed: list[Any]
+) -> CancelledRun[Any]:
+    """Cancel the operation on a stage of its own, and check the outcome."""
     before, after, *_ = allowed
     stage = await staged(make_store, operation)
     async with asyncio.timeout(10):
         contenders = started(stage, others)
-        task, stepped = await ended(operation.run(stage), cut)
+        task, run = await ended(operation.run(stage), cut)
         await asyncio.gather(*contenders)
-    assert task.cancelled() == stepped.is_cut, f"{cut}: the cancellation was swallowed: {task}"
-    if not stepped.is_cut:
+    assert task.cancelled() == run.is_cut, f"{cut}: the cancellation was swallowed: {task}"
+    if not run.is_cut:
         await task
     await check_nothing_is_left(stage, str(cut))
     stage.store._check()
     content = await stage.content()
-    assert content in (allowed if stepped.is_cut else [after]), f"{cut}: neither as before nor as after: {content}"
+    assert content in (allowed if run.is_cut else [after]), f"{cut}: neither as before nor as after: {content}"
     assert stage.created.count(True) <= 1, f"{cut}: it was created twice"
 
     async with asyncio.timeout(10):
         await operation.run(stage)
     await check_nothing_is_left(stage, f"{cut}, and again")
-    if stepped.is_cut and content == before != after:
+    if run.is_cut and content == before != after:
         assert await stage.content() == after, f"{cut}: it does not work any more"
-    return stepped
+    return run
 
 
 async def staged(make_store: Callable[..., Any], operation: Operation) -> Stage:
@@ -109,21 +109,21 @@ def test_those_who_wait_for_a_creation_that_is_cancelled(make_store: Any, place:
     """One of them creates it, and all the others find it."""
     creation = OPERATIONS["get_or_create"]
 
-    async def main(cut: Cut) -> None:
+    async def main(cut: CancelPoint) -> None:
         stage = await staged(make_store, creation)
         first = asyncio.ensure_future(ended(creation.run(stage), cut))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         await asyncio.gather(*(creation.run(stage) for _ in range(3)))
-        task, stepped = await first
-        assert task.cancelled() == stepped.is_cut == (place < 3)
-        assert sorted(stage.created) == [False] * (2 + (not stepped.is_cut)) + [True]
+        task, run = await first
+        assert task.cancelled() == run.is_cut == (place < 3)
+        assert sorted(stage.created) == [False] * (2 + (not run.is_cut)) + [True]
         found = await stage.store.get_by_channel(*IDENTITY)
         assert (found.session_id, found.revision) == (session(150).session_id, 1)
         await check_nothing_is_left(stage, str(cut))
 
     for as_it_wakes in (False, True):
-        run(main(Cut(place, as_it_wakes)))
+        run(main(CancelPoint(place, as_it_wakes)))
 
 
 # -- what this finds, were it there --

@@ -14,8 +14,8 @@ from sessiondex import (
     ChangeKind,
     ChangesLostError,
 )
-from tests.builders import Clock, NotedSession, TaggedSession, make_session
-from tests.interleaving import interleaved
+from tests.support.builders import Clock, NotedSession, TaggedSession, make_session
+from tests.support.shuffled_loop import run_interleaved
 
 
 async def read(changes: Any, count: int) -> list[Any]:
@@ -246,7 +246,7 @@ def test_every_reader_sees_the_same_changes_in_any_order_of_tasks(make_store: An
             assert state.get(session_id) == change.before
             state[session_id] = change.after
 
-    interleaved(main(), seed)
+    run_interleaved(main(), seed)
 
 
 @pytest.mark.parametrize("since", [1, 10**30])

@@ -10,7 +10,7 @@ import pytest
 
 from sessiondex import InMemorySessionStore, InvariantError
 from sessiondex.engine.postings import order
-from tests.builders import AGENT, TENANT, Clock, at_step, make_session
+from tests.support.builders import AGENT, TENANT, Clock, at_step, make_session
 
 
 def lose_an_entry(store: Any, session: Any) -> None:

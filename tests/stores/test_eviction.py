@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sessiondex import Channel, EvictionReason, InvalidArgumentError, InvalidSessionError, SessionStatus
-from tests.builders import (
+from tests.support.builders import (
     AGENT,
     CUSTOMER,
     OTHER_TENANT,
@@ -21,7 +21,7 @@ from tests.builders import (
     at_step,
     make_session,
 )
-from tests.waiting import until, until_told
+from tests.support.waiting import until, until_told
 
 HOUR = timedelta(hours=1)
 

@@ -14,8 +14,8 @@ import pytest
 from sessiondex import InMemorySessionStore, InvariantError, ScanSessionStore, SessionStatus
 from sessiondex.records import Records
 from sessiondex.stores.commits import _Intent
-from tests.builders import AGENT, CUSTOMER, OTHER_AGENT, OTHER_CUSTOMER, SCENARIO, TENANT, Clock, at_step, visit
-from tests.faults import Fault, raising
+from tests.support.builders import AGENT, CUSTOMER, OTHER_AGENT, OTHER_CUSTOMER, SCENARIO, TENANT, Clock, at_step, visit
+from tests.support.opcode_faults import Fault, raising
 
 IDS = [UUID(int=number) for number in range(1, 7)]
 Write = Callable[[Any, Clock], Awaitable[Any]]

@@ -18,7 +18,7 @@ from pydantic_core import SchemaSerializer, SchemaValidator
 
 from sessiondex import InMemorySessionStore
 from sessiondex.engine.shards import ShardedDict
-from tests.builders import AGENT, CUSTOMER, SCENARIO, TENANT, NotedSession, TaggedSession, at_step
+from tests.support.builders import AGENT, CUSTOMER, SCENARIO, TENANT, NotedSession, TaggedSession, at_step
 
 # What a store does not own: code, classes, loops, and what pydantic compiled.
 _NOT_OWNED = (

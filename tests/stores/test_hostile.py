@@ -23,14 +23,14 @@ from sessiondex import (
     InvalidSessionError,
     ScanSessionStore,
 )
-from tests.builders import START, Clock
-from tests.hostile import DECEITFUL, HOSTILE, HUGE, generated
-from tests.stores.hostile_law import Court, Kept, Refused, Verdict, courts, twins
-from tests.stores.hostile_places import PLACES, Place, base, planted
+from tests.support.builders import START, Clock
+from tests.support.hostile_checks import Checker, Kept, Refused, Verdict, checkers, stores_to_compare
+from tests.support.hostile_places import PLACES, Place, base, planted
+from tests.support.hostile_values import DECEITFUL, HOSTILE, HUGE, generated
 
 COUNT, SEED = 20_000, 16
 Counts = Counter[type]
-MakeCourts = Callable[..., list[Court]]
+MakeCheckers = Callable[..., list[Checker]]
 
 SOME_PLACES = ("variable", "key of variables", "user_channel_id, planted", "note", "step_history: step_content_hash")
 
@@ -39,14 +39,14 @@ def places_for(name: str) -> list[str]:
     return [place for place in PLACES if name not in HUGE or place in SOME_PLACES]
 
 
-async def judged(name: str, *, thorough: int = 1, lenient: bool = False) -> dict[str, Verdict]:
+async def verdicts_on(name: str, *, thorough: int = 1, lenient: bool = False) -> dict[str, Verdict]:
     """Return the verdict on the named value, for each place where it fits."""
-    asked, verdicts = courts(thorough=thorough, lenient=lenient), {}
-    start = sorted(HOSTILE).index(name)  # so that either court has half of the values in each place
+    asked, verdicts = checkers(thorough=thorough, lenient=lenient), {}
+    start = sorted(HOSTILE).index(name)  # so that either checker has half of the values in each place
     for number, place in enumerate(places_for(name), start):
-        verdicts[place] = await asked[number % 2].judge(PLACES[place], HOSTILE[name])
-    for court in asked:
-        await court.end()
+        verdicts[place] = await asked[number % 2].check(PLACES[place], HOSTILE[name])
+    for checker in asked:
+        await checker.end()
     return verdicts
 
 
@@ -59,7 +59,7 @@ async def test_there_are_many_hostile_values_and_places() -> None:
 @pytest.mark.parametrize("name", [name for name in HOSTILE if name not in DECEITFUL])
 async def test_a_hostile_value_is_kept_or_refused_by_name(name: str) -> None:
     """In every place of a session, by assignment and past validation; all stores come to the same verdict."""
-    verdicts = await judged(name, thorough=4)
+    verdicts = await verdicts_on(name, thorough=4)
 
     assert any(isinstance(verdict, Kept | Refused) for verdict in verdicts.values())
 
@@ -67,14 +67,14 @@ async def test_a_hostile_value_is_kept_or_refused_by_name(name: str) -> None:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pydantic cannot tell what it swallows
 @pytest.mark.parametrize("name", sorted(DECEITFUL))
 async def test_a_value_that_lies_is_kept_or_refused_by_name(name: str) -> None:
-    await judged(name)
+    await verdicts_on(name)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("name", sorted(DECEITFUL))
 async def test_a_value_that_lies_changes_nothing_when_it_is_refused(name: str) -> None:
     """With whatever error: the store and the given session are as before, and all stores refuse the same."""
-    verdicts = await judged(name, thorough=4, lenient=True)
+    verdicts = await verdicts_on(name, thorough=4, lenient=True)
 
     assert any(isinstance(verdict, Refused) for verdict in verdicts.values())
 
@@ -142,9 +142,9 @@ EXPECTED: dict[tuple[str, str], type] = {
 
 async def test_the_verdicts_are_those_that_users_expect() -> None:
     """A law that all stores keep by refusing everything would be no law."""
-    court = Court(twins())
+    checker = Checker(stores_to_compare())
     found = {
-        (name, place): type(await court.judge(PLACES.get(place) or Place(place, planted(place)), HOSTILE[name]))
+        (name, place): type(await checker.check(PLACES.get(place) or Place(place, planted(place)), HOSTILE[name]))
         for name, place in EXPECTED
     }
 
@@ -158,7 +158,7 @@ NAMES = [name for name in HOSTILE if name not in {*DECEITFUL, *HUGE, *DEEP}]
 _PLACES = [*PLACES, *["variable", "variables, planted", "variable in a list", "variable in a dict"] * 10]
 
 
-async def try_one(court: Court, seed: int, number: int) -> Verdict:
+async def try_one(checker: Checker, seed: int, number: int) -> Verdict:
     """Try the generated value of that number. The same numbers give the same value, for the same place."""
     at = f"{seed}:{number}"
     place = random.Random(at).choice(_PLACES)
@@ -170,35 +170,37 @@ async def try_one(court: Court, seed: int, number: int) -> Verdict:
         return value if place != "variables, planted" or rng.random() < 0.3 else {"a": value}
 
     try:
-        return await court.judge(PLACES[place], make)
+        return await checker.check(PLACES[place], make)
     except BaseException as error:
         error.add_note(f'in "{place}"')
         raise
 
 
-async def try_generated(seed: int, enough: int, make_courts: MakeCourts = courts, *, last: int | None = None) -> Counts:
+async def try_generated(
+    seed: int, enough: int, make_checkers: MakeCheckers = checkers, *, last: int | None = None
+) -> Counts:
     """Try generated values until so many were kept or refused, or up to the last; return how many, of each verdict.
 
     The others do not fit where they were to go.
     """
     verdicts: Counts = Counter()
-    asked = make_courts(thorough=10)
+    asked = make_checkers(thorough=10)
     number = -1
     try:
         while verdicts[Kept] + verdicts[Refused] < enough and number != last:
             number += 1
             verdicts[type(await try_one(asked[number % len(asked)], seed, number))] += 1
-        for court in asked:
-            await court.end()
+        for checker in asked:
+            await checker.end()
     except BaseException as error:
         error.add_note(f'Repeat it by: python -c "from {__name__} import replay; replay({seed}, {number})"')
         raise
     return verdicts
 
 
-def replay(seed: int, last: int, make_courts: MakeCourts = courts) -> None:
+def replay(seed: int, last: int, make_checkers: MakeCheckers = checkers) -> None:
     """Try the values of that seed, up to the last that a failure names."""
-    asyncio.run(try_generated(seed, last + 1, make_courts, last=last))
+    asyncio.run(try_generated(seed, last + 1, make_checkers, last=last))
 
 
 @pytest.mark.no_cover
@@ -304,9 +306,9 @@ CONTROLS = [
 
 @pytest.mark.parametrize(("cls", "name", "found"), CONTROLS)
 async def test_a_store_that_breaks_the_law_is_found(cls: Any, name: str, found: str) -> None:
-    court = Court({"sound": ScanSessionStore(clock=Clock()), "broken": cls(clock=Clock())})
+    checker = Checker({"sound": ScanSessionStore(clock=Clock()), "broken": cls(clock=Clock())})
     with pytest.raises(AssertionError, match=found):
-        await court.judge(PLACES["variable"], HOSTILE[name])
+        await checker.check(PLACES["variable"], HOSTILE[name])
 
 
 class TiresOfIt(ThroughText):
@@ -323,11 +325,11 @@ class TiresOfIt(ThroughText):
 def test_a_store_that_breaks_the_law_is_found_by_generated_values(cls: Any) -> None:
     """And the failure says how to replay it, with all that led to it."""
 
-    def make_courts(**options: Any) -> list[Court]:
-        return [Court({"sound": ScanSessionStore(clock=Clock()), "broken": cls(clock=Clock())}, **options)]
+    def make_checkers(**options: Any) -> list[Checker]:
+        return [Checker({"sound": ScanSessionStore(clock=Clock()), "broken": cls(clock=Clock())}, **options)]
 
     with pytest.raises(AssertionError, match=r"not equal|do not agree") as error:
-        asyncio.run(try_generated(SEED, 1_000, make_courts))
+        asyncio.run(try_generated(SEED, 1_000, make_checkers))
     told = re.fullmatch(
         r'Repeat it by: python -c "from tests\.stores\.test_hostile import replay; replay\(16, (\d+)\)"',
         error.value.__notes__[-1],
@@ -336,8 +338,8 @@ def test_a_store_that_breaks_the_law_is_found_by_generated_values(cls: Any) -> N
     assert told
     last = int(told[1])
     with pytest.raises(AssertionError) as again:
-        replay(SEED, last, make_courts)
+        replay(SEED, last, make_checkers)
     assert str(again.value) == str(error.value)
     if cls is TiresOfIt:
-        (court,) = make_courts()
-        asyncio.run(try_one(court, SEED, last))  # alone
+        (checker,) = make_checkers()
+        asyncio.run(try_one(checker, SEED, last))  # alone

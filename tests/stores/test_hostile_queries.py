@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from sessiondex import Channel, InvalidArgumentError, InvalidSessionError, ScopeFilter, SessionNotFoundError
-from tests.builders import AGENT, CUSTOMER, SCENARIO, TENANT
-from tests.hostile import DECEITFUL, HOSTILE, nested
-from tests.hostile_kinds import CANARY, PlantedError
-from tests.stores.hostile_places import SESSION_ID, base
+from tests.support.builders import AGENT, CUSTOMER, SCENARIO, TENANT
+from tests.support.hostile_classes import CANARY, PlantedError
+from tests.support.hostile_places import SESSION_ID, base
+from tests.support.hostile_values import DECEITFUL, HOSTILE, nested
 
 NOTHING: tuple[Any, ...] = (None, False, 0, [], {})
 

@@ -12,8 +12,8 @@ from pydantic import field_validator
 
 from sessiondex import ChangeKind, InMemorySessionStore, InvariantError, Session
 from sessiondex.stores import lifecycle, loops
-from tests.builders import make_session
-from tests.waiting import until
+from tests.support.builders import make_session
+from tests.support.waiting import until
 
 
 def _no_memory() -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sessiondex import Channel, Session, SessionStatus
-from tests.builders import (
+from tests.support.builders import (
     AGENT,
     CUSTOMER,
     SCENARIO,
@@ -15,7 +15,7 @@ from tests.builders import (
     at_step,
     make_session,
 )
-from tests.containers import CLASSES, session_with_everything, spoil
+from tests.support.mutable_containers import CLASSES, session_with_everything, spoil
 
 
 @pytest.mark.parametrize("cls", CLASSES)

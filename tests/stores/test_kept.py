@@ -13,7 +13,7 @@ import pytest
 from pydantic import BaseModel, Field, PrivateAttr, field_validator
 
 from sessiondex import Channel, InvalidSessionError, PendingMigration, Session, StepVisit
-from tests.builders import START, TENANT, TaggedSession, make_session, visit
+from tests.support.builders import START, TENANT, TaggedSession, make_session, visit
 
 SURROGATE = "\ud800"
 NAIVE = datetime(2026, 1, 1)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sessiondex import Channel, StoreClosedError, WrongLoopError
-from tests.builders import AGENT, CUSTOMER, SCENARIO, TENANT, make_session
+from tests.support.builders import AGENT, CUSTOMER, SCENARIO, TENANT, make_session
 
 CALLS: dict[str, Any] = {
     "get": lambda store, session: store.get(session.session_id),

@@ -14,10 +14,10 @@ from uuid import UUID
 import pytest
 
 from sessiondex import ScanSessionStore, Session
-from tests.linearizability import Call
-from tests.seeds import TryEach, first_that_fails
-from tests.stores.histories import check_history, history_of
 from tests.stores.test_schedules import STORES
+from tests.support.histories import check_history, history_of
+from tests.support.linearizability import Call
+from tests.support.seeds import TryEach, first_failure
 
 HISTORIES = 2_000
 
@@ -131,4 +131,4 @@ class CancelsTwice(ScanSessionStore[Session]):
     "cls", [ReadsStale, LosesUpdates, SavesHalf, ListsLate, DeletesLater, CancelsTwice], ids=lambda cls: cls.__name__
 )
 def test_a_planted_error_is_found_within_500_histories(cls: Any) -> None:
-    assert "not linearizable" in first_that_fails(range(500), partial(check_history, cls))
+    assert "not linearizable" in first_failure(range(500), partial(check_history, cls))

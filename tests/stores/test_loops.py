@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sessiondex import SessionStore, WrongLoopError
-from tests.builders import AGENT, TENANT, make_session
+from tests.support.builders import AGENT, TENANT, make_session
 
 
 def test_a_store_made_before_any_loop_serves_one_after_another(make_store: Any) -> None:

@@ -11,10 +11,10 @@ from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from sessiondex.testing import LawBroken
-from tests.seeds import ASKED, TryEach, as_told
-from tests.stores.machine import StoreMachine
-from tests.stores.machine_eviction import EvictionMachine
-from tests.testing.broken.over_time import CountsIdleOnes
+from tests.support.broken_stores.over_time import CountsIdleOnes
+from tests.support.eviction_machine import EvictionMachine
+from tests.support.seeds import GIVEN_SEED, TryEach, skip_with_seed
+from tests.support.state_machine import StoreMachine
 
 # What fails is repeated by its seed, and then Hypothesis takes its time to look for fewer steps that fail as well. It
 # prints them as a program.
@@ -24,7 +24,7 @@ SOME = settings(
     deadline=None,
     database=None,
     derandomize=False,
-    phases=[Phase.generate] if ASKED is None else [Phase.generate, Phase.shrink],
+    phases=[Phase.generate] if GIVEN_SEED is None else [Phase.generate, Phase.shrink],
     report_multiple_bugs=False,
 )
 
@@ -63,7 +63,7 @@ class OfCountsOfIdleOnes(StoreMachine):
         return CountsIdleOnes(hot_sessions=self.hot_sessions, **options)
 
 
-@as_told
+@skip_with_seed
 def test_a_planted_bug_is_found_and_the_failure_says_how_to_repeat_it(try_each: TryEach) -> None:
     with pytest.raises(LawBroken, match=r"^count_by_agent") as error:
         try_each(range(4), partial(run_machine, OfCountsOfIdleOnes))

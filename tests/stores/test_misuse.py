@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.builders import AGENT, TENANT, make_session
-from tests.methods import missing_in
+from tests.support.builders import AGENT, TENANT, make_session
+from tests.support.contract_methods import missing_in
 
 FORKED = """
 import asyncio, os, sys, threading

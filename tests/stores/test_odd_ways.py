@@ -14,7 +14,7 @@ import pytest
 from pydantic import BaseModel, create_model
 
 from sessiondex import InMemorySessionStore, InvalidSessionError, PendingMigration, ScopeFilter, Session, WrongLoopError
-from tests.builders import AGENT, START, TENANT, at_step, make_session, visit
+from tests.support.builders import AGENT, START, TENANT, at_step, make_session, visit
 
 
 @pytest.mark.parametrize("names", [["order-total"], ["a b"], ["a{}b"], ["ﬁ", "fi"], ["'", '"']])

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from pydantic import AfterValidator
 
 from sessiondex import Channel, InMemorySessionStore, InvalidSessionError, Session, TenantMismatchError
-from tests import strategies as some
-from tests.builders import (
+from sessiondex.testing import strategies as some
+from tests.support.builders import (
     AGENT,
     CUSTOMER,
     OTHER_AGENT,
@@ -30,9 +30,9 @@ from tests.builders import (
     make_session,
     visit,
 )
-from tests.containers import CLASSES, containers, session_with_everything, spoil
-from tests.odd_sessions import ODD
-from tests.shapes import shape
+from tests.support.exact_values import exact
+from tests.support.mutable_containers import CLASSES, containers, session_with_everything, spoil
+from tests.support.unusual_sessions import ODD
 
 
 async def save_twice(store: InMemorySessionStore, session: Any) -> None:
@@ -96,7 +96,7 @@ async def test_hot_or_packed_makes_no_visible_difference(make_indexed: Any, make
     for read in (*found, hot_by_saving, packed):
         assert type(read) is type(session)
         read.__dict__.update(last_activity_at=session.last_activity_at, revision=session.revision)
-        assert shape(read) == shape(packed)
+        assert exact(read) == exact(packed)
         assert read.model_fields_set == packed.model_fields_set == set(type(session).model_fields)
         assert read.model_extra == session.model_extra
 
@@ -115,7 +115,7 @@ async def test_what_a_store_gave_can_be_copied_and_pickled(
 
     for found in (hot, packed):
         again = through(found)
-        assert shape(again) == shape(found)
+        assert exact(again) == exact(found)
         assert again.model_fields_set == found.model_fields_set
         assert [v.model_fields_set for v in again.step_history] == [v.model_fields_set for v in found.step_history]
         await store.save(again)
@@ -149,9 +149,9 @@ def test_whatever_is_accepted_comes_back_through_packing(sessions: list[Session]
                     await store.save(session)
             except TenantMismatchError:
                 continue
-            expected[session.session_id] = shape(session)
+            expected[session.session_id] = exact(session)
             for other in [*expected, *expected]:
-                assert shape(await store.get(other)) == expected[other]
+                assert exact(await store.get(other)) == expected[other]
 
     asyncio.run(use())
     store._check()
@@ -251,7 +251,7 @@ async def test_what_is_packed_already_is_not_packed_again(make_indexed: Any, mon
     await drive_out(store)
 
     assert not {read.session_id, tagged.session_id} & set(packed)
-    assert [shape(await store.get(session.session_id)) for session in (read, tagged)] == [shape(read), shape(tagged)]
+    assert [exact(await store.get(session.session_id)) for session in (read, tagged)] == [exact(read), exact(tagged)]
 
 
 async def test_hot_sessions_of_a_class_share_what_all_of_them_have(make_indexed: Any) -> None:
@@ -290,11 +290,11 @@ async def test_saved_while_hot_then_driven_out_a_session_is_as_saved_last(
     session.step_history.append(visit("hash-1", "again"))
     await store.save(session)
     for query in QUERIES:
-        assert shape(await asked(query, store, session)) == shape(session)
+        assert exact(await asked(query, store, session)) == exact(session)
 
     await drive_out(store)
     for query in QUERIES:
-        assert shape(await asked(query, store, session)) == shape(session)
+        assert exact(await asked(query, store, session)) == exact(session)
     assert await store.list_by_agent(TENANT, AGENT) == []
 
 
@@ -339,7 +339,7 @@ async def test_saved_in_bulk_while_hot_a_session_is_as_saved_last(make_indexed: 
     session.agent_id = OTHER_AGENT
     await store.save_many([session])
     for query in QUERIES:
-        assert shape(await asked(query, store, session)) == shape(session)
+        assert exact(await asked(query, store, session)) == exact(session)
 
     await drive_out(store)
     assert (await store.get(session.session_id)).variables == {"n": 1}
@@ -370,11 +370,11 @@ async def test_a_session_may_change_its_class(make_indexed: Any) -> None:
     tagged = make_session(TaggedSession, session_id=plain.session_id, tags={"a"})
     await make_hot(store, plain)
     await store.save(tagged)
-    assert shape(await store.get(plain.session_id)) == shape(tagged)
+    assert exact(await store.get(plain.session_id)) == exact(tagged)
     await drive_out(store)
-    assert shape(await store.get(plain.session_id)) == shape(tagged)
+    assert exact(await store.get(plain.session_id)) == exact(tagged)
     await store.save(plain)
-    assert shape(await store.get(plain.session_id)) == shape(plain)
+    assert exact(await store.get(plain.session_id)) == exact(plain)
 
 
 async def test_a_refused_save_leaves_a_hot_session_as_it_was(make_indexed: Any) -> None:
@@ -384,10 +384,10 @@ async def test_a_refused_save_leaves_a_hot_session_as_it_was(make_indexed: Any) 
     session.variables["x"] = float("nan")
     with pytest.raises(InvalidSessionError):
         await store.save(session)
-    assert shape(await store.get(session.session_id)) == shape(saved)
+    assert exact(await store.get(session.session_id)) == exact(saved)
 
     await drive_out(store)
-    assert shape(await store.get(session.session_id)) == shape(saved)
+    assert exact(await store.get(session.session_id)) == exact(saved)
 
 
 uses = st.lists(
@@ -433,11 +433,11 @@ async def test_every_read_is_an_object_of_its_own(make_indexed: Any, cls: type[S
     parts = [{id(part) for part in (*containers(one), vars(one), one.__pydantic_fields_set__)} for one in found]
     assert all(not mine & other for n, mine in enumerate(parts) for other in parts[n + 1 :])
     for read in reads:
-        assert shape(read) == shape(session)
+        assert exact(read) == exact(session)
         assert spoil(read) >= 11
         read.__pydantic_fields_set__.clear()
         again = await store.get(session.session_id)
-        assert shape(again) == shape(session)
+        assert exact(again) == exact(session)
         assert again.model_fields_set == set(cls.model_fields)
 
 
@@ -446,12 +446,12 @@ async def test_what_was_spoilt_is_not_packed(make_indexed: Any, cls: type[Sessio
     """What the caller has of a hot session does not find its way into the packed one."""
     store, session = make_indexed(hot_sessions=1), session_with_everything(cls)
     await make_hot(store, session)
-    expected = shape(session)
+    expected = exact(session)
     spoil(await store.get(session.session_id))
     spoil(session)
     await drive_out(store)
 
-    assert shape(await store.get(session.session_id)) == expected
+    assert exact(await store.get(session.session_id)) == expected
 
 
 # -- long lists --
@@ -466,7 +466,7 @@ async def test_a_long_list_stays_as_it_was_found_whatever_is_written_meanwhile(
     await store.save_many(sessions)
     for session in sessions[::50]:
         await save_twice(store, session)
-    expected = [shape(found) for found in await store.list_by_agent(TENANT, AGENT, limit=350)]
+    expected = [exact(found) for found in await store.list_by_agent(TENANT, AGENT, limit=350)]
     listing = asyncio.ensure_future(store.list_by_agent(TENANT, AGENT, limit=350))
     finding = asyncio.ensure_future(store.find_sessions_by_step_hash(TENANT, SCENARIO, 1, "hash-1"))
     turns = 0
@@ -487,8 +487,8 @@ async def test_a_long_list_stays_as_it_was_found_whatever_is_written_meanwhile(
         turns += 1
 
     assert turns >= 4
-    assert [shape(found) for found in listing.result()] == expected
-    assert [shape(found) for found in finding.result()] == expected
+    assert [exact(found) for found in listing.result()] == expected
+    assert [exact(found) for found in finding.result()] == expected
     assert len(await store.list_by_agent(TENANT, OTHER_AGENT, limit=350)) == turns * 10
     assert store.stats().hot_sessions <= hot_sessions
 
@@ -500,7 +500,7 @@ async def test_what_a_long_list_found_does_not_become_hot_if_it_is_not_what_is_s
     """A session that was read before it was listed is used again there, but what was found may be of the past."""
     store, sessions = make_indexed(hot_sessions=1_000), [at_step() for _ in range(150)]
     await store.save_many(sessions)
-    last, before = sessions[0], shape(sessions[0])
+    last, before = sessions[0], exact(sessions[0])
     await store.get(last.session_id)
     listing = asyncio.ensure_future(store.list_by_agent(TENANT, AGENT, limit=150))
     await asyncio.sleep(0)
@@ -513,9 +513,9 @@ async def test_what_a_long_list_found_does_not_become_hot_if_it_is_not_what_is_s
         await store.get(last.session_id)
         assert is_hot(store, last)
 
-    assert shape((await listing)[-1]) == before
+    assert exact((await listing)[-1]) == before
     found = await store.get(last.session_id)
-    assert found is None if meanwhile == "deleted" else shape(found) == shape(last)
+    assert found is None if meanwhile == "deleted" else exact(found) == exact(last)
     store._check()
 
 

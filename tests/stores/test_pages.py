@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sessiondex import InvalidArgumentError, SessionStatus
-from tests.builders import (
+from tests.support.builders import (
     AGENT,
     CUSTOMER,
     OTHER_AGENT,

@@ -14,9 +14,9 @@ import pytest
 
 from sessiondex import InMemorySessionStore, StoreClosedError
 from sessiondex.stores.turns import Turns
-from tests.builders import AGENT, TENANT, Clock, make_session
-from tests.faults import Fault, raising
-from tests.waiting import until
+from tests.support.builders import AGENT, TENANT, Clock, make_session
+from tests.support.opcode_faults import Fault, raising
+from tests.support.waiting import until
 
 
 class _AsksWithin(InMemorySessionStore[Any]):

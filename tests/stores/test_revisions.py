@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sessiondex import ConflictError, InvalidArgumentError, InvalidSessionError, TenantMismatchError
-from tests.builders import OTHER_TENANT, NotedSession, TaggedSession, make_session
+from tests.support.builders import OTHER_TENANT, NotedSession, TaggedSession, make_session
 
 
 @pytest.mark.parametrize("cls", [NotedSession, TaggedSession])

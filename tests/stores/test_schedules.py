@@ -17,8 +17,8 @@ from uuid import UUID
 import pytest
 
 from sessiondex import Channel, ConflictError, InMemorySessionStore, ScanSessionStore, Session
-from tests.seeds import TryEach, first_that_fails
-from tests.stores.schedules import CANCELLED, CONFLICT, DONE, run_schedule
+from tests.support.schedules import CANCELLED, CONFLICT, DONE, run_schedule
+from tests.support.seeds import TryEach, first_failure
 
 SCHEDULES = 5_000
 STORES: list[Callable[..., Any]] = [
@@ -143,4 +143,4 @@ class Swallows(ScanSessionStore[Session]):
     ],
 )
 def test_a_planted_bug_is_found_within_200_schedules(cls: Any, complaint: str) -> None:
-    assert re.search(complaint, first_that_fails(range(200), partial(run_schedule, cls)))
+    assert re.search(complaint, first_failure(range(200), partial(run_schedule, cls)))

@@ -18,10 +18,10 @@ import pytest
 from pydantic import BaseModel
 
 from sessiondex import Channel, InMemorySessionStore, ScanSessionStore, ScopeFilter, Session, SessionStatus, StepVisit
-from tests.builders import AGENT, CUSTOMER, SCENARIO, TENANT, Clock
-from tests.containers import CLASSES, containers, session_with_everything
-from tests.digests import Watched, digest, fingerprint
-from tests.seeds import TryEach, as_told
+from tests.support.builders import AGENT, CUSTOMER, SCENARIO, TENANT, Clock
+from tests.support.fingerprints import Watched, digest, fingerprint
+from tests.support.mutable_containers import CLASSES, containers, session_with_everything
+from tests.support.seeds import TryEach, skip_with_seed
 
 IDS = tuple(UUID(int=1_000 + number) for number in range(10))
 WATCHED = Watched(IDS, (TENANT,), (AGENT,), (CUSTOMER,), ((Channel.WEBCHAT, "user-1"),), ((SCENARIO, 1, "hash-1"),))
@@ -326,7 +326,7 @@ class SharesTheFieldsThatWereSet(ScanSessionStore[Any]):
         return session
 
 
-@as_told
+@skip_with_seed
 @pytest.mark.parametrize(
     "cls", [SharesOnSave, SharesOnGet, SharesInAList, SharesWithOnEvict, SharesTheFieldsThatWereSet]
 )

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from sessiondex import SessionStatus
-from tests.builders import AGENT, CUSTOMER, SCENARIO, START, TENANT, at_step, make_session
+from tests.support.builders import AGENT, CUSTOMER, SCENARIO, START, TENANT, at_step, make_session
 
 MICROSECOND = timedelta(microseconds=1)
 

@@ -17,8 +17,17 @@ from sessiondex import (
     StoreStats,
 )
 from sessiondex.engine.shards import ShardedDict
-from tests.builders import AGENT, CUSTOMER, OTHER_AGENT, OTHER_TENANT, TaggedSession, at_step, make_session, visit
-from tests.stores.census import census
+from tests.support.builders import (
+    AGENT,
+    CUSTOMER,
+    OTHER_AGENT,
+    OTHER_TENANT,
+    TaggedSession,
+    at_step,
+    make_session,
+    visit,
+)
+from tests.support.recount import recount
 
 
 def is_exact(store: InMemorySessionStore, *sessions: Any) -> bool:
@@ -26,7 +35,7 @@ def is_exact(store: InMemorySessionStore, *sessions: Any) -> bool:
     stats = store.stats()
     rows = [len(row) for _, row in store._table._rows.items()]
     counts = (stats.sessions, stats.hot_sessions, stats.packed_bytes, dict(stats.indexes))
-    return counts == (len(sessions), len(list(store._hot)), sum(rows), census(sessions))
+    return counts == (len(sessions), len(list(store._hot)), sum(rows), recount(sessions))
 
 
 async def test_an_empty_store_has_nothing_in_any_index(indexed: InMemorySessionStore) -> None:

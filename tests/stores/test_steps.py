@@ -10,7 +10,7 @@ import pytest
 from sessiondex import Channel, InMemorySessionStore, ScopeFilter, Session
 from sessiondex.engine.table import Row
 from sessiondex.records import Packed, Records
-from tests.builders import SCENARIO, START, TENANT, Clock, at_step, make_session
+from tests.support.builders import SCENARIO, START, TENANT, Clock, at_step, make_session
 
 DAY = timedelta(days=1)
 MICROSECOND = timedelta(microseconds=1)

@@ -31,7 +31,7 @@ from sessiondex import (
     SessionStatus,
     StepVisit,
 )
-from tests.builders import AGENT, SCENARIO, TENANT, NotedSession, at_step, make_session, visit
+from tests.support.builders import AGENT, SCENARIO, TENANT, NotedSession, at_step, make_session, visit
 
 
 class ByHash(StepVisit):

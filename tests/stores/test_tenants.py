@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sessiondex import Channel, InMemorySessionStore
-from tests.builders import (
+from tests.support.builders import (
     AGENT,
     TENANT,
     make_session,

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from sessiondex import ReentryError, TurnTimeoutError
-from tests.interleaving import interleaved
+from tests.support.shuffled_loop import run_interleaved
 
 ID = uuid4()
 
@@ -55,7 +55,7 @@ def test_one_task_at_a_time_in_any_order(make_store: Any, seed: int) -> None:
         assert not [one for one in done if isinstance(one, Exception)]
         assert not len(store._turns)
 
-    interleaved(main(), seed)
+    run_interleaved(main(), seed)
 
 
 async def test_other_sessions_do_not_wait(store: Any) -> None:

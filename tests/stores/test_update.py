@@ -17,8 +17,8 @@ from sessiondex import (
     SessionNotFoundError,
     SessionStatus,
 )
-from tests.builders import AGENT, OTHER_TENANT, TENANT, make_session
-from tests.interleaving import interleaved
+from tests.support.builders import AGENT, OTHER_TENANT, TENANT, make_session
+from tests.support.shuffled_loop import run_interleaved
 
 IDENTITY = TENANT, Channel.WEBCHAT, "user-1"
 
@@ -152,7 +152,7 @@ def test_no_increment_is_lost_in_any_order(make_store: Any, seed: int) -> None:
         await asyncio.gather(*(work() for _ in range(8)))
         assert (await store.get(session.session_id)).turn_count == 8 * 5
 
-    interleaved(main(), seed)
+    run_interleaved(main(), seed)
     assert len(attempts) > 8 * 5  # or there was nothing to lose
 
 
@@ -237,5 +237,5 @@ def test_of_many_callers_one_creates(make_store: Any, seed: int) -> None:
         assert len(await store.list_by_agent(TENANT, AGENT)) == 1
         assert not len(store._creations)
 
-    interleaved(main(), seed)
+    run_interleaved(main(), seed)
     assert len(created) <= 2

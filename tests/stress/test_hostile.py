@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.stores.hostile_law import Kept, Refused
 from tests.stores.test_hostile import try_generated
+from tests.support.hostile_checks import Kept, Refused
 
 COUNT, SEEDS = 100_000, range(1_000, 1_010)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.seeds import TryEach
 from tests.stores.test_linearizable import HISTORIES, check_any
+from tests.support.seeds import TryEach
 
 LONG, BLOCK = 20_000, 5_000
 

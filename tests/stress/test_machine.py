@@ -7,8 +7,8 @@ from functools import partial
 import pytest
 from hypothesis import settings
 
-from tests.seeds import TryEach
 from tests.stores.test_machine import MACHINES, SOME, run_machine
+from tests.support.seeds import TryEach
 
 LONG = settings(SOME, max_examples=200, stateful_step_count=100)
 FIRST, BLOCK = 1_000, 4

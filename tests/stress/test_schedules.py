@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.seeds import TryEach
 from tests.stores.test_schedules import SCHEDULES, run_any
+from tests.support.seeds import TryEach
 
 LONG, BLOCK = 100_000, 10_000
 

@@ -23,8 +23,8 @@ from sessiondex.testing import (
     case,
     check_session_store,
 )
-from tests.testing.broken.queries import OldestFirst
-from tests.testing.broken.saving import LeaksInGet
+from tests.support.broken_stores.queries import OldestFirst
+from tests.support.broken_stores.saving import LeaksInGet
 
 BY_NAME = {case.name: case for case in CASES}
 

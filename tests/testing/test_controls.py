@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from sessiondex.testing import CASES, Case, Report, check_session_store
-from tests import virtual_time
-from tests.testing.broken import BROKEN
+from tests.support import virtual_time
+from tests.support.broken_stores import BROKEN
 
 BY_NAME = {case.name: case for case in CASES}
 

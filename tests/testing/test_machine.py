@@ -14,8 +14,8 @@ from hypothesis.stateful import run_state_machine_as_test
 from sessiondex import InMemorySessionStore, ScanSessionStore
 from sessiondex.testing import LawBroken
 from sessiondex.testing.machine import SessionStoreMachine
-from tests.testing.broken import over_time, queries, saving, together
-from tests.virtual_time import VirtualLoop
+from tests.support.broken_stores import over_time, queries, saving, together
+from tests.support.virtual_time import VirtualLoop
 
 # The same steps each time, and no search for shorter ones: that it fails is all that is asked.
 FIND = settings(

@@ -1,0 +1,81 @@
+"""Faults in moving sessions from one store to another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sessiondex import InvalidArgumentError, ScanSessionStore, TenantMismatchError
+from sessiondex.records import mark_saved
+from tests.support.broken_stores.fault import found_by
+
+
+@found_by("export-gives-all-sessions-once")
+class ExportsTheFirstPage(ScanSessionStore[Any]):
+    async def export(self, **options: Any) -> Any:
+        page, _ = await super().export(**options)
+        return page, None
+
+
+@found_by("restore-keeps-stamps-and-revisions", "what-is-restored-is-in-order")
+class RestoresBySaving(ScanSessionStore[Any]):
+    async def restore(self, sessions: Any) -> int:
+        given = [session.model_copy() for session in sessions]
+        count = await super().restore(given)
+        return len(await self.save_many(given)) if count else 0
+
+
+@found_by("restore-leaves-later-saves-alone")
+class RestoresWhatIsEarlier(ScanSessionStore[Any]):
+    async def restore(self, sessions: Any) -> int:
+        for session in sessions:
+            await self.delete(session.session_id)
+        return await super().restore(sessions)
+
+
+@found_by("what-is-restored-is-in-order")
+class ForgetsTheStamps(ScanSessionStore[Any]):
+    async def restore(self, sessions: Any) -> int:
+        last = self._stamps._last
+        count = await super().restore(sessions)
+        self._stamps._last = last
+        return count
+
+
+@found_by("what-was-never-saved-is-not-restored")
+class RestoresWhatItCan(ScanSessionStore[Any]):
+    async def restore(self, sessions: Any) -> int:
+        count = 0
+        for session in sessions:
+            count += await super().restore([session])
+        return count
+
+
+@found_by("restore-takes-no-other-tenants-id")
+class TakesOverWhenRestoring(ScanSessionStore[Any]):
+    async def restore(self, sessions: Any) -> int:
+        try:
+            return await super().restore(sessions)
+        except TenantMismatchError:
+            for session in sessions:
+                await self.delete(session.session_id)
+            return await super().restore(sessions)
+
+
+@found_by("export-and-restore-refuse-bad-arguments")
+class MovesAnything(ScanSessionStore[Any]):
+    async def export(self, **options: Any) -> Any:
+        try:
+            return await super().export(**options)
+        except InvalidArgumentError:
+            return [], None
+
+
+@found_by("what-has-expired-is-not-moved")
+class BringsTheDeadBack(ScanSessionStore[Any]):
+    async def restore(self, sessions: Any) -> int:
+        count = await super().restore(sessions)
+        if not count:
+            for session in sessions:
+                mark_saved(session, self._stamps.now(), session.revision)
+            return await super().restore(sessions)
+        return count

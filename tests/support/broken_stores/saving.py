@@ -1,0 +1,376 @@
+"""Faults in what is saved, kept apart and handed out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+from unicodedata import normalize
+from uuid import UUID
+
+from sessiondex import (
+    Channel,
+    ConflictError,
+    InvalidSessionError,
+    ScanSessionStore,
+    Session,
+    TenantMismatchError,
+)
+from sessiondex.testing.cases import hostile
+from tests.support.broken_stores.fault import found_by
+
+NOT_KEPT = [*map(str, hostile.NO_JSON_VALUES), *map(str, hostile.PLANTED_VALUES)]
+
+# -- stamps, revisions, what is saved --
+
+
+@found_by(
+    "save-stamps-strictly-increase-though-the-clock-stands-still",
+    "save-stamps-strictly-increase-though-the-clock-steps-back",
+)
+class StampsThatRepeat(ScanSessionStore[Any]):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._stamps.plan = lambda after=None: self._stamps.now()  # type: ignore[method-assign]  # noqa: ARG005  # the fault
+
+
+@found_by("save-stamps-are-what-the-clock-says", "save-stamps-strictly-increase")
+class StampsByTheSecond(ScanSessionStore[Any]):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._stamps.plan = lambda after=None: self._stamps.now().replace(microsecond=0)  # type: ignore[method-assign]  # noqa: ARG005  # the fault
+
+
+@found_by("a-refused-save-takes-no-stamp")
+class TakesStampsInVain(ScanSessionStore[Any]):
+    def _save(self, *arguments: Any) -> Any:
+        try:
+            return super()._save(*arguments)
+        except InvalidSessionError:
+            self._stamps.take(self._stamps.plan())
+            raise
+
+
+@found_by("save-stamps-what-it-stores-and-what-it-was-given", "a-frozen-session-is-stamped-too")
+class StampsOnlyWhatItStores(ScanSessionStore[Any]):
+    async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:
+        return await super().save(session.model_copy(), expected_revision=expected_revision)
+
+
+@found_by("a-refused-save-leaves-the-given-session-as-it-was", "not-a-number-in-variables-is-refused")
+class StampsWhatItRefuses(ScanSessionStore[Any]):
+    async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:
+        try:
+            return await super().save(session, expected_revision=expected_revision)
+        except InvalidSessionError:
+            session.last_activity_at += timedelta(seconds=1)
+            raise
+
+
+@found_by("the-revision-that-was-expected-is-replaced", by=ConflictError)
+@found_by("a-revision-counts-the-saves")
+class RevisionsNotCounted(ScanSessionStore[Any]):
+    def _revision(self, session_id: UUID) -> int:
+        return min(1, super()._revision(session_id))
+
+
+@found_by("what-has-expired-is-in-nobodys-way", by=ConflictError)
+@found_by("a-revision-begins-anew-after-a-delete")
+class RevisionsThatGoOn(ScanSessionStore[Any]):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.revisions: dict[UUID, int] = {}
+
+    def _apply(self, plan: Any) -> None:
+        super()._apply(plan)
+        if not isinstance(plan, UUID):  # which is that of a removal
+            self.revisions[plan.session_id] = plan.revision
+
+    def _revision(self, session_id: UUID) -> int:
+        return self.revisions.get(session_id, 0)
+
+
+@found_by(*NOT_KEPT, "a-missing-field-is-refused", "what-is-no-session-is-refused")
+class SwallowsWhatIsInvalid(ScanSessionStore[Any]):
+    async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:
+        with suppress(InvalidSessionError):
+            await super().save(session, expected_revision=expected_revision)
+        return session.session_id if isinstance(session, Session) else UUID(int=0)
+
+
+@found_by("what-a-session-says-of-its-revision-does-not-matter")
+class BelievesTheRevision(ScanSessionStore[Any]):
+    async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:
+        said = session.revision
+        session_id = await super().save(session, expected_revision=expected_revision)
+        for one in (session, self._snapshots[session_id]):
+            vars(one)["revision"] = said + 1
+        return session_id
+
+
+@found_by("a-save-replaces-the-session-of-its-id", "many-replace-what-was-there", "a-session-may-change-its-class")
+class KeepsTheFirst(ScanSessionStore[Any]):
+    def _apply(self, plan: Any) -> None:
+        if isinstance(plan, UUID) or plan.session_id not in self._snapshots:
+            super()._apply(plan)
+
+
+@found_by("a-refused-save-changes-nothing", "a-change-that-cannot-be-saved-changes-nothing")
+class KeepsWhatItRefuses(ScanSessionStore[Any]):
+    def _save(self, session: Any, *arguments: Any) -> Any:
+        try:
+            return super()._save(session, *arguments)
+        except InvalidSessionError:
+            self._snapshots[session.session_id] = session.model_copy(deep=True)
+            raise
+
+
+@found_by("not-a-number-in-variables-is-refused", "a-planted-turn-count-is-refused", "a-missing-field-is-refused")
+class BlamesAnotherField(ScanSessionStore[Any]):
+    async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:
+        try:
+            return await super().save(session, expected_revision=expected_revision)
+        except InvalidSessionError as error:
+            raise InvalidSessionError("agent_id", error.reason) from None
+
+
+@found_by("delete-says-whether-there-was-a-session", "delete-many-deletes-and-counts-those-that-are-there")
+class DeletesThatSayYes(ScanSessionStore[Any]):
+    def _remove(self, session_ids: Iterable[UUID], tenant_id: UUID | None) -> int:
+        ids = list(session_ids)
+        super()._remove(ids, tenant_id)
+        return len(ids)
+
+
+@found_by(*map(str, hostile.JSON_VALUES))
+class KeepsValuesRoughly(ScanSessionStore[Any]):
+    def _plan(self, kept: Any, earlier: Any, *, in_bulk: bool) -> Any:
+        plan = super()._plan(kept, earlier, in_bulk=in_bulk)
+        plan.__dict__["variables"] = _rough(plan.variables)
+        return plan
+
+
+def _rough(value: Any, depth: int = 0) -> Any:
+    """Return what a careless format would make of the value."""
+    if isinstance(value, dict | list) and depth > 100:
+        return "..."
+    if isinstance(value, dict):
+        return {key: _rough(value[key], depth + 1) for key in sorted(value)} or None
+    if isinstance(value, list):
+        return [_rough(item, depth + 1) for item in value] or None
+    if isinstance(value, str):
+        return normalize("NFC", value)
+    if isinstance(value, bool | float) and value == int(value):
+        return int(value)
+    return min(value, 2**63 - 1) if isinstance(value, int) else value
+
+
+@found_by("save-keeps-what-it-is-given", "every-field-is-kept")
+class ForgetsTheTurn(ScanSessionStore[Any]):
+    def _plan(self, kept: Any, earlier: Any, *, in_bulk: bool) -> Any:
+        plan = super()._plan(kept, earlier, in_bulk=in_bulk)
+        plan.__dict__["turn_count"] = 0
+        return plan
+
+
+@found_by("every-field-is-kept")
+class LosesAField(ScanSessionStore[Any]):
+    def _plan(self, kept: Any, earlier: Any, *, in_bulk: bool) -> Any:
+        plan = super()._plan(kept, earlier, in_bulk=in_bulk)
+        plan.__dict__["relocalization_count"] = 0
+        return plan
+
+
+@found_by("every-field-is-kept")
+class LosesAFieldOfAVisit(ScanSessionStore[Any]):
+    def _plan(self, kept: Any, earlier: Any, *, in_bulk: bool) -> Any:
+        plan = super()._plan(kept, earlier, in_bulk=in_bulk)
+        visits = [visit.model_copy(update={"is_checkpoint": False}) for visit in plan.step_history]
+        plan.__dict__["step_history"] = visits
+        return plan
+
+
+# -- isolation, keys --
+
+
+@found_by(
+    "what-was-given-can-be-changed",
+    "what-was-given-in-bulk-can-be-changed",
+    "a-change-is-seen-after-save-and-not-before",
+    "a-session-is-found-under-what-it-was-when-saved",
+)
+class SharesWhatItIsGiven(ScanSessionStore[Any]):
+    def _commit_writes(self, writes: Any) -> None:
+        super()._commit_writes(writes)
+        self._snapshots.update((write.session_id, write.session) for write in writes)
+
+
+@found_by(
+    "what-get-hands-out-can-be-changed",
+    "what-get-of-a-tenant-hands-out-can-be-changed",
+    "a-session-is-found-under-what-it-was-though-an-answer-changes",
+)
+class SharesWhatItHandsOut(ScanSessionStore[Any]):
+    def _get(self, session_id: UUID, tenant_id: UUID | None, since: Any) -> Any:
+        return self._snapshots.get(session_id) if super()._get(session_id, tenant_id, since) else None
+
+
+@found_by(
+    "what-get-by-channel-hands-out-can-be-changed",
+    "what-list-by-agent-hands-out-can-be-changed",
+    "what-list-by-agent-of-a-status-hands-out-can-be-changed",
+    "what-list-by-customer-hands-out-can-be-changed",
+    "what-find-sessions-by-step-hash-hands-out-can-be-changed",
+)
+class SharesVariables(ScanSessionStore[Any]):
+    def _latest_by_channel(self, *identity: Any, is_open: bool) -> Any:
+        found = super()._latest_by_channel(*identity, is_open=is_open)
+        return found and self.sharing(found)
+
+    def _given_out(self, found: Any) -> list[Any]:
+        return [self.sharing(session) for session in super()._given_out(found)]
+
+    def sharing(self, session: Any) -> Any:
+        vars(session)["variables"] = self._snapshots[session.session_id].variables
+        return session
+
+
+@found_by("what-get-or-create-hands-out-can-be-changed")
+class SharesWhatIsFound(ScanSessionStore[Any]):
+    async def get_or_create(self, *identity: Any) -> Any:
+        found, was_created = await super().get_or_create(*identity)
+        return self._snapshots.get(found.session_id, found), was_created
+
+
+@found_by("what-iter-by-agent-hands-out-can-be-changed", "what-iter-by-customer-hands-out-can-be-changed")
+class SharesWhatItIterates(ScanSessionStore[Any]):
+    async def iter_by_agent(self, *of: Any, **options: Any) -> Any:
+        async for session in super().iter_by_agent(*of, **options):
+            yield self._snapshots.get(session.session_id, session)
+
+    async def iter_by_customer(self, *of: Any, **options: Any) -> Any:
+        async for session in super().iter_by_customer(*of, **options):
+            yield self._snapshots.get(session.session_id, session)
+
+
+@found_by("what-update-hands-out-can-be-changed")
+class SharesWhatItUpdates(ScanSessionStore[Any]):
+    async def update(self, session_id: UUID, change: Any, **options: Any) -> Any:
+        await super().update(session_id, change, **options)
+        return self._snapshots.get(session_id)
+
+
+@found_by("saving-a-changed-session-moves-it-in-every-index")
+class IndexThatForgetsNothing(ScanSessionStore[Any]):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.ever: set[tuple[UUID, UUID]] = set()
+
+    def _apply(self, plan: Any) -> None:
+        super()._apply(plan)
+        if not isinstance(plan, UUID):
+            self.ever.add((plan.agent_id, plan.session_id))
+
+    def _newest_by_agent(self, tenant: Any, agent: Any, status: Any, limit: int, before: Any, since: Any) -> Any:  # noqa: PLR0917  # as the store has them
+        found = super()._newest_by_agent(tenant, agent, status, limit, before, since)
+        ghosts = [one for one in self._seen(tenant) if (agent, one.session_id) in self.ever and one not in found]
+        return [*found, *ghosts]
+
+
+@found_by("when-the-newest-of-an-identity-is-deleted-the-one-before-answers", "what-is-deleted-leaves-every-index")
+class GhostsAfterDelete(ScanSessionStore[Any]):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.latest: dict[Any, Any] = {}
+
+    def _apply(self, plan: Any) -> None:
+        super()._apply(plan)
+        if not isinstance(plan, UUID):
+            self.latest[plan.tenant_id, plan.channel, plan.user_channel_id] = plan
+
+    async def get_by_channel(self, tenant_id: UUID, channel: Channel, user_channel_id: str) -> Any:
+        return await super().get_by_channel(tenant_id, channel, user_channel_id) or self.latest.get(
+            (tenant_id, channel, user_channel_id)
+        )
+
+
+@found_by("fields-of-a-subclass-come-back", "sessions-of-several-classes-live-side-by-side")
+class ForgetsTheClass(ScanSessionStore[Any]):
+    def _get(self, session_id: UUID, tenant_id: UUID | None, since: Any) -> Any:
+        return _plain(super()._get(session_id, tenant_id, since))
+
+    def _given_out(self, found: Any) -> list[Any]:
+        return [_plain(session) for session in super()._given_out(found)]
+
+
+def _plain(session: Any) -> Any:
+    return session and Session(**{name: getattr(session, name) for name in Session.model_fields})
+
+
+# -- tenants --
+
+
+@found_by(
+    "get-with-another-tenant-finds-nothing",
+    "get-of-a-tenant-sees-one-tenant",
+    "update-with-another-tenant-finds-nothing",
+)
+class LeaksInGet(ScanSessionStore[Any]):
+    async def get(self, session_id: UUID, *, tenant_id: UUID | None = None) -> Any:
+        await super().get(session_id, tenant_id=tenant_id)
+        return await super().get(session_id)
+
+
+@found_by(
+    "list-by-agent-sees-one-tenant",
+    "list-by-agent-of-a-status-sees-one-tenant",
+    "get-by-channel-sees-one-tenant",
+    "list-by-customer-sees-one-tenant",
+    "find-sessions-by-step-hash-sees-one-tenant",
+    "count-by-agent-sees-one-tenant",
+    "count-by-customer-sees-one-tenant",
+    "count-by-customer-is-the-length-of-the-list",
+    "count-by-step-hash-sees-one-tenant",
+)
+class LeaksInQueries(ScanSessionStore[Any]):
+    def _seen(self, tenant_id: UUID, since: Any = None) -> Any:  # noqa: ARG002  # the fault
+        return iter(list(self._snapshots.values()))
+
+
+@found_by("get-or-create-sees-one-tenant")
+class GoesOnWithAnybodys(ScanSessionStore[Any]):
+    async def get_or_create(self, tenant_id: UUID, channel: Any, user: str, create: Any) -> Any:
+        for snapshot in list(self._snapshots.values()):
+            if (snapshot.channel, snapshot.user_channel_id) == (channel, user):
+                return snapshot.model_copy(deep=True), False
+        return await super().get_or_create(tenant_id, channel, user, create)
+
+
+@found_by("delete-with-another-tenant-deletes-nothing", "delete-many-with-a-tenant-leaves-other-tenants-alone")
+class DeletesAnybodys(ScanSessionStore[Any]):
+    def _remove(self, session_ids: Iterable[UUID], tenant_id: UUID | None) -> int:  # noqa: ARG002  # the fault
+        return super()._remove(session_ids, None)
+
+
+@found_by("an-id-is-free-for-any-tenant-once-it-was-deleted", by=TenantMismatchError)
+class RemembersOwners(ScanSessionStore[Any]):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.owners: dict[UUID, UUID] = {}
+
+    def _plan(self, kept: Any, earlier: Any, *, in_bulk: bool) -> Any:
+        plan = super()._plan(kept, earlier, in_bulk=in_bulk)
+        if self.owners.setdefault(plan.session_id, plan.tenant_id) != plan.tenant_id:
+            raise TenantMismatchError(plan.session_id)
+        return plan
+
+
+@found_by(
+    "an-id-of-another-tenant-is-refused",
+    "an-id-of-another-tenant-leaves-all-as-it-was",
+    "a-refusal-names-nothing-of-the-other-tenant",
+)
+class TakesOverIds(ScanSessionStore[Any]):
+    def _plan(self, kept: Any, earlier: Any, *, in_bulk: bool) -> Any:  # noqa: ARG002  # the fault
+        return super()._plan(kept, None, in_bulk=in_bulk)

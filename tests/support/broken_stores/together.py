@@ -1,0 +1,249 @@
+"""Faults where several work together: bulk, updates, creation and turns."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+from uuid import UUID
+
+from sessiondex import (
+    Channel,
+    InvalidArgumentError,
+    ScanSessionStore,
+    SessionNotFoundError,
+    TurnTimeoutError,
+)
+from sessiondex.clock import EPOCH
+from tests.support.broken_stores.fault import found_by
+
+# -- writing together --
+
+
+@found_by(
+    "readers-see-none-or-all",
+    "one-that-cannot-be-kept-leaves-all-as-it-was",
+    "a-batch-that-is-cancelled-is-saved-or-not",
+)
+class SavesOneByOne(ScanSessionStore[Any]):
+    async def save_many(self, sessions: Any) -> list[UUID]:
+        ids = []
+        for session in list(sessions):
+            ids.append(await self.save(session))
+            await asyncio.sleep(0)
+        return ids
+
+
+@found_by("save-many-saves-as-if-one-after-another", "load-saves-any-number-from-any-iterable")
+class SavesBackwards(ScanSessionStore[Any]):
+    async def _save_batch(self, sessions: Any, first: int) -> list[UUID]:
+        return (await super()._save_batch(sessions[::-1], first))[::-1]
+
+
+@found_by("of-two-with-the-same-id-the-later-replaces-the-earlier")
+class TheEarlierStays(ScanSessionStore[Any]):
+    async def _save_batch(self, sessions: Any, first: int) -> list[UUID]:
+        await super()._save_batch(list({one.session_id: one for one in reversed(sessions)}.values())[::-1], first)
+        return [one.session_id for one in sessions]
+
+
+@found_by("batches-before-one-that-fails-stay")
+class LoadsAllOrNothing(ScanSessionStore[Any]):
+    async def load(self, sessions: Any, *, batch: int = 500) -> int:  # noqa: ARG002  # the fault
+        return len(await self.save_many(sessions))
+
+
+@found_by("an-iterable-that-fails-saves-and-deletes-nothing")
+class SavesWhatCame(ScanSessionStore[Any]):
+    async def save_many(self, sessions: Any) -> list[UUID]:
+        came = []
+        try:
+            for session in sessions:
+                came.append(session)  # noqa: PERF402  # those that came stay
+        finally:
+            ids = await super().save_many(came)
+        return ids
+
+
+@found_by(
+    "another-revision-than-was-expected-is-not-replaced", "of-many-saves-that-expect-the-same-revision-one-succeeds"
+)
+class LosesUpdates(ScanSessionStore[Any]):
+    async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:  # noqa: ARG002  # the fault
+        return await super().save(session)
+
+
+@found_by(
+    "no-increment-is-lost",
+    "update-starts-over-when-the-session-was-saved-meanwhile",
+    "update-gives-up-after-so-many-attempts",
+)
+class UpdatesBlindly(ScanSessionStore[Any]):
+    async def _save_instead(self, session: Any, revision: int, stamp: Any) -> None:  # noqa: ARG002  # the fault
+        await self.save(session)
+
+
+@found_by("update-undoes-no-session-that-was-made-anew-meanwhile")
+class UpdatesByRevisionAlone(ScanSessionStore[Any]):
+    async def _save_instead(self, session: Any, revision: int, stamp: Any) -> None:  # noqa: ARG002  # the fault
+        await self.save(session, expected_revision=revision)
+
+
+@found_by(
+    "of-many-callers-one-creates",
+    "what-another-saved-meanwhile-is-gone-on-with",
+    "create-must-not-ask-for-what-it-is-to-create",
+    "what-create-must-not-make-is-refused",
+    "an-id-that-is-taken-is-a-conflict",
+)
+class TwoCreate(ScanSessionStore[Any]):
+    async def get_or_create(self, tenant_id: UUID, channel: Channel, user_channel_id: str, create: Any) -> Any:
+        found = self._latest_by_channel(tenant_id, channel, user_channel_id, None, is_open=True)
+        if found is not None:
+            return found, False
+        made = create()
+        session = (await made) if asyncio.iscoroutine(made) else made
+        await self.save(session)
+        return session, True
+
+
+@found_by("a-closed-session-is-not-gone-on-with", "the-latest-session-that-is-not-closed-is-gone-on-with")
+class GoesOnWithClosed(ScanSessionStore[Any]):
+    def _latest_by_channel(self, tenant: UUID, channel: Channel, user: str, since: Any, *, is_open: bool) -> Any:  # noqa: ARG002  # the fault
+        return super()._latest_by_channel(tenant, channel, user, since, is_open=False)
+
+
+@found_by("update-saves-what-it-returns", "update-and-get-or-create-give-the-class-back")
+class ReturnsWhatWasBefore(ScanSessionStore[Any]):
+    async def update(self, session_id: UUID, change: Any, **options: Any) -> Any:
+        before = await self.get(session_id)
+        await super().update(session_id, change, **options)
+        return before
+
+
+@found_by("update-of-a-session-that-is-not-there-is-refused")
+class UpdatesNothing(ScanSessionStore[Any]):
+    async def update(self, session_id: UUID, change: Any, **options: Any) -> Any:
+        with suppress(SessionNotFoundError):
+            return await super().update(session_id, change, **options)
+
+
+@found_by("a-change-may-return-another-session-and-may-be-a-coroutine")
+class ChangesInPlaceAlone(ScanSessionStore[Any]):
+    async def update(self, session_id: UUID, change: Any, **options: Any) -> Any:
+        async def in_place(current: Any) -> None:
+            made = change(current)
+            if asyncio.iscoroutine(made):
+                await made
+
+        return await super().update(session_id, in_place, **options)
+
+
+@found_by("get-or-create-creates-once-and-finds-then", "of-many-callers-one-creates")
+class AlwaysCreated(ScanSessionStore[Any]):
+    async def get_or_create(self, *arguments: Any) -> Any:
+        return (await super().get_or_create(*arguments))[0], True
+
+
+@found_by("create-may-be-a-coroutine-function", by=InvalidArgumentError)
+@found_by("a-create-that-fails-leaves-it-to-the-next")
+class CreatesAtOnce(ScanSessionStore[Any]):
+    async def get_or_create(self, tenant_id: UUID, channel: Channel, user_channel_id: str, create: Any) -> Any:
+        def created() -> Any:
+            made = create()
+            if asyncio.iscoroutine(made):
+                made.close()
+                raise InvalidArgumentError("create", "must be no coroutine function")
+            return made
+
+        return await super().get_or_create(tenant_id, channel, user_channel_id, created)
+
+
+# -- what cannot be --
+
+
+@found_by("a-clock-that-fails-changes-nothing")
+class SavesWithoutTime(ScanSessionStore[Any]):
+    async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:
+        try:
+            return await super().save(session, expected_revision=expected_revision)
+        except ZeroDivisionError:
+            self._snapshots[session.session_id] = self._records.snapshot(session, EPOCH, revision=1).snapshot
+            raise
+
+
+@found_by("nothing-is-saved-of-nothing")
+class WantsSomething(ScanSessionStore[Any]):
+    async def save_many(self, sessions: Any) -> list[UUID]:
+        return await super().save_many(sessions) or [UUID(int=0)]
+
+
+@found_by("a-store-need-not-be-opened")
+class WantsToBeOpened(ScanSessionStore[Any]):
+    is_open = False
+
+    async def __aenter__(self) -> Any:
+        self.is_open = True
+        return await super().__aenter__()
+
+    async def health_check(self) -> bool:
+        return self.is_open and await super().health_check()
+
+
+# -- turns --
+
+
+@found_by("one-task-at-a-time-has-the-turn", "a-turn-that-does-not-come-in-time-is-an-error")
+class TurnsOfAll(ScanSessionStore[Any]):
+    @asynccontextmanager
+    async def _exclusive(self, session_id: UUID, timeout: float | None) -> AsyncIterator[None]:  # noqa: ARG002, ASYNC109  # the fault
+        yield
+
+
+@found_by("turns-are-taken-in-the-order-in-which-they-were-asked-for")
+class LastComeFirstServed(ScanSessionStore[Any]):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.waiting: list[asyncio.Event] = []
+        self.is_taken = False
+
+    @asynccontextmanager
+    async def _exclusive(self, session_id: UUID, timeout: float | None) -> AsyncIterator[None]:  # noqa: ARG002, ASYNC109  # as above
+        if self.is_taken:
+            self.waiting.append(asyncio.Event())
+            await self.waiting[-1].wait()
+        self.is_taken = True
+        yield
+        self.is_taken = False
+        if self.waiting:
+            self.waiting.pop().set()
+
+
+@found_by("a-task-does-not-wait-for-itself", "the-turn-of-one-session-is-not-that-of-another", by=TimeoutError)
+class OneLockForAll(ScanSessionStore[Any]):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.turn = asyncio.Lock()
+
+    @asynccontextmanager
+    async def _exclusive(self, session_id: UUID, timeout: float | None) -> AsyncIterator[None]:  # noqa: ARG002, ASYNC109  # as above
+        async with self.turn:
+            yield
+
+
+@found_by("a-turn-keeps-out-nobody-who-does-not-ask-for-it", by=TurnTimeoutError)
+class TurnsKeepOutSaves(ScanSessionStore[Any]):
+    async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:
+        async with self._exclusive(session.session_id, 0):
+            return await super().save(session, expected_revision=expected_revision)
+
+
+@found_by("a-task-that-is-cancelled-passes-its-turn-on", by=TimeoutError)
+@found_by("an-error-within-gives-the-turn-back", by=TimeoutError)
+class TurnsThatAreKept(ScanSessionStore[Any]):
+    @asynccontextmanager
+    async def _exclusive(self, session_id: UUID, timeout: float | None) -> AsyncIterator[None]:  # noqa: ASYNC109  # as above
+        await self._turns.take(session_id.bytes, timeout)
+        yield
+        self._turns.pass_on(session_id.bytes)

@@ -1,0 +1,57 @@
+"""Build sessions, step visits and ids for tests."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from sessiondex import Session, testing
+from sessiondex.testing import START
+from sessiondex.testing import ManualClock as Clock
+from sessiondex.testing import make_visit as visit
+
+__all__ = [
+    "AGENT",
+    "CUSTOMER",
+    "OTHER_AGENT",
+    "OTHER_CUSTOMER",
+    "OTHER_SCENARIO",
+    "OTHER_TENANT",
+    "SCENARIO",
+    "START",
+    "TENANT",
+    "Clock",
+    "NotedSession",
+    "TaggedSession",
+    "at_step",
+    "make_session",
+    "visit",
+]
+
+TENANT, OTHER_TENANT = UUID(int=1), UUID(int=2)
+AGENT, OTHER_AGENT = UUID(int=11), UUID(int=12)
+CUSTOMER, OTHER_CUSTOMER = UUID(int=21), UUID(int=22)
+SCENARIO, OTHER_SCENARIO = UUID(int=31), UUID(int=32)
+
+
+class NotedSession(Session):
+    """What a user might make of it: plain fields, so saving goes the short way."""
+
+    note: str = ""
+    scores: list[float] = []
+
+
+class TaggedSession(Session):
+    """What a user might make of it: a field of a type that JSON does not have, so saving goes the long way."""
+
+    tags: set[str] = set()
+
+
+def make_session(cls: type[Session] = Session, **fields: Any) -> Any:
+    """Return a session of `TENANT` and `AGENT`, with every field set that the test does not care about."""
+    return testing.make_session(cls, **{"tenant_id": TENANT, "agent_id": AGENT, **fields})
+
+
+def at_step(content_hash: str | None = "hash-1", name: str | None = "pay", **fields: Any) -> Any:
+    """Return a session that stands at that step of version 1 of `SCENARIO`."""
+    return make_session(**testing.at_step(content_hash, name, **{"active_scenario_id": SCENARIO, **fields}))

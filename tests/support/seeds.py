@@ -1,0 +1,57 @@
+"""Try many seeds, or repeat one of them.
+
+`SESSIONDEX_SEED=1234 nox -s tests -- TEST` runs a test with that seed alone. What draws by Hypothesis, and has no seeds
+of its own, is told that one too: see `tests/conftest.py`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from shlex import quote
+from typing import Protocol
+
+import pytest
+
+GIVEN_SEED = os.environ.get("SESSIONDEX_SEED")
+
+
+class TryEach(Protocol):
+    """As `try_each` is, when it knows the test."""
+
+    def __call__(self, seeds: Iterable[int], trial: Callable[[int], object]) -> bool: ...
+
+
+def try_each(seeds: Iterable[int], trial: Callable[[int], object], *, test: str) -> bool:
+    """Try each of the seeds, or only the one that the environment asks for; return whether all were tried.
+
+    A failure says by which command it is repeated: that runs the test, with the seed that failed.
+    """
+    for seed in seeds if GIVEN_SEED is None else [int(GIVEN_SEED)]:
+        try:
+            trial(seed)
+        except BaseException as error:
+            error.add_note(f"Repeat it by: {command(test, seed)}")
+            raise
+    return GIVEN_SEED is None
+
+
+def command(test: str, seed: int | str | None = None) -> str:
+    """Return the command that runs the test, with that seed alone."""
+    asked = "" if seed is None else f"SESSIONDEX_SEED={seed} "
+    stress = "SESSIONDEX_STRESS=1 " if test.startswith("tests/stress/") else ""
+    return f"{stress}{asked}nox -s tests -- {quote(test)}"
+
+
+def first_failure(seeds: Iterable[int], trial: Callable[[int], object]) -> str:
+    """Return what the first of the seeds says that fails, as one of them must: a bug was planted."""
+    for seed in seeds:
+        try:
+            trial(seed)
+        except AssertionError as error:
+            return str(error)
+    raise AssertionError("no seed found the planted bug")
+
+
+skip_with_seed = pytest.mark.skipif(GIVEN_SEED is not None, reason="a seed was asked for, and this is about others")
+"""For tests that a planted bug is found, and how it is told."""

@@ -1,0 +1,67 @@
+"""Drive the indexed store with the state machine of the kit, and recompute its indexes after each step.
+
+Of its sessions the indexed store keeps none, few or all live. After each step every index is compared with its
+recomputation, and the stats with a census.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+from uuid import UUID
+
+from hypothesis import strategies as st
+from hypothesis.stateful import initialize, invariant
+
+from sessiondex import InMemorySessionStore, Session
+from sessiondex.testing import strategies as some
+from sessiondex.testing.machine import SessionStoreMachine
+from sessiondex.testing.machine_core import Pair
+from tests.support.exact_values import exact
+from tests.support.recount import recount
+
+
+class StepCounter:
+    """Counts the steps that all runs of a machine have made, each of them checked when it was done."""
+
+    steps: ClassVar[int] = 0
+    is_begun = False
+
+    def count_step(self) -> None:
+        """Call it once when a run begins, and after each step."""
+        if self.is_begun:
+            type(self).steps += 1
+        self.is_begun = True
+
+
+class StoreMachine(StepCounter, SessionStoreMachine):
+    """Every operation, by sessions that are new, changed, stale, spoilt or of another class."""
+
+    hot_sessions = 0
+
+    def make_store(self, **options: Any) -> InMemorySessionStore[Any]:
+        return InMemorySessionStore(hot_sessions=self.hot_sessions, **options)
+
+    @initialize(
+        hot_sessions=st.sampled_from([0, 1, 2, 10_000]), sessions=st.lists(some.ids.flatmap(some.sessions), max_size=6)
+    )
+    def start_with(self, hot_sessions: int, sessions: list[Session]) -> None:
+        self.hot_sessions = hot_sessions
+        super().start_with(sessions)
+
+    def both(self, session_id: UUID) -> Pair | None:
+        """Return the session from both stores, of which each part is of the very type that was saved."""
+        pair = super().both(session_id)
+        if pair is not None:
+            assert exact(pair[0]) == exact(pair[1]) == exact(self.expected[session_id])
+        return pair
+
+    @invariant()
+    def every_index_is_equal_to_its_recomputation(self) -> None:
+        store: Any = self.store
+        store._check()
+        stats, sessions = store.stats(), list(self.expected.values())
+        assert stats.sessions == len(sessions)
+        assert stats.hot_sessions <= min(self.hot_sessions, len(sessions))
+        assert stats.packed_bytes == sum(len(row) for _, row in store._table._rows.items())
+        assert stats.indexes == recount(sessions)
+        self.count_step()
