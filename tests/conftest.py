@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from typing import Any
@@ -13,13 +12,14 @@ from hypothesis import settings
 from sessiondex import InMemorySessionStore, ScanSessionStore
 from tests.support import seeds
 from tests.support.builders import Clock
+from tests.support.sizes import IS_STRESS
 
 # No deadline for an example: a busy machine is no bug. The same examples each time, unless a seed is asked for.
 settings.register_profile("sessiondex", parent=settings(), deadline=None, derandomize=seeds.GIVEN_SEED is None)
 settings.load_profile("sessiondex")
 
 # Long searches, which `nox -s stress` asks for.
-collect_ignore = [] if "SESSIONDEX_STRESS" in os.environ else ["stress"]
+collect_ignore = [] if IS_STRESS else ["stress"]
 
 
 def pytest_configure(config: pytest.Config) -> None:

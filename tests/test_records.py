@@ -31,6 +31,7 @@ from sessiondex.packing import SOUND
 from sessiondex.records import Records, _Codec
 from tests.support.builders import AGENT, START, NotedSession, TaggedSession, make_session, visit
 from tests.support.exact_values import exact
+from tests.support.sizes import search_size
 from tests.support.unusual_sessions import ODD, Text
 
 
@@ -99,7 +100,7 @@ def kept_by_round_trip(codec: _Codec, session: Session) -> Session | None:
         return None
 
 
-@settings(max_examples=1_000)
+@settings(max_examples=search_size(1_000))
 @given(FIELDS, HOSTILE, st.booleans())
 def test_the_short_way_is_never_more_generous_than_the_round_trip(field: str, value: Any, within: bool) -> None:
     """Whatever is planted wherever: what the short way keeps, the round trip keeps, and both make equal snapshots."""
@@ -114,7 +115,7 @@ def test_the_short_way_is_never_more_generous_than_the_round_trip(field: str, va
     assert short is None or short == long
 
 
-@settings(max_examples=500)
+@settings(max_examples=search_size(500))
 @given(VISIT_FIELDS, HOSTILE | st.just(MISSING), st.booleans())
 def test_nor_within_a_visit(field: str, value: Any, known: bool) -> None:
     """The same for what is planted in a visit, or missing from it; a known visit before it makes no difference."""
@@ -161,7 +162,7 @@ def is_packed_the_same(session: Session) -> bool:
     return bool(exact(records.unpack(records.pack(snapshot))) == expected)
 
 
-@settings(max_examples=500)
+@settings(max_examples=search_size(500))
 @given(st.sampled_from([LinkedSession, LongWay]), FIELDS, HOSTILE, st.booleans())
 def test_what_is_accepted_is_unpacked_as_what_it_was(cls: type[Session], field: str, value: Any, within: bool) -> None:
     """Whatever is planted wherever, the short way and the long way: equal, and of the same types."""
@@ -173,7 +174,7 @@ def test_what_is_accepted_is_unpacked_as_what_it_was(cls: type[Session], field: 
     assert is_packed_the_same(session)
 
 
-@settings(max_examples=300)
+@settings(max_examples=search_size(300))
 @given(st.sampled_from([Session, LongWay]), VISIT_FIELDS, HOSTILE | st.just(MISSING))
 def test_so_are_visits(cls: type[Session], field: str, value: Any) -> None:
     session, planted = full_session(cls), visit()

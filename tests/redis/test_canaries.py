@@ -72,7 +72,7 @@ async def test_the_answers_are_those_of_a_store_without_the_other_tenant(store: 
             assert local.bare(answer) == local.bare(expected), name
 
 
-@pytest.mark.no_cover
+@pytest.mark.search
 async def test_random_operations_of_two_tenants_show_neither_the_other(
     store: Any, logged: pytest.LogCaptureFixture
 ) -> None:

@@ -28,7 +28,7 @@ CANCELS = 2_000
 SEED = int(os.environ.get("SESSIONDEX_SEED", "1"))
 TENANTS, EACH, CONNECTIONS, AT_ONCE = 5, 6, 4, 24
 
-pytestmark = pytest.mark.no_cover
+pytestmark = pytest.mark.search
 
 
 @asynccontextmanager

@@ -16,9 +16,10 @@ from sessiondex.stores.redis import RedisSessionStore, keys
 from tests.support.builders import OTHER_TENANT, TENANT, make_session
 from tests.support.redis.servers import OneServer
 from tests.support.seeds import TryEach, first_failure, skip_with_seed
+from tests.support.sizes import search_size
 
 TENANTS = (TENANT, OTHER_TENANT)
-RUNS = 250
+RUNS = search_size(250)
 
 
 class Order:

@@ -14,19 +14,20 @@ from sessiondex.stores.redis import RedisSessionStore
 from sessiondex.testing import LawBroken
 from tests.support.redis.servers import Cluster, OneServer
 from tests.support.redis.state_machine import ClusterMachine, RedisMachine
+from tests.support.sizes import search_size
 
 SIZE = settings(
-    max_examples=50,
+    max_examples=search_size(50),
     stateful_step_count=40,
     deadline=None,
     # A failing example is told as it was: to make it smaller takes minutes, against a server.
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.too_slow],
 )
-CALLS = 1_500
+CALLS = search_size(1_500)
 
 
-@pytest.mark.no_cover
+@pytest.mark.search
 def test_one_server_says_what_the_scan_store_says(standalone: OneServer) -> None:
     """Contents, order, stamps, changes and errors, after any operations; and the indexes are what the rows say."""
 
@@ -38,7 +39,7 @@ def test_one_server_says_what_the_scan_store_says(standalone: OneServer) -> None
     assert Machine.steps > CALLS
 
 
-@pytest.mark.no_cover
+@pytest.mark.search
 def test_a_cluster_says_what_the_scan_store_says(cluster: Cluster) -> None:
     """The same, with the changes of each tenant by themselves."""
 
@@ -70,7 +71,7 @@ class KeepsAnEntry(RedisSessionStore[Any]):
         return write._replace(row=filed + write.row[write.size :], size=len(filed))
 
 
-@pytest.mark.no_cover
+@pytest.mark.search
 @pytest.mark.parametrize(
     ("cls", "error", "told"),
     [

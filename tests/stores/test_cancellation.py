@@ -91,7 +91,7 @@ def test_every_method_is_among_the_operations() -> None:
     assert missing_in(set(OPERATIONS)) == set()
 
 
-@pytest.mark.no_cover
+@pytest.mark.search
 @pytest.mark.parametrize(
     ("name", "contention"), [(name, one) for name, operation in OPERATIONS.items() for one in operation.contention]
 )

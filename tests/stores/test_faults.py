@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from datetime import timedelta
-from itertools import chain
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -207,41 +206,21 @@ def check_that_there_are_enough(places: Places, kind: str, name: str, *, outside
     assert len(places.outside) >= outside * (1 if "delete" in name or "read" in name else 5)
 
 
-ALIKE = [kind for kind in STORES if kind != "scan"]
-"""Stores that commit in the same way, for the most part."""
-
-
-async def shares_of(name: str) -> dict[Hashable, tuple[str, type[BaseException]]]:
-    """Return in which of the stores that are alike each place is tried, and by which exception.
-
-    A place that some have in common is tried in one of them. One that the others do not come to, or not by this way, or
-    not as often, is tried where it is.
-    """
-    sharers: dict[Hashable, list[str]] = {}
-    for kind in ALIKE:
-        for place in chain(*await places_of(STORES[kind], name)):
-            sharers.setdefault(place, []).append(kind)
-    return {
-        place: (kinds[number % len(kinds)], EXCEPTIONS[number // len(ALIKE) % len(EXCEPTIONS)])
-        for number, (place, kinds) in enumerate(sharers.items())
-    }
+QUICK_WRITES = ("update of all keys", "delete", "bulk save")
+"""The writes that are interrupted in each run of the tests. `tests/stress` interrupts all of them, on every store."""
 
 
 @pytest.mark.filterwarnings(
     "ignore:coroutine 'Telling._tell' was never awaited"
 )  # it was made, and then the fault came
-@pytest.mark.no_cover  # which traces as well
-@pytest.mark.parametrize("name", WRITES)
-@pytest.mark.parametrize("kind", STORES)
-async def test_a_write_that_is_interrupted_anywhere_is_done_or_not(kind: str, name: str) -> None:
-    """The store is as before or as after, agrees with itself, and the next operation works."""
-    shares = await shares_of(name)
+@pytest.mark.search
+@pytest.mark.parametrize("name", QUICK_WRITES)
+async def test_a_write_that_is_interrupted_anywhere_is_done_or_not(name: str) -> None:
+    """The store is as before or as after, its indexes are whole, and the next operation works: each fourth opcode."""
+    kind = "two hot"
 
-    def fault_at(number: int, place: Hashable) -> type[BaseException] | None:
-        if kind == "scan":
-            return EXCEPTIONS[number % len(EXCEPTIONS)]
-        tried_in, exception = shares[place]
-        return exception if tried_in == kind else None
+    def fault_at(number: int, _: Hashable) -> type[BaseException] | None:
+        return None if number % 4 else EXCEPTIONS[number // 4 % len(EXCEPTIONS)]
 
     places = await interrupt_everywhere(STORES[kind], name, fault_at)
 
@@ -303,7 +282,7 @@ FOUND: list[tuple[type[Any], str]] = [
 ]
 
 
-@pytest.mark.no_cover
+@pytest.mark.search
 @pytest.mark.filterwarnings("ignore:coroutine 'Telling._tell' was never awaited")
 @pytest.mark.parametrize(("cls", "complaint"), FOUND)
 async def test_a_store_that_leaves_a_write_half_done_is_found(cls: Any, complaint: str) -> None:

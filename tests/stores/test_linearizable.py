@@ -1,6 +1,6 @@
-"""Laws 5 and 13: clients of a store see what they could have seen one call after another; 2,000 histories of them.
+"""Check laws 5 and 13: what concurrent clients see could have happened one call after another.
 
-A history that is not so says by which command it is run again, just as it was. 20,000 more are in `tests/stress`.
+A failure names the command that repeats its history. `tests/stress` checks 20,000 more.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ from tests.stores.test_schedules import STORES
 from tests.support.histories import check_history, history_of
 from tests.support.linearizability import Call
 from tests.support.seeds import TryEach, first_failure
+from tests.support.sizes import search_size
 
-HISTORIES = 2_000
+HISTORIES = search_size(2_000)
 
 
 def check_any(seed: int) -> None:
     check_history(STORES[seed % len(STORES)], seed)
 
 
-@pytest.mark.no_cover
+@pytest.mark.search
 def test_any_history(try_each: TryEach) -> None:
     """Each call takes effect at one instant while it lasts; one that was cancelled does so once, or never."""
     try_each(range(HISTORIES), check_any)

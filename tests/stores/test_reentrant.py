@@ -126,7 +126,7 @@ async def _ends(task: asyncio.Future[Any]) -> None:
     assert task.done(), "it waits for ever"
 
 
-@pytest.mark.no_cover  # which traces as well
+@pytest.mark.search  # which traces as well
 async def test_a_turn_is_passed_on_though_that_was_interrupted() -> None:
     """At any opcode of passing on, but the few before it has begun: who waits gets it, and nobody has it in the end."""
     for at in itertools.count():
@@ -150,7 +150,7 @@ async def test_a_turn_is_passed_on_though_that_was_interrupted() -> None:
             break
 
 
-@pytest.mark.no_cover
+@pytest.mark.search
 @pytest.mark.parametrize("what", ["turns", "readers"])
 async def test_who_waits_is_told_of_the_end_though_that_was_interrupted(make_indexed: Any, what: str) -> None:
     """At any opcode: to close again tells those who were not told."""
@@ -170,7 +170,7 @@ async def test_who_waits_is_told_of_the_end_though_that_was_interrupted(make_ind
             break
 
 
-@pytest.mark.no_cover
+@pytest.mark.search
 async def test_who_waits_for_a_change_gets_it_though_telling_was_interrupted(make_indexed: Any) -> None:
     """At any opcode: with the next change at the latest."""
     for at in itertools.count():

@@ -268,7 +268,7 @@ def spoilt(make: Callable[..., Any], seed: int) -> Spoiler:
     return spoiler
 
 
-@pytest.mark.no_cover
+@pytest.mark.search
 @pytest.mark.parametrize("name", STORES)
 def test_nothing_that_is_done_to_what_was_given_or_got_is_seen_in_the_store(name: str, try_each: TryEach) -> None:
     """Twenty thousand changes for each store, among ongoing operations, and no digest of the store ever moves."""

@@ -6,6 +6,8 @@ import pytest
 
 from tests.stores.test_faults import EXCEPTIONS, STORES, WRITES, check_that_there_are_enough, interrupt_everywhere
 
+pytestmark = pytest.mark.search
+
 
 @pytest.mark.filterwarnings("ignore:coroutine 'Telling._tell' was never awaited")
 @pytest.mark.parametrize("exception", EXCEPTIONS)

@@ -7,6 +7,8 @@ import pytest
 from tests.stores.test_hostile import try_generated
 from tests.support.hostile_checks import Kept, Refused
 
+pytestmark = pytest.mark.search
+
 COUNT, SEEDS = 100_000, range(1_000, 1_010)
 
 

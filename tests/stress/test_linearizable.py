@@ -7,6 +7,8 @@ import pytest
 from tests.stores.test_linearizable import HISTORIES, check_any
 from tests.support.seeds import TryEach
 
+pytestmark = pytest.mark.search
+
 LONG, BLOCK = 20_000, 5_000
 
 

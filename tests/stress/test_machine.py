@@ -10,6 +10,8 @@ from hypothesis import settings
 from tests.stores.test_machine import MACHINES, SOME, run_machine
 from tests.support.seeds import TryEach
 
+pytestmark = pytest.mark.search
+
 LONG = settings(SOME, max_examples=200, stateful_step_count=100)
 FIRST, BLOCK = 1_000, 4
 """The seed to begin with, and how many each test tries."""

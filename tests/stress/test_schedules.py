@@ -7,6 +7,8 @@ import pytest
 from tests.stores.test_schedules import SCHEDULES, run_any
 from tests.support.seeds import TryEach
 
+pytestmark = pytest.mark.search
+
 LONG, BLOCK = 100_000, 10_000
 
 

@@ -116,7 +116,7 @@ class Checker:
 
 
 def checkers(*, thorough: int = 1, lenient: bool = False) -> list[Checker]:
-    """Return two checkers, to be asked by turns: each has two of the three stores, which takes two thirds of the time."""
+    """Return two checkers to use by turns. Each compares two of the three stores, which costs a third less."""
     return [
         Checker(
             {name: stores_to_compare()[name], "scan": stores_to_compare()["scan"]}, thorough=thorough, lenient=lenient

@@ -104,12 +104,12 @@ def without(text: str, given: UUID | None) -> str:
 
 
 def raw_trace_in(answer: Any, marked: MarkedTenant) -> bytes | None:
-    """Return what gives the marked away in what the answer is made of. It takes a tenth of the time of all its texts."""
+    """Return the tenant's trace in the fingerprint of the answer: ten times as fast as `trace_in`, less thorough."""
     found = fingerprint(answer)
     return next((trace for trace in marked.raw_traces if trace in found), None)
 
 
 def trace_in(answer: Any, marked: MarkedTenant, given: UUID | None = None) -> str | None:
-    """Return what gives the marked away in the answer, `None` if nothing does."""
+    """Return the tenant's trace in the texts of the answer, or `None`."""
     text = "\n".join(without(one, given) for one in texts_of(answer))
     return next((trace for trace in marked.traces if trace in text), None)
