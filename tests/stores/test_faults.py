@@ -15,6 +15,7 @@ from sessiondex.records import Records
 from sessiondex.stores.commits import _Intent
 from tests.support.builders import AGENT, CUSTOMER, OTHER_AGENT, OTHER_CUSTOMER, SCENARIO, TENANT, Clock, at_step, visit
 from tests.support.opcode_faults import Fault, raising
+from tests.support.waiting import HANG_SECONDS
 
 IDS = [UUID(int=number) for number in range(1, 7)]
 Write = Callable[[Any, Clock], Awaitable[Any]]
@@ -93,7 +94,7 @@ async def content(store: Any) -> Any:
 
 async def changed(feed: Any, store: Any) -> list[Any]:
     """Return the changes that the feed has, of which there must be as many as it counts."""
-    return [await asyncio.wait_for(anext(feed), 1) for _ in range(store._feed.sequence - feed._since)]
+    return [await asyncio.wait_for(anext(feed), HANG_SECONDS) for _ in range(store._feed.sequence - feed._since)]
 
 
 async def settled(store: Any) -> None:

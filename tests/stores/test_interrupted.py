@@ -13,7 +13,7 @@ from pydantic import field_validator
 from sessiondex import ChangeKind, InMemorySessionStore, InvariantError, Session
 from sessiondex.stores import lifecycle, loops
 from tests.support.builders import make_session
-from tests.support.waiting import until
+from tests.support.waiting import HANG_SECONDS, until
 
 
 def _no_memory() -> Any:
@@ -33,7 +33,7 @@ def test_going_over_to_another_loop(make_store: Any, monkeypatch: pytest.MonkeyP
         return task
 
     async def save() -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANG_SECONDS):
             await store.save(make_session())
 
     task = first.run_until_complete(begin())
@@ -62,7 +62,7 @@ async def test_closing(store: Any) -> None:
             await store.aclose()
         store._turns.close = good
         await store.aclose()
-        done, _ = await asyncio.wait([waiting], timeout=10)
+        done, _ = await asyncio.wait([waiting], timeout=HANG_SECONDS)
     assert done
     assert waiting.exception() is not None
 
@@ -123,7 +123,7 @@ async def test_a_write_that_was_cut_twice_is_done_before_anybody_looks(
     changes = indexed.changes() if isinstance(looked, tuple) or not hasattr(looked, "__anext__") else looked
     before = await indexed.get(session.session_id)
     await indexed.save(session)
-    change = await asyncio.wait_for(anext(changes), 10)
+    change = await asyncio.wait_for(anext(changes), HANG_SECONDS)
 
     assert (change.kind, change.before, change.after.revision) == (ChangeKind.SAVED, before, before.revision + 1)
 

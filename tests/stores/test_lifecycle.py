@@ -10,6 +10,7 @@ import pytest
 
 from sessiondex import Channel, StoreClosedError, WrongLoopError
 from tests.support.builders import AGENT, CUSTOMER, SCENARIO, TENANT, make_session
+from tests.support.waiting import HANG_SECONDS
 
 CALLS: dict[str, Any] = {
     "get": lambda store, session: store.get(session.session_id),
@@ -76,7 +77,7 @@ async def test_those_who_follow_changes_come_to_an_end(store: Any) -> None:
     await asyncio.sleep(0)
     await store.save(make_session())
     await store.aclose()
-    assert await asyncio.wait_for(following, 5) == [1]
+    assert await asyncio.wait_for(following, HANG_SECONDS) == [1]
 
 
 async def test_a_write_that_waits_is_told(store: Any) -> None:
@@ -101,7 +102,7 @@ async def test_on_evict_may_close_the_store(make_indexed: Any, clock: Any) -> No
     async with store:
         sweeper = store._sweeper
         clock.move(seconds=1)
-        await asyncio.wait_for(sweeper, 5)
+        await asyncio.wait_for(sweeper, HANG_SECONDS)
     assert not await store.health_check()
 
 

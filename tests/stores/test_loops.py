@@ -12,6 +12,7 @@ import pytest
 
 from sessiondex import SessionStore, WrongLoopError
 from tests.support.builders import AGENT, TENANT, make_session
+from tests.support.waiting import HANG_SECONDS
 
 
 def test_a_store_made_before_any_loop_serves_one_after_another(make_store: Any) -> None:
@@ -145,7 +146,7 @@ def test_a_sweeper_leaves_a_store_alone_that_has_gone_over(make_indexed: Any, cl
     sweeper = loop.run_until_complete(begin())
     end = in_a_loop_of_its_own(lambda: store.save(make_session()))
     clock.move(seconds=1)
-    loop.run_until_complete(asyncio.wait_for(sweeper, 5))
+    loop.run_until_complete(asyncio.wait_for(sweeper, HANG_SECONDS))
     assert store.stats().sessions == 2
     end()
     loop.close()

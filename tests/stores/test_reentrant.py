@@ -16,7 +16,7 @@ from sessiondex import InMemorySessionStore, StoreClosedError
 from sessiondex.stores.turns import Turns
 from tests.support.builders import AGENT, TENANT, Clock, make_session
 from tests.support.opcode_faults import Fault, raising
-from tests.support.waiting import until
+from tests.support.waiting import HANG_SECONDS, until
 
 
 class _AsksWithin(InMemorySessionStore[Any]):
@@ -60,7 +60,7 @@ def test_an_eager_task_may_use_the_store_that_tells_it(make_store: Any, clock: C
 
     async def go_on() -> None:
         asyncio.get_running_loop().set_task_factory(vars(asyncio)["eager_task_factory"])  # which Python 3.11 has not
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANG_SECONDS):
             await store.count_by_agent(TENANT, AGENT)
             await until(lambda: told)
 
@@ -83,7 +83,7 @@ async def test_on_evict_may_close_the_store_by_a_task_of_its_own(make_store: Any
     await store.save(make_session())
     clock.move(hours=2)
     await store.save(make_session())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANG_SECONDS):
         await store.aclose()
 
     assert ended.is_set()
@@ -122,7 +122,7 @@ def _interrupted(at: int, work: Any) -> str:
 
 
 async def _ends(task: asyncio.Future[Any]) -> None:
-    await asyncio.wait([task], timeout=10)
+    await asyncio.wait([task], timeout=HANG_SECONDS)
     assert task.done(), "it waits for ever"
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from sessiondex import ReentryError, TurnTimeoutError
 from tests.support.shuffled_loop import run_interleaved
+from tests.support.waiting import HANG_SECONDS
 
 ID = uuid4()
 
@@ -145,8 +146,8 @@ def test_a_loop_that_stopped_with_a_turn_taken_leaves_nobody_waiting(make_store:
 
     loop = asyncio.new_event_loop()
     task = loop.run_until_complete(begin())
-    asyncio.run(asyncio.wait_for(enter(store), 5))
+    asyncio.run(asyncio.wait_for(enter(store), HANG_SECONDS))
     task.cancel()
     loop.run_until_complete(asyncio.wait([task]))
     loop.close()
-    asyncio.run(asyncio.wait_for(enter(store), 5))
+    asyncio.run(asyncio.wait_for(enter(store), HANG_SECONDS))

@@ -23,6 +23,7 @@ from sessiondex.testing import (
     case,
     check_session_store,
 )
+from tests.support import virtual_time
 from tests.support.broken_stores.queries import OldestFirst
 from tests.support.broken_stores.saving import LeaksInGet
 
@@ -215,8 +216,12 @@ async def test_an_odd_divergence_is_refused_at_once(divergences: dict[str, str],
 # -- what goes wrong --
 
 
-async def test_a_case_that_hangs_is_a_failure() -> None:
-    """Also one that does not let itself be cancelled at once; what it had made is closed."""
+def test_a_case_that_hangs_is_a_failure() -> None:
+    """Also one that does not let itself be cancelled at once; what it had made is closed. Time is virtual."""
+    virtual_time.run(check_a_case_that_hangs())
+
+
+async def check_a_case_that_hangs() -> None:
     stores: list[Any] = []
 
     @case(None)
@@ -340,8 +345,12 @@ async def test_a_report_has_a_line_for_each_case_that_did_not_pass() -> None:
     )
 
 
-async def test_a_store_that_cannot_be_made_with_an_option_fails_the_cases_that_need_it() -> None:
-    """Whatever it raises, or if it hangs, also when it is closed; the other cases are run."""
+def test_a_store_that_cannot_be_made_with_an_option_fails_the_cases_that_need_it() -> None:
+    """Whatever it raises, or if it hangs, also when it is closed; the other cases are run. Time is virtual."""
+    virtual_time.run(check_a_store_that_cannot_be_made())
+
+
+async def check_a_store_that_cannot_be_made() -> None:
 
     class HangsWhenClosed(ScanSessionStore[Any]):
         async def aclose(self) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from ssl import SSLContext
 from typing import Self
 
@@ -16,7 +16,7 @@ _CHUNK = 2**16
 class Proxy:
     """Passes on what clients say and what the server answers, as far as it is told to.
 
-    `rounds` says for how many turns of the loop each piece of an answer is held back, and `pause` for how many seconds.
+    `rounds` says for how many turns of the loop each piece of an answer is held back.
     """
 
     def __init__(
@@ -24,7 +24,6 @@ class Proxy:
         port: int,
         *,
         rounds: Callable[[], int] = lambda: 0,
-        pause: Callable[[], float] = lambda: 0.0,
         tls: SSLContext | None = None,
     ) -> None:
         self.port = 0
@@ -37,6 +36,9 @@ class Proxy:
         """Whether answers are dropped."""
         self.is_deaf = False
         """Whether requests are dropped as well."""
+        self._gate = asyncio.Event()
+        """Open for answers on the connections that are made from now on."""
+        self._gate.set()
         self.greets = True
         """Whether a connection that is made is kept."""
         self.mute_after: bytes | None = None
@@ -47,10 +49,14 @@ class Proxy:
         """Whether it has done so."""
         self._target = port
         self._rounds = rounds
-        self._pause = pause
         self._tls = tls
         self._pipes: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server
+
+    @property
+    def open_pipes(self) -> int:
+        """How many connections are open."""
+        return len(self._pipes)
 
     @property
     def url(self) -> str:
@@ -68,6 +74,17 @@ class Proxy:
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
         await self.cut()
+
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        """Hold back answers inside the block, on the connections that are open when it begins."""
+        held, self._gate = self._gate, asyncio.Event()
+        self._gate.set()
+        held.clear()
+        try:
+            yield
+        finally:
+            held.set()
 
     async def cut(self) -> None:
         """Cut all connections that there are."""
@@ -91,7 +108,7 @@ class Proxy:
                 both.append(requests)
                 async with asyncio.TaskGroup() as pipes:
                     pipes.create_task(self._forward(reader, requests))
-                    pipes.create_task(self._back(answers, writer))
+                    pipes.create_task(self._back(answers, writer, self._gate))
         except* (ConnectionError, EOFError):
             pass  # one of them went, so the other goes as well
         finally:
@@ -108,11 +125,11 @@ class Proxy:
                 await writer.drain()
         raise EOFError
 
-    async def _back(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _back(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, gate: asyncio.Event) -> None:
         while data := await reader.read(_CHUNK):
             for _ in range(self._rounds()):
                 await asyncio.sleep(0)
-            await asyncio.sleep(self._pause())
+            await gate.wait()
             if self.cut_after is not None and self.cut_after in self.heard:
                 self.cut_after, self.has_cut = None, True
                 raise EOFError

