@@ -248,7 +248,7 @@ async def answer_beside_a_cancelled_call(make_redis: RedisStores, cls: Any, serv
             first.cancel()
             await asyncio.wait([first])
         await alone
-        (answer,) = await asyncio.gather(second, return_exceptions=True)
+        answer = (await asyncio.gather(second, return_exceptions=True))[0]
         await store.aclose()
     return _owners(answer)
 
@@ -300,7 +300,7 @@ async def answer_after_a_late_one(make_redis: RedisStores, cls: Any, servers: On
                 await CALLS[call](store, 0)
             second = asyncio.create_task(CALLS[call](store, 1))
             await is_heard(proxy, 1)
-        (answer,) = await asyncio.gather(second, return_exceptions=True)
+        answer = (await asyncio.gather(second, return_exceptions=True))[0]
         await store.aclose()
     return _owners(answer)
 
