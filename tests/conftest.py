@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from functools import partial
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from sessiondex import InMemorySessionStore, ScanSessionStore
+from sessiondex import InMemorySessionStore
 from tests.support import seeds
 from tests.support.builders import Clock
 from tests.support.sizes import IS_STRESS
+from tests.support.stores import STORES, made_and_checked
 
 # No verdict depends on time: a busy machine is no bug. The same examples each time, unless a seed is asked for.
 settings.register_profile(
@@ -40,13 +41,6 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     if report.failed:
         report.sections.append(("To repeat it", seeds.command(item.nodeid, seeds.GIVEN_SEED)))
     return report
-
-
-STORES: dict[str, tuple[Any, dict[str, Any]]] = {
-    "indexed": (InMemorySessionStore, {}),
-    "packed": (InMemorySessionStore, {"hot_sessions": 0}),
-    "scan": (ScanSessionStore, {}),
-}
 
 
 @pytest.fixture
@@ -81,16 +75,3 @@ def make_indexed(clock: Clock) -> Iterator[Any]:
 def indexed(make_indexed: Any) -> InMemorySessionStore:
     store: InMemorySessionStore = make_indexed()
     return store
-
-
-def made_and_checked(make: Callable[..., Any]) -> Iterator[Any]:
-    stores = []
-
-    def make_one(**options: Any) -> Any:
-        store = make(**options)
-        stores.append(store)
-        return store
-
-    yield make_one
-    for store in stores:
-        store._check()

@@ -7,41 +7,15 @@ from typing import Any
 import pytest
 
 from sessiondex import CopyProgress, InMemorySessionStore, InvalidArgumentError, ScanSessionStore, copy_sessions
-from tests.support.builders import AGENT, CUSTOMER, OTHER_TENANT, SCENARIO, TENANT, NotedSession, TaggedSession, at_step
-from tests.support.builders import make_session as session_of
-
-
-async def filled(store: Any) -> list[Any]:
-    """Save some sessions of several classes and tenants, and return them."""
-    sessions = [
-        *[at_step(user_channel_id=f"user-{number}", customer_profile_id=CUSTOMER) for number in range(40)],
-        *[session_of(NotedSession, note="x", tenant_id=OTHER_TENANT) for _ in range(5)],
-        *[session_of(TaggedSession, tags={"a"}, status="closed") for _ in range(5)],
-    ]
-    for session in sessions:
-        await store.save(session)
-    for session in sessions[::3]:
-        session.turn_count += 1
-        await store.save(session)
-    return sessions
-
-
-async def answers(store: Any, sessions: list[Any]) -> list[Any]:
-    """Return what every query says."""
-    found = [await store.get(session.session_id, tenant_id=session.tenant_id) for session in sessions]
-    for tenant in (TENANT, OTHER_TENANT):
-        found += [await store.list_by_agent(tenant, AGENT), await store.list_by_customer(tenant, CUSTOMER)]
-        found += [await store.find_sessions_by_step_hash(tenant, SCENARIO, 1, "hash-1")]
-        found += [await store.count_by_agent(tenant, AGENT), await store.count_steps(tenant, SCENARIO, 1)]
-        found += [await store.get_by_channel(tenant, session.channel, session.user_channel_id) for session in sessions]
-    return found
+from tests.support.builders import at_step
+from tests.support.copies import answers, fill
 
 
 @pytest.mark.parametrize("page_size", [1, 7, 500])
 async def test_all_queries_of_the_copy_answer_alike(make_store: Any, page_size: int) -> None:
     """There and back again, with stamps and revisions."""
     source, middle, target = make_store(), ScanSessionStore[Any](), InMemorySessionStore[Any]()
-    sessions = await filled(source)
+    sessions = await fill(source)
     there = await copy_sessions(source, middle, page_size=page_size)
     back = await copy_sessions(middle, target, page_size=page_size)
 
@@ -52,7 +26,7 @@ async def test_all_queries_of_the_copy_answer_alike(make_store: Any, page_size: 
 
 async def test_a_copy_that_was_interrupted_goes_on_from_its_cursor(make_store: Any) -> None:
     source, target, seen = make_store(), ScanSessionStore[Any](), list[CopyProgress]()
-    sessions = await filled(source)
+    sessions = await fill(source)
 
     def fail_at_the_third(progress: CopyProgress) -> None:
         seen.append(progress)
@@ -70,7 +44,7 @@ async def test_a_copy_that_was_interrupted_goes_on_from_its_cursor(make_store: A
 
 async def test_progress_may_be_a_coroutine_function(make_store: Any) -> None:
     source, seen = make_store(), list[int]()
-    await filled(source)
+    await fill(source)
 
     async def note(progress: CopyProgress) -> None:
         seen.append(progress.restored)
@@ -83,7 +57,7 @@ async def test_progress_may_be_a_coroutine_function(make_store: Any) -> None:
 async def test_a_second_copy_brings_what_was_saved_since(make_store: Any) -> None:
     """And undoes nothing that was saved in the target."""
     source, target = make_store(), ScanSessionStore[Any]()
-    first, *_ = sessions = await filled(source)
+    first, *_ = sessions = await fill(source)
     await copy_sessions(source, target)
     first.turn_count = 99
     await source.save(first)

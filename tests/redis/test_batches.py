@@ -13,12 +13,12 @@ from redis.exceptions import RedisError
 
 from sessiondex import StoreClosedError, StoreUnavailableError
 from sessiondex.stores.redis import keys
-from tests.redis.conftest import RedisStores
-from tests.redis.test_closing import connections, named
 from tests.support.builders import AGENT, TENANT, make_session
+from tests.support.redis.connections import connections, named
 from tests.support.redis.failures import timeout_of
 from tests.support.redis.proxy import Proxy
 from tests.support.redis.servers import OneServer
+from tests.support.redis.stores import RedisStores
 from tests.support.waiting import HANG_SECONDS, until, until_background_done
 
 pytestmark = pytest.mark.parametrize("servers", ["standalone"], indirect=True)

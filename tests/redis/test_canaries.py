@@ -14,13 +14,13 @@ import pytest
 
 from sessiondex import Session
 from sessiondex.stores.redis import RedisSessionStore
-from tests.redis.conftest import RedisStores
-from tests.redis.test_wrongtype import Planted
 from tests.stores import test_canaries as local
 from tests.support.builders import Clock, NotedSession
 from tests.support.redis.failures import failure
+from tests.support.redis.planted_keys import Planted
 from tests.support.redis.recount import contents
 from tests.support.redis.servers import Servers
+from tests.support.redis.stores import RedisStores
 from tests.support.two_tenants import A, B, trace_in
 from tests.support.two_tenants_walk import LeakError, Walk
 

@@ -19,11 +19,11 @@ from redis.asyncio.connection import Connection
 from sessiondex import Channel, Session, StoreUnavailableError
 from sessiondex.stores.redis import RedisSessionStore
 from sessiondex.stores.redis.batches import Batches
-from tests.redis.conftest import RedisStores
 from tests.support.builders import make_session
 from tests.support.redis.failures import timeout_of
 from tests.support.redis.proxy import Proxy, in_front_of
 from tests.support.redis.servers import WHEEL, Cluster, OneServer, Servers
+from tests.support.redis.stores import RedisStores
 from tests.support.sizes import search_size
 from tests.support.waiting import until, until_background_done
 

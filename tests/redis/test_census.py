@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.redis.conftest import RedisStores
 from tests.support.builders import TENANT, at_step
 from tests.support.redis.recount import Contents, contents, differences, row_of
 from tests.support.redis.servers import OneServer
+from tests.support.redis.stores import RedisStores
 
 pytestmark = pytest.mark.parametrize("servers", ["standalone"], indirect=True)
 

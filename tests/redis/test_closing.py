@@ -10,22 +10,12 @@ from typing import Any
 import pytest
 
 from sessiondex import ChangesLostError
-from tests.redis.conftest import RedisStores
 from tests.support.builders import TENANT, make_session
+from tests.support.redis.connections import connections, named
 from tests.support.redis.proxy import Proxy
 from tests.support.redis.servers import OneServer, Servers
+from tests.support.redis.stores import RedisStores
 from tests.support.waiting import until
-
-
-def named(servers: Servers) -> str:
-    """Return a URL by which the connections of a store can be told from others."""
-    return f"{servers.url}?client_name=counted"
-
-
-def connections(servers: Servers) -> int:
-    """Return how many there are of stores that have such a URL."""
-    clients = [client for node in servers.nodes for client in node.client().client_list(_type="normal")]
-    return sum(client["name"] == "counted" for client in clients)
 
 
 async def with_a_reader(store: Any, _: AsyncExitStack) -> None:

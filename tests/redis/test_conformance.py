@@ -18,8 +18,8 @@ import pytest
 
 from sessiondex.stores.redis import RedisSessionStore
 from sessiondex.testing import CASES, Case, Trial, check_session_store
-from tests.redis.conftest import RedisStores
 from tests.support.redis.servers import Cluster, Servers
+from tests.support.redis.stores import RedisStores
 from tests.support.waiting import HANG_SECONDS
 
 KNOWN_DIVERGENCES: dict[str, str] = {}

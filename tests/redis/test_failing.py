@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from sessiondex import Channel
-from tests.redis.conftest import RedisStores
-from tests.redis.test_closing import connections, named
 from tests.support.builders import AGENT, CUSTOMER, SCENARIO, TENANT, make_session
+from tests.support.redis.connections import connections, named
 from tests.support.redis.failures import failure, failure_facts, timeout_of
 from tests.support.redis.proxy import Proxy
 from tests.support.redis.servers import HOST, OneServer, free_port
+from tests.support.redis.stores import RedisStores
 from tests.support.waiting import until, until_background_done
 
 

@@ -13,8 +13,8 @@ from uuid import uuid4
 import pytest
 
 from sessiondex import Channel, ConflictError, SessiondexError, TenantMismatchError
-from tests.redis.conftest import RedisStores
 from tests.support.builders import OTHER_TENANT, TENANT, Clock, make_session, visit
+from tests.support.redis.stores import RedisStores
 
 
 def like(session: Any, **fields: Any) -> Any:

@@ -6,13 +6,13 @@ from typing import Any
 
 from sessiondex import InMemorySessionStore, copy_sessions
 from tests.support.builders import NotedSession, TaggedSession
-from tests.test_moving import answers, filled
+from tests.support.copies import answers, fill
 
 
 async def test_from_memory_to_a_server_and_back(make_redis: Any) -> None:
     """All queries answer alike on all three: with the same stamps and revisions, and of the same classes."""
     source, server, target = InMemorySessionStore[Any](), make_redis(), InMemorySessionStore[Any]()
-    sessions = await filled(source)
+    sessions = await fill(source)
     there = await copy_sessions(source, server, page_size=7)
     back = await copy_sessions(server, target, page_size=7)
 
@@ -24,7 +24,7 @@ async def test_from_memory_to_a_server_and_back(make_redis: Any) -> None:
 async def test_a_copy_from_a_server_goes_on_from_its_cursor(make_redis: Any) -> None:
     """Also by another store of the same server, as after a restart."""
     server, target = make_redis(), InMemorySessionStore[Any]()
-    sessions = await filled(server)
+    sessions = await fill(server)
     page, cursor = await server.export(limit=20)
     await target.restore(page)
     again = make_redis(prefix=server._prefix, session_classes=[NotedSession, TaggedSession])

@@ -10,12 +10,12 @@ import pytest
 
 from sessiondex import InvalidArgumentError, StoreUnavailableError
 from sessiondex.stores.redis import RedisSessionStore
-from tests.redis.conftest import RedisStores
 from tests.support.builders import TENANT, make_session
 from tests.support.error_text import full_text
 from tests.support.redis.failures import failure, failure_facts, timeout_of
 from tests.support.redis.proxy import Proxy
 from tests.support.redis.servers import HOST, OneServer, free_port
+from tests.support.redis.stores import RedisStores
 
 SECRET, WRONG = "s3cr3t-kanarie", "wr0ng-kanarie"
 MARK = "kanarie"

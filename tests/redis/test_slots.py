@@ -10,11 +10,11 @@ from uuid import UUID, uuid4
 import pytest
 
 from sessiondex import StoreUnavailableError
-from tests.redis.conftest import RedisStores
 from tests.support.builders import AGENT, make_session
 from tests.support.redis.failures import failure, failure_facts
 from tests.support.redis.recount import contents
 from tests.support.redis.servers import HOST, Cluster, OneServer, until
+from tests.support.redis.stores import RedisStores
 from tests.support.waiting import until_background_done
 
 pytestmark = pytest.mark.servers

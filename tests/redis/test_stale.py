@@ -12,10 +12,10 @@ import pytest
 
 from sessiondex import Channel, SessionStatus
 from sessiondex.stores.redis import keys
-from tests.redis.conftest import RedisStores
-from tests.redis.test_wrongtype import Planted
 from tests.support.builders import AGENT, CUSTOMER, OTHER_AGENT, OTHER_CUSTOMER, SCENARIO, TENANT, at_step, visit
+from tests.support.redis.planted_keys import Planted
 from tests.support.redis.servers import Servers
+from tests.support.redis.stores import RedisStores
 
 QUERIES: dict[str, Any] = {
     "channel": lambda store: store.get_by_channel(TENANT, Channel.WEBCHAT, "user-1"),

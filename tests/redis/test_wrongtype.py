@@ -8,15 +8,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from redis.exceptions import MovedError
 
 from sessiondex import SessionStatus
 from sessiondex.stores.redis import keys
-from tests.redis.conftest import RedisStores
 from tests.support.builders import CUSTOMER, OTHER_AGENT, OTHER_CUSTOMER, SCENARIO, TENANT, at_step, make_session, visit
 from tests.support.redis.failures import failure
+from tests.support.redis.planted_keys import Planted
 from tests.support.redis.recount import contents
-from tests.support.redis.servers import OneServer, Servers
+from tests.support.redis.servers import Servers
+from tests.support.redis.stores import RedisStores
 
 VERSION = f"{SCENARIO.hex}:1"
 WHERE_IT_IS = {
@@ -59,30 +59,6 @@ def changed(session: Any, name: str) -> Any:
             "status": SessionStatus.CLOSED if "closed" in name else SessionStatus.ACTIVE,
         }
     )
-
-
-class Planted:
-    """Something else under a key, until it is taken out again."""
-
-    def __init__(self, servers: Servers, key: bytes) -> None:
-        (self.client,) = [node.client() for node in servers.nodes if _has_slot(node, key)]
-        self.key = key
-        self.before: bytes | None = self.client.dump(key)
-        self.client.delete(key)
-        self.client.lpush(key, "planted")
-
-    def take_out(self) -> None:
-        self.client.delete(self.key)
-        if self.before is not None:
-            self.client.restore(self.key, 0, self.before)
-
-
-def _has_slot(node: OneServer, key: bytes) -> bool:
-    try:
-        node.client().type(key)
-    except MovedError:
-        return False
-    return True
 
 
 def key_of(store: Any, name: str, session: Any) -> bytes:

@@ -12,10 +12,10 @@ from uuid import UUID
 import pytest
 
 from sessiondex import ScanSessionStore, Session
-from tests.conftest import STORES
 from tests.support.cancel_anywhere import CancelledRun, CancelPoint, cancel_everywhere, ended
 from tests.support.contract_methods import missing_in
 from tests.support.operations import CONTENTION, IDENTITY, OPERATIONS, Operation, Stage, session
+from tests.support.stores import STORES
 from tests.support.virtual_time import run
 
 Run = Callable[[Stage], Coroutine[Any, Any, Any]]

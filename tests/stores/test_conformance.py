@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sessiondex.testing import CASES, Case, check_session_store
-from tests.conftest import STORES, made_and_checked
+from tests.support.stores import STORES, made_and_checked
 
 
 @pytest.fixture(params=STORES)

@@ -4,50 +4,36 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
-from enum import IntEnum
 from itertools import repeat
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from pydantic import BaseModel, Field, PrivateAttr, field_validator
+from pydantic import PrivateAttr, field_validator
 
-from sessiondex import Channel, InvalidSessionError, PendingMigration, Session, StepVisit
+from sessiondex import InvalidSessionError, PendingMigration, Session, StepVisit
 from tests.support.builders import START, TENANT, TaggedSession, make_session, visit
+from tests.support.session_classes import (
+    KEPT,
+    Anything,
+    Broken,
+    Point,
+    Rated,
+    RatedSession,
+    Renamed,
+    Rich,
+    Secretive,
+    nested,
+)
 
 SURROGATE = "\ud800"
 NAIVE = datetime(2026, 1, 1)
-
-
-class Level(IntEnum):
-    LOW = 1
-
-
-def nested(depth: int) -> Any:
-    value: Any = 1
-    for _ in range(depth):
-        value = [value]
-    return value
 
 
 def circular() -> Any:
     value: list[Any] = []
     value.append(value)
     return value
-
-
-KEPT: dict[str, Any] = {
-    "null": None,
-    "booleans": [True, False],
-    "integers": [0, -1, 2**63, -(2**63) - 1, 10**4299],
-    "floats": [0.1, -0.0, 1e308, 5e-324],
-    "text": ["", "é", "e\u0301", "\u2028", "\U0001f600", '"\\/\n\0'],
-    "keys": {"": 1, "a.b": 2, "é": 3, "\0": 4},
-    "nested 190 deep": nested(190),
-    "empty": [[], {}],
-    "integer enum": Level.LOW,
-    "string enum": Channel.SMS,
-}
 
 
 @pytest.mark.parametrize("name", KEPT)
@@ -207,16 +193,8 @@ async def test_planted_instants_of_other_zones(store: Any, field: str, seconds: 
             await store.save(session)
 
 
-class Rated(StepVisit):
-    rating: int = 0
-
-
 class Marked(StepVisit):
     """Nothing but another class: its fields would come back, it would not."""
-
-
-class RatedSession(Session):
-    step_history: list[Rated] = []  # type: ignore[assignment]  # narrower, as users do
 
 
 @pytest.mark.parametrize("cls", [Rated, Marked])
@@ -242,10 +220,6 @@ async def test_a_visit_of_a_declared_subclass_is_kept_there_and_nowhere_else(sto
     assert await store.get(declared.session_id) == declared
 
 
-class Secretive(Session):
-    secret: str = Field(default="", exclude=True)
-
-
 class Hashed(Session):
     password: str = ""
 
@@ -259,34 +233,8 @@ class Private(Session):
     _cache: dict[str, int] = PrivateAttr(default_factory=dict)
 
 
-class Anything(Session):
-    thing: Any = None
-
-
 class Open(Session, extra="allow"):
     pass
-
-
-class Point:
-    pass
-
-
-class Broken(Session, arbitrary_types_allowed=True):
-    point: Point | None = None
-
-
-class Renamed(Session):
-    loud: str = Field(default="", alias="LOUD", serialization_alias="L")
-
-
-class Child(BaseModel):
-    day: date
-    price: Decimal
-
-
-class Rich(Session):
-    child: Child | None = None
-    tags: frozenset[str] = frozenset()
 
 
 def private() -> Private:

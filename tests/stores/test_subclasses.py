@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import sys
-import typing
 from collections.abc import Callable
 from datetime import datetime
-from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from unittest.mock import Mock
 from uuid import UUID, uuid4
 
 import pytest
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    PlainSerializer,
-    SerializeAsAny,
-    model_validator,
 )
 
 from sessiondex import (
@@ -29,30 +21,21 @@ from sessiondex import (
     ScopeFilter,
     Session,
     SessionStatus,
-    StepVisit,
 )
 from tests.support.builders import AGENT, SCENARIO, TENANT, NotedSession, at_step, make_session, visit
-
-
-class ByHash(StepVisit):
-    """Equal to another by its own word, whatever hash it has."""
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, ByHash) and self.step_id == other.step_id
-
-    __hash__ = StepVisit.__hash__
-
-
-class OddVisits(Session):
-    step_history: list[ByHash] = []  # type: ignore[assignment]  # narrower, as users do
-
-
-class EnumValues(Session):
-    model_config = ConfigDict(use_enum_values=True)
-
-
-class OnlyWebchat(Session):
-    channel: Literal[Channel.WEBCHAT] = Channel.WEBCHAT
+from tests.support.session_classes import (
+    Bare,
+    ByHash,
+    CachedByValidator,
+    Chained,
+    Constructed,
+    Drawing,
+    EnumValues,
+    OddVisits,
+    OnlyWebchat,
+    Shape,
+    Split,
+)
 
 
 async def test_a_visit_that_calls_itself_equal_moves_with_its_hash(store: Any) -> None:
@@ -113,40 +96,8 @@ async def test_a_widened_field_is_refused_by_name(store: Any, field: str, annota
     assert await store.list_by_agent(TENANT, AGENT) == []
 
 
-class Split(Session):
-    tags: Annotated[
-        str,
-        BeforeValidator(lambda value: ",".join(value) if isinstance(value, list) else value),
-        AfterValidator(lambda value: value.split(",")),
-        PlainSerializer(",".join),
-    ] = ""
-
-
-class CachedByValidator(Session):
-    @cached_property
-    def words(self) -> list[str]:
-        return [self.user_channel_id]
-
-    @model_validator(mode="after")
-    def _touch(self) -> CachedByValidator:
-        assert self.words
-        return self
-
-
-class Shape(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-    @cached_property
-    def names(self) -> list[str]:
-        return ["x"]
-
-
 class Poly(Shape):
     points: list[int] = [1]
-
-
-class Drawing(Session):
-    shape: SerializeAsAny[Shape] = Shape()
 
 
 @pytest.mark.parametrize(
@@ -167,27 +118,6 @@ async def test_nothing_mutable_is_shared_whatever_the_annotation_says(
     container(await store.get(session.session_id)).append("spoilt")
 
     assert "spoilt" not in container(await store.get(session.session_id))
-
-
-class Node(BaseModel):
-    model_config = ConfigDict(frozen=True)
-    next: Node | None = None
-    names: list[str] = []
-
-
-class Chained(Session):
-    node: Node | None = None
-
-
-class Bare(Session):
-    any_list: typing.List = []  # type: ignore[type-arg]  # noqa: UP006  # as users write it
-    any_dict: typing.Dict = {}  # type: ignore[type-arg]  # noqa: UP006  # as users write it
-    plain_list: list = []  # type: ignore[type-arg]
-
-
-class Constructed(Session):
-    def __new__(cls, *_: Any, **__: Any) -> Any:
-        return super().__new__(cls)
 
 
 @pytest.mark.parametrize(

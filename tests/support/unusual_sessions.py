@@ -10,9 +10,13 @@ from uuid import UUID, uuid4
 from pydantic import Field, computed_field
 
 from sessiondex import PendingMigration, Session, StepVisit
-from tests.stores.test_kept import KEPT, Anything, Broken, Rated, RatedSession, Renamed, Rich, Secretive
-from tests.stores.test_subclasses import (
+from tests.support.builders import CUSTOMER, SCENARIO, START, NotedSession, TaggedSession, at_step, make_session, visit
+from tests.support.mutable_containers import NestedSession, OpenSession, session_with_everything
+from tests.support.session_classes import (
+    KEPT,
+    Anything,
     Bare,
+    Broken,
     ByHash,
     CachedByValidator,
     Chained,
@@ -21,10 +25,13 @@ from tests.stores.test_subclasses import (
     EnumValues,
     OddVisits,
     OnlyWebchat,
+    Rated,
+    RatedSession,
+    Renamed,
+    Rich,
+    Secretive,
     Split,
 )
-from tests.support.builders import CUSTOMER, SCENARIO, START, NotedSession, TaggedSession, at_step, make_session, visit
-from tests.support.mutable_containers import NestedSession, OpenSession, session_with_everything
 
 
 class Text(str):

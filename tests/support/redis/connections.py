@@ -1,0 +1,16 @@
+"""Count the connections that stores have open at their servers."""
+
+from __future__ import annotations
+
+from tests.support.redis.servers import Servers
+
+
+def named(servers: Servers) -> str:
+    """Return a URL by which the connections of a store can be told from others."""
+    return f"{servers.url}?client_name=counted"
+
+
+def connections(servers: Servers) -> int:
+    """Return how many there are of stores that have such a URL."""
+    clients = [client for node in servers.nodes for client in node.client().client_list(_type="normal")]
+    return sum(client["name"] == "counted" for client in clients)

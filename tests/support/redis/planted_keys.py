@@ -1,0 +1,31 @@
+"""Plant a value of another type under a key, and restore the key afterwards."""
+
+from __future__ import annotations
+
+from redis.exceptions import MovedError
+
+from tests.support.redis.servers import OneServer, Servers
+
+
+class Planted:
+    """Something else under a key, until it is taken out again."""
+
+    def __init__(self, servers: Servers, key: bytes) -> None:
+        (self.client,) = [node.client() for node in servers.nodes if _has_slot(node, key)]
+        self.key = key
+        self.before: bytes | None = self.client.dump(key)
+        self.client.delete(key)
+        self.client.lpush(key, "planted")
+
+    def take_out(self) -> None:
+        self.client.delete(self.key)
+        if self.before is not None:
+            self.client.restore(self.key, 0, self.before)
+
+
+def _has_slot(node: OneServer, key: bytes) -> bool:
+    try:
+        node.client().type(key)
+    except MovedError:
+        return False
+    return True

@@ -1,0 +1,36 @@
+"""Make Redis stores for a test, close them, and check every key that they leave on the servers."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+from sessiondex.stores.redis import RedisSessionStore
+from tests.support.redis.recount import check_indexes, contents
+from tests.support.redis.servers import Servers
+
+
+class RedisStores:
+    """Makes stores, each with a prefix that no other has, unless it is given one."""
+
+    def __init__(self, servers: Servers) -> None:
+        self.servers = servers
+        self.may_leave: frozenset[str] = frozenset()
+        """What of the servers' keys may be left though nothing needs it: see `census.differences`."""
+        self._made: list[RedisSessionStore[Any]] = []
+
+    def __call__(
+        self, *, url: str | None = None, prefix: str | None = None, cls: Any = RedisSessionStore, **options: Any
+    ) -> Any:
+        store = cls(url or self.servers.url, prefix=prefix or f"t{uuid4().hex}", **options)
+        self._made.append(store)
+        return store
+
+    async def close(self) -> None:
+        for store in self._made:
+            await store.aclose()
+
+    def check(self) -> None:
+        held = contents(self.servers)
+        for prefix in {store._prefix for store in self._made}:
+            check_indexes(self.servers, prefix, self.may_leave, held)
