@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from inspect import isawaitable
@@ -32,6 +33,7 @@ from sessiondex.stores.redis.url import address_of
 
 _SWEPT_BY_A_WRITE = 2  # more than a write adds, so that it keeps ahead whoever else sweeps
 _ROUNDS = 20  # claims of one save; each further one was barred by another tenant
+_CLAIM_PAUSE_SECONDS = 0.002  # doubled each round up to 0.128 s, drawn at random below that
 
 
 class _Write(NamedTuple, Generic[S]):
@@ -195,7 +197,7 @@ class RedisSessionStore(RedisQueries[S], Generic[S]):
         unclaimed = {write.session_id.hex: "0" for write in writes if write.is_new}
         cap = "" if self._eviction.max_sessions is None else self._eviction.max_sessions
         swept = _SWEPT_BY_A_WRITE * len(writes) if self._eviction.idle_ttl is not None else 0
-        for _ in range(_ROUNDS):
+        for number in range(_ROUNDS):
             if unclaimed:
                 await self._claim(unclaimed, tenant_id, claims)
             asked = []
@@ -205,6 +207,8 @@ class RedisSessionStore(RedisQueries[S], Generic[S]):
             what = to_json((cap, swept, self._wants_evicted, asked))
             kind, *answer = await self._ask("save", tenant_id, what, *(write.row for write in writes))
             if kind == b"claim":
+                if number > 0:  # two tenants that claim one id in step would bar each other until the rounds run out
+                    await asyncio.sleep(random.uniform(0, _CLAIM_PAUSE_SECONDS * 2 ** min(number, 6)))  # noqa: S311  # no secret
                 unclaimed = {session_id.decode(): barred.decode() for session_id, barred in answer[0]}
                 continue
             if kind == b"found":
