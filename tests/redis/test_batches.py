@@ -128,6 +128,7 @@ async def test_an_idle_connection_that_was_closed(store: Any, servers: OneServer
     session = make_session()
     for _ in range(3):
         await store.save(session)
+        await until_background_done(store)
         servers.client().execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
         await until(lambda: not proxy.open_pipes)
     await store.save(session)
