@@ -1,4 +1,4 @@
-"""Traces: read or refused with a word where and why; or made up."""
+"""Traces: read, or refused with the reason and the line; or generated."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.traces import Conversation, TraceError, Turn, generate, read_trace
+from benchmarks.scenarios.traces import Conversation, TraceError, Turn, generate, read_trace
 
 LINE = '{"id": "a", "turns": [["Trains", "FindTrain", {"day": "Monday"}], ["Trains", "NONE", {}]]}'
 
@@ -50,7 +50,7 @@ zipped = partial(gzip.compress, mtime=0)  # the same bytes each time: they are i
     ],
 )
 def test_not_a_trace(trace: Path, content: bytes, reason: str) -> None:
-    """What is no trace is refused; the message names the file and the reason."""
+    """Other files are refused; the message names the file and the reason."""
     trace.write_bytes(content)
 
     with pytest.raises(TraceError, match=reason) as caught:
@@ -63,8 +63,8 @@ def test_no_file(trace: Path) -> None:
         read_trace(trace)
 
 
-def test_made_up_conversations() -> None:
-    """They are the same for the same seed, can be written and read as a trace, and are as long as real ones."""
+def test_generated_conversations() -> None:
+    """They are the same for the same seed, and as long as real ones."""
     conversations = generate(500, seed=3)
     turns = [turn for conversation in conversations for turn in conversation.turns]
 
@@ -74,7 +74,7 @@ def test_made_up_conversations() -> None:
     assert 0.3 < sum(not turn.slots for turn in turns) / len(turns) < 0.5
 
 
-def test_made_up_conversations_make_a_trace(trace: Path) -> None:
+def test_generated_conversations_make_a_trace(trace: Path) -> None:
     """Written as lines of JSON they are read back equal."""
     conversations = generate(20, seed=3)
     lines = "\n".join(json.dumps({"id": one.id, "turns": one.turns}) for one in conversations)

@@ -1,0 +1,44 @@
+"""Draw progress bars, only between timed calls: a drawing thread would slow down what is timed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import monotonic
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
+
+_REDRAW_SECONDS = 0.1
+
+
+class Progress:
+    """Draw one bar for each stage; without a console, draw nothing."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        columns = (TextColumn("{task.description:<34}"), BarColumn(bar_width=16), MofNCompleteColumn())
+        is_silent = console is None
+        self._bars = Bars(*columns, TimeElapsedColumn(), console=console, auto_refresh=False, disable=is_silent)
+        self._drawn = 0.0
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Show the bars while this context is open."""
+        with self._bars:
+            yield
+
+    @contextmanager
+    def stage(self, name: str, total: int) -> Iterator[Callable[[int], None]]:
+        """Open a stage with `total` steps; yield a function that advances it by some steps."""
+        task = self._bars.add_task(name, total=total)
+
+        def advance(steps: int) -> None:
+            self._bars.advance(task, steps)
+            if monotonic() - self._drawn > _REDRAW_SECONDS:
+                self._bars.refresh()
+                self._drawn = monotonic()
+
+        yield advance
+        self._bars.update(task, completed=total)
+        self._bars.refresh()
