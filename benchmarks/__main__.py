@@ -1,7 +1,5 @@
 """Run the benchmarks: `python -m benchmarks`, with `--help` for the options."""
 
-from __future__ import annotations
-
 import asyncio
 import shlex
 import sys
@@ -33,7 +31,7 @@ def main(arguments: Sequence[str]) -> int:
         options = parse(arguments)
         out = console()
         progress = Progress(out)
-        with progress.shown():
+        with progress.bars:
             run = asyncio.run(measure(options, command(arguments), progress))
         show(out, run)
         written = write(run, options.output, out)

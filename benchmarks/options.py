@@ -1,7 +1,5 @@
 """Parse the command line."""
 
-from __future__ import annotations
-
 import argparse
 import os
 from collections.abc import Sequence
@@ -61,7 +59,7 @@ _DEFAULT = Options(
     variants=(INDEXED, REFERENCE),
     mix_seconds=1,
     flood_ids=20_000,
-    servers=Extent(10_000, 7, 2_000, Budget(0.2, 1_000), worker_rounds=3, conversations=200, turns=10),
+    servers=Extent(10_000, 7, 2_000, worker_rounds=3, conversations=200, turns=10),
     parts=frozenset(),
     seed=1,
     output=Path(),
@@ -73,7 +71,7 @@ _FULL = replace(
     together=2_000,
     traffic_seconds=10,
     variants=(INDEXED, NONE_HOT, REFERENCE),
-    servers=Extent(100_000, 15, 4_000, Budget(0.4, 2_000), worker_rounds=5, conversations=400, turns=20),
+    servers=Extent(100_000, 15, 4_000, worker_rounds=5, conversations=400, turns=20),
     parts=frozenset(PARTS),
 )
 _SMOKE = replace(
@@ -84,7 +82,7 @@ _SMOKE = replace(
     traffic_seconds=0.3,
     mix_seconds=0.05,
     flood_ids=1_000,
-    servers=Extent(100, 1, 100, Budget(0.01, 20), worker_rounds=1, conversations=5, turns=4),
+    servers=Extent(100, 1, 100, worker_rounds=1, conversations=5, turns=4),
 )
 
 
@@ -102,7 +100,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     parser.add_argument("--trace", type=_trace, metavar="FILE", help="replay this trace, not generated conversations")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="seed of everything random (default: 1)")
     parser.add_argument(
-        "--output", type=directory, default="bench-results", metavar="DIR", help="default: bench-results"
+        "--output", type=directory, default="bench-results", metavar="DIR", help="for results and report"
     )
     given = parser.parse_args(arguments)
     chosen, count = (_SMOKE, 120) if given.smoke else (_FULL, 8_000) if given.full else (_DEFAULT, 1_500)

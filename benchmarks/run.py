@@ -1,7 +1,5 @@
 """Hold the results of one run, and read and write them as JSON."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
@@ -44,7 +42,7 @@ class Run:
         return _lines(asdict(self), "") + "\n"
 
     @staticmethod
-    def read(path: Path) -> Run:
+    def read(path: Path) -> "Run":
         """Read a run from a file that `to_json` made."""
         return TypeAdapter(Run).validate_json(path.read_text(encoding="utf-8"))
 

@@ -4,8 +4,6 @@ All keys of a tenant carry its id in braces, so a tenant is in one of 16,384 slo
 slots. The sizes of tenants follow Zipf's law. Slots are those that a cluster computes for the store's real keys.
 """
 
-from __future__ import annotations
-
 import random
 import statistics
 import sys

@@ -1,7 +1,5 @@
 """Give all stores the same time, so that their saves get the same stamps."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 
 START = datetime(2025, 6, 1, 9, tzinfo=UTC)

@@ -1,7 +1,5 @@
 """Measure how long the event loop keeps other tasks waiting."""
 
-from __future__ import annotations
-
 import asyncio
 from array import array
 from collections.abc import Iterator, Sequence

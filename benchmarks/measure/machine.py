@@ -1,7 +1,5 @@
 """Describe the machine, and measure the memory and the garbage collection of this process."""
 
-from __future__ import annotations
-
 import gc
 import os
 import platform

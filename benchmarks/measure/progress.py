@@ -1,7 +1,5 @@
 """Draw progress bars, only between timed calls: a drawing thread would slow down what is timed."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
@@ -14,31 +12,25 @@ _REDRAW_SECONDS = 0.1
 
 
 class Progress:
-    """Draw one bar for each stage; without a console, draw nothing."""
+    """Draw one bar for each stage while `bars` is open; without a console, draw nothing."""
 
     def __init__(self, console: Console | None = None) -> None:
         columns = (TextColumn("{task.description:<34}"), BarColumn(bar_width=16), MofNCompleteColumn())
         is_silent = console is None
-        self._bars = Bars(*columns, TimeElapsedColumn(), console=console, auto_refresh=False, disable=is_silent)
+        self.bars = Bars(*columns, TimeElapsedColumn(), console=console, auto_refresh=False, disable=is_silent)
         self._drawn = 0.0
-
-    @contextmanager
-    def shown(self) -> Iterator[None]:
-        """Show the bars while this context is open."""
-        with self._bars:
-            yield
 
     @contextmanager
     def stage(self, name: str, total: int) -> Iterator[Callable[[int], None]]:
         """Open a stage with `total` steps; yield a function that advances it by some steps."""
-        task = self._bars.add_task(name, total=total)
+        task = self.bars.add_task(name, total=total)
 
         def advance(steps: int) -> None:
-            self._bars.advance(task, steps)
+            self.bars.advance(task, steps)
             if monotonic() - self._drawn > _REDRAW_SECONDS:
-                self._bars.refresh()
+                self.bars.refresh()
                 self._drawn = monotonic()
 
         yield advance
-        self._bars.update(task, completed=total)
-        self._bars.refresh()
+        self.bars.update(task, completed=total)
+        self.bars.refresh()

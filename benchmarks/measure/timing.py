@@ -1,7 +1,5 @@
 """Time calls in lanes that take turns, so that noise of the machine affects all lanes alike."""
 
-from __future__ import annotations
-
 import asyncio
 import statistics
 from collections.abc import Awaitable, Callable, Sequence
@@ -14,7 +12,6 @@ from benchmarks.measure.delays import percentile
 
 R = TypeVar("R")
 
-TURNS = 20
 _MIN_CALLS_FOR_P99 = 100
 _WARM_UP_CALLS = 200
 _SETTLING_CALLS = 5
@@ -40,20 +37,22 @@ class Summary:
 
 @dataclass(frozen=True)
 class Budget:
-    """The limits of one lane: seconds, and the most and the fewest calls."""
+    """The limits of one lane: seconds, the most and the fewest calls, and the turns that they are divided into."""
 
     seconds: float
     most_calls: int
     least_calls: int = 5
+    turns: int = 20
 
 
 class Lane:
-    """Time one thing again and again; `once` prepares and times the call at a position of the keys."""
+    """Time one thing again and again; `once` prepares and times the call at a position, from `start` on."""
 
-    def __init__(self, name: str, once: Callable[[int], Awaitable[Sample]]) -> None:
+    def __init__(self, name: str, once: Callable[[int], Awaitable[Sample]], start: int = 0) -> None:
         self.name = name
         self._once = once
-        self._samples: list[Sample] = []
+        self._start = start
+        self.samples: list[Sample] = []
         self._spent_ns = 0.0
         self._typical_ns = 0.0
 
@@ -65,9 +64,9 @@ class Lane:
         start = perf_counter_ns()
         took: list[int] = []
         while len(took) < _WARM_UP_CALLS:
-            took.append((await self._once(-len(took) - 1)).nanoseconds)
+            took.append((await self._once(self._start - len(took) - 1)).nanoseconds)
             self._typical_ns = statistics.median(took)
-            seconds = budget.seconds / TURNS if self._typical_ns > _SLOW_NS else 2 * budget.seconds
+            seconds = budget.seconds / budget.turns if self._typical_ns > _SLOW_NS else 2 * budget.seconds
             if perf_counter_ns() - start > seconds * 1e9:
                 break
 
@@ -76,9 +75,9 @@ class Lane:
         await self._settle()
         due_ns = budget.seconds * 1e9 * share
         most, least = ceil(budget.most_calls * share), ceil(budget.least_calls * share)
-        while (self._spent_ns < due_ns and len(self._samples) < most) or len(self._samples) < least:
-            sample = await self._once(len(self._samples))
-            self._samples.append(sample)
+        while (self._spent_ns < due_ns and len(self.samples) < most) or len(self.samples) < least:
+            sample = await self._once(self._start + len(self.samples))
+            self.samples.append(sample)
             # Capped: otherwise one call with a garbage collection in it would end the lane.
             self._spent_ns += min(sample.nanoseconds, 10 * self._typical_ns)
 
@@ -87,11 +86,7 @@ class Lane:
         # be the slowest 1 %. Slow lanes do not need it.
         if self._typical_ns < _FAST_NS:
             for position in range(_SETTLING_CALLS):
-                await self._once(-position - 1)
-
-    def summary(self) -> Summary:
-        """Summarize the samples."""
-        return summarize(self._samples)
+                await self._once(self._start - position - 1)
 
 
 async def interleave(lanes: Sequence[Lane], budget: Budget, tick: Callable[[], None]) -> dict[str, Summary]:
@@ -102,12 +97,12 @@ async def interleave(lanes: Sequence[Lane], budget: Budget, tick: Callable[[], N
     for lane in lanes:
         await lane.warm_up(budget)
         await yield_to_loop()
-    for turn in range(1, TURNS + 1):
+    for turn in range(1, budget.turns + 1):
         for lane in lanes:
-            await lane.run(budget, turn / TURNS)
+            await lane.run(budget, turn / budget.turns)
             await yield_to_loop()
         tick()
-    return {lane.name: lane.summary() for lane in lanes}
+    return {lane.name: summarize(lane.samples) for lane in lanes}
 
 
 async def yield_to_loop() -> None:

@@ -1,7 +1,5 @@
 """Draw skewed ranks: a few come often, most come seldom."""
 
-from __future__ import annotations
-
 import random
 from itertools import accumulate
 

@@ -1,10 +1,8 @@
 """Build the plots of a run: one panel each, narrow enough for a phone."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from textwrap import wrap
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import altair as alt
 
@@ -23,14 +21,13 @@ _NARROW_RANGE = 30  # below this ratio, powers of ten alone are too few ticks
 _TITLE_CHARACTERS = 40  # that fit into the width in any font
 
 
-class Plot:
+class Plot(NamedTuple):
     """A plot, the part of the report that it belongs to, a file name, and its title."""
 
-    def __init__(self, part: str, name: str, title: str, chart: alt.TopLevelMixin) -> None:
-        self.part = part
-        self.name = name
-        self.title = title
-        self.chart = chart
+    part: str
+    name: str
+    title: str
+    chart: alt.TopLevelMixin
 
 
 def plots(run: Run) -> Iterator[Plot]:

@@ -3,8 +3,6 @@
 Names of parts after the file, such as `lookups memory`, print only the tables of these parts.
 """
 
-from __future__ import annotations
-
 import re
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Write the report: one static HTML page without scripts, and the plots as SVG files for README and docs."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 from collections.abc import Sequence

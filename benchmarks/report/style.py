@@ -1,7 +1,5 @@
 """Define the colours of plots and page, in light and in dark mode, and finish the plots as SVG."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

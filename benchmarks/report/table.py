@@ -1,7 +1,5 @@
 """Hold a table as text, and format figures with the digits that count."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from benchmarks.measure.timing import Summary

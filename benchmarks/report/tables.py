@@ -1,7 +1,5 @@
 """Build every table of a run once, for the terminal, the page and Markdown."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 
 from benchmarks.report.table import Table, duration, factor, median_and_p99, medians, verdict, whole
@@ -12,7 +10,6 @@ from benchmarks.scenarios.lookups import PeerResults
 from benchmarks.scenarios.mixes import Mix
 from benchmarks.scenarios.operations import OPERATIONS, QUERIES, SERVICES
 from benchmarks.scenarios.replay import OPERATIONS as REPLAY_OPERATIONS
-from benchmarks.scenarios.servers.latencies import BARE, NAMES, REDIS
 from benchmarks.scenarios.servers.scenario import ServerResults
 from benchmarks.scenarios.sessions import RECENT, UNIFORM
 from benchmarks.scenarios.traffic import SAVES_PER_SECOND
@@ -222,20 +219,12 @@ def _control_table(cells: Cells) -> Table:
             ours, other = (cells.summary(size, operation, name, RECENT) for name in (INDEXED, control))
             if ours and other:
                 ratio = (ours.median / max(ours.results, 1)) / (other.median / max(other.results, 1))
-                rows.append(
-                    [
-                        operation,
-                        f"{size:,}",
-                        duration(ours.median),
-                        control,
-                        duration(other.median),
-                        f"{factor(ratio)}x",
-                    ]
-                )
+                label = f"{operation} / {control}"
+                rows.append([label, f"{size:,}", duration(ours.median), duration(other.median), f"{factor(ratio)}x"])
     return Table(
         "details",
         "Beside pydantic's own copy and dump: median µs, recently used sessions",
-        ["operation", "sessions", "µs", "beside", "µs", "ratio"],
+        ["", "sessions", "store, µs", "pydantic, µs", "ratio"],
         rows,
         note="Ratios are per session of the result. model_copy() is shallow.",
     )
@@ -247,7 +236,7 @@ def _server_tables(servers: ServerResults) -> Iterator[Table]:
     yield Table(
         "servers",
         f"Redis store, {servers.tasks} tasks over loopback, {servers.sessions:,} sessions",
-        ["call", "calls/s", "of the bare call", "client, µs/call", "server, µs/call"],
+        ["call", "calls/s", "of the bare call", "client, µs/call", "server, µs/call", "one task, µs/call"],
         [
             [
                 rate.call,
@@ -255,13 +244,14 @@ def _server_tables(servers: ServerResults) -> Iterator[Table]:
                 "-" if rate.of_bare is None else f"{100 * rate.of_bare:.0f} %",
                 duration(rate.client_cpu),
                 duration(rate.server_cpu),
+                duration(rate.one_task),
             ]
             for rate in servers.rates
         ],
-        note=f"{versions}. The bare client reads and writes the same bytes with redis-py. µs are processor time.",
+        note=f"{versions}. The bare client reads and writes the same bytes with redis-py. Client and server: "
+        "processor time. One task: the time of a call when a single task makes one after the other.",
         optional=(4, 3),
     )
-    yield _latency_table(servers)
     yield Table(
         "servers",
         "Redis store: round trips per call",
@@ -283,21 +273,4 @@ def _server_tables(servers: ServerResults) -> Iterator[Table]:
         ],
         note="In the end each conversation had every turn exactly once. A session takes "
         f"{whole(servers.bytes_per_session)} bytes on the server, with its index entries.",
-    )
-
-
-def _latency_table(servers: ServerResults) -> Table:
-    cells = Cells(servers.latencies)
-    rows = []
-    for name in NAMES:
-        indexed, redis, bare = (cells.summary(servers.sessions, name, lane) for lane in (INDEXED, REDIS, BARE))
-        ratio = redis.median / indexed.median if indexed and redis else None
-        costs = [median_and_p99(each) for each in (indexed, redis, bare)]
-        rows.append([name, *costs, f"{factor(ratio)}x"])
-    return Table(
-        "servers",
-        f"Redis store, one task over loopback, {servers.sessions:,} sessions: µs per call, median / p99",
-        ["operation", "in memory", "Redis store", "bare GET or SET", "Redis / memory"],
-        rows,
-        optional=(4, 3),
     )

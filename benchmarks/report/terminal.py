@@ -1,11 +1,11 @@
 """Print the tables and the answer to the terminal."""
 
-from __future__ import annotations
-
+from itertools import product
 from pathlib import Path
+from textwrap import wrap
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -15,7 +15,6 @@ from benchmarks.report.tables import answer, tables
 from benchmarks.run import Run
 
 _WIDTH_WITHOUT_TERMINAL = 120
-_NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
 
 
 def console() -> Console:
@@ -25,8 +24,8 @@ def console() -> Console:
 
 
 def show(out: Console, run: Run) -> None:
-    """Print all tables."""
-    for table in tables(run):
+    """Print all tables, the main ones last, where they stay in sight."""
+    for table in reversed(tables(run)):
         rendered, left_out = fitted(out, table)
         out.print(Text(table.title, style="bold"))
         out.print(rendered)
@@ -45,27 +44,29 @@ def show_answer(out: Console, run: Run, written: Path) -> None:
 
 def fitted(out: Console, table: Table) -> tuple[RichTable, list[str]]:
     """Render the table without the optional columns that do not fit; return it and the heads of those columns."""
-    left_out: list[int] = []
-    rendered = _render(table, left_out)
-    for column in table.optional:
-        if Measurement.get(out, out.options.update(max_width=1_000), rendered).minimum <= out.width:
-            break
-        left_out.append(column)
-        rendered = _render(table, left_out)
-    return rendered, [table.head[column] for column in left_out]
+    rendered = _render(table, [], 1)
+    for count, padding in product(range(len(table.optional) + 1), (1, 0)):
+        left_out = list(table.optional[:count])
+        rendered = _render(table, left_out, padding)
+        size = Measurement.get(out, out.options.update(max_width=1_000), rendered)
+        if (size.minimum if table.is_prose else size.maximum) <= out.width:
+            return rendered, [table.head[column] for column in left_out]
+    return rendered, [table.head[column] for column in table.optional]
 
 
-def _render(table: Table, left_out: list[int]) -> RichTable:
-    """Render the table; heads and prose may be wrapped, figures and names may not."""
-    rendered = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
-    shown = [column for column in range(len(table.head)) if column not in left_out]
-    for column in shown:
-        rendered.add_column(table.head[column], justify="right" if column > 0 and not table.is_prose else "left")
+def _render(table: Table, left_out: list[int], padding: int) -> RichTable:
+    """Render the table; heads and prose are wrapped, figures and names are not."""
+    rendered = RichTable(box=box.SIMPLE_HEAD, padding=(0, padding, 0, 0), show_edge=False, pad_edge=False)
+    columns = [column for column in range(len(table.head)) if column not in left_out]
+    for column in columns:
+        head = table.head[column]
+        if not table.is_prose:
+            widest = max(len(row[column]) for row in table.rows)
+            head = "\n".join(wrap(head, max(widest, *map(len, head.split() or [""])), break_long_words=False))
+        justify: JustifyMethod = "right" if column > 0 and not table.is_prose else "left"
+        rendered.add_column(head, justify=justify, no_wrap=not table.is_prose)
     for number, row in enumerate(table.rows):
-        cells = []
-        for column in shown:
-            is_marked = (number, column) in table.marks
-            text = row[column] if table.is_prose else row[column].replace(" ", _NO_BREAK_SPACE)
-            cells.append(Text(text + ("*" if is_marked else ""), style="yellow" if is_marked else ""))
-        rendered.add_row(*cells)
+        marked = [(number, column) in table.marks for column in columns]
+        cells = [row[column] + "*" * is_marked for column, is_marked in zip(columns, marked, strict=True)]
+        rendered.add_row(*[Text(cell, "yellow" if cell.endswith("*") else "") for cell in cells])
     return rendered

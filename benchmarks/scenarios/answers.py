@@ -1,7 +1,5 @@
 """Compare the answers of the stores before anything is timed: times of wrong answers mean nothing."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias

@@ -4,8 +4,6 @@ A control is timed in turns with its operation and on the same sessions. Copies 
 sessions: what the store has just handed out would still be in the processor's cache.
 """
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeAlias
 from uuid import UUID
@@ -34,11 +32,11 @@ def controls_of(operation: str, subjects: Mapping[str, Subject], pool: Pool) -> 
     agents: dict[UUID, list[UUID]] = {}  # listing them each time would bring the sessions into the cache
 
     async def model_copy(position: int) -> Sample:
-        nanoseconds, _ = timed_now(live[pool[position].session_id].model_copy)
+        nanoseconds, _ = timed_now(live[pool[position % len(pool)].session_id].model_copy)
         return Sample(nanoseconds, 1)
 
     async def model_copies(position: int) -> Sample:
-        keys = pool[position]
+        keys = pool[position % len(pool)]
         if keys.agent_id not in agents:
             answer = await indexed.store.list_by_agent(keys.tenant_id, keys.agent_id, limit=LIMIT)
             agents[keys.agent_id] = [session.session_id for session in answer]
@@ -47,7 +45,7 @@ def controls_of(operation: str, subjects: Mapping[str, Subject], pool: Pool) -> 
         return Sample(nanoseconds, len(sessions))
 
     async def model_dump_json(position: int) -> Sample:
-        session = await changed(indexed, pool[position])
+        session = await changed(indexed, pool[position % len(pool)])
         nanoseconds, _ = timed_now(session.model_dump_json)
         return Sample(nanoseconds, 1)
 

@@ -8,8 +8,6 @@ A trace has no tenant, agent, channel or customer. They are assigned by a seeded
 busy, and customers have one to three conversations, each on another channel.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import random

@@ -5,8 +5,6 @@ and a dict by UUID compares each of them with all before it. Sessions with such 
 stores in turns, and are looked up in turns.
 """
 
-from __future__ import annotations
-
 import random
 import sys
 from dataclasses import dataclass

@@ -4,8 +4,6 @@
 process, freed memory and garbage of other stores would be counted.
 """
 
-from __future__ import annotations
-
 import asyncio
 import gc
 import json

@@ -1,10 +1,8 @@
 """Load the same sessions, with the same stamps, into several stores at once."""
 
-from __future__ import annotations
-
 import gc
-from collections.abc import AsyncIterator, Container, Iterable, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Container, Iterable
+from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 from benchmarks.measure.clock import SteppedClock
@@ -36,44 +34,32 @@ async def load(
     otherwise visit the sessions of all stores.
     """
     loaded = Loaded(make_subjects(names, SteppedClock()), {})
-    subjects = loaded.subjects.values()
-    clock = next(iter(subjects)).clock
-    stage = progress.stage(f"{population.size:,} sessions: load", population.size)
-    with _collector_disabled(), _transactions(subjects), stage as advance:
-        for position, session in enumerate(population):
-            clock.tick()
-            if wanted is None or position in wanted:
-                loaded.keys[position] = keys_of(session)
-            for subject in subjects:
-                await _put(session, subject)
-            if position % _BATCH_SIZE == _BATCH_SIZE - 1:
-                advance(_BATCH_SIZE)
-                await yield_to_loop()
+    subjects = list(loaded.subjects.values())
+    databases = [subject.store.database for subject in subjects if isinstance(subject.store, SQLiteStore)]
+    gc.disable()  # it would take a third of the time while live sessions accumulate
+    try:
+        for database in databases:
+            database.execute("BEGIN")  # one transaction halves the time
+        with progress.stage(f"{population.size:,} sessions: load", population.size) as advance:
+            for position, session in enumerate(population):
+                subjects[0].clock.tick()
+                if wanted is None or position in wanted:
+                    loaded.keys[position] = keys_of(session)
+                for subject in subjects:
+                    await _put(session, subject)
+                if position % _BATCH_SIZE == _BATCH_SIZE - 1:
+                    advance(_BATCH_SIZE)
+                    await yield_to_loop()
+        for database in databases:
+            database.execute("COMMIT")
+    finally:
+        gc.enable()
     gc.collect()
     gc.freeze()
     try:
         yield loaded
     finally:
         gc.unfreeze()
-
-
-@contextmanager
-def _collector_disabled() -> Iterator[None]:
-    """Disable the garbage collector, which takes a third of the time while live sessions accumulate."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-
-
-@contextmanager
-def _transactions(subjects: Iterable[Subject]) -> Iterator[None]:
-    with ExitStack() as stack:
-        for subject in subjects:
-            if isinstance(subject.store, SQLiteStore):
-                stack.enter_context(subject.store.transaction())
-        yield
 
 
 async def _put(session: Session, subject: Subject) -> None:

@@ -1,7 +1,5 @@
 """Time every operation on stores that hold the same sessions: the scans, or the peers."""
 
-from __future__ import annotations
-
 import gc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +7,7 @@ from functools import partial
 from typing import Literal, TypeAlias
 
 from benchmarks.measure.progress import Progress
-from benchmarks.measure.timing import TURNS, Budget, Lane, Summary, interleave
+from benchmarks.measure.timing import Budget, Lane, Summary, interleave
 from benchmarks.scenarios import answers
 from benchmarks.scenarios.controls import OnceAt, Pool, controls_of
 from benchmarks.scenarios.loading import load
@@ -122,13 +120,11 @@ def lanes_of(subjects: Subjects, operation: str, keys: str, pool: Pool, extent: 
         names = [name for name in SERVICE_STORES if name in subjects and extent == "services" and keys == UNIFORM]
     else:
         names = [name for name in subjects if extent == "peers" or keys == UNIFORM or name == INDEXED]
-    calls = {name: _calls(operation, subjects[name], pool) for name in names}
+    calls = {name: _lane(operation, subjects[name], pool) for name in names}
     if calls and extent != "peers":
         calls |= controls_of(operation, subjects, pool)
     distance = len(pool) // max(1, len(calls))
-    return [
-        Lane(name, _from(number * distance, len(pool), once_at)) for number, (name, once_at) in enumerate(calls.items())
-    ]
+    return [Lane(name, once_at, number * distance) for number, (name, once_at) in enumerate(calls.items())]
 
 
 async def _time(  # noqa: PLR0917  # all of them are needed
@@ -141,7 +137,7 @@ async def _time(  # noqa: PLR0917  # all of them are needed
         if (lanes := lanes_of(subjects, operation, keys, pool, extent))
     ]
     cells: list[Cell] = []
-    with progress.stage(f"{size:,} sessions: time", TURNS * len(rounds)) as advance:
+    with progress.stage(f"{size:,} sessions: time", budget.turns * len(rounds)) as advance:
         for operation, keys, lanes in rounds:
             gc.collect()
             summaries = await interleave(lanes, budget, partial(advance, 1))
@@ -149,9 +145,5 @@ async def _time(  # noqa: PLR0917  # all of them are needed
     return cells
 
 
-def _calls(operation: str, subject: Subject, pool: Pool) -> OnceAt:
-    return lambda position: once(operation, subject, pool[position])
-
-
-def _from(start: int, length: int, once_at: OnceAt) -> OnceAt:
-    return lambda position: once_at((start + position) % length)
+def _lane(operation: str, subject: Subject, pool: Pool) -> OnceAt:
+    return lambda position: once(operation, subject, pool[position % len(pool)])

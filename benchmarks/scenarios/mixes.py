@@ -5,11 +5,8 @@ are the newest sessions of an agent. The calls depend on the seed alone, so all 
 as it has time for. Preparing a call, such as making a new session, is not timed.
 """
 
-from __future__ import annotations
-
 import gc
 import random
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from benchmarks.measure.progress import Progress
-from benchmarks.measure.timing import Sample, Summary, summarize, timed, yield_to_loop
+from benchmarks.measure.timing import timed, yield_to_loop
 from benchmarks.measure.zipf import Zipf
 from benchmarks.scenarios.loading import load
 from benchmarks.scenarios.operations import BY_AGENT_STATUS, BY_STEP, GET, QUERIES, SAVE, change, changed
@@ -64,8 +61,8 @@ class Mix:
     title: str
     sessions: int
     subject: str
+    calls: int
     calls_per_second: float
-    calls: dict[str, Summary]
 
 
 async def run(size: int, seed: int, seconds: float, progress: Progress) -> list[Mix]:
@@ -81,7 +78,7 @@ async def run(size: int, seed: int, seconds: float, progress: Progress) -> list[
                 gc.collect()
                 for workload in workloads:  # warm-up
                     await workload.run(seconds / _TURNS)
-                    workload.samples.clear()
+                    workload.calls = workload.nanoseconds = 0
                 for turn in range(1, _TURNS + 1):
                     for workload in workloads:
                         await workload.run(seconds * turn / _TURNS)
@@ -101,7 +98,7 @@ class Workload:
     def __init__(
         self, recipe: Recipe, subject: Subject, keys: Sequence[SessionKeys], donors: Sequence[str], seed: int
     ) -> None:
-        self.samples: defaultdict[str, list[Sample]] = defaultdict(list)
+        self.calls = self.nanoseconds = 0
         self._recipe = recipe
         self._subject = subject
         self._donors = donors
@@ -115,21 +112,18 @@ class Workload:
 
     async def run(self, until: float) -> None:
         """Make calls until all of them together have taken `until` seconds."""
-        spent = sum(sample.nanoseconds for samples in self.samples.values() for sample in samples)
-        while spent < until * 1e9:
+        while self.nanoseconds < until * 1e9:
             kind, call = await self.prepare()
             nanoseconds, answer = await timed(call)
             assert answer, f"{kind}: {self._subject.name} finds nothing"
-            self.samples[kind].append(Sample(nanoseconds, 1))
-            spent += nanoseconds
+            self.calls += 1
+            self.nanoseconds += nanoseconds
             await yield_to_loop()
 
     def mix(self, size: int) -> Mix:
         """Return the result."""
-        calls = {kind: summarize(self.samples[kind]) for kind in self._recipe.shares if kind in self.samples}
-        spent = sum(sample.nanoseconds for samples in self.samples.values() for sample in samples)
-        per_second = sum(summary.calls for summary in calls.values()) / spent * 1e9
-        return Mix(self._recipe.name, self._recipe.title, size, self._subject.name, round(per_second, 1), calls)
+        per_second = round(self.calls / self.nanoseconds * 1e9, 1)
+        return Mix(self._recipe.name, self._recipe.title, size, self._subject.name, self.calls, per_second)
 
     async def tidy_up(self) -> None:
         """Delete the sessions that were created."""

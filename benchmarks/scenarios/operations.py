@@ -1,7 +1,5 @@
 """Bind the operations that are timed: the seven of every store, and the pages, counts and updates of services."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import partial
@@ -103,13 +101,23 @@ def change(session: Session) -> None:
 
 async def once(operation: str, subject: Subject, keys: SessionKeys) -> Sample:
     """Time one call of the operation for the session with these keys."""
-    if operation == SAVE:
-        return await _save_once(subject, keys)
-    if operation == DELETE:
-        return await _delete_once(subject, keys)
-    if operation == UPDATE:
-        return await _update_once(subject, keys)
-    nanoseconds, answer = await timed(_READS[operation](subject, keys))
+    session = await changed(subject, keys) if operation in {SAVE, DELETE} else None
+    call: Callable[[], Awaitable[object]]
+    if session is None and operation == UPDATE:
+        subject.clock.tick()
+        call = partial(_full_store(subject).update, keys.session_id, change)
+    elif session is None:
+        call = _READS[operation](subject, keys)
+    else:
+        call = (
+            partial(subject.store.save, session)
+            if operation == SAVE
+            else partial(subject.store.delete, keys.session_id)
+        )
+    nanoseconds, answer = await timed(call)
+    if session is not None and operation == DELETE:
+        assert answer
+        await subject.store.save(session)
     return Sample(nanoseconds, len(answer) if isinstance(answer, list | dict) else answer is not None)
 
 
@@ -120,26 +128,6 @@ async def changed(subject: Subject, keys: SessionKeys) -> Session:
     change(session)
     subject.clock.tick()
     return session
-
-
-async def _save_once(subject: Subject, keys: SessionKeys) -> Sample:
-    session = await changed(subject, keys)
-    nanoseconds, _ = await timed(partial(subject.store.save, session))
-    return Sample(nanoseconds, 1)
-
-
-async def _delete_once(subject: Subject, keys: SessionKeys) -> Sample:
-    session = await changed(subject, keys)
-    nanoseconds, deleted = await timed(partial(subject.store.delete, keys.session_id))
-    assert deleted
-    await subject.store.save(session)
-    return Sample(nanoseconds, 1)
-
-
-async def _update_once(subject: Subject, keys: SessionKeys) -> Sample:
-    subject.clock.tick()
-    nanoseconds, _ = await timed(partial(_full_store(subject).update, keys.session_id, change))
-    return Sample(nanoseconds, 1)
 
 
 def _full_store(subject: Subject) -> SessionStore[Session] | ReferenceScan:

@@ -4,14 +4,11 @@ A turn finds its session by channel identity, creates it if there is none, chang
 followed by a list of the agent or the customer, or by a query for the sessions at the step.
 """
 
-from __future__ import annotations
-
 import gc
 import hashlib
 import random
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter_ns
@@ -77,23 +74,16 @@ async def run(conversations: Sequence[Conversation], together: int, seed: int, p
     # A trace has conversations of one kind next to each other; users arrive in any order.
     arriving = random.Random(f"arrivals {seed}").sample(conversations, len(conversations))
     assigned = assign_owners(arriving, seed)
-    with _frozen():
+    gc.collect()
+    gc.freeze()  # the conversations belong to the benchmark, not to a store
+    try:
         replays = [await Replay(name, assigned[:together], seed).run(progress) for name in COMPARED]
         compare(replays)
         if together < len(assigned):
             replays.append(await Replay(INDEXED, assigned, seed, is_compared=False).run(progress))
-    return replays
-
-
-@contextmanager
-def _frozen() -> Iterator[None]:
-    """Hide the conversations from the garbage collector: they belong to the benchmark, not to a store."""
-    gc.collect()
-    gc.freeze()
-    try:
-        yield
     finally:
         gc.unfreeze()
+    return replays
 
 
 def compare(replays: Sequence[Replayed]) -> None:

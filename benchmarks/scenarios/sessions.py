@@ -8,8 +8,6 @@ channel share their channel identity. Six in ten sessions are active. The number
 from 1,000 sessions on, about 50 active sessions are at each step, so a step query has equally many results at any size.
 """
 
-from __future__ import annotations
-
 import json
 import random
 from array import array
@@ -24,8 +22,7 @@ from sessiondex import Channel, Session, SessionStatus
 
 TENANTS = 3
 AGENTS_PER_TENANT = 20
-SESSIONS_PER_STEP = 50
-DRAWS = 4096
+SESSIONS_PER_STEP, DRAWS = 50, 4096
 
 UNIFORM = "uniform"
 ZIPF = "zipf 0.99"

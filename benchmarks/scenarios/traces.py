@@ -1,7 +1,5 @@
 """Read conversations from a trace, or generate them in the same shape."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import random

@@ -5,8 +5,6 @@ that became due during it, and does it late. (A client that waits for each answe
 nothing during a pause, and so would not measure it.)
 """
 
-from __future__ import annotations
-
 import asyncio
 import random
 from array import array

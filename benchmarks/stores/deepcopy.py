@@ -1,7 +1,5 @@
 """Keep sessions in a dict and deep-copy them, which is the obvious way to isolate callers."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from uuid import UUID
 
@@ -38,18 +36,21 @@ class DeepCopyingDict(ReferenceScan):
         before: datetime | None = None,
     ) -> list[Session]:
         found = await super().list_by_agent(tenant_id, agent_id, status=status, limit=limit, before=before)
-        return [session.model_copy(deep=True) for session in found]
+        return _copies(found)
 
     async def list_by_customer(self, tenant_id: UUID, customer_profile_id: UUID, *, limit: int = 100) -> list[Session]:
-        found = await super().list_by_customer(tenant_id, customer_profile_id, limit=limit)
-        return [session.model_copy(deep=True) for session in found]
+        return _copies(await super().list_by_customer(tenant_id, customer_profile_id, limit=limit))
 
     async def find_sessions_by_step_hash(
         self, tenant_id: UUID, scenario_id: UUID, scenario_version: int, step_content_hash: str
     ) -> list[Session]:
         found = await super().find_sessions_by_step_hash(tenant_id, scenario_id, scenario_version, step_content_hash)
-        return [session.model_copy(deep=True) for session in found]
+        return _copies(found)
 
 
 def _copy(session: Session | None) -> Session | None:
     return None if session is None else session.model_copy(deep=True)
+
+
+def _copies(sessions: list[Session]) -> list[Session]:
+    return [session.model_copy(deep=True) for session in sessions]

@@ -6,12 +6,10 @@ save under the same keys, as most are, replaces the session in its row and leave
 would do that too, since its indexes have no order that a save would change.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
+from types import SimpleNamespace
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -24,30 +22,18 @@ Key: TypeAlias = tuple[int | str, ...] | None
 """Ids are ints, which are hashed faster than UUIDs."""
 
 _INDEXES = ("channel", "agent", "agent_status", "customer", "step")
-_keys = attrgetter(*_INDEXES)
+_keys, _activity = attrgetter(*_INDEXES), attrgetter("session.last_activity_at")
 
 
-@dataclass(slots=True)
-class Row:
-    """A live session, and its keys as of its last save."""
-
-    session: Session
-    session_id: int
-    channel: Key
-    agent: Key
-    agent_status: Key
-    customer: Key
-    step: Key
-
-
-def _row(session: Session) -> Row:
-    tenant, agent, customer = session.tenant_id.int, session.agent_id.int, session.customer_profile_id
-    return Row(
-        session,
-        session.session_id.int,
+def _row(session: Session) -> SimpleNamespace:
+    """Return the live session with its keys as of this save."""
+    tenant, customer = session.tenant_id.int, session.customer_profile_id
+    return SimpleNamespace(
+        session=session,
+        session_id=session.session_id.int,
         channel=(tenant, session.channel, session.user_channel_id),
-        agent=(tenant, agent),
-        agent_status=(tenant, agent, session.status),
+        agent=(tenant, session.agent_id.int),
+        agent_status=(tenant, session.agent_id.int, session.status),
         customer=None if customer is None else (tenant, customer.int),
         step=_step(session),
     )
@@ -59,10 +45,6 @@ def _step(session: Session) -> Key:
         return None
     content_hash = history[-1].step_content_hash
     return None if content_hash is None else (session.tenant_id.int, scenario.int, version, content_hash)
-
-
-def _activity(row: Row) -> datetime:
-    return row.session.last_activity_at
 
 
 class LittletableStore:
@@ -80,7 +62,7 @@ class LittletableStore:
         self._by: dict[str, Any] = {index: self._table.by(index) for index in _INDEXES}
 
     async def get(self, session_id: UUID) -> Session | None:
-        row: Row | None = self._by_id.get(session_id.int)
+        row = self._by_id.get(session_id.int)
         return None if row is None else row.session
 
     async def save(self, session: Session) -> UUID:

@@ -9,8 +9,6 @@ fastest order, ids compared with `==`. (Comparing `id.int` would halve the time 
 that takes less than half of the time of `heapq.nlargest`.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -67,11 +65,9 @@ class ReferenceScan:
 
     async def get_by_channel(self, tenant_id: UUID, channel: Channel, user_channel_id: str) -> Session | None:
         found = [
-            session
-            for session in self.sessions.values()
-            if session.user_channel_id == user_channel_id
-            and session.channel is channel
-            and session.tenant_id == tenant_id
+            each
+            for each in self.sessions.values()
+            if each.user_channel_id == user_channel_id and each.channel is channel and each.tenant_id == tenant_id
         ]
         return max(found, key=_activity, default=None)
 
@@ -94,16 +90,12 @@ class ReferenceScan:
         return found[:limit]
 
     async def count_by_agent(self, tenant_id: UUID, agent_id: UUID) -> int:
-        return sum(
-            1 for session in self.sessions.values() if session.agent_id == agent_id and session.tenant_id == tenant_id
-        )
+        sessions = self.sessions.values()
+        return sum(1 for each in sessions if each.agent_id == agent_id and each.tenant_id == tenant_id)
 
     async def list_by_customer(self, tenant_id: UUID, customer_profile_id: UUID, *, limit: int = 100) -> list[Session]:
-        found = [
-            session
-            for session in self.sessions.values()
-            if session.customer_profile_id == customer_profile_id and session.tenant_id == tenant_id
-        ]
+        sessions, customer = self.sessions.values(), customer_profile_id
+        found = [each for each in sessions if each.customer_profile_id == customer and each.tenant_id == tenant_id]
         found.sort(key=_activity, reverse=True)
         return found[:limit]
 

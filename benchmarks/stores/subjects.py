@@ -1,7 +1,5 @@
 """Declare the stores that are compared: the indexed store, the scans, and its peers."""
 
-from __future__ import annotations
-
 import platform
 import sqlite3
 from collections.abc import Callable, Iterable

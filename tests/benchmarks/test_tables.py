@@ -27,7 +27,7 @@ def _printed(run: Run, width: int) -> str:
     out = Console(file=StringIO(), width=width)
     show(out, run)
     assert isinstance(out.file, StringIO)
-    return out.file.getvalue().replace("\N{NO-BREAK SPACE}", " ")
+    return out.file.getvalue()
 
 
 def _with_medians(values: dict[tuple[int, str, str], float]) -> Run:

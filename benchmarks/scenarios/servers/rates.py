@@ -3,14 +3,13 @@
 The lanes take turns, and each is compared with the bare lane of the same round, so that noise affects both.
 """
 
-from __future__ import annotations
-
 import asyncio
 import gc
 import statistics
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from math import ceil
 from time import perf_counter, process_time
 from typing import NamedTuple, TypeAlias
 
@@ -19,7 +18,7 @@ from redis.asyncio import Redis
 from benchmarks.measure.progress import Progress
 from benchmarks.scenarios.operations import change
 from benchmarks.scenarios.servers.server import TIMEOUT_SECONDS, bare_client, cpu_seconds, url
-from benchmarks.scenarios.sessions import Population
+from benchmarks.scenarios.sessions import Population, keys_of
 from sessiondex import Session
 from sessiondex.stores.redis import RedisSessionStore
 
@@ -27,7 +26,7 @@ TASKS = 50
 LIST = 20
 
 GET, SAVE = "get", "save"
-BY_CHANNEL, BY_AGENT = "get_by_channel", f"list_by_agent, {LIST}"
+BY_CHANNEL, BY_AGENT, BY_CUSTOMER = "get_by_channel", f"list_by_agent, {LIST}", "list_by_customer"
 BARE_GET, BARE_SET = "bare GET", "bare SET"
 GET_AND_LOAD, DUMP_AND_SET = "bare GET, model_validate_json()", "model_dump_json(), bare SET"
 BARE = {
@@ -35,30 +34,36 @@ BARE = {
     SAVE: BARE_SET,
     BY_CHANNEL: BARE_GET,
     BY_AGENT: BARE_GET,
+    BY_CUSTOMER: BARE_GET,
     GET_AND_LOAD: BARE_GET,
     DUMP_AND_SET: BARE_SET,
 }
 """The bare call that each call is compared with. The last two are the least that sessions on a server cost."""
 
+_ONE_TASK_SHARE = 10  # a single task makes a tenth of the calls
 _LIVE_SESSIONS = 2_000  # kept in memory, to be saved again
 
 
 @dataclass(frozen=True)
 class Rate:
-    """One kind of call: the medians of all rounds. Processor times are in microseconds per call."""
+    """One kind of call, the medians of all rounds; `of_bare` is the share of the bare rate in the same round.
+
+    Processor times of client and server are in microseconds per call, as is the time of a call of a single task.
+    """
 
     call: str
     per_second: float
     of_bare: float | None
-    """The rate as a share of the bare one of the same round."""
     client_cpu: float
     server_cpu: float
+    one_task: float
 
 
 class _Round(NamedTuple):
     per_second: float
     client_cpu: float
     server_cpu: float
+    one_task: float
 
 
 Call: TypeAlias = Callable[[Session], Awaitable[object]]
@@ -131,31 +136,41 @@ def _lanes(store: RedisSessionStore[Session], bare: Redis) -> dict[str, Call]:
         DUMP_AND_SET: dump_and_set,
         BY_CHANNEL: lambda session: store.get_by_channel(session.tenant_id, session.channel, session.user_channel_id),
         BY_AGENT: lambda session: store.list_by_agent(session.tenant_id, session.agent_id, limit=LIST),
+        BY_CUSTOMER: lambda session: store.list_by_customer(session.tenant_id, keys_of(session).customer_profile_id),
     }
 
 
 async def _round(bare: Redis, call: Call, sessions: Sequence[Session], calls: int) -> _Round:
+    server_before = await cpu_seconds(bare)
+    cpu = process_time()
+    seconds = await _work(call, sessions, calls, TASKS)
+    client, server = process_time() - cpu, await cpu_seconds(bare) - server_before
+    alone = ceil(calls / _ONE_TASK_SHARE)
+    one_task = await _work(call, sessions, alone, 1) / alone
+    return _Round(calls / seconds, client / calls * 1e6, server / calls * 1e6, one_task * 1e6)
+
+
+async def _work(call: Call, sessions: Sequence[Session], calls: int, tasks: int) -> float:
+    """Make the calls in some tasks; return the seconds."""
     numbers = iter(range(calls))
 
     async def work() -> None:
         for number in numbers:
             await call(sessions[number % len(sessions)])
 
-    server_before = await cpu_seconds(bare)
-    start, cpu = perf_counter(), process_time()
-    await asyncio.gather(*[work() for _ in range(TASKS)])
-    seconds, client = perf_counter() - start, process_time() - cpu
-    server = await cpu_seconds(bare) - server_before
-    return _Round(calls / seconds, client / calls * 1e6, server / calls * 1e6)
+    start = perf_counter()
+    await asyncio.gather(*[work() for _ in range(tasks)])
+    return perf_counter() - start
 
 
 def _rate(call: str, rounds: Sequence[dict[str, _Round]]) -> Rate:
     bare = BARE.get(call)
     shares = [each[call].per_second / each[bare].per_second for each in rounds] if bare else []
-    per_second, client_cpu, server_cpu = (
+    per_second, client_cpu, server_cpu, one_task = (
         round(statistics.median(values), 1) for values in zip(*[each[call] for each in rounds], strict=True)
     )
-    return Rate(call, per_second, round(statistics.median(shares), 4) if shares else None, client_cpu, server_cpu)
+    of_bare = round(statistics.median(shares), 4) if shares else None
+    return Rate(call, per_second, of_bare, client_cpu, server_cpu, one_task)
 
 
 def _bare_key(session: Session) -> str:

@@ -1,7 +1,5 @@
 """Relay bytes between a client and its server, and count the round trips from outside."""
 
-from __future__ import annotations
-
 import asyncio
 from asyncio import StreamReader, StreamWriter
 from contextlib import suppress
@@ -20,7 +18,7 @@ class Relayed(NamedTuple):
     sent: int
     received: int
 
-    def since(self, before: Relayed) -> Relayed:
+    def since(self, before: "Relayed") -> "Relayed":
         """Return the difference to an earlier value."""
         return Relayed(*[now - then for now, then in zip(self, before, strict=True)])
 

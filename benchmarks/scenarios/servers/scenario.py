@@ -1,29 +1,22 @@
 """Measure the Redis store on a Valkey server of its own, on loopback."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from benchmarks.measure.progress import Progress
-from benchmarks.measure.timing import Budget
-from benchmarks.scenarios.lookups import Cell
-from benchmarks.scenarios.servers import latencies, rates, trips, workers
+from benchmarks.scenarios.servers import rates, trips, workers
 from benchmarks.scenarios.servers.rates import Rate
 from benchmarks.scenarios.servers.server import bare_client, bytes_per_session, valkey, versions
 from benchmarks.scenarios.servers.trips import Trips
 from benchmarks.scenarios.servers.workers import WorkerRate
 
-_TRIP_SESSIONS = 300  # round trips do not depend on the number of sessions
-
 
 class Extent(NamedTuple):
-    """How much is measured: sessions, rounds of calls, a budget for each latency, and turns of conversations."""
+    """How much is measured: sessions, rounds of calls, and turns of conversations."""
 
     sessions: int
     rounds: int
     calls: int
-    budget: Budget
     worker_rounds: int
     conversations: int
     turns: int
@@ -38,7 +31,6 @@ class ServerResults:
     tasks: int
     trips: list[Trips]
     rates: list[Rate]
-    latencies: list[Cell]
     workers: list[WorkerRate]
     bytes_per_session: float
 
@@ -58,9 +50,8 @@ async def run(extent: Extent, seed: int, progress: Progress) -> ServerResults:
             versions=about,
             sessions=extent.sessions,
             tasks=rates.TASKS,
-            trips=await trips.count(port, min(_TRIP_SESSIONS, extent.sessions), seed, progress),
+            trips=await trips.count(port, min(300, extent.sessions), seed, progress),
             rates=await rates.run(port, extent.sessions, seed, extent.rounds, extent.calls, progress),
-            latencies=await latencies.run(port, extent.sessions, seed, extent.budget, progress),
             workers=await workers.run(
                 port, extent.conversations, extent.turns, rounds=extent.worker_rounds, progress=progress
             ),

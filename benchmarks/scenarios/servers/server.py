@@ -1,8 +1,5 @@
 """Start a Valkey server on loopback, and connect a bare client to it."""
 
-from __future__ import annotations
-
-import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from importlib.metadata import version
@@ -25,7 +22,7 @@ TIMEOUT_SECONDS = 5.0
 @contextmanager
 def valkey() -> Iterator[int]:
     """Start a server without persistence, yield its port, and stop it."""
-    with ValkeyServer(port=_free_port(), host=HOST) as server:
+    with ValkeyServer(host=HOST) as server:
         yield server.port
 
 
@@ -77,10 +74,3 @@ async def bytes_per_session(port: int, size: int, seed: int) -> float:
         grown = (await bare.info("memory"))["used_memory"] - before
         await bare.flushall()
     return float(round(grown / size, 1))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-    return port

@@ -1,7 +1,5 @@
 """Count the round trips and the bytes of each operation of the contract."""
 
-from __future__ import annotations
-
 import asyncio
 import statistics
 from collections.abc import Awaitable, Callable
@@ -20,9 +18,8 @@ from sessiondex.stores.redis import RedisSessionStore
 
 Store: TypeAlias = SessionStore[Session]
 
-_REPEATS = 3
-_LIST, _MANY = 20, 100
-_QUIET_SECONDS = 0.01
+_REPEATS = 2
+_LIST, _MANY, _QUIET_SECONDS = 20, 100, 0.01
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,6 @@ Every worker takes turns of all conversations. In the end every conversation mus
 `ready`, waits for a line of input, takes its turns, and prints their number.
 """
 
-from __future__ import annotations
-
 import asyncio
 import random
 import statistics
@@ -51,11 +49,6 @@ class Share(NamedTuple):
         rng = random.Random(f"visits {self.worker}")
         own = range(self.worker, self.turns, self.workers)
         return [(number, turn) for turn in own for number in rng.sample(range(self.conversations), self.conversations)]
-
-
-def user(conversation: int) -> str:
-    """Return the user of the conversation."""
-    return f"user-{conversation}"
 
 
 class TurnsDifferError(Exception):
@@ -139,7 +132,7 @@ async def check(address: str, prefix: str, conversations: int, turns: int) -> No
         if sessions != conversations:
             raise TurnsDifferError(f"{conversations:,} conversations have {sessions:,} sessions")
         for conversation in range(conversations):
-            session = await store.get_by_channel(TENANT, CHANNEL, user(conversation))
+            session = await store.get_by_channel(TENANT, CHANNEL, f"user-{conversation}")
             taken: Any = [] if session is None else session.variables[TAKEN]
             if sorted(taken) != list(range(turns)):
                 raise TurnsDifferError(f"conversation {conversation} has the turns {taken}, not each of {turns} once")
@@ -177,13 +170,13 @@ async def take_turn(store: RedisSessionStore[Session], standard: Session, conver
             "tenant_id": TENANT,
             "agent_id": AGENT,
             "channel": CHANNEL,
-            "user_channel_id": user(conversation),
+            "user_channel_id": f"user-{conversation}",
             "status": SessionStatus.ACTIVE,
             "variables": {**standard.variables, TAKEN: []},
         }
         return standard.model_copy(deep=True, update=values)
 
-    found, _ = await store.get_or_create(TENANT, CHANNEL, user(conversation), create)
+    found, _ = await store.get_or_create(TENANT, CHANNEL, f"user-{conversation}", create)
     async with store.exclusive(found.session_id):
         session = await store.get(found.session_id, tenant_id=TENANT)
         assert session is not None
