@@ -3,8 +3,6 @@
 It uses the browser's own command line, so no driver has to be installed and kept in step with it.
 """
 
-from __future__ import annotations
-
 import re
 import shutil
 import subprocess

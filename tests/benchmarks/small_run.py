@@ -1,7 +1,5 @@
 """Make a run of every part but the servers on a handful of sessions, for tests of tables and pages."""
 
-from __future__ import annotations
-
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache

@@ -1,7 +1,5 @@
 """A store with wrong answers is found out before anything is timed."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 from uuid import UUID

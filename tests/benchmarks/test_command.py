@@ -1,7 +1,5 @@
 """The command: its options, its output, its exit status."""
 
-from __future__ import annotations
-
 import asyncio
 import signal
 import subprocess

@@ -1,7 +1,5 @@
 """The examples in the benchmarks' docstrings run: pytest collects those of `src` only."""
 
-from __future__ import annotations
-
 import doctest
 import importlib
 from pathlib import Path

@@ -1,21 +1,17 @@
 """Footprints: each store in its own process; what is counted, never how long it took."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any
 
 import pytest
 
-from benchmarks.measure.delays import Ticker
 from benchmarks.measure.progress import Progress
 from benchmarks.scenarios import footprint
 from benchmarks.scenarios.footprint import ProcessFailedError
 from benchmarks.scenarios.sessions import UNIFORM, ZIPF, Population
 from benchmarks.scenarios.traffic import Directory, Driver
 from benchmarks.stores.reference import ReferenceScan
-from benchmarks.stores.subjects import INDEXED, REFERENCE
-from sessiondex import InMemorySessionStore
+from benchmarks.stores.subjects import INDEXED
 from tests.benchmarks.small_run import small_run
 
 SIZE = 60
@@ -110,22 +106,3 @@ async def test_operations_that_become_due_in_a_pause(monkeypatch: pytest.MonkeyP
 
     assert (store.saves - SIZE, store.lists) == (200, 20)
     assert found.saves_done <= 200 / 10
-
-
-async def test_pauses() -> None:
-    """The ticker has a pause of 0 ms before its first tick, and counts each tick after that."""
-    ticker = Ticker()
-    assert ticker.pauses().longest == 0
-    with ticker.running():
-        await asyncio.sleep(0.02)
-
-    assert ticker.pauses().count >= 1
-
-
-async def test_memory_of_a_store_in_this_process() -> None:
-    """Measured without traffic, a footprint has none."""
-    found = await footprint.measure(REFERENCE, SIZE, 1, 0)
-
-    assert found.traffic == []
-    assert found.collection > 0
-    assert isinstance(InMemorySessionStore().stats().hot_sessions, int)

@@ -1,7 +1,5 @@
 """The report in a real browser, without a network: what a reader sees on a desktop and on a phone."""
 
-from __future__ import annotations
-
 import json
 from html import escape, unescape
 from pathlib import Path

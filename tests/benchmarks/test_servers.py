@@ -1,7 +1,5 @@
 """The Redis store on a real server: all parts in one small run."""
 
-from __future__ import annotations
-
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any

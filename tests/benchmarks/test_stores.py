@@ -1,7 +1,5 @@
 """Every store that is compared answers as the library's scan store does."""
 
-from __future__ import annotations
-
 from uuid import uuid4
 
 import pytest
@@ -11,9 +9,9 @@ from benchmarks.measure.progress import Progress
 from benchmarks.scenarios import answers
 from benchmarks.scenarios.loading import Loaded, load
 from benchmarks.scenarios.operations import OPERATIONS, READS, SERVICE_READS, UPDATE, change, once
-from benchmarks.scenarios.sessions import RECENT, UNIFORM, Population
+from benchmarks.scenarios.sessions import Population
 from benchmarks.stores.reference import ReferenceScan
-from benchmarks.stores.subjects import INDEXED, KINDS, LITTLETABLE, LIVE, REFERENCE, SCAN_STORE, installed_version
+from benchmarks.stores.subjects import INDEXED, KINDS, LIVE, REFERENCE, SCAN_STORE, installed_version
 from sessiondex import SessionNotFoundError, SessionStatus
 
 NAMES = [name for name in KINDS if installed_version(name) is not None]
@@ -86,14 +84,6 @@ async def test_update_of_the_reference() -> None:
         await ReferenceScan(SteppedClock()).update(uuid4(), change)
 
 
-def test_peer_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It has no version, and so no cells."""
-    monkeypatch.setattr("benchmarks.stores.subjects.LITTLETABLE", "no-such-package")
-    monkeypatch.setitem(KINDS, "no-such-package", KINDS[LITTLETABLE])
-
-    assert installed_version("no-such-package") is None
-
-
 def test_population_is_repeatable() -> None:
     """The same size and seed give the same sessions and draws; another seed gives others."""
     population, again, other = Population(50, 1), Population(50, 1), Population(50, 2)
@@ -112,11 +102,3 @@ def test_standard_session() -> None:
     assert {3} == {len(session.step_history) for session in sessions}
     assert fields == set(type(sessions[0]).model_fields) - {"revision"}
     assert 10 < sum(session.pending_migration is not None for session in sessions) < 60
-
-
-def test_draws() -> None:
-    """Uniform keys ask for most sessions, recently used ones for four."""
-    draws = Population(1000, 1).draws
-
-    assert len(set(draws[UNIFORM])) > 900
-    assert len(set(draws[RECENT])) == 4

@@ -1,11 +1,8 @@
 """The tables: one value, rendered in the terminal, on the page and as Markdown; every figure is the run's."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 from io import StringIO
-from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -13,7 +10,7 @@ from rich.console import Console
 from benchmarks.report.markdown import to_markdown
 from benchmarks.report.table import Table, duration
 from benchmarks.report.tables import answer, tables
-from benchmarks.report.terminal import fitted, show, show_answer
+from benchmarks.report.terminal import fitted, show
 from benchmarks.run import Cells, Run
 from benchmarks.scenarios.lookups import Cell
 from benchmarks.scenarios.operations import GET, OPERATIONS
@@ -118,17 +115,6 @@ def test_narrow_terminal(width: int) -> None:
             for place, cell in enumerate(row):
                 if place and table.head[place] not in left_out and not table.is_prose:
                     assert cell + ("*" if (number, place) in table.marks else "") in printed
-
-
-def test_answer_is_printed_last() -> None:
-    """With the file to open."""
-    out = Console(file=StringIO(), width=80)
-    show_answer(out, small_run(), Path("bench-results/report.html"))
-    assert isinstance(out.file, StringIO)
-    printed = out.file.getvalue()
-
-    assert " ".join(printed.split()).startswith(answer(small_run()))
-    assert printed.strip().endswith("bench-results/report.html")
 
 
 def test_markdown() -> None:
