@@ -93,6 +93,6 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Compare the indexed store with a linear scan, in two minutes; `-- --help` lists more, `-- --full` runs all of it."""
+    """Compare the indexed store with a linear scan, in two minutes; `-- --full` runs everything."""
     install(session, "bench")
     session.run("python", "-m", "benchmarks", *session.posargs)

@@ -129,7 +129,7 @@ def _dots(
 ) -> alt.TopLevelMixin:
     """Draw a row of dots for each label, with the label above it, so that it needs no margin."""
     names = list(styles)
-    legend = alt.Legend(title=None, orient="bottom", columns=3 if width <= _WIDTH else 6)
+    legend = alt.Legend(title=None, orient="bottom", columns=2 if len(names) > 3 and width <= _WIDTH else 6)
     labels = list(dict.fromkeys(row["label"] for row in rows))
     y = alt.Y("label:N", sort=labels, axis=None)
     values = [row["x"] for row in rows] + ([rule] if rule else [])
