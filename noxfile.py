@@ -75,7 +75,7 @@ def servers(session: nox.Session, wheel: str) -> None:
 
 @nox.session
 def page(session: nox.Session) -> None:
-    """Look at the benchmark's report in a real browser, without a network; skipped where there is no browser."""
+    """Check the benchmark's report in a real browser, without a network; skipped where there is no browser."""
     install(session, "tests", "bench")
     session.run("pytest", "tests/benchmarks/test_report.py", "tests/benchmarks/test_page.py", *session.posargs)
 
@@ -97,6 +97,6 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Compare the indexed store with a linear scan and its peers; `-- --full` goes to a million sessions."""
+    """Compare the indexed store with a linear scan, in two minutes; `-- --full` runs everything."""
     install(session, "bench")
     session.run("python", "-m", "benchmarks", *session.posargs)

@@ -1,1 +1,1 @@
-"""How fast the indexed store is beside a linear scan: `python -m benchmarks`, or `nox -s bench`."""
+"""Compare the indexed store with the linear scan that it replaces: `python -m benchmarks`."""

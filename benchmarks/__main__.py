@@ -1,9 +1,6 @@
 """Run the benchmarks: `python -m benchmarks`, with `--help` for the options."""
 
-from __future__ import annotations
-
 import asyncio
-import json
 import shlex
 import sys
 from collections.abc import Sequence
@@ -14,52 +11,54 @@ from time import monotonic
 
 from rich.console import Console
 
-from benchmarks import contest, flood, lookup, mixes, replay, scale
-from benchmarks.answers import AnswersDifferError
-from benchmarks.machine import machine, versions
-from benchmarks.measure import timer_overhead
+from benchmarks.measure.machine import machine, versions
+from benchmarks.measure.progress import Progress
+from benchmarks.measure.timing import timer_overhead
 from benchmarks.options import Options, parse
-from benchmarks.progress import BarProgress, Progress
-from benchmarks.remote import all as remote
-from benchmarks.remote.service import TurnsDifferError, WorkerFailedError
-from benchmarks.replay import ReplaysDifferError
+from benchmarks.report.terminal import console, show, show_answer
 from benchmarks.run import Run
-from benchmarks.scale import AloneFailedError
-from benchmarks.terminal import console, show
+from benchmarks.scenarios import floods, footprint, lookups, mixes, replay
+from benchmarks.scenarios.answers import AnswersDifferError
+from benchmarks.scenarios.footprint import ProcessFailedError
+from benchmarks.scenarios.replay import ReplaysDifferError
+from benchmarks.scenarios.servers import scenario as servers
+from benchmarks.scenarios.servers.workers import TurnsDifferError
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run what the arguments ask for; return the exit status."""
+    """Run the benchmarks, print the tables and write the results; return the exit status."""
     try:
         options = parse(arguments)
         out = console()
-        progress = BarProgress(out)
-        with progress.shown():
-            found = asyncio.run(make(options, command(arguments), progress))
-        show(out, found)
-        write(found, options.output, out)
+        progress = Progress(out)
+        with progress.bars:
+            run = asyncio.run(measure(options, command(arguments), progress))
+        show(out, run)
+        written = write(run, options.output, out)
+        show_answer(out, run, written)
     except KeyboardInterrupt:
         print("\nStopped before the end.", file=sys.stderr)
         return 130
     except (AnswersDifferError, ReplaysDifferError, TurnsDifferError) as error:
         print(f"\nNothing was compared. {error}", file=sys.stderr)
         return 1
-    except (AloneFailedError, WorkerFailedError) as error:
+    except ProcessFailedError as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
     return 0
 
 
-async def make(options: Options, as_command: str, progress: Progress) -> Run:
-    """Time everything."""
-    start, date, seed = monotonic(), datetime.now(UTC), options.seed
-    looked_up = await lookup.run(options.sizes, seed, options.budget, progress)
+async def measure(options: Options, as_command: str, progress: Progress) -> Run:
+    """Run all scenarios that the options ask for."""
+    start, date, seed, parts = monotonic(), datetime.now(UTC), options.seed, options.parts
+    looked_up = await lookups.run(options.sizes, seed, options.budget, progress, services="services" in parts)
     replayed = await replay.run(options.conversations, options.together, seed, progress)
-    scaled = await scale.run(options.sizes, seed, options.budget, options.traffic, progress)
-    contested = await contest.run(options.peers, seed, options.peer_budget, progress)
-    mixed = await mixes.run(options.peers, seed, options.mix, progress)
-    flooded = await flood.run(seed, progress, options.ids)
-    served = await remote.run(options.remote, seed, progress)
+    weighed = await footprint.run(options.weighed_sizes, options.variants, seed, options.traffic_seconds, progress)
+    size, budget = options.peer_size, options.budget
+    peers = await lookups.run_peers(size, seed, budget, progress) if "peers" in parts else None
+    mixed = await mixes.run(size, seed, options.mix_seconds, progress) if "mixes" in parts else []
+    flooded = await floods.run(options.flood_ids, seed, progress) if "floods" in parts else []
+    served = await servers.run(options.servers, seed, progress) if "servers" in parts else None
     return Run(
         date=date.isoformat(timespec="seconds"),
         command=as_command,
@@ -68,18 +67,18 @@ async def make(options: Options, as_command: str, progress: Progress) -> Run:
         machine=machine(),
         versions=versions(),
         timer_overhead=timer_overhead(),
-        lookup=looked_up,
-        replay=replayed,
-        scale=scaled,
-        contest=contested,
+        lookups=looked_up,
+        replays=replayed,
+        footprints=weighed,
+        peers=peers,
         mixes=mixed,
         floods=flooded,
-        remote=served,
+        servers=served,
     )
 
 
 def command(arguments: Sequence[str]) -> str:
-    """Return the command that makes the run again. Of absolute paths only the name: they mean nothing elsewhere."""
+    """Return the command that repeats the run, with absolute paths cut to names: they mean nothing elsewhere."""
     return shlex.join(["python", "-m", "benchmarks", *[_portable(argument) for argument in arguments]])
 
 
@@ -88,18 +87,16 @@ def _portable(argument: str) -> str:
     return f"{option}{equals}{Path(value).name}" if Path(value).is_absolute() else argument
 
 
-def write(found: Run, directory: Path, out: Console) -> None:
-    """Write the results, and the report if altair is there to make it: only the bench group installs it."""
+def write(run: Run, directory: Path, out: Console) -> Path:
+    """Write the results, and the report if altair can draw it; return the path to show."""
     results = directory / "results.json"
-    results.write_text(json.dumps(found.to_json(), indent=1) + "\n", encoding="utf-8")
-    written = [results]
+    results.write_text(run.to_json(), encoding="utf-8")
     if find_spec("altair") and find_spec("vl_convert"):
-        from benchmarks.report import write_report  # noqa: PLC0415  # altair takes a second to import, and may be absent
+        from benchmarks.report.page import write_report  # noqa: PLC0415  # altair takes a second, and may be absent
 
-        written += write_report(found, directory)
-    else:
-        out.print("No report: it needs altair and vl-convert-python, which `nox -s bench` installs.")
-    out.print(f"Took {found.seconds:.0f} s. Written: {', '.join(map(str, written))}", highlight=False)
+        return write_report(run, directory)
+    out.print("No report: it needs altair and vl-convert-python, which `nox -s bench` installs.")
+    return results
 
 
 if __name__ == "__main__":

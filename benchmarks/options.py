@@ -1,142 +1,129 @@
-"""The command line."""
-
-from __future__ import annotations
+"""Parse the command line."""
 
 import argparse
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
-from benchmarks import contest, flood, mixes
-from benchmarks.measure import Budget
-from benchmarks.remote.all import DEFAULT as REMOTE
-from benchmarks.remote.all import FULL as REMOTE_FULL
-from benchmarks.remote.all import SMOKE as REMOTE_SMOKE
-from benchmarks.remote.all import Extent as RemoteExtent
-from benchmarks.traces import Conversation, TraceError, generate, read_trace
+from benchmarks.measure.timing import Budget
+from benchmarks.scenarios.footprint import NONE_HOT
+from benchmarks.scenarios.servers.scenario import Extent
+from benchmarks.scenarios.traces import Conversation, TraceError, generate, read_trace
+from benchmarks.stores.subjects import INDEXED, REFERENCE
 
-_LEAST_SIZE, _MOST_SIZE = 10, 10_000_000
-
-
-class Extent(NamedTuple):
-    """How much a run does.
-
-    `together` is how many of the conversations both stores replay; the scan store has no time for all of them.
-    `traffic` is for how many seconds requests come at a fixed rate, with each kind of keys, and `mix` for how many
-    each mix of operations is run. `peers` is how many sessions each peer holds, `ids` how many of them collide, and
-    `remote` what is done of the store over a server.
-    """
-
-    sizes: tuple[int, ...]
-    budget: Budget
-    conversations: int
-    together: int
-    traffic: float
-    peers: int
-    peer_budget: Budget
-    mix: float
-    ids: int
-    remote: RemoteExtent
-
-
-DEFAULT = Extent(
-    (1_000, 10_000, 100_000),
-    Budget(seconds=0.2, most_calls=2_500),
-    conversations=8_000,
-    together=1_000,
-    traffic=5,
-    peers=contest.SIZE,
-    peer_budget=contest.BUDGET,
-    mix=mixes.SECONDS,
-    ids=flood.IDS,
-    remote=REMOTE,
-)
-FULL = Extent(
-    (*DEFAULT.sizes, 1_000_000),
-    Budget(seconds=0.5, most_calls=5_000),
-    conversations=12_000,
-    together=4_000,
-    traffic=20,
-    peers=contest.SIZE,
-    peer_budget=Budget(seconds=0.3, most_calls=5_000, least_calls=3),
-    mix=3 * mixes.SECONDS,
-    ids=flood.IDS,
-    remote=REMOTE_FULL,
-)
-SMOKE = Extent(
-    (100, 1_000),
-    Budget(seconds=0.01, most_calls=200),
-    conversations=200,
-    together=100,
-    traffic=1,
-    peers=1_000,
-    peer_budget=Budget(seconds=0.01, most_calls=200),
-    mix=0.05,
-    ids=1_000,
-    remote=REMOTE_SMOKE,
-)
+PARTS = {
+    "peers": "add SQLite, littletable and a deep-copying dict, at the largest size up to 100,000",
+    "mixes": "add mixes of operations (YCSB A to F)",
+    "services": "add pages, counts and updates",
+    "floods": "add ids that collide",
+    "servers": "add the Redis store on a Valkey server",
+}
+_MIN_SIZE, _MAX_SIZE, _MAX_PEER_SIZE = 10, 10_000_000, 100_000
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a run is to do."""
+    """What a run does. `together` conversations are replayed on all stores, all of them on the indexed store."""
 
     sizes: tuple[int, ...]
     budget: Budget
     conversations: list[Conversation]
     together: int
-    traffic: float
-    peers: int
-    peer_budget: Budget
-    mix: float
-    ids: int
-    remote: RemoteExtent
+    traffic_seconds: float
+    variants: tuple[str, ...]
+    mix_seconds: float
+    flood_ids: int
+    servers: Extent
+    parts: frozenset[str]
     seed: int
     output: Path
 
+    @property
+    def peer_size(self) -> int:
+        """The number of sessions of peers and mixes."""
+        return min(self.sizes[-1], _MAX_PEER_SIZE)
+
+    @property
+    def weighed_sizes(self) -> list[int]:
+        """The sizes at which memory is measured: the largest, and 100,000 if that was asked for too."""
+        return [size for size in self.sizes if size == self.sizes[-1] or size == _MAX_PEER_SIZE]
+
+
+_DEFAULT = Options(
+    sizes=(1_000, 10_000, 100_000),
+    budget=Budget(seconds=0.12, most_calls=2_000),
+    conversations=[],
+    together=400,
+    traffic_seconds=2.5,
+    variants=(INDEXED, REFERENCE),
+    mix_seconds=1,
+    flood_ids=20_000,
+    servers=Extent(10_000, 7, 2_000, worker_rounds=3, conversations=200, turns=10),
+    parts=frozenset(),
+    seed=1,
+    output=Path(),
+)
+_FULL = replace(
+    _DEFAULT,
+    sizes=(*_DEFAULT.sizes, 1_000_000),
+    budget=Budget(seconds=0.4, most_calls=5_000),
+    together=2_000,
+    traffic_seconds=10,
+    variants=(INDEXED, NONE_HOT, REFERENCE),
+    servers=Extent(100_000, 15, 4_000, worker_rounds=5, conversations=400, turns=20),
+    parts=frozenset(PARTS),
+)
+_SMOKE = replace(
+    _DEFAULT,
+    sizes=(100, 1_000),
+    budget=Budget(seconds=0.01, most_calls=200),
+    together=60,
+    traffic_seconds=0.3,
+    mix_seconds=0.05,
+    flood_ids=1_000,
+    servers=Extent(100, 1, 100, worker_rounds=1, conversations=5, turns=4),
+)
+
 
 def parse(arguments: Sequence[str] | None = None) -> Options:
-    """Return what the arguments ask for, or exit with status 2 and say what is wrong with them."""
+    """Return the options, or exit with status 2 and a message if they are wrong."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks",
-        description="Compare the indexed store with a linear scan and its peers: eight minutes, unless told otherwise.",
+        prog="python -m benchmarks", description="Compare the indexed store with a linear scan: two minutes."
     )
     extent = parser.add_mutually_exclusive_group()
-    extent.add_argument("--full", action="store_true", help="up to a million sessions; takes 50 minutes and 11 GB")
-    extent.add_argument("--smoke", action="store_true", help="half a minute, to see that it runs; figures mean little")
-    parser.add_argument("--sizes", type=_sizes, metavar="N,N", help="sizes of the populations, such as 1000,10000")
-    parser.add_argument("--trace", type=_trace, metavar="FILE", help="replay this trace, not made-up conversations")
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="for all that is drawn (default: 1)")
+    extent.add_argument("--full", action="store_true", help="run everything, up to a million sessions: half an hour")
+    extent.add_argument("--smoke", action="store_true", help="run for some seconds; the figures mean little")
+    for name, text in PARTS.items():
+        parser.add_argument(f"--{name}", action="store_true", help=text)
+    parser.add_argument("--sizes", type=_sizes, metavar="N,N", help="numbers of sessions, such as 1000,10000")
+    parser.add_argument("--trace", type=_trace, metavar="FILE", help="replay this trace, not generated conversations")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="seed of everything random (default: 1)")
     parser.add_argument(
-        "--output", type=directory, default="bench-results", metavar="DIR", help="default: bench-results"
+        "--output", type=directory, default="bench-results", metavar="DIR", help="for results and report"
     )
     given = parser.parse_args(arguments)
-    chosen: Extent = SMOKE if given.smoke else FULL if given.full else DEFAULT
-    sizes: tuple[int, ...] = given.sizes or chosen.sizes
-    return Options(
-        sizes=sizes,
-        budget=chosen.budget,
-        conversations=_conversations(given.trace, chosen, given.seed, all_of_it=not given.smoke),
-        together=chosen.together,
-        traffic=chosen.traffic,
-        peers=min(chosen.peers, sizes[-1]),
-        peer_budget=chosen.peer_budget,
-        mix=chosen.mix,
-        ids=chosen.ids,
-        remote=chosen.remote,
+    chosen, count = (_SMOKE, 120) if given.smoke else (_FULL, 8_000) if given.full else (_DEFAULT, 1_500)
+    return replace(
+        chosen,
+        sizes=given.sizes or chosen.sizes,
+        conversations=given.trace or generate(count, given.seed),
+        parts=chosen.parts | {name for name in PARTS if getattr(given, name)},
         seed=given.seed,
         output=given.output,
     )
 
 
-def _conversations(
-    trace: list[Conversation] | None, extent: Extent, seed: int, *, all_of_it: bool
-) -> list[Conversation]:
-    if trace is None:
-        return generate(extent.conversations, seed)
-    return trace if all_of_it else trace[: extent.conversations]
+def directory(name: str) -> Path:
+    """Create the directory, and return its path; fail now rather than after the run if it is not writable."""
+    path = Path(name)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{name}: cannot create the directory ({error.strerror})") from None
+    if not os.access(path, os.W_OK):
+        raise argparse.ArgumentTypeError(f"{name}: is not writable")
+    return path
 
 
 def _sizes(text: str) -> tuple[int, ...]:
@@ -144,8 +131,8 @@ def _sizes(text: str) -> tuple[int, ...]:
         sizes = sorted({int(size) for size in text.split(",")})
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers, such as 1000,10000") from None
-    if sizes[0] < _LEAST_SIZE or sizes[-1] > _MOST_SIZE:
-        raise argparse.ArgumentTypeError(f"each size must be from {_LEAST_SIZE} to {_MOST_SIZE:,}")
+    if sizes[0] < _MIN_SIZE or sizes[-1] > _MAX_SIZE:
+        raise argparse.ArgumentTypeError(f"each size must be from {_MIN_SIZE} to {_MAX_SIZE:,}")
     return tuple(sizes)
 
 
@@ -154,15 +141,3 @@ def _trace(name: str) -> list[Conversation]:
         return read_trace(Path(name))
     except TraceError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def directory(name: str) -> Path:
-    """Return the directory of that name, which is there and can be written to: else all the work would be in vain."""
-    path = Path(name)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise argparse.ArgumentTypeError(f"{name}: cannot be made a directory ({error.strerror})") from None
-    if not os.access(path, os.W_OK):  # better now than after all the work
-        raise argparse.ArgumentTypeError(f"{name}: nothing can be written there")
-    return path

@@ -1,26 +1,26 @@
-"""A run: where and how it was made, and all that it found."""
+"""Hold the results of one run, and read and write them as JSON."""
 
-from __future__ import annotations
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from pydantic import TypeAdapter
 
-from benchmarks.contest import Contest
-from benchmarks.figure import Figure
-from benchmarks.figures import Growth, growths, lookup_figures
-from benchmarks.figures_contest import contest_figures
-from benchmarks.figures_remote import remote_figures
-from benchmarks.figures_scale import scale_figures
-from benchmarks.flood import Flood
-from benchmarks.mixes import Mix
-from benchmarks.remote.all import Remote
-from benchmarks.results import Cell, Cells, Replayed
-from benchmarks.scale import Scale
+from benchmarks.measure.timing import Summary
+from benchmarks.scenarios.floods import Flood
+from benchmarks.scenarios.footprint import Footprint
+from benchmarks.scenarios.lookups import Cell, PeerResults
+from benchmarks.scenarios.mixes import Mix
+from benchmarks.scenarios.replay import Replayed
+from benchmarks.scenarios.servers.scenario import ServerResults
+from benchmarks.scenarios.sessions import UNIFORM
+from benchmarks.stores.subjects import INDEXED
 
 
 @dataclass(frozen=True)
 class Run:
-    """What `results.json` holds and the report shows. Times are in microseconds a call, unless named otherwise."""
+    """The results of one run. Times are in microseconds per call unless their name says otherwise."""
 
     date: str
     command: str
@@ -29,39 +29,56 @@ class Run:
     machine: dict[str, str | int | float]
     versions: dict[str, str]
     timer_overhead: float
-    """What timing nothing takes; it is in every figure."""
-    lookup: list[Cell]
-    replay: list[Replayed]
-    scale: Scale
-    contest: Contest
-    mixes: list[Mix]
-    floods: list[Flood]
-    remote: Remote
+    lookups: list[Cell]
+    replays: list[Replayed]
+    footprints: list[Footprint]
+    peers: PeerResults | None = None
+    mixes: list[Mix] = field(default_factory=list)
+    floods: list[Flood] = field(default_factory=list)
+    servers: ServerResults | None = None
+
+    def to_json(self) -> str:
+        """Return the run as JSON, with each cell on one line."""
+        return _lines(asdict(self), "") + "\n"
+
+    @staticmethod
+    def read(path: Path) -> "Run":
+        """Read a run from a file that `to_json` made."""
+        return TypeAdapter(Run).validate_json(path.read_text(encoding="utf-8"))
+
+
+class Cells:
+    """Find cells by size, operation, keys and subject."""
+
+    def __init__(self, cells: Iterable[Cell]) -> None:
+        self._cells = {(cell.sessions, cell.operation, cell.keys, cell.subject): cell.summary for cell in cells}
 
     @property
-    def cells(self) -> Cells:
-        """The lookup, by what its cells are of."""
-        return Cells(self.lookup)
+    def sizes(self) -> list[int]:
+        """The numbers of sessions, smallest first."""
+        return sorted({sessions for sessions, *_ in self._cells})
 
-    @property
-    def figures(self) -> list[Figure]:
-        """The headline figures."""
-        return [
-            *lookup_figures(self.cells),
-            *scale_figures(self.scale),
-            *contest_figures(self.contest),
-            *remote_figures(self.remote),
-        ]
+    def summary(self, sessions: int, operation: str, subject: str, keys: str = UNIFORM) -> Summary | None:
+        """Return the summary of a cell, or `None` if it was not timed."""
+        return self._cells.get((sessions, operation, keys, subject))
 
-    @property
-    def growths(self) -> list[Growth]:
-        """How costs grow with the number of sessions."""
-        return growths(self.cells)
+    def median(self, sessions: int, operation: str, subject: str, keys: str = UNIFORM) -> float | None:
+        """Return the median of a cell in microseconds, or `None` if it was not timed."""
+        summary = self.summary(sessions, operation, subject, keys)
+        return None if summary is None else summary.median
 
-    def to_json(self) -> dict[str, Any]:
-        """Return everything, also what follows from the rest, as JSON values."""
-        return {
-            "figures": [asdict(figure) | {"state": figure.state} for figure in self.figures],
-            "growths": [asdict(growth) for growth in self.growths],
-            **asdict(self),
-        }
+    def factor(self, sessions: int, operation: str, other: str, keys: str = UNIFORM) -> float | None:
+        """Return how many times faster the indexed store is than the other; less than 1 if it is slower."""
+        ours, theirs = (self.median(sessions, operation, name, keys) for name in (INDEXED, other))
+        return None if ours is None or theirs is None else theirs / ours
+
+
+def _lines(value: object, indent: str) -> str:
+    """Return JSON with one line for each element of a list of objects, and for each key above it."""
+    inner = f"\n{indent} "
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return f"[{inner}{f',{inner}'.join(map(json.dumps, value))}\n{indent}]"
+    if isinstance(value, dict) and any(isinstance(item, list) for item in value.values()):
+        items = [f"{json.dumps(key)}: {_lines(item, indent + ' ')}" for key, item in value.items()]
+        return f"{{{inner}{f',{inner}'.join(items)}\n{indent}}}"
+    return json.dumps(value)

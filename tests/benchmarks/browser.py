@@ -1,9 +1,7 @@
-"""A real browser, without a window, without a network: what becomes of a page in it.
+"""Show a page in a real browser, without a window and without a network.
 
-The browser's own command line is all that is needed, so no driver has to be installed and kept in step with it.
+It uses the browser's own command line, so no driver has to be installed and kept in step with it.
 """
-
-from __future__ import annotations
 
 import re
 import shutil
@@ -42,14 +40,14 @@ _CONSOLE = re.compile(r"CONSOLE[:(]\d+\)?\] (.*)")
 
 @dataclass(frozen=True)
 class Shown:
-    """A page after its scripts have run: its elements as text, and what was written to the console."""
+    """A page after loading: its elements as text, and what was written to the console."""
 
     elements: str
     console: list[str]
 
 
 def find() -> str | None:
-    """Return the command of a browser that is there, or `None`."""
+    """Return the command of an installed browser, or `None`."""
     found = [shutil.which(name) for name in _NAMES] + [shutil.which(path) for path in _APPLICATIONS]
     return next((command for command in found if command), None)
 

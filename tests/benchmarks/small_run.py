@@ -1,30 +1,30 @@
-"""A run of every part on a handful of sessions, for what shows runs."""
-
-from __future__ import annotations
+"""Make a run of every part but the servers on a handful of sessions, for tests of tables and pages."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
-from benchmarks import contest, flood, lookup, mixes, replay, scale
-from benchmarks.machine import machine, versions
-from benchmarks.measure import Budget
-from benchmarks.progress import QuietProgress
-from benchmarks.remote import all as remote
+from benchmarks.measure.machine import machine, versions
+from benchmarks.measure.progress import Progress
+from benchmarks.measure.timing import Budget
 from benchmarks.run import Run
-from benchmarks.traces import generate
+from benchmarks.scenarios import floods, footprint, lookups, mixes, replay
+from benchmarks.scenarios.footprint import NONE_HOT
+from benchmarks.scenarios.traces import generate
+from benchmarks.stores.subjects import INDEXED, REFERENCE
 
-BUDGET = Budget(seconds=1, most_calls=2, least_calls=1)
-REMOTE = remote.Extent(20, 1, 40, BUDGET, services=1, conversations=2, turns=4)
+BUDGET = Budget(seconds=0.001, most_calls=2, least_calls=1, turns=1)
 
 
 @cache
 def small_run() -> Run:
-    """Return the run, made once; its command has letters in it that mean something in HTML."""
-    return asyncio.run(_make())
+    """Return the run, made once; its command contains characters that HTML must escape."""
+    with ThreadPoolExecutor(1) as pool:  # an async test has a running loop in this thread
+        return pool.submit(asyncio.run, _make()).result()
 
 
 async def _make() -> Run:
-    quiet = QuietProgress()
+    quiet = Progress()
     return Run(
         date="2025-06-02",
         command="python -m benchmarks <&>",
@@ -33,11 +33,10 @@ async def _make() -> Run:
         machine=machine(),
         versions=versions(),
         timer_overhead=0.1,
-        lookup=await lookup.run([30, 60], 1, BUDGET, quiet),
-        replay=await replay.run(generate(3, 1), 3, 1, quiet),
-        scale=await scale.run([30, 60], 1, BUDGET, 0.2, quiet),
-        contest=await contest.run(60, 1, BUDGET, quiet),
-        mixes=await mixes.run(60, 1, 0.01, quiet),
-        floods=await flood.run(1, quiet, 250),
-        remote=await remote.run(REMOTE, 1, quiet),
+        lookups=await lookups.run([30, 60], 1, BUDGET, quiet, services=True),
+        replays=await replay.run(generate(3, 1), 2, 1, quiet),
+        footprints=[await footprint.measure(name, 60, 1, 0.02) for name in (INDEXED, NONE_HOT, REFERENCE)],
+        peers=await lookups.run_peers(60, 1, BUDGET, quiet),
+        mixes=await mixes.run(60, 1, 0.002, quiet),
+        floods=await floods.run(250, 1, quiet),
     )

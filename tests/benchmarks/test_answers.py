@@ -1,29 +1,26 @@
-"""The check before the race really stops it."""
+"""A store with wrong answers is found out before anything is timed."""
 
-from __future__ import annotations
-
+from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 import pytest
 
-from benchmarks import answers, lookup, services
-from benchmarks.clock import SteppedClock
-from benchmarks.contestants import INDEXED, REFERENCE, STORES, Contestant, Store
-from benchmarks.measure import Budget
-from benchmarks.operations import READS
-from benchmarks.progress import QuietProgress
-from benchmarks.reference import ReferenceScan
-from benchmarks.sessions import Population, SessionKeys, keys_of
-from sessiondex import Channel, Session
+from benchmarks.measure.progress import Progress
+from benchmarks.measure.timing import Budget
+from benchmarks.scenarios import lookups
+from benchmarks.scenarios.answers import AnswersDifferError
+from benchmarks.scenarios.operations import OPERATIONS, SERVICES
+from benchmarks.stores.reference import ReferenceScan
+from benchmarks.stores.subjects import INDEXED, KINDS, REFERENCE, SCAN_STORE
+from sessiondex import Session
 
 SIZE = 90
+FOREVER = Budget(seconds=1000, most_calls=10**9)
 
 
 class OldestOfIdentity(ReferenceScan):
-    """Forgets that the newest session of an identity is wanted."""
-
-    async def get_by_channel(self, tenant_id: UUID, channel: Channel, user_channel_id: str) -> Session | None:
-        identity = (tenant_id, channel, user_channel_id)
+    async def get_by_channel(self, *identity: Any) -> Session | None:
         for session in self.sessions.values():
             if (session.tenant_id, session.channel, session.user_channel_id) == identity:
                 return session
@@ -31,89 +28,72 @@ class OldestOfIdentity(ReferenceScan):
 
 
 class OldestFirst(ReferenceScan):
-    """Has the right sessions in the wrong order."""
-
-    async def list_by_customer(self, tenant_id: UUID, customer_profile_id: UUID, *, limit: int = 100) -> list[Session]:
-        return (await super().list_by_customer(tenant_id, customer_profile_id, limit=limit))[::-1]
+    async def list_by_customer(self, *args: Any, **more: Any) -> list[Session]:
+        return (await super().list_by_customer(*args, **more))[::-1]
 
 
 class OneShort(ReferenceScan):
-    """Loses the last of a list."""
-
-    async def list_by_customer(self, tenant_id: UUID, customer_profile_id: UUID, *, limit: int = 100) -> list[Session]:
-        return (await super().list_by_customer(tenant_id, customer_profile_id, limit=limit))[:-1]
+    async def list_by_customer(self, *args: Any, **more: Any) -> list[Session]:
+        return (await super().list_by_customer(*args, **more))[:-1]
 
 
-class StaleContent(ReferenceScan):
-    """Has the right session with content from elsewhere."""
-
-    async def get(self, session_id: UUID, *, tenant_id: UUID | None = None) -> Session | None:
-        session = await super().get(session_id, tenant_id=tenant_id)
+class OtherContent(ReferenceScan):
+    async def get(self, session_id: UUID) -> Session | None:
+        session = await super().get(session_id)
         return None if session is None else session.model_copy(update={"turn_count": 99})
 
 
+class OneMore(ReferenceScan):
+    async def count_by_agent(self, tenant_id: UUID, agent_id: UUID) -> int:
+        return 1 + await super().count_by_agent(tenant_id, agent_id)
+
+
+class NoCursor(ReferenceScan):
+    async def list_by_agent(self, tenant_id: UUID, agent_id: UUID, **more: Any) -> list[Session]:
+        return await super().list_by_agent(tenant_id, agent_id, **{**more, "before": None})
+
+
 @pytest.mark.parametrize(
-    ("wrong", "query", "how"),
+    ("wrong", "query", "fault"),
     [
         (OldestOfIdentity, "get_by_channel", "other ids from place 0 on"),
         (OldestFirst, "list_by_customer", "other ids from place 0 on"),
-        (OneShort, "list_by_customer", "one of them cut short"),
-        (StaleContent, "get", "the same id with other content at place 0"),
+        (OneShort, "list_by_customer", "one of them is cut short"),
+        (OtherContent, "get", "the same id with other content at place 0"),
+        (OneMore, "count_by_agent", "other content at place 0"),
+        (NoCursor, "list_by_agent, 20 half-way", "other ids from place 0 on"),
     ],
 )
-async def test_wrong_store(wrong: type[ReferenceScan], query: str, how: str) -> None:
-    """A contestant that answers wrongly is found out; the message names the query, both contestants and the fault."""
-    collected = {INDEXED: await _answers(STORES[INDEXED]), REFERENCE: await _answers(lambda clock: wrong(clock=clock))}
+async def test_wrong_store(wrong: type[ReferenceScan], query: str, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run ends before anything is timed; the message names the query, both stores and the fault."""
+    monkeypatch.setitem(KINDS, REFERENCE, replace(KINDS[REFERENCE], make=wrong))
+    monkeypatch.setattr(lookups, "_time", None)
 
-    with pytest.raises(answers.AnswersDifferError) as caught:
-        answers.compare(collected, SIZE)
+    with pytest.raises(AnswersDifferError) as caught:
+        await lookups.run([SIZE], 1, FOREVER, Progress(), services=True)
     assert str(caught.value).startswith(f"{query}: at {SIZE} sessions, {INDEXED} and {REFERENCE} answer differently")
-    assert how in str(caught.value)
+    assert fault in str(caught.value)
 
 
-async def test_right_stores() -> None:
-    """Nothing is wrong with contestants that answer alike."""
-    answers.compare({name: await _answers(make) for name, make in STORES.items()}, SIZE)
+async def test_wrong_store_among_separate_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stores that are too large to be in memory together are compared too."""
+    monkeypatch.setitem(KINDS, REFERENCE, replace(KINDS[REFERENCE], make=OneShort))
+    monkeypatch.setattr(lookups, "MAX_TOGETHER_SIZE", 0)
+
+    with pytest.raises(AnswersDifferError, match="list_by_customer"):
+        await lookups.run([SIZE], 1, Budget(0.001, most_calls=1, least_calls=1, turns=1), Progress(), services=False)
 
 
-async def test_wrong_store_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run with a wrong contestant ends before anything is timed."""
-    monkeypatch.setitem(STORES, REFERENCE, lambda clock: OneShort(clock=clock))
+@pytest.mark.parametrize("services", [False, True])
+async def test_cells(services: bool) -> None:  # a parameter of the test
+    """Every operation is timed on every store with uniform keys, and the services' only if they were asked for."""
+    budget = Budget(seconds=0.001, most_calls=1, least_calls=1, turns=1)
+    cells = await lookups.run([30], 1, budget, Progress(), services=services)
+    timed = {(cell.operation, cell.subject) for cell in cells if cell.keys == "uniform"}
+    expected = {(operation, name) for operation in OPERATIONS for name in (INDEXED, SCAN_STORE, REFERENCE)}
+    expected |= {(operation, name) for operation in SERVICES for name in (INDEXED, REFERENCE) if services}
+    controls = {cell.subject for cell in cells} - {INDEXED, SCAN_STORE, REFERENCE}
 
-    with pytest.raises(answers.AnswersDifferError, match="list_by_"):
-        await lookup.run([SIZE], 1, Budget(seconds=1000, most_calls=10**9), QuietProgress())
-
-
-@pytest.mark.parametrize(("side_by_side", "names"), [(SIZE, set(STORES)), (0, {INDEXED, REFERENCE})])
-async def test_every_cell_is_timed(side_by_side: int, names: set[str]) -> None:
-    """Side by side or one after another, then without the scan store: all operations, with all keys.
-
-    And what services ask, with uniform keys: of the indexed store and the reference scan alone.
-    """
-    budget = Budget(seconds=1, most_calls=2, least_calls=1)
-    cells = await lookup.run([SIZE], 1, budget, QuietProgress(), side_by_side=side_by_side)
-    timed = {(cell.operation, cell.keys, cell.contestant) for cell in cells}
-
-    assert {
-        (operation, keys, name)
-        for operation in (*READS, "save", "delete")
-        for keys in ("uniform", "zipf 0.99")
-        for name in names
-    } <= timed
-    assert {(operation, "uniform", name) for operation in services.OPERATIONS for name in services.STORES} == {
-        cell for cell in timed if cell[0] in services.OPERATIONS
-    }
-    assert len(cells) == len(timed)
+    assert expected == {cell for cell in timed if cell[1] not in controls}
+    assert controls == {"model_copy()", "model_copy() of each", "model_dump_json()"}
     assert all(cell.summary.median > 0 for cell in cells)
-
-
-async def _answers(make: object) -> answers.Answers:
-    clock = SteppedClock()
-    assert callable(make)
-    store: Store = make(clock)
-    keys: list[SessionKeys] = []
-    for session in Population(SIZE, seed=1):
-        clock.tick()
-        await store.save(session)
-        keys.append(keys_of(session))
-    return await answers.collect(Contestant("any", store, clock), keys)

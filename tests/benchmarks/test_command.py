@@ -1,100 +1,136 @@
-"""The command: what it takes, writes and returns."""
+"""The command: its options, its output, its exit status."""
 
-from __future__ import annotations
-
-import json
+import asyncio
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from benchmarks import services
-from benchmarks.__main__ import command, main
-from benchmarks.alone import NONE_HOT
-from benchmarks.contestants import INDEXED, REFERENCE, STORES
-from benchmarks.options import DEFAULT, FULL, SMOKE, parse
-from benchmarks.reference import ReferenceScan
+from benchmarks import __main__ as program
+from benchmarks.__main__ import command, main, measure
+from benchmarks.measure.progress import Progress
+from benchmarks.options import PARTS, parse
+from benchmarks.run import Run
+from benchmarks.scenarios import floods, footprint, lookups, mixes, replay
+from benchmarks.scenarios.answers import AnswersDifferError
+from benchmarks.scenarios.footprint import ProcessFailedError
+from benchmarks.scenarios.replay import ReplaysDifferError
+from benchmarks.scenarios.servers import scenario
+from benchmarks.scenarios.servers.workers import TurnsDifferError
+from tests.benchmarks.small_run import small_run
 
 ROOT = Path(__file__).parents[2]
 
 
-class Forgetful(ReferenceScan):
-    """Says that there is nothing."""
+@pytest.fixture
+def ready_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replace the measurements by a run that is ready."""
+    run = small_run()
 
-    async def get(self, *_: object, **__: object) -> None:
-        return None
+    async def made(options: Any, as_command: str, _: Progress) -> Run:
+        return replace(run, seed=options.seed, command=as_command)
+
+    monkeypatch.setattr(program, "measure", made)
 
 
-def test_smoke(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A short run prints all tables and writes its results; without altair it says that there is no report."""
-    monkeypatch.setitem(sys.modules, "altair", None)
-    status = main(["--smoke", "--sizes", "60,30", "--seed", "5", "--output", str(tmp_path / "out")])
-    results = json.loads((tmp_path / "out" / "results.json").read_text())
-    printed = capsys.readouterr().out
+@pytest.mark.usefixtures("ready_made")
+def test_output(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The results are written and can be read; the answer and the file come last; without altair there is no report."""
+    monkeypatch.setattr(program, "find_spec", lambda _: None)
+    status = main(["--smoke", "--seed", "5", "--output", str(tmp_path / "out")])
+    printed = capsys.readouterr().out.strip().splitlines()
+    run = Run.read(tmp_path / "out" / "results.json")
 
     assert status == 0
-    assert (
-        results["seed"],
-        results["command"],
-    ) == (5, "python -m benchmarks --smoke --sizes 60,30 --seed 5 --output out")
-    assert {30, 60} == {cell["sessions"] for cell in results["lookup"]}
-    assert {cell["operation"] for cell in results["lookup"]} >= services.OPERATIONS.keys()
-    assert {"cpu", "cores", "memory_gb", "os"} == results["machine"].keys()
-    assert {"python", "sessiondex", "pydantic", "pydantic-core"} == results["versions"].keys()
-    assert [replayed["contestant"] for replayed in results["replay"]] == ["indexed", "scan store", "indexed"]
-    assert {30, 60} == {cell["sessions"] for cell in results["scale"]["queries"]}
-    assert [weighed["variant"] for weighed in results["scale"]["footprints"]] == [INDEXED, NONE_HOT, REFERENCE]
-    assert results["contest"]["sessions"] == 60
+    assert (run.seed, run.command) == (5, "python -m benchmarks --smoke --seed 5 --output out")
+    assert run == replace(small_run(), seed=5, command=run.command)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["results.json"]
-    for title in (
-        "No report",
-        "Cost of a call",
-        "Cost at 60 sessions",
-        "What services ask",
-        "Conversations replayed",
-        "Alone in a process",
-        "Among its peers, 60 sessions",
-        "Mixes of operations",
-        "Ids that collide",
-        "Over Redis and Valkey",
-        "50 tasks over loopback",
-        "Workers that share conversations",
-        "Headline figures",
-    ):
-        assert title in printed
+    assert any("No report: it needs altair" in line for line in printed)
+    assert any(line.startswith("At 60 sessions, the indexed store answers queries") for line in printed[-5:])
+    assert printed[-1].endswith("results.json")
 
 
-def test_wrong_contestant(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Contestants that answer differently end the run with status 1, a message that names the query, and no results."""
-    monkeypatch.setitem(STORES, REFERENCE, lambda clock: Forgetful(clock=clock))
-    status = main(["--smoke", "--sizes", "30", "--output", str(tmp_path)])
+def test_results_are_compact() -> None:
+    """Each cell is one line, and there are medians and percentiles only."""
+    lines = small_run().to_json().splitlines()
 
-    assert status == 1
-    assert "get: at 30 sessions, indexed and reference scan answer differently" in capsys.readouterr().err
+    assert sum('"operation"' in line for line in lines) == len(small_run().lookups) + len(small_run().peers.cells)  # type: ignore[union-attr]  # it has peers
+    assert len(lines) < 350
+    assert max(map(len, lines)) < 1_500
+
+
+@pytest.mark.parametrize("option", [None, *PARTS])
+def test_each_option_adds_its_part(option: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without options there are lookups, a replay and footprints; each option adds one part, `--full` all."""
+    calls: list[str] = []
+
+    def recorded(name: str) -> Any:
+        async def run(*_: Any, services: bool = False, **__: Any) -> list[Any]:
+            calls.append("services" if services else name)
+            return []
+
+        return run
+
+    for module, name in ((replay, "replay"), (footprint, "footprint"), (mixes, "mixes"), (floods, "floods")):
+        monkeypatch.setattr(module, "run", recorded(name))
+    monkeypatch.setattr(lookups, "run", recorded("lookups"))
+    monkeypatch.setattr(lookups, "run_peers", recorded("peers"))
+    monkeypatch.setattr(scenario, "run", recorded("servers"))
+    arguments = ["--smoke", "--output", str(tmp_path), *([f"--{option}"] if option else [])]
+    asyncio.run(measure(parse(arguments), "", Progress()))
+
+    first = "services" if option == "services" else "lookups"
+    assert calls == [first, "replay", "footprint", *([option] if option and option != "services" else [])]
+    assert parse(["--full", "--output", str(tmp_path)]).parts == set(PARTS)
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (AnswersDifferError("get: at 30 sessions"), "\nNothing was compared. get: at 30 sessions\n"),
+        (ReplaysDifferError("replay: a and b"), "\nNothing was compared. replay: a and b\n"),
+        (TurnsDifferError("conversation 0"), "\nNothing was compared. conversation 0\n"),
+        (ProcessFailedError("the process failed"), "\nthe process failed\n"),
+    ],
+)
+def test_failure(
+    error: Exception, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wrong answers and failed processes end the run with status 1, a message, and no results."""
+
+    async def failing(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(lookups, "run", failing)
+
+    assert main(["--smoke", "--output", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == message
     assert not list(tmp_path.iterdir())
 
 
 @pytest.fixture
-def heeding_signals() -> Iterator[None]:
-    """Give SIGINT its usual meaning: shells have what runs in the background ignore it, and so do its children."""
+def default_sigint() -> Iterator[None]:
+    """Restore the meaning of SIGINT, which shells make background processes and their children ignore."""
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, handler)
 
 
-@pytest.mark.usefixtures("heeding_signals")
+@pytest.mark.usefixtures("default_sigint")
 def test_interrupted(tmp_path: Path) -> None:
-    """Ctrl-C ends a run soon, with status 130, a short message and no traceback."""
-    arguments = [sys.executable, "-m", "benchmarks", "--sizes", "50000", "--output", str(tmp_path / "out")]
+    """Ctrl-C ends a run with status 130, one line on stderr and no traceback."""
+    arguments = [sys.executable, "-m", "benchmarks", "--sizes", "1000000", "--output", str(tmp_path / "out")]
     with subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:  # noqa: S603  # our own command
         while not (tmp_path / "out").exists() and running.poll() is None:
             time.sleep(0.02)
         running.send_signal(signal.SIGINT)
-        _, errors = running.communicate(timeout=30)
+        _, errors = running.communicate(timeout=120)
 
     assert running.returncode == 130
     assert errors == "\nStopped before the end.\n"
@@ -109,14 +145,14 @@ def test_interrupted(tmp_path: Path) -> None:
         (["--sizes", "1000,99999999"], "each size must be from 10 to 10,000,000"),
         (["--trace", "nowhere.gz"], "nowhere.gz: there is no such file"),
         (["--trace", __file__], "not a complete gzip file"),
-        (["--output", __file__], "cannot be made a directory"),
+        (["--output", __file__], "cannot create the directory"),
         (["--seed", "x"], "invalid int value"),
         (["--full", "--smoke"], "not allowed with"),
         (["--fast"], "unrecognized arguments"),
     ],
 )
 def test_bad_options(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """What cannot be done is refused at once with status 2, and words."""
+    """Wrong options are refused at once, with status 2 and a message."""
     with pytest.raises(SystemExit) as caught:
         parse(arguments)
 
@@ -125,19 +161,18 @@ def test_bad_options(arguments: list[str], message: str, capsys: pytest.CaptureF
 
 
 def test_options(tmp_path: Path) -> None:
-    """Sizes are sorted and single; without any, the extent of the run says how many."""
-    output = ["--smoke", "--output", str(tmp_path)]
+    """Sizes are sorted and unique; peers have no more than 100,000 sessions; memory is measured at the largest size."""
+    output = ["--output", str(tmp_path)]
+    default, full = parse(output), parse(["--full", *output])
 
     assert parse(["--sizes", "5000,1000,1000", *output]).sizes == (1000, 5000)
-    assert parse(output).sizes == SMOKE.sizes
-    assert (DEFAULT.sizes[-1], FULL.sizes[-1]) == (100_000, 1_000_000)
+    assert (default.sizes, default.weighed_sizes) == ((1_000, 10_000, 100_000), [100_000])
+    assert not default.parts
+    assert (full.sizes[-1], full.peer_size, full.weighed_sizes) == (1_000_000, 100_000, [100_000, 1_000_000])
 
 
 def test_command_names_no_path() -> None:
-    """What stands in the results can be typed elsewhere: absolute paths are cut down to names."""
-    assert (
-        command(
-            ["--trace", "/some/where/t.gz", "--output=/tmp/out", "--seed", "2"]  # nothing is written there
-        )
-        == "python -m benchmarks --trace t.gz --output=out --seed 2"
-    )
+    """The command in the results can be typed elsewhere: absolute paths are cut to names."""
+    arguments = ["--trace", "/some/where/t.gz", "--output=/tmp/out", "--seed", "2"]
+
+    assert command(arguments) == "python -m benchmarks --trace t.gz --output=out --seed 2"

@@ -1,15 +1,12 @@
-"""Traces: read or refused with a word where and why; or made up."""
-
-from __future__ import annotations
+"""Traces: read, or refused with the reason and the line; or generated."""
 
 import gzip
-import json
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from benchmarks.traces import Conversation, TraceError, Turn, generate, read_trace
+from benchmarks.scenarios.traces import Conversation, TraceError, Turn, generate, read_trace
 
 LINE = '{"id": "a", "turns": [["Trains", "FindTrain", {"day": "Monday"}], ["Trains", "NONE", {}]]}'
 
@@ -33,6 +30,7 @@ zipped = partial(gzip.compress, mtime=0)  # the same bytes each time: they are i
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
+        (None, "there is no such file"),
         (b"", "not a complete gzip file|holds no conversation"),
         (LINE.encode(), "not a complete gzip file"),
         (zipped(LINE.encode())[:-9], "not a complete gzip file"),
@@ -49,22 +47,18 @@ zipped = partial(gzip.compress, mtime=0)  # the same bytes each time: they are i
         (zipped(f"{LINE}\n{LINE}".encode()), "two conversations have the same id"),
     ],
 )
-def test_not_a_trace(trace: Path, content: bytes, reason: str) -> None:
-    """What is no trace is refused; the message names the file and the reason."""
-    trace.write_bytes(content)
+def test_not_a_trace(trace: Path, content: bytes | None, reason: str) -> None:
+    """Other files are refused; the message names the file and the reason."""
+    if content is not None:
+        trace.write_bytes(content)
 
     with pytest.raises(TraceError, match=reason) as caught:
         read_trace(trace)
     assert str(caught.value).startswith(str(trace))
 
 
-def test_no_file(trace: Path) -> None:
-    with pytest.raises(TraceError, match="no such file"):
-        read_trace(trace)
-
-
-def test_made_up_conversations() -> None:
-    """They are the same for the same seed, can be written and read as a trace, and are as long as real ones."""
+def test_generated_conversations() -> None:
+    """They are the same for the same seed, and as long as real ones."""
     conversations = generate(500, seed=3)
     turns = [turn for conversation in conversations for turn in conversation.turns]
 
@@ -72,12 +66,3 @@ def test_made_up_conversations() -> None:
     assert conversations != generate(500, seed=4)
     assert 8 < len(turns) / len(conversations) < 11
     assert 0.3 < sum(not turn.slots for turn in turns) / len(turns) < 0.5
-
-
-def test_made_up_conversations_make_a_trace(trace: Path) -> None:
-    """Written as lines of JSON they are read back equal."""
-    conversations = generate(20, seed=3)
-    lines = "\n".join(json.dumps({"id": one.id, "turns": one.turns}) for one in conversations)
-    trace.write_bytes(gzip.compress(lines.encode()))
-
-    assert conversations == read_trace(trace)

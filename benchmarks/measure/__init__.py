@@ -1,0 +1,1 @@
+"""Time calls, pauses and memory, and describe the machine."""

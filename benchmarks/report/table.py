@@ -1,0 +1,77 @@
+"""Hold a table as text, and format figures with the digits that count."""
+
+from dataclasses import dataclass, field
+
+from benchmarks.measure.timing import Summary
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of text cells; the first column is text, the others are figures unless `is_prose`.
+
+    `marks` are the cells, by row and column, that beat the indexed store. Narrow terminals leave the `optional` columns
+    out, from the first one on.
+    """
+
+    part: str
+    title: str
+    head: list[str]
+    rows: list[list[str]]
+    note: str = ""
+    marks: set[tuple[int, int]] = field(default_factory=set)
+    optional: tuple[int, ...] = ()
+    is_prose: bool = False
+
+
+def duration(microseconds: float | None) -> str:
+    """Format microseconds with three digits that count.
+
+    >>> duration(1.234), duration(45.67), duration(12345.6), duration(None)
+    ('1.23', '45.7', '12,346', '-')
+    """
+    if microseconds is None:
+        return "-"
+    decimals = 2 if microseconds < 10 else 1 if microseconds < 100 else 0
+    return f"{microseconds:,.{decimals}f}"
+
+
+def factor(value: float | None) -> str:
+    """Format a factor or milliseconds with two digits that count.
+
+    >>> factor(0.123), factor(2.5), factor(31.4), factor(12345.0), factor(None)
+    ('0.12', '2.5', '31', '12,345', '-')
+    """
+    if value is None:
+        return "-"
+    decimals = 2 if value < 1 else 1 if value < 10 else 0
+    return f"{value:,.{decimals}f}"
+
+
+def whole(value: float | None) -> str:
+    """Format a whole number.
+
+    >>> whole(12345.6), whole(None)
+    ('12,346', '-')
+    """
+    return "-" if value is None else f"{value:,.0f}"
+
+
+def medians(*summaries: Summary | None) -> str:
+    """Format the medians of several summaries."""
+    return " / ".join(duration(summary.median if summary else None) for summary in summaries)
+
+
+def median_and_p99(summary: Summary | None) -> str:
+    """Format the median and the 99th percentile."""
+    return f"{duration(summary.median)} / {duration(summary.p99)}" if summary else "-"
+
+
+def verdict(ratio: float | None) -> str:
+    """Name the faster one, given the time of the scan over that of the indexed store.
+
+    >>> verdict(20.0), verdict(0.25)
+    ('index 20x', 'scan 4.0x')
+    """
+    if ratio is None:
+        return "-"
+    return f"index {factor(ratio)}x" if ratio >= 1 else f"scan {factor(1 / ratio)}x"

@@ -1,0 +1,1 @@
+"""What is measured, one scenario a file, and the sessions and operations that the scenarios share."""

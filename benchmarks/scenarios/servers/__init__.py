@@ -1,0 +1,1 @@
+"""Measure the Redis store on a real server; `scenario` runs all of it."""
