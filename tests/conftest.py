@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,7 +30,21 @@ settings.load_profile("sessiondex")
 collect_ignore = [] if IS_STRESS else ["stress"]
 
 
+class MarkdownInPagesOnly:
+    """Keeps pytest-markdown-docs from searching docstrings, which hold none and take two thirds of the collection."""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_collect_file(self, file_path: Path) -> Generator[None, list[Any], list[Any]]:
+        collectors = yield
+        return (
+            collectors
+            if file_path.suffix != ".py"
+            else [one for one in collectors if type(one).__name__ != "MarkdownDocstringCodeModule"]
+        )
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(MarkdownInPagesOnly())
     if seeds.GIVEN_SEED is not None:
         config.option.hypothesis_seed = seeds.GIVEN_SEED
 

@@ -69,9 +69,7 @@ class Slot:
 
 
 def _ask(node: OneServer, *command: Any) -> Any:
-    client: Any = node.client()
-    client.response_callbacks.clear()
-    return client.execute_command("CLUSTER", *command)
+    return node.raw_client().execute_command("CLUSTER", *command)
 
 
 def _id(node: OneServer) -> str:

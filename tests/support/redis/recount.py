@@ -43,7 +43,7 @@ def contents(servers: Servers) -> Contents:
     """Return all that the servers hold; of a replica, nothing."""
     found: Contents = {}
     for node in servers.nodes:
-        if node.client().info("replication")["role"] == "master":
+        if node.is_primary():
             found |= _contents_of(node)
     return found
 

@@ -70,6 +70,8 @@ class OneServer:
         self._options = [str(binary(wheel)), "--bind", HOST, *options]
         self._folder = Path(tempfile.mkdtemp(prefix="sessiondex-"))
         self._process: subprocess.Popen[bytes] | None = None
+        self._client: Any = None
+        self._raw_client: Any = None
         self.port = free_port()
         while not self._is_started():  # another process took the port first
             self.port = free_port()
@@ -94,13 +96,35 @@ class OneServer:
                 stdout=log,
                 stderr=log,
             )
+        self._forget_clients()
         answers = self.client().ping
         until(lambda: process.poll() is not None or answers(), f"server on port {self.port}")
         return process.poll() is None and self.client().info("server")["process_id"] == process.pid
 
     def client(self) -> Any:
-        """Return a plain client, which does not wait for the tests' loop."""
+        """Return a plain client, which blocks the loop of the test: the same one until the server starts again."""
+        if self._client is None:
+            self._client = self._new_client()
+        return self._client
+
+    def raw_client(self) -> Any:
+        """Return a client that gives answers as the server sends them."""
+        if self._raw_client is None:
+            self._raw_client = self._new_client()
+            self._raw_client.response_callbacks.clear()
+        return self._raw_client
+
+    def _new_client(self) -> Any:
         return redis.Redis(HOST, self.port, protocol=2, socket_timeout=HANG_SECONDS)
+
+    def is_primary(self) -> bool:
+        return bool(self.raw_client().execute_command("ROLE")[0] == b"master")
+
+    def _forget_clients(self) -> None:
+        for client in (self._client, self._raw_client):
+            if client is not None:
+                client.close()
+        self._client = self._raw_client = None
 
     def kill(self) -> None:
         """End it at once, as a crash would."""
@@ -114,6 +138,7 @@ class OneServer:
 
     def close(self) -> None:
         """End it and remove its folder."""
+        self._forget_clients()
         self.kill()
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -152,7 +177,7 @@ class Cluster:
     def flush(self) -> None:
         """Remove all keys."""
         for node in self.nodes:
-            if node.client().info("replication")["role"] == "master":
+            if node.is_primary():
                 node.flush()
 
     def close(self) -> None:
@@ -168,6 +193,4 @@ def _is_linked(replica: OneServer) -> bool:
 
 
 def _cluster(node: OneServer, *command: str) -> Any:
-    client = node.client()
-    client.response_callbacks.clear()
-    return client.execute_command("CLUSTER", *command)
+    return node.raw_client().execute_command("CLUSTER", *command)
