@@ -100,6 +100,7 @@ def kept_by_round_trip(codec: _Codec, session: Session) -> Session | None:
         return None
 
 
+@pytest.mark.search
 @settings(max_examples=search_size(1_000))
 @given(FIELDS, HOSTILE, st.booleans())
 def test_the_short_way_is_never_more_generous_than_the_round_trip(field: str, value: Any, within: bool) -> None:
@@ -115,6 +116,7 @@ def test_the_short_way_is_never_more_generous_than_the_round_trip(field: str, va
     assert short is None or short == long
 
 
+@pytest.mark.search
 @settings(max_examples=search_size(500))
 @given(VISIT_FIELDS, HOSTILE | st.just(MISSING), st.booleans())
 def test_nor_within_a_visit(field: str, value: Any, known: bool) -> None:
@@ -162,6 +164,7 @@ def is_packed_the_same(session: Session) -> bool:
     return bool(exact(records.unpack(records.pack(snapshot))) == expected)
 
 
+@pytest.mark.search
 @settings(max_examples=search_size(500))
 @given(st.sampled_from([LinkedSession, LongWay]), FIELDS, HOSTILE, st.booleans())
 def test_what_is_accepted_is_unpacked_as_what_it_was(cls: type[Session], field: str, value: Any, within: bool) -> None:
@@ -174,6 +177,7 @@ def test_what_is_accepted_is_unpacked_as_what_it_was(cls: type[Session], field: 
     assert is_packed_the_same(session)
 
 
+@pytest.mark.search
 @settings(max_examples=search_size(300))
 @given(st.sampled_from([Session, LongWay]), VISIT_FIELDS, HOSTILE | st.just(MISSING))
 def test_so_are_visits(cls: type[Session], field: str, value: Any) -> None:

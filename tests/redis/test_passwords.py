@@ -12,9 +12,9 @@ from sessiondex import InvalidArgumentError, StoreUnavailableError
 from sessiondex.stores.redis import RedisSessionStore
 from tests.support.builders import TENANT, make_session
 from tests.support.error_text import full_text
-from tests.support.redis.failures import failure, failure_facts, timeout_of
+from tests.support.redis.failures import failure, failure_facts, timing_out
 from tests.support.redis.proxy import Proxy
-from tests.support.redis.servers import HOST, OneServer, free_port
+from tests.support.redis.servers import HOST, OneServer, refusing_port
 from tests.support.redis.stores import RedisStores
 
 SECRET, WRONG = "s3cr3t-kanarie", "wr0ng-kanarie"
@@ -77,8 +77,9 @@ async def test_a_user_that_is_refused(make_redis: RedisStores, servers: OneServe
 @pytest.mark.parametrize("scheme", ["redis", "redis+cluster", "rediss", "rediss+cluster"])
 async def test_a_server_that_is_not_there(make_redis: RedisStores, scheme: str) -> None:
     """Nor is a password shown that is right."""
-    store = make_redis(url=url_of("full", SECRET, free_port(), scheme))
-    error = await failure(store.save(make_session()))
+    with refusing_port() as port:
+        store = make_redis(url=url_of("full", SECRET, port, scheme))
+        error = await failure(store.save(make_session()))
 
     assert MARK not in full_text(error)
     assert MARK not in f"{error.args!r} {store!r} {store!s} {store._address!r} {store._server!r}"
@@ -95,8 +96,9 @@ async def test_a_server_that_cuts_connections(make_redis: RedisStores, servers: 
         errors = [await failure(store.save(session))]
         proxy.greets, proxy.cut_after = True, b"AUTH"
         await store.save(session)
+        proxy.heard.clear()
         proxy.is_mute = True
-        with timeout_of(store, 0.2):
+        with timing_out(store, lambda: session.session_id.hex.encode() in proxy.heard):
             errors += [await failure(store.save(session)), await failure(store.get(session.session_id))]
         proxy.is_mute = False
         await store.aclose()

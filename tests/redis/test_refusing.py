@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import redis
 
 from sessiondex import Session
 from tests.support.builders import AGENT, CUSTOMER, TENANT, make_session
 from tests.support.redis.failures import failure, failure_facts
 from tests.support.redis.recount import contents
-from tests.support.redis.servers import HOST, WHEEL, OneServer, free_port
+from tests.support.redis.servers import HOST, WHEEL, OneServer, refusing_port
 from tests.support.redis.stores import RedisStores
 from tests.support.waiting import until, until_background_done
 
@@ -35,6 +34,13 @@ async def saved(store: Any, **fields: Any) -> Session:
     return session
 
 
+@pytest.fixture
+def nobody() -> Iterator[int]:
+    """Reserve a port without a server, for a replica to follow."""
+    with refusing_port() as port:
+        yield port
+
+
 def refusals(server: OneServer) -> int:
     """Return how many times the server has answered with an error."""
     return int(server.client().info("stats")["total_error_replies"])
@@ -43,12 +49,12 @@ def refusals(server: OneServer) -> int:
 # -- a replica --
 
 
-async def test_a_replica_takes_no_writes(make_redis: RedisStores, servers: OneServer) -> None:
+async def test_a_replica_takes_no_writes(make_redis: RedisStores, servers: OneServer, nobody: int) -> None:
     """Writes raise after some retries and change nothing. Reads are answered."""
     store = make_redis()
     session = await saved(store)
     before = session.model_copy(deep=True)
-    servers.client().replicaof(HOST, free_port())
+    servers.client().replicaof(HOST, nobody)
     held = contents_of_replica(servers)
     # One after another: a refused call makes connections anew, and may cut the connection of another call.
     errors = [
@@ -73,12 +79,12 @@ def contents_of_replica(server: OneServer) -> set[tuple[bytes, bytes]]:
     return {(key, client.dump(key)) for key in client.scan_iter(count=1_000)}
 
 
-async def test_a_replica_that_takes_over_in_time(make_redis: RedisStores, servers: OneServer) -> None:
+async def test_a_replica_that_takes_over_in_time(make_redis: RedisStores, servers: OneServer, nobody: int) -> None:
     """A write that was refused is tried again."""
     store = make_redis()
     session = await saved(store)
     refused = refusals(servers)
-    servers.client().replicaof(HOST, free_port())
+    servers.client().replicaof(HOST, nobody)
     saving = asyncio.ensure_future(store.save(session))
     await until(lambda: refusals(servers) > refused)
     servers.client().replicaof("NO", "ONE")
@@ -175,22 +181,21 @@ async def test_functions_are_flushed_while_they_are_in_use(make_redis: RedisStor
     store = make_redis()
     sessions = [await saved(store) for _ in range(8)]
 
-    flushes, saves = 0, len(sessions)
+    saves, is_over = len(sessions), False
 
     async def use(session: Session) -> None:
         nonlocal saves
-        while flushes < 6:
+        while not is_over:
             await store.save(session)
             saves += 1
             assert await store.get(session.session_id, tenant_id=TENANT) == session
 
     using = [asyncio.create_task(use(session)) for session in sessions]
-    client: Any = redis.asyncio.Redis(host=HOST, port=servers.port, protocol=2)
-    while not all(task.done() for task in using):
-        await client.execute_command("FUNCTION" if HAS_FUNCTIONS else "SCRIPT", "FLUSH")
-        flushes += 1
-        await asyncio.sleep(0.002)  # else they are gone again before they can be called
-    await client.aclose()
+    for _ in range(6):
+        before = saves
+        servers.client().execute_command("FUNCTION" if HAS_FUNCTIONS else "SCRIPT", "FLUSH")
+        await until(lambda before=before: saves > before)  # type: ignore[misc]  # bound in this round
+    is_over = True
     await asyncio.gather(*using)
 
     assert sum(session.revision for session in sessions) == saves > len(sessions)

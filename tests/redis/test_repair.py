@@ -12,7 +12,7 @@ from sessiondex.stores.redis import home, keys
 from tests.support.builders import AGENT, CUSTOMER, OTHER_TENANT, SCENARIO, TENANT, at_step, make_session
 from tests.support.redis.recount import differences
 from tests.support.redis.servers import Servers
-from tests.support.waiting import until
+from tests.support.waiting import until_background_done
 
 
 def remove(servers: Servers, *names: bytes) -> int:
@@ -194,7 +194,8 @@ async def test_saves_and_deletes_of_two_tenants_in_any_order(make_redis: Any, se
         found = await other.get(session_id)
 
         assert owners == ([] if found is None else [found.tenant_id])
-    await asyncio.gather(*one._errands, *other._errands)
+    await until_background_done(one)
+    await until_background_done(other)
 
 
 async def test_a_tenant_of_which_it_was_lost_that_there_is_one(
@@ -204,11 +205,11 @@ async def test_a_tenant_of_which_it_was_lost_that_there_is_one(
     monkeypatch.setattr(home, "_KNOWN_FOR", 0)
     store = make_redis()
     await store.save(make_session())
-    await until(lambda: not store._errands)
+    await until_background_done(store)
     assert remove(servers, f"{store._prefix}:tenants".encode()) == 1
     assert [one async for one in store._tenants()] == []
     await store.save(make_session())
-    await until(lambda: not store._errands)
+    await until_background_done(store)
 
     assert [one async for one in store._tenants()] == [TENANT]
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.waiting import HANG_SECONDS
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -24,7 +26,7 @@ def test_the_example_service_runs_with_a_redis_url(kind: str, request: pytest.Fi
         env={**others, "SESSIONS": server.url},
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=2 * HANG_SECONDS,
         check=False,
     )
 

@@ -10,9 +10,11 @@ from uuid import UUID
 import pytest
 
 from sessiondex import ChangeKind, TurnTimeoutError
+from sessiondex.stores.redis import keys
 from sessiondex.stores.redis.turns import RemoteTurn
 from tests.support import virtual_time
 from tests.support.builders import AGENT, TENANT, make_session
+from tests.support.redis.planted_keys import has_key
 from tests.support.redis.servers import Servers
 
 
@@ -48,6 +50,22 @@ async def test_a_turn_ends_with_the_process_that_has_it(make_redis: Any) -> None
         renewing.cancel()  # as when the process has died
         async with other.exclusive(session_id):
             pass
+
+
+async def test_renewing_a_turn_extends_it(make_redis: Any, servers: Servers) -> None:
+    """On the server, and only for the task that has it."""
+    store, session_id = make_redis(turn_ttl=timedelta(hours=1)), make_session().session_id
+    key = keys.turn(store._prefix, session_id)
+    async with store.exclusive(session_id):
+        (client,) = (node.client() for node in servers.nodes if has_key(node, key))
+        token = client.get(key).decode()
+        client.pexpire(key, 600_000)
+        is_anothers = await store._ask_for_turn(key, "keep_turn", "another", 3_600_000)
+        left_to_another = client.pttl(key)
+        is_ours = await store._ask_for_turn(key, "keep_turn", token, 3_600_000)
+
+        assert (is_anothers, is_ours) == (False, True)
+        assert left_to_another <= 600_000 < client.pttl(key)
 
 
 def test_a_turn_is_renewed_for_as_long_as_it_takes() -> None:

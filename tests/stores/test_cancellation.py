@@ -22,7 +22,7 @@ Run = Callable[[Stage], Coroutine[Any, Any, Any]]
 
 
 def examine(make_store: Callable[..., Any], name: str, contention: str) -> int:
-    """CancelPoint the operation short at each of its suspensions, in each way, and return how many there are."""
+    """Cancel the operation at each of its suspensions, in each way, and return how many there are."""
     operation = OPERATIONS[name]
     others = CONTENTION[contention]
 
@@ -45,23 +45,23 @@ async def cut_short(
     stage = await staged(make_store, operation)
     async with asyncio.timeout(10):
         contenders = started(stage, others)
-        task, run = await ended(operation.run(stage), cut)
+        task, cancelled = await ended(operation.run(stage), cut)
         await asyncio.gather(*contenders)
-    assert task.cancelled() == run.is_cut, f"{cut}: the cancellation was swallowed: {task}"
-    if not run.is_cut:
+    assert task.cancelled() == cancelled.is_cut, f"{cut}: the cancellation was swallowed: {task}"
+    if not cancelled.is_cut:
         await task
     await check_nothing_is_left(stage, str(cut))
     stage.store._check()
     content = await stage.content()
-    assert content in (allowed if run.is_cut else [after]), f"{cut}: neither as before nor as after: {content}"
+    assert content in (allowed if cancelled.is_cut else [after]), f"{cut}: neither as before nor as after: {content}"
     assert stage.created.count(True) <= 1, f"{cut}: it was created twice"
 
     async with asyncio.timeout(10):
         await operation.run(stage)
     await check_nothing_is_left(stage, f"{cut}, and again")
-    if run.is_cut and content == before != after:
+    if cancelled.is_cut and content == before != after:
         assert await stage.content() == after, f"{cut}: it does not work any more"
-    return run
+    return cancelled
 
 
 async def staged(make_store: Callable[..., Any], operation: Operation) -> Stage:

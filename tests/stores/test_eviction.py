@@ -455,8 +455,10 @@ async def test_an_on_evict_that_was_cancelled_within_is_an_error_of_its_own(
 async def test_closing_waits_for_what_is_being_told(make_indexed: Any, clock: Clock) -> None:
     done: list[Any] = []
 
+    is_closing = asyncio.Event()
+
     async def on_evict(session: Any, _: EvictionReason) -> None:
-        await asyncio.sleep(0.01)
+        await is_closing.wait()
         done.append(session)
 
     store = make_indexed(idle_ttl=timedelta(milliseconds=1), on_evict=on_evict)
@@ -465,6 +467,7 @@ async def test_closing_waits_for_what_is_being_told(make_indexed: Any, clock: Cl
     async with store:
         clock.move(seconds=1)
         await until(lambda: store._teller)
+        asyncio.get_running_loop().call_soon(is_closing.set)  # by then it is closing
     assert done == sessions
 
 

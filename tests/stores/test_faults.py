@@ -207,7 +207,7 @@ def check_that_there_are_enough(places: Places, kind: str, name: str, *, outside
     assert len(places.outside) >= outside * (1 if "delete" in name or "read" in name else 5)
 
 
-QUICK_WRITES = ("update of all keys", "delete", "bulk save")
+QUICK = ("update of all keys", "delete", "bulk save")
 """The writes that are interrupted in each run of the tests. `tests/stress` interrupts all of them, on every store."""
 
 
@@ -215,7 +215,7 @@ QUICK_WRITES = ("update of all keys", "delete", "bulk save")
     "ignore:coroutine 'Telling._tell' was never awaited"
 )  # it was made, and then the fault came
 @pytest.mark.search
-@pytest.mark.parametrize("name", QUICK_WRITES)
+@pytest.mark.parametrize("name", QUICK)
 async def test_a_write_that_is_interrupted_anywhere_is_done_or_not(name: str) -> None:
     """The store is as before or as after, its indexes are whole, and the next operation works: each fourth opcode."""
     kind = "two hot"

@@ -42,7 +42,6 @@ def run_machine(machine: type[Any], seed: int, some: settings = SOME) -> None:
 
 
 @pytest.mark.search
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", MACHINES)
 def test_after_any_steps_every_index_is_equal_to_its_recomputation(name: str, try_each: TryEach) -> None:
     """All answers equal those of the scan store."""

@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.builders import AGENT, TENANT, make_session
 from tests.support.contract_methods import missing_in
+from tests.support.waiting import HANG_SECONDS
 
 FORKED = """
 import asyncio, os, sys, threading
@@ -97,7 +98,9 @@ def test_every_method_is_called_in_the_child() -> None:
 def test_a_store_that_was_used_before_a_fork_is_refused_in_the_child(cls: str) -> None:
     """By every method, in the parent's loop as in one of its own, and never by hanging. The parent's goes on."""
     script = FORKED.replace("{cls}", cls)
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)  # noqa: S603  # our own
+    done = subprocess.run(  # noqa: S603  # our own
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=HANG_SECONDS, check=False
+    )
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 

@@ -108,7 +108,7 @@ async def test_closing_from_another_thread_what_is_being_closed(make_store: Any,
     await asyncio.sleep(0)
     thread = threading.Thread(target=close, daemon=True)
     thread.start()
-    assert await asyncio.to_thread(closed.wait, 10)
+    assert await asyncio.to_thread(closed.wait, HANG_SECONDS)
     release.set()
     await closing
 

@@ -13,7 +13,10 @@ from typing import Protocol
 
 import pytest
 
+from tests.support.sizes import IS_STRESS
+
 GIVEN_SEED = os.environ.get("SESSIONDEX_SEED")
+WHEEL = os.environ.get("SESSIONDEX_TEST_SERVER")
 
 
 class TryEach(Protocol):
@@ -39,8 +42,9 @@ def try_each(seeds: Iterable[int], trial: Callable[[int], object], *, test: str)
 def command(test: str, seed: int | str | None = None) -> str:
     """Return the command that runs the test, with that seed alone."""
     asked = "" if seed is None else f"SESSIONDEX_SEED={seed} "
-    stress = "SESSIONDEX_STRESS=1 " if test.startswith("tests/stress/") else ""
-    return f"{stress}{asked}nox -s tests -- {quote(test)}"
+    stress = "SESSIONDEX_STRESS=1 " if IS_STRESS else ""
+    session = "tests" if WHEEL is None else f"servers(wheel='{WHEEL}')"
+    return f"{stress}{asked}nox -s {quote(session)} -- {quote(test)}"
 
 
 def first_failure(seeds: Iterable[int], trial: Callable[[int], object]) -> str:

@@ -1,7 +1,7 @@
 """Drive the indexed store with the state machine of the kit, and recompute its indexes after each step.
 
 Of its sessions the indexed store keeps none, few or all live. After each step every index is compared with its
-recomputation, and the stats with a census.
+recomputation, and the stats with a recount.
 """
 
 from __future__ import annotations

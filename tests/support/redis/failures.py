@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterator
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from sessiondex import StoreUnavailableError
+from tests.support.waiting import until
 
 
 async def failure(call: Awaitable[Any]) -> StoreUnavailableError:
@@ -24,14 +26,23 @@ def failure_facts(error: StoreUnavailableError) -> tuple[str, str, bool]:
 
 
 @contextmanager
-def timeout_of(store: Any, seconds: float) -> Iterator[None]:
-    """Give the store this timeout inside the block, where its server does not answer.
-
-    Stores are set up with their usual timeout: on a busy machine a short one could end calls that must succeed.
-    """
+def timing_out(store: Any, is_time: Callable[[], bool]) -> Iterator[None]:
+    """Let calls of the store time out inside the block, as soon as the condition holds: no clock decides when."""
     server = store._server
-    usual, server._timeout = server._timeout, seconds
+
+    async def timed(call: Coroutine[Any, Any, Any]) -> Any:
+        calling = asyncio.ensure_future(call)
+        try:
+            await until(lambda: calling.done() or is_time())
+            if calling.done():
+                return await calling
+            raise TimeoutError
+        finally:
+            calling.cancel()
+            await asyncio.wait([calling])
+
+    server._timed = timed
     try:
         yield
     finally:
-        server._timeout = usual
+        del server._timed

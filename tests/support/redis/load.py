@@ -12,14 +12,14 @@ from sessiondex import StoreUnavailableError
 from tests.support.builders import AGENT, make_session
 from tests.support.redis.recount import check_indexes
 from tests.support.redis.servers import Servers
-from tests.support.waiting import HANG_SECONDS
+from tests.support.waiting import HANG_SECONDS, until
 
 TENANTS = [UUID(int=number) for number in range(1, 13)]  # so many that each node of a cluster has some
 LEFT = frozenset({"locators", "lost locators"})  # by writes that were cut short
 
 
 class Load:
-    """Saves and deletes of some tasks, of which it knows what was acknowledged."""
+    """Saves sessions of each tenant in a task of its own, and remembers which saves were acknowledged."""
 
     def __init__(self, store: Any) -> None:
         self._store = store
@@ -27,6 +27,7 @@ class Load:
         """Sessions that were saved, and of which nothing else was begun since."""
         self.writes = self.failed = self.unknown = self._wanted = 0
         self._enough = asyncio.Event()
+        self._served: set[UUID] = set()
 
     async def _work(self, tenant_id: UUID) -> None:
         while True:
@@ -40,6 +41,7 @@ class Load:
                     self.acknowledged.pop(session.session_id, None)
                     break
                 self.writes += 1
+                self._served.add(tenant_id)
                 if self.writes >= self._wanted:
                     self._enough.set()
                 self.acknowledged[session.session_id] = session.model_copy()
@@ -63,6 +65,11 @@ class Load:
         self._enough.clear()
         async with asyncio.timeout(HANG_SECONDS):
             await self._enough.wait()
+
+    async def each_served(self) -> None:
+        """Wait until a save of every tenant was acknowledged, from now on."""
+        self._served.clear()
+        await until(lambda: self._served == set(TENANTS))
 
     async def lost(self) -> int:
         """Return how many acknowledged saves are not there any more, or only earlier ones."""

@@ -23,6 +23,11 @@ class Planted:
             self.client.restore(self.key, 0, self.before)
 
 
+def has_key(node: OneServer, key: bytes) -> bool:
+    """Return whether the node serves the key and has it."""
+    return _has_slot(node, key) and bool(node.client().exists(key))
+
+
 def _has_slot(node: OneServer, key: bytes) -> bool:
     try:
         node.client().type(key)

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from ssl import SSLContext
 from typing import Self
 
-from tests.support.redis.servers import HOST, Cluster, until
+from tests.support.redis.servers import HOST, Cluster, free_port, until
 
 _CHUNK = 2**16
 
@@ -67,8 +67,8 @@ class Proxy:
         return f"{HOST}:{self.port}"
 
     async def __aenter__(self) -> Self:
+        self.port = self.port or free_port()
         self._server = await asyncio.start_server(self._accept, HOST, self.port, ssl=self._tls)
-        self.port = self._server.sockets[0].getsockname()[1]
         return self
 
     async def __aexit__(self, *_: object) -> None:

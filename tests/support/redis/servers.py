@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -54,13 +56,24 @@ def until(is_so: Callable[[], Any], what: str) -> Any:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on, and whose cluster port (10,000 more) is one."""
+    """Return a port that nothing uses.
+
+    It is below the range from which the system gives ports to outgoing connections, and so is the cluster port, 10,000
+    above: a killed server can have its port again.
+    """
     while True:
-        with socket.socket() as probe:
-            probe.bind((HOST, 0))
-            port: int = probe.getsockname()[1]
-        if port < 2**16 - 10_000:
+        port = random.randrange(10_000, 22_000)  # no secret
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((HOST, port))
             return port
+
+
+@contextmanager
+def refusing_port() -> Iterator[int]:
+    """Reserve a port that refuses connections: it is bound, and nothing listens."""
+    with socket.socket() as reserved:
+        reserved.bind((HOST, free_port()))
+        yield reserved.getsockname()[1]
 
 
 class OneServer:
@@ -86,7 +99,7 @@ class OneServer:
 
     def start(self) -> None:
         """Start it again on its port, and wait until it answers."""
-        assert self._is_started(), (self._folder / "log").read_text()
+        until(self._is_started, f"server on port {self.port}")
 
     def _is_started(self) -> bool:
         """Start the process; return whether it answers, and not another server on the same port."""

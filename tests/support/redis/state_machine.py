@@ -25,6 +25,7 @@ from sessiondex.testing.machine import SessionStoreMachine, _next
 from sessiondex.testing.machine_core import Pair
 from tests.support.redis.recount import check_indexes
 from tests.support.redis.servers import Servers
+from tests.support.waiting import HANG_SECONDS
 
 CLASSES = [some.NotedSession, some.TaggedSession]
 
@@ -34,6 +35,7 @@ class RedisMachine(SessionStoreMachine):
 
     servers: ClassVar[Servers]
     steps: ClassVar[int] = 0
+    timeout: ClassVar[float] = HANG_SECONDS
     store_class: ClassVar[Any] = RedisSessionStore
 
     def make_store(self, **options: Any) -> Any:

@@ -8,6 +8,7 @@ from uuid import uuid4
 from sessiondex.stores.redis import RedisSessionStore
 from tests.support.redis.recount import check_indexes, contents
 from tests.support.redis.servers import Servers
+from tests.support.waiting import HANG_SECONDS
 
 
 class RedisStores:
@@ -16,12 +17,13 @@ class RedisStores:
     def __init__(self, servers: Servers) -> None:
         self.servers = servers
         self.may_leave: frozenset[str] = frozenset()
-        """What of the servers' keys may be left though nothing needs it: see `census.differences`."""
+        """What of the servers' keys may be left though nothing needs it: see `recount.differences`."""
         self._made: list[RedisSessionStore[Any]] = []
 
     def __call__(
         self, *, url: str | None = None, prefix: str | None = None, cls: Any = RedisSessionStore, **options: Any
     ) -> Any:
+        options = {"timeout": HANG_SECONDS / 2, **options}  # of a call that must succeed, on a busy machine too
         store = cls(url or self.servers.url, prefix=prefix or f"t{uuid4().hex}", **options)
         self._made.append(store)
         return store

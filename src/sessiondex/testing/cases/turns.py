@@ -122,14 +122,16 @@ async def an_error_within_gives_the_turn_back(trial: Trial) -> None:
 async def a_task_that_is_cancelled_passes_its_turn_on(trial: Trial) -> None:
     """While it waits, while it is within, and just as its turn comes."""
     store, session_id, log = await trial.store(), uuid4(), []
+    is_within = asyncio.Event()
 
     async def hold(name: str) -> None:
         async with store.exclusive(session_id):
             log.append(name)
+            is_within.set()
             await asyncio.Event().wait()
 
     within = trial.task(hold("within"))
-    await trial.let_others_run(store)
+    await is_within.wait()
     waiting, coming = trial.task(hold("waiting")), trial.task(hold("coming"))
     await trial.let_others_run(store)
     last = trial.task(_enter(store, session_id))
