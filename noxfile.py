@@ -16,7 +16,8 @@ nox.options.sessions = ["lint", "types", "tests"]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PYPROJECT)
-ON_ALL_CORES = ("-n", "auto", "--dist", "worksteal")
+# One worker more than cores: some wait for a server.
+ON_ALL_CORES = ("-n", str((os.cpu_count() or 1) + 1), "--dist", "worksteal")
 
 # pyenv puts shims on the PATH, which hide every version but the chosen one.
 for versions in sorted(Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")).glob("versions/3.1[1-9]*/bin")):

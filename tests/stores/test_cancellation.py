@@ -15,6 +15,7 @@ from sessiondex import ScanSessionStore, Session
 from tests.support.cancel_anywhere import CancelledRun, CancelPoint, cancel_everywhere, ended
 from tests.support.contract_methods import missing_in
 from tests.support.operations import CONTENTION, IDENTITY, OPERATIONS, Operation, Stage, session
+from tests.support.sizes import IS_STRESS
 from tests.support.stores import STORES
 from tests.support.virtual_time import run
 
@@ -95,7 +96,7 @@ def test_every_method_is_among_the_operations() -> None:
 @pytest.mark.parametrize(
     ("name", "contention"), [(name, one) for name, operation in OPERATIONS.items() for one in operation.contention]
 )
-@pytest.mark.parametrize("kind", STORES)
+@pytest.mark.parametrize("kind", STORES if IS_STRESS else ("indexed", "scan"))
 def test_an_operation_is_cancelled_wherever_it_can_be(kind: str, name: str, contention: str) -> None:
     """The cancellation comes out, the store is as before or as after, nothing is left, and the next one works."""
     cls, defaults = STORES[kind]

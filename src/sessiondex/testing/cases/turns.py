@@ -131,7 +131,8 @@ async def a_task_that_is_cancelled_passes_its_turn_on(trial: Trial) -> None:
             await asyncio.Event().wait()
 
     within = trial.task(hold("within"))
-    await is_within.wait()
+    entered = trial.task(is_within.wait())
+    await asyncio.wait([within, entered], return_when=asyncio.FIRST_COMPLETED)
     waiting, coming = trial.task(hold("waiting")), trial.task(hold("coming"))
     await trial.let_others_run(store)
     last = trial.task(_enter(store, session_id))
