@@ -244,6 +244,7 @@ class TurnsKeepOutSaves(ScanSessionStore[Any]):
 class TurnsThatAreKept(ScanSessionStore[Any]):
     @asynccontextmanager
     async def _exclusive(self, session_id: UUID, timeout: float | None) -> AsyncIterator[None]:  # noqa: ASYNC109  # as above
+        self._check_loop()
         await self._turns.take(session_id.bytes, timeout)
         yield
         self._turns.pass_on(session_id.bytes)
