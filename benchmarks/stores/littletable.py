@@ -9,7 +9,6 @@ would do that too, since its indexes have no order that a save would change.
 from collections.abc import Callable
 from datetime import datetime
 from operator import attrgetter
-from types import SimpleNamespace
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -25,26 +24,28 @@ _INDEXES = ("channel", "agent", "agent_status", "customer", "step")
 _keys, _activity = attrgetter(*_INDEXES), attrgetter("session.last_activity_at")
 
 
-def _row(session: Session) -> SimpleNamespace:
-    """Return the live session with its keys as of this save."""
-    tenant, customer = session.tenant_id.int, session.customer_profile_id
-    return SimpleNamespace(
-        session=session,
-        session_id=session.session_id.int,
-        channel=(tenant, session.channel, session.user_channel_id),
-        agent=(tenant, session.agent_id.int),
-        agent_status=(tenant, session.agent_id.int, session.status),
-        customer=None if customer is None else (tenant, customer.int),
-        step=_step(session),
-    )
+class _Row:
+    """A live session with its keys as of this save, compared by identity: by contents, removals are 40 times slower."""
+
+    __slots__ = (*_INDEXES, "session", "session_id")
+
+    def __init__(self, session: Session) -> None:
+        tenant, customer = session.tenant_id.int, session.customer_profile_id
+        self.session = session
+        self.session_id = session.session_id.int
+        self.channel: Key = (tenant, session.channel, session.user_channel_id)
+        self.agent: Key = (tenant, session.agent_id.int)
+        self.agent_status: Key = (tenant, session.agent_id.int, session.status)
+        self.customer: Key = None if customer is None else (tenant, customer.int)
+        self.step: Key = _step(session)
 
 
 def _step(session: Session) -> Key:
     scenario, version, history = session.active_scenario_id, session.active_scenario_version, session.step_history
-    if session.status is not SessionStatus.ACTIVE or scenario is None or version is None or not history:
+    content_hash = history[-1].step_content_hash if history else None
+    if session.status is not SessionStatus.ACTIVE or scenario is None or version is None or content_hash is None:
         return None
-    content_hash = history[-1].step_content_hash
-    return None if content_hash is None else (session.tenant_id.int, scenario.int, version, content_hash)
+    return session.tenant_id.int, scenario.int, version, content_hash
 
 
 class LittletableStore:
@@ -67,21 +68,20 @@ class LittletableStore:
 
     async def save(self, session: Session) -> UUID:
         self._stamps.stamp(session)
-        row, held = _row(session), self._by_id.get(session.session_id.int)
+        row, held = _Row(session), self._by_id.get(session.session_id.int)
         if held is not None and _keys(row) == _keys(held):
             held.session = session
-            return session.session_id
-        if held is not None:
-            self._table.remove(held)
-        self._table.insert(row)
+        else:
+            if held is not None:
+                self._table.remove(held)
+            self._table.insert(row)
         return session.session_id
 
     async def delete(self, session_id: UUID) -> bool:
         row = self._by_id.get(session_id.int)
-        if row is None:
-            return False
-        self._table.remove(row)
-        return True
+        if row is not None:
+            self._table.remove(row)
+        return row is not None
 
     async def get_by_channel(self, tenant_id: UUID, channel: Channel, user_channel_id: str) -> Session | None:
         newest = max(self._by["channel"][tenant_id.int, channel, user_channel_id], key=_activity, default=None)
