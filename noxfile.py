@@ -59,7 +59,8 @@ def tests(session: nox.Session) -> None:
 def coverage(session: nox.Session) -> None:
     """Measure which lines and branches the tests reach; searches and tests of several processes are left out."""
     install(session, "tests", "coverage")
-    session.run("pytest", *ON_ALL_CORES, "-m", "not servers and not search", "--cov", *session.posargs)
+    session.run("pytest", *ON_ALL_CORES, "-m", "not servers and not search", "--cov", "--cov-report=", *session.posargs)
+    session.run("coverage", "report")  # which fails below the threshold; with pytest 9.2 pytest-cov only says so
 
 
 @nox.session
