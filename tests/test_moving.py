@@ -81,3 +81,17 @@ async def test_a_session_that_comes_twice_is_restored_once(store: Any) -> None:
 
     assert count == 1
     assert late == await store.get(late.session_id)
+
+
+async def test_wrong_arguments_are_named() -> None:
+    wrong: Any = "a store"
+    store = ScanSessionStore[Any]()
+    for named, call in (
+        ("source", copy_sessions(wrong, store)),
+        ("target", copy_sessions(store, wrong)),
+        ("progress", copy_sessions(store, ScanSessionStore[Any](), progress=wrong)),
+    ):
+        with pytest.raises(InvalidArgumentError) as error:
+            await call
+
+        assert error.value.argument == named

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sessiondex import Session
+from sessiondex.stores.redis.server import _objection
 from tests.support.builders import AGENT, CUSTOMER, TENANT, make_session
 from tests.support.redis.failures import failure, failure_facts
 from tests.support.redis.recount import contents
@@ -232,3 +233,23 @@ async def test_two_versions_share_a_server(make_redis: RedisStores, servers: One
 
     assert len(names) == 2
     assert "sessiondex_0123456789ab" in names
+
+
+# -- what it says of itself --
+
+
+@pytest.mark.parametrize(
+    ("about", "objection"),
+    [
+        ({"redis_version": "6.0.16"}, "6.2 is the first that will do"),
+        ({"redis_version": "7.2.4", "cluster_enabled": 1}, "it is of a cluster: use redis+cluster://"),
+        ({"redis_version": "6.2.0", "maxmemory": 1, "maxmemory_policy": "allkeys-lru"}, "set it to noeviction"),
+        ({"redis_version": "6.2.0", "maxmemory": 1, "maxmemory_policy": "noeviction"}, None),
+        ({}, None),
+    ],
+)
+def test_what_a_server_says_of_itself(about: dict[str, Any], objection: str | None) -> None:
+    """An old server, one of a cluster, and one that would drop keys are refused; an answer without these facts is not."""
+    found = _objection(about, is_cluster=False)
+
+    assert found is None if objection is None else objection in str(found)

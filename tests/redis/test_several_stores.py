@@ -9,11 +9,11 @@ from uuid import UUID
 
 import pytest
 
-from sessiondex import ChangeKind, TurnTimeoutError
-from sessiondex.stores.redis import keys
+from sessiondex import ChangeKind, InvalidArgumentError, InvalidSessionError, StoreUnavailableError, TurnTimeoutError
+from sessiondex.stores.redis import RedisSessionStore, keys
 from sessiondex.stores.redis.turns import RemoteTurn
 from tests.support import virtual_time
-from tests.support.builders import AGENT, TENANT, make_session
+from tests.support.builders import AGENT, TENANT, NotedSession, make_session
 from tests.support.redis.planted_keys import has_key
 from tests.support.redis.servers import Servers
 
@@ -88,6 +88,32 @@ def test_a_turn_is_renewed_for_as_long_as_it_takes() -> None:
     assert asked == [("take_turn", 0), ("keep_turn", 1), ("keep_turn", 2), ("pass_turn", 2.5)]
 
 
+def test_a_turn_that_cannot_be_renewed_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """A server that is away for a moment is asked again; a turn that ran out is not."""
+    asked: list[str] = []
+
+    async def ask(function: str, _token: str, _ttl: int) -> bool:
+        asked.append(function)
+        if function == "pass_turn" or asked.count("keep_turn") == 1:
+            raise StoreUnavailableError("host:1", function, "it is away", is_outcome_unknown=False)
+        return function == "take_turn" or asked.count("keep_turn") < 3
+
+    async def main() -> None:
+        turn = RemoteTurn(ask, 3_000)
+        await turn.take(None)
+        await asyncio.sleep(60)
+        await turn.pass_on()
+
+    virtual_time.run(main())
+
+    assert asked == ["take_turn", "keep_turn", "keep_turn", "keep_turn", "pass_turn"]
+    assert [record.message.partition(",")[0].partition(";")[0] for record in caplog.records] == [
+        "a turn could not be renewed",
+        "a turn ran out",
+        "a turn could not be passed on",
+    ]
+
+
 @pytest.mark.parametrize("fields", [{}, {"session_id": UUID(int=77)}], ids=["other ids", "one id"])
 async def test_one_of_several_processes_creates(make_redis: Any, fields: dict[str, Any]) -> None:
     """All of them get the session that one has made, and each makes one at most, though they may agree on its id."""
@@ -136,3 +162,21 @@ async def test_on_a_cluster_changes_need_a_tenant(make_redis: Any, servers: Serv
             make_redis().changes()
     else:
         assert make_redis().changes()
+
+
+async def test_a_class_that_another_process_saved_has_to_be_known(make_redis: Any) -> None:
+    """The error names the class, and `session_classes`."""
+    writer, reader, informed = make_redis(), make_redis(), make_redis(session_classes=[NotedSession])
+    reader._prefix = informed._prefix = writer._prefix
+    session = make_session(NotedSession, note="n")
+    await writer.save(session)
+    with pytest.raises(InvalidSessionError, match=r"class .*NotedSession, which .* give it in session_classes"):
+        await reader.get(session.session_id)
+
+    assert await informed.get(session.session_id) == session
+
+
+@pytest.mark.parametrize("classes", [NotedSession, "NotedSession", [int], ["x"]])
+def test_session_classes_that_are_none(classes: Any) -> None:
+    with pytest.raises(InvalidArgumentError, match="session_classes"):
+        RedisSessionStore("redis://localhost", session_classes=classes)
