@@ -33,8 +33,8 @@ def main(arguments: Sequence[str]) -> int:
         progress = Progress(out)
         with progress.bars:
             run = asyncio.run(measure(options, command(arguments), progress))
-        show(out, run)
         written = write(run, options.output, out)
+        show(out, run)
         show_answer(out, run, written)
     except KeyboardInterrupt:
         print("\nStopped before the end.", file=sys.stderr)

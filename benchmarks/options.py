@@ -19,7 +19,7 @@ PARTS = {
     "floods": "add ids that collide",
     "servers": "add the Redis store on a Valkey server",
 }
-_MIN_SIZE, _MAX_SIZE, _MAX_PEER_SIZE = 10, 10_000_000, 100_000
+_MIN_SIZE, _MAX_SIZE, _MAX_SIZES, _MAX_PEER_SIZE = 10, 10_000_000, 5, 100_000
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Options:
 
 
 _DEFAULT = Options(
-    sizes=(1_000, 10_000, 100_000),
+    sizes=(100, 1_000, 10_000, 100_000),
     budget=Budget(seconds=0.12, most_calls=2_000),
     conversations=[],
     together=400,
@@ -131,8 +131,8 @@ def _sizes(text: str) -> tuple[int, ...]:
         sizes = sorted({int(size) for size in text.split(",")})
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers, such as 1000,10000") from None
-    if sizes[0] < _MIN_SIZE or sizes[-1] > _MAX_SIZE:
-        raise argparse.ArgumentTypeError(f"each size must be from {_MIN_SIZE} to {_MAX_SIZE:,}")
+    if sizes[0] < _MIN_SIZE or sizes[-1] > _MAX_SIZE or len(sizes) > _MAX_SIZES:
+        raise argparse.ArgumentTypeError(f"{_MAX_SIZES} sizes at most, each from {_MIN_SIZE} to {_MAX_SIZE:,}")
     return tuple(sizes)
 
 

@@ -84,7 +84,7 @@ def speed_up(cells: Cells, width: int) -> Plot:
 
 
 def footprint_plots(run: Run, width: int) -> Iterator[Plot]:
-    """Plot memory, collections and pauses of each store, at the largest size."""
+    """Plot memory, collections and pauses while loading, of each store at the largest size."""
     largest = max(each.sessions for each in run.footprints)
     stores = [each for each in run.footprints if each.sessions == largest]
     at = f"at {largest:,} sessions"
@@ -95,13 +95,6 @@ def footprint_plots(run: Run, width: int) -> Iterator[Plot]:
     yield _bars("memory", "collection", f"Full garbage collection {at}", "ms", collections, width=width)
     loading = [(each.variant, each.variant, each.loading_pauses.longest) for each in stores]
     yield _bars("memory", "loading", f"Longest pause while loading {largest:,} sessions", "ms", loading, width=width)
-    pauses = [
-        (each.variant, each.variant, max(sent.pauses.longest for sent in each.traffic))
-        for each in stores
-        if each.traffic
-    ]
-    if pauses:
-        yield _bars("memory", "pauses", f"Longest pause at 5,000 saves per second {at}", "ms", pauses, width=width)
 
 
 def _store_styles(rows: Rows) -> dict[str, tuple[str, str]]:

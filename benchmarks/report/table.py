@@ -27,24 +27,24 @@ def duration(microseconds: float | None) -> str:
     """Format microseconds with three digits that count.
 
     >>> duration(1.234), duration(45.67), duration(12345.6), duration(None)
-    ('1.23', '45.7', '12,346', '-')
+    ('1.23', '45.7', '12,300', '-')
     """
     if microseconds is None:
         return "-"
     decimals = 2 if microseconds < 10 else 1 if microseconds < 100 else 0
-    return f"{microseconds:,.{decimals}f}"
+    return f"{float(f'{microseconds:.3g}'):,.{decimals}f}"
 
 
 def factor(value: float | None) -> str:
     """Format a factor or milliseconds with two digits that count.
 
     >>> factor(0.123), factor(2.5), factor(31.4), factor(12345.0), factor(None)
-    ('0.12', '2.5', '31', '12,345', '-')
+    ('0.12', '2.5', '31', '12,000', '-')
     """
     if value is None:
         return "-"
     decimals = 2 if value < 1 else 1 if value < 10 else 0
-    return f"{value:,.{decimals}f}"
+    return f"{float(f'{value:.2g}'):,.{decimals}f}"
 
 
 def whole(value: float | None) -> str:

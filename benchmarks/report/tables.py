@@ -75,7 +75,7 @@ def _lookup_table(cells: Cells, operations: Sequence[str], part: str, title: str
         f"{title}: median µs per call, indexed / reference scan",
         ["operation", *[f"{size:,} sessions, µs" for size in sizes], f"faster at {sizes[-1]:,}"],
         rows,
-        note=f"Uniform keys: each call asks for another session. {_SCAN} {_MARKED}",
+        note=f"Uniform keys. Scans that take long are called five times. {_SCAN} {_MARKED}",
         marks=marks,
         optional=tuple(range(2, len(sizes))),
     )
@@ -104,7 +104,8 @@ def _footprint_table(footprints: Sequence[Footprint]) -> Table:
         rows,
         note="Bytes are growth of resident memory. A pause is time in which the event loop serves nobody. The last "
         f"three rows: {SAVES_PER_SECOND:,} sessions per second read, changed and saved, keys uniform / skewed; and 100 "
-        "short lists per second, except on the reference scan, where each would be a pause itself (see lookups).",
+        "short lists per second, except on the reference scan, where each would be a pause itself (see lookups) and "
+        "where no full collection falls into these seconds, since nothing allocates objects.",
     )
 
 
@@ -156,7 +157,7 @@ def _mix_table(mixes: Sequence[Mix]) -> Table:
         rates.setdefault(f"{mix.name}: {mix.title}", {})[mix.subject] = mix.calls_per_second
     rows = [[title, *[whole(rate.get(name)) for name in names]] for title, rate in rates.items()]
     title = f"Mixes of operations at {mixes[0].sessions:,} sessions: calls per second"
-    note = "One call follows the other; most ask for the same few sessions (Zipf's law)."
+    note = "Most calls ask for the same few sessions (Zipf's law). A save follows a read that only F times."
     marks = {
         (number, 1 + place)
         for number, rate in enumerate(rates.values())

@@ -39,7 +39,7 @@ def show(out: Console, run: Run) -> None:
 def show_answer(out: Console, run: Run, written: Path) -> None:
     """Print the answer, the duration, and the file to open."""
     out.print(Text(answer(run), style="bold"))
-    out.print(f"Took {run.seconds:.0f} s. Report: {written}", highlight=False, soft_wrap=True)
+    out.print(f"Took {run.seconds:.0f} s. Written: {written}", highlight=False, soft_wrap=True)
 
 
 def fitted(out: Console, table: Table) -> tuple[RichTable, list[str]]:

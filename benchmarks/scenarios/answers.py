@@ -74,8 +74,6 @@ def _entries(answer: Answer) -> list[str]:
 
 def _difference(ours: list[str], theirs: list[str]) -> str:
     for place, (our, their) in enumerate(zip(ours, theirs, strict=False)):
-        if our.partition(":")[0] != their.partition(":")[0]:
-            return f"other ids from place {place} on"
         if our != their:
-            return f"the same id with other content at place {place}, {our} and {their}"
+            return f"other entries from place {place} on, {our} and {their}"
     return "one of them is cut short"

@@ -92,7 +92,8 @@ async def measure_in_process(variant: str, size: int, seed: int, seconds: float)
             process.kill()
             await process.wait()
     if process.returncode != 0:
-        raise ProcessFailedError(f"{variant}, {size:,} sessions: the process failed: {errors.decode().strip()}")
+        status = f"the process ended with status {process.returncode}: {errors.decode().strip()}"
+        raise ProcessFailedError(f"{variant}, {size:,} sessions: {status}")
     return TypeAdapter(Footprint).validate_json(out)
 
 

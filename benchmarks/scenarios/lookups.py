@@ -107,24 +107,26 @@ async def _run_groups(
                 collected[name] = await answers.collect(subject, asked, queries)
             answers.compare(collected, population.size)
             cells += await _time(loaded.subjects, population.size, pools, budget, progress, extent)
+        del loaded, subject, pools  # or the next group would be loaded beside this one
     return cells
 
 
 def lanes_of(subjects: Subjects, operation: str, keys: str, pool: Pool, extent: _Extent) -> list[Lane]:
     """Return the lanes of one operation: the subjects that take part, and the control.
 
-    Each lane begins at another position of the pool. What one lane has read is in the processor's cache, which would
-    otherwise be an advantage of the next one.
+    Each operation begins at its own stretch of the pool, and each lane at another position of it: sessions that were
+    just read are hot, or in the processor's cache, and would be an advantage of the next one.
     """
     if operation in SERVICES:
         names = [name for name in SERVICE_STORES if name in subjects and extent == "services" and keys == UNIFORM]
     else:
         names = [name for name in subjects if extent == "peers" or keys == UNIFORM or name == INDEXED]
     calls = {name: _lane(operation, subjects[name], pool) for name in names}
-    if calls and extent != "peers":
+    if keys == RECENT and extent != "peers":
         calls |= controls_of(operation, subjects, pool)
-    distance = len(pool) // max(1, len(calls))
-    return [Lane(name, once_at, number * distance) for number, (name, once_at) in enumerate(calls.items())]
+    stretch = len(pool) // len(_IN_ORDER)
+    start, distance = _IN_ORDER.index(operation) * stretch, stretch // max(1, len(calls))
+    return [Lane(name, once_at, start + number * distance) for number, (name, once_at) in enumerate(calls.items())]
 
 
 async def _time(  # noqa: PLR0917  # all of them are needed

@@ -22,7 +22,7 @@ from sessiondex import Channel, Session, SessionStatus
 
 TENANTS = 3
 AGENTS_PER_TENANT = 20
-SESSIONS_PER_STEP, DRAWS = 50, 4096
+SESSIONS_PER_STEP, DRAWS = 50, 65_536
 
 UNIFORM = "uniform"
 ZIPF = "zipf 0.99"

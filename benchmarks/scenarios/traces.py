@@ -42,7 +42,8 @@ def read_trace(path: Path) -> list[Conversation]:
         raise TraceError(f"{path}: there is no such file")
     try:
         with gzip.open(path, "rt", encoding="utf-8") as lines:
-            conversations = [_conversation(line, f"{path}, line {number}") for number, line in enumerate(lines, 1)]
+            texts = [(f"{path}, line {number}", line) for number, line in enumerate(lines, 1) if line.strip()]
+            conversations = [_conversation(line, where) for where, line in texts]
     except (OSError, EOFError, zlib.error) as error:
         raise TraceError(f"{path}: not a complete gzip file ({error})") from None
     except UnicodeDecodeError:
@@ -57,8 +58,9 @@ def read_trace(path: Path) -> list[Conversation]:
 def _conversation(line: str, where: str) -> Conversation:
     try:
         parsed = json.loads(line)
-    except (json.JSONDecodeError, RecursionError):
-        raise TraceError(f"{where}: not a line of JSON") from None
+        json.dumps(parsed, ensure_ascii=False).encode()
+    except (json.JSONDecodeError, RecursionError, UnicodeEncodeError):
+        raise TraceError(f"{where}: not a line of JSON, or not Unicode text in it") from None
     match parsed:
         case {"id": str(name), "turns": [_, *_] as turns}:
             return Conversation(name, tuple(_turn(turn, where) for turn in turns))

@@ -56,12 +56,12 @@ class NoCursor(ReferenceScan):
 @pytest.mark.parametrize(
     ("wrong", "query", "fault"),
     [
-        (OldestOfIdentity, "get_by_channel", "other ids from place 0 on"),
-        (OldestFirst, "list_by_customer", "other ids from place 0 on"),
+        (OldestOfIdentity, "get_by_channel", "other entries from place 0 on"),
+        (OldestFirst, "list_by_customer", "other entries from place 0 on"),
         (OneShort, "list_by_customer", "one of them is cut short"),
-        (OtherContent, "get", "the same id with other content at place 0"),
-        (OneMore, "count_by_agent", "other content at place 0"),
-        (NoCursor, "list_by_agent, 20 half-way", "other ids from place 0 on"),
+        (OtherContent, "get", "other entries from place 0 on"),
+        (OneMore, "count_by_agent", "other entries from place 0 on"),
+        (NoCursor, "list_by_agent, 20 half-way", "other entries from place 0 on"),
     ],
 )
 async def test_wrong_store(wrong: type[ReferenceScan], query: str, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:

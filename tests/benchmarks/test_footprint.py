@@ -45,7 +45,7 @@ def test_variants() -> None:
 
 async def test_failing_process() -> None:
     """A process that fails ends the run with its error output."""
-    with pytest.raises(ProcessFailedError, match=r"the process failed[^$]*KeyError: 'no such variant'"):
+    with pytest.raises(ProcessFailedError, match=r"the process ended with status 1: [^$]*KeyError: 'no such variant'"):
         await footprint.measure_in_process("no such variant", SIZE, 1, 0)
 
 

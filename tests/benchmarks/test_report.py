@@ -67,7 +67,7 @@ def test_plots_are_files_too(directory: Path) -> None:
     """Each is valid XML, has a background, recolours itself in dark mode, and names stores and units."""
     svgs = {path.stem: path.read_text(encoding="utf-8") for path in directory.glob("*.svg")}
 
-    assert {"lookup", "collection", "loading", "pauses"} == svgs.keys()  # too few sessions to weigh
+    assert {"lookup", "collection", "loading"} == svgs.keys()  # too few sessions to weigh
     for svg in svgs.values():
         ET.fromstring(svg)  # noqa: S314  # made just now
         assert "prefers-color-scheme: dark" in svg
@@ -75,7 +75,7 @@ def test_plots_are_files_too(directory: Path) -> None:
         assert 'role="img" aria-label="' in svg
     assert "find_sessions_by_step_hash" in svgs["lookup"]
     assert "reference scan µs / indexed µs" in svgs["lookup"]
-    assert "reference scan: " in svgs["pauses"]
+    assert "reference scan: " in svgs["loading"]
 
 
 def test_sharding_plot() -> None:

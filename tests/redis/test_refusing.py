@@ -249,7 +249,7 @@ async def test_two_versions_share_a_server(make_redis: RedisStores, servers: One
     ],
 )
 def test_what_a_server_says_of_itself(about: dict[str, Any], objection: str | None) -> None:
-    """An old server, one of a cluster, and one that would drop keys are refused. An answer without facts is accepted."""
+    """An old server, one of a cluster, and one that would drop keys are refused."""
     found = _objection(about, is_cluster=False)
 
     assert found is None if objection is None else objection in str(found)

