@@ -170,10 +170,10 @@ class ReleasesAtOnce(RedisSessionStore[Any]):
 @skip_with_seed
 def test_a_locator_that_is_taken_without_a_bar_is_found(standalone: OneServer) -> None:
     """The control of the above."""
-    told = first_failure(range(100_000), lambda seed: asyncio.run(tried(standalone, ReleasesAtOnce, seed)))
+    failure = first_failure(range(100_000), lambda seed: asyncio.run(tried(standalone, ReleasesAtOnce, seed)))
     standalone.flush()
 
-    assert "two tenants have it" in told or "its locator leads elsewhere" in told
+    assert "two tenants have it" in failure or "its locator leads elsewhere" in failure
 
 
 # -- the two orders that nobody would think of --

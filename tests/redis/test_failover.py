@@ -16,8 +16,8 @@ pytestmark = pytest.mark.servers
 
 
 @pytest.fixture(autouse=True)
-def told_at_each_save(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lost may be which tenants there are, too: a save tells of its tenant again, here each and not one a minute."""
+def register_tenants_at_each_save(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Register the tenant at every save, not once a minute: a crash may lose the registry of tenants."""
     monkeypatch.setattr(home, "_KNOWN_FOR", 0)
 
 

@@ -6,7 +6,7 @@ from tests.support.redis.servers import Servers
 
 
 def named(servers: Servers) -> str:
-    """Return a URL by which the connections of a store can be told from others."""
+    """Return a URL that gives the connections of a store a name."""
     return f"{servers.url}?client_name=counted"
 
 

@@ -24,7 +24,7 @@ class Load:
     def __init__(self, store: Any) -> None:
         self._store = store
         self.acknowledged: dict[UUID, Any] = {}
-        """Sessions that were saved, and of which nothing else was begun since."""
+        """Sessions whose last save was acknowledged."""
         self.writes = self.failed = self.unknown = self._wanted = 0
         self._enough = asyncio.Event()
         self._served: set[UUID] = set()
