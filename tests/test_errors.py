@@ -8,6 +8,8 @@ from uuid import UUID
 import pytest
 
 from sessiondex import (
+    ChangesLostError,
+    ForkedStoreError,
     InvalidArgumentError,
     InvalidSessionError,
     SessiondexError,
@@ -21,6 +23,8 @@ ERRORS = [
     (InvalidArgumentError("limit", "is bad"), ValueError, "limit: is bad"),
     (TenantMismatchError(UUID(int=7)), ValueError, "session_id: 00000000-0000-0000-0000-000000000007 cannot"),
     (WrongLoopError(), RuntimeError, "make one store for each loop"),
+    (ForkedStoreError(), RuntimeError, "the process that this one was forked from"),
+    (ChangesLostError(3, 9), LookupError, "changes after 3 are gone, 9 is the oldest that is kept"),
 ]
 
 

@@ -9,7 +9,14 @@ from uuid import UUID
 
 import pytest
 
-from sessiondex import ChangeKind, InvalidArgumentError, InvalidSessionError, StoreUnavailableError, TurnTimeoutError
+from sessiondex import (
+    ChangeKind,
+    InvalidArgumentError,
+    InvalidSessionError,
+    ScanSessionStore,
+    StoreUnavailableError,
+    TurnTimeoutError,
+)
 from sessiondex.stores.redis import RedisSessionStore, keys
 from sessiondex.stores.redis.turns import RemoteTurn
 from tests.support import virtual_time
@@ -180,3 +187,18 @@ async def test_a_class_that_another_process_saved_has_to_be_known(make_redis: An
 def test_session_classes_that_are_none(classes: Any) -> None:
     with pytest.raises(InvalidArgumentError, match="session_classes"):
         RedisSessionStore("redis://localhost", session_classes=classes)
+
+
+@pytest.mark.parametrize("turn_ttl", [timedelta(milliseconds=99), 5])
+def test_a_turn_that_would_end_too_soon(turn_ttl: Any) -> None:
+    with pytest.raises(InvalidArgumentError, match=r"turn_ttl: must be a timedelta of at least 0\.1 s"):
+        RedisSessionStore("redis://localhost", turn_ttl=turn_ttl)
+
+
+async def test_a_cursor_of_another_store() -> None:
+    with pytest.raises(InvalidArgumentError, match="cursor"):
+        await ScanSessionStore[Any]().export(cursor="no cursor")
+    store = RedisSessionStore[Any]("redis://localhost")
+    with pytest.raises(InvalidArgumentError, match="cursor"):
+        await store.export(cursor=f"{TENANT.hex}:x")
+    await store.aclose()

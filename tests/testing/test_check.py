@@ -7,6 +7,7 @@ import inspect
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -381,6 +382,9 @@ async def check_a_store_that_cannot_be_made() -> None:
         ({"timeout": None}, "timeout"),
         ({"cases": []}, "cases"),
         ({"cases": ["x"]}, "cases"),
+        ({"cases": 7}, "cases"),
+        ({"cases": [CASES[0], replace(CASES[1], name=CASES[0].name)]}, "two called"),
+        ({"known_divergences": ["x"]}, "known_divergences"),
         ({"known_divergences": {CASES[0].name: None}}, "known_divergences"),
     ],
 )
@@ -395,3 +399,17 @@ async def test_what_makes_no_store_is_said(store: Any) -> None:
         await check_session_store(store)
     report = await check_session_store(made, cases=CASES[:1])
     assert "should return a SessionStore" in str(report)
+
+
+@pytest.mark.parametrize(
+    ("declared", "named"),
+    [
+        (lambda: case(99), "law"),
+        (lambda: case(None, "wings"), "needs"),
+        (lambda: case(None)(print), "a case is a coroutine function"),  # type: ignore[arg-type]  # the mistake
+    ],
+)
+def test_a_case_that_is_declared_wrongly(declared: Any, named: str) -> None:
+    """The error names the argument and says what to do."""
+    with pytest.raises(ValueError, match=named):
+        declared()
