@@ -1,4 +1,4 @@
-"""Stamps: the instants of saves, in whole microseconds, never the same twice."""
+"""StampClock: gives each save its stamp, in whole microseconds since 1970-01-01 UTC."""
 
 from __future__ import annotations
 
@@ -9,71 +9,88 @@ from sessiondex.errors import InvalidArgumentError
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+_MAX_STAMP = (datetime.max.replace(tzinfo=UTC) - EPOCH) // MICROSECOND
 
 
-def microseconds(instant: datetime) -> int:
+def to_microseconds(instant: datetime) -> int:
     """Return whole microseconds since 1970-01-01 UTC.
 
-    >>> microseconds(datetime(1970, 1, 2, tzinfo=UTC))
+    >>> to_microseconds(datetime(1970, 1, 2, tzinfo=UTC))
     86400000000
     """
     return (instant - EPOCH) // MICROSECOND
 
 
-class StampClock:
-    """Gives stamps that strictly increase, also when the clock under it stands still or steps back.
+def to_datetime(microseconds: int) -> datetime:
+    """Return the instant so many microseconds after 1970-01-01 UTC.
 
-    A stamp is first planned, then taken: one that is not taken leaves no trace.
-
-    >>> stamps = StampClock(lambda: EPOCH)
-    >>> first = stamps.plan()
-    >>> stamps.take(first)
-    >>> stamps.plan() - first
-    datetime.timedelta(microseconds=1)
+    >>> to_datetime(86_400_000_000)
+    datetime.datetime(1970, 1, 2, 0, 0, tzinfo=datetime.timezone.utc)
     """
+    return EPOCH + MICROSECOND * microseconds
+
+
+class StampClock:
+    """Gives stamps that strictly increase, also when the underlying clock stands still or steps back.
+
+    A save first asks for the next stamp, and takes it when it is committed: a refused save takes none.
+
+    >>> clock = StampClock(lambda: EPOCH)
+    >>> clock.take(clock.next(clock.now()))
+    >>> clock.next(clock.now())
+    2
+    """
+
+    __slots__ = ("_clock", "_last_stamp")
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         if not callable(clock):
             raise InvalidArgumentError("clock", "must be callable and return an aware datetime")
         self._clock = clock
-        self._last = EPOCH
+        self._last_stamp = 0
 
-    def now(self) -> datetime:
-        """Return what the clock says, in UTC.
+    def now(self) -> int:
+        """Return the time of the clock, in microseconds.
 
         Raises:
-            InvalidArgumentError: the clock gives no aware datetime after 1970-01-01 UTC.
+            InvalidArgumentError: the clock returns something else than an aware datetime from 1970 on.
         """
-        now: object = self._clock()
-        if not isinstance(now, datetime) or now.utcoffset() is None:
-            raise InvalidArgumentError("clock", "must return an aware datetime, for example datetime.now(UTC)")
-        if now < EPOCH:
+        now = self._clock()
+        # The fast path spares a call for clocks in UTC. A subclass of datetime, such as pendulum's, may count in its own way.
+        if type(now) is datetime and now.tzinfo is UTC:
+            microseconds = (now - EPOCH) // MICROSECOND
+        else:
+            microseconds = _checked_microseconds(now)
+        if microseconds < 0:
             raise InvalidArgumentError("clock", "must not return an instant before 1970-01-01 UTC")
-        try:
-            now = now if now.tzinfo is UTC else now.astimezone(UTC)
-            # Exact, since subclasses, such as pendulum's, calculate in their own ways.
-            return now if type(now) is datetime else datetime.combine(now.date(), now.time(), UTC)
-        except OverflowError:
-            raise _beyond_the_calendar() from None
+        return microseconds
 
-    def plan(self, after: datetime | None = None) -> datetime:
-        """Return the stamp that the next save would have: now, or just after the last one if that is later.
+    def instant(self) -> datetime:
+        """Return the time of the clock as a datetime in UTC. Raises as `now` does."""
+        return to_datetime(self.now())
 
-        `after` is a planned stamp that is to be taken before.
+    def next(self, now: int, after: int | None = None) -> int:
+        """Return the stamp of the next save: `now`, or one microsecond after the last one if that is later.
+
+        `after` is a stamp that will be taken before.
         """
-        now = self.now()
-        last = self._last if after is None else after
-        if now > last:
-            return now
-        try:
-            return last + MICROSECOND
-        except OverflowError:
-            raise _beyond_the_calendar() from None
+        last = self._last_stamp if after is None else after
+        stamp = now if now > last else last + 1
+        if stamp > _MAX_STAMP:
+            raise InvalidArgumentError("clock", "must return an instant before the year 10000")
+        return stamp
 
-    def take(self, stamp: datetime) -> None:
-        """Make the planned stamp the last one, or leave a later one as it is."""
-        self._last = max(self._last, stamp)
+    def take(self, stamp: int) -> None:
+        """Make later stamps greater than this one."""
+        if stamp > self._last_stamp:
+            self._last_stamp = stamp
 
 
-def _beyond_the_calendar() -> InvalidArgumentError:
-    return InvalidArgumentError("clock", "must return an instant before the year 10000")
+def _checked_microseconds(now: object) -> int:
+    if not isinstance(now, datetime) or now.utcoffset() is None:
+        raise InvalidArgumentError("clock", "must return an aware datetime, for example datetime.now(UTC)")
+    try:
+        now = now.astimezone(UTC)
+    except OverflowError:
+        raise InvalidArgumentError("clock", "must return an instant before the year 10000") from None
+    return to_microseconds(datetime.combine(now.date(), now.time(), UTC))

@@ -233,3 +233,9 @@ class InvariantError(SessiondexError, AssertionError):
     def __str__(self) -> str:
         found, expected = repr(self.actual)[:_SHOWN], repr(self.expected)[:_SHOWN]
         return f"{self.where}: found {found}, expected {expected}; please report it, with what led to it"
+
+
+def add_position_note(error: SessiondexError, position: int, *, whole_batch: bool = True) -> None:
+    """Add a note to the error: which session of a batch it is about, and that nothing of the batch was saved."""
+    unsaved = "nothing of its batch is saved" if whole_batch else "nothing of its tenant's in this batch is saved"
+    error.add_note(f"It was session number {position}, counted from 0; {unsaved}.")

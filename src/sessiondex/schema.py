@@ -1,206 +1,150 @@
-"""The session store's indexes, declared in one table.
+"""The indexes of the session store.
 
-An entry is bytes where one value will do: compact, invisible to the garbage collector, and with a salted hash, so that
-nobody can choose ids that collide. Ids have 16 bytes each, so entries that begin with ids are unambiguous without
-separators.
+Each index files a session under one key. The keys of a session are computed in one place, `index_keys`, in the order
+of `INDEXES`. A key is bytes: compact, invisible to the garbage collector, and with a salted hash, so that nobody can
+choose ids that collide. It begins with the id of the tenant. Ids have 16 bytes each, so keys need no separators.
 
-To add an index: its declaration here, and a method in the contract and in the stores that asks it. The table, its check
-and the tests' teardown follow the declaration.
+To add an index: declare it here, add it to `INDEXES`, and return its key from `index_keys`. Table, checks and
+statistics follow. Then add a query value in `queries.py`, and let `query_keys` or a method of the backends answer it.
 """
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from operator import attrgetter
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
 
-from sessiondex.clock import MICROSECOND, microseconds
-from sessiondex.engine.facets import Choice, FacetedEntry, FacetedPostings
+from sessiondex.clock import MICROSECOND, to_microseconds
+from sessiondex.engine.faceted import FacetedPostings, FacetFilter
 from sessiondex.engine.index import Index
-from sessiondex.engine.postings import KEY_SIZE, Postings
-from sessiondex.engine.table import Entries, Record
-from sessiondex.models import Channel, ScopeFilter, Session, SessionStatus
+from sessiondex.engine.postings import Postings
+from sessiondex.engine.table import IndexKeys
+from sessiondex.models import Channel, SessionStatus
+from sessiondex.queries import AgentQuery, ChannelQuery, ListQuery, ScenarioQuery, StepQuery
 
 _CHANNEL_CODES = {channel: channel.value.encode() + b"\0" for channel in Channel}
 _STATUS_CODES = {status: status.value.encode() for status in SessionStatus}
 _CLOSED_CODE = b"closed "
+_VERSION_SIZE = 16 + 16 + 17  # tenant, scenario, version in hexadecimal and a colon
 _DAY = timedelta(days=1) // MICROSECOND
 
-
-# Ids come as bytes: several entries begin with the tenant's, and to make bytes of a UUID takes longer than the rest.
-def channel_entry(tenant: bytes, channel: Channel, user_channel_id: str, *, is_open: bool) -> bytes:
-    # Open and closed apart, or else the open one would have to be looked for among all those that are closed.
-    user = _CHANNEL_CODES[channel] + user_channel_id.encode()
-    return tenant + user if is_open else tenant + _CLOSED_CODE + user
-
-
-def channel_entry_by_status(tenant: bytes, channel: Channel, user_channel_id: str, status: SessionStatus) -> bytes:
-    return channel_entry(tenant, channel, user_channel_id, is_open=status != SessionStatus.CLOSED)
-
-
-def agent_entry(tenant: bytes, agent: bytes, status: SessionStatus | None = None) -> bytes:
-    """Where the agent's sessions are filed: all of them, or in another index, those of one status."""
-    return tenant + agent if status is None else tenant + agent + _STATUS_CODES[status]
-
-
-def customer_entry(tenant: bytes, customer: bytes) -> bytes:
-    return tenant + customer
-
-
-def customer_entry_if_known(tenant: bytes, customer: bytes | None) -> bytes | None:
-    return None if customer is None else customer_entry(tenant, customer)
-
-
-def scenario_key(tenant: bytes, scenario: bytes, scenario_version: int) -> bytes:
-    """What the keys of all steps of that version begin with: `_SCENARIO_SIZE` bytes, for versions that there can be."""
-    # In hexadecimal, which has no limit of digits: what is asked for need not exist.
-    return b"%b%b%016x:" % (tenant, scenario, scenario_version)
-
-
-def step_key(tenant: bytes, scenario: bytes, scenario_version: int, step_content_hash: str) -> bytes:
-    return scenario_key(tenant, scenario, scenario_version) + step_content_hash.encode()
-
-
-def step_entry(  # noqa: PLR0917  # an argument for each value that it looks at, in their order
-    tenant: bytes,
-    scenario: bytes | None,
-    scenario_version: int | None,
-    step_content_hash: str | None,
-    step_name: str | None,
-    status: SessionStatus,
-    channel: Channel,
-    created_at: datetime,
-) -> FacetedEntry | None:
-    """The step where a session stands, split by channel and node and ordered by age: what `ScopeFilter` asks about."""
-    if status != SessionStatus.ACTIVE or scenario is None or scenario_version is None or step_content_hash is None:
-        return None
-    key = step_key(tenant, scenario, scenario_version, step_content_hash)
-    # Exact strings, whatever a subclass of Session has narrowed these to.
-    node = None if step_name is None else str.__str__(step_name)
-    return key, str.__str__(channel), node, microseconds(created_at)
-
-
-FIELDS = (
-    "tenant",
-    "agent",
-    "channel",
-    "user_channel_id",
-    "customer",
-    "status",
-    "scenario",
-    "scenario_version",
-    "created_at",
-    "step_content_hash",
-    "step_name",
-)
-"""What indexes look at: nine fields of the session, ids as their bytes, and two of its last visit."""
-
-_looked_at = attrgetter(
-    "tenant_id",
-    "agent_id",
-    "channel",
-    "user_channel_id",
-    "customer_profile_id",
-    "status",
-    "active_scenario_id",
-    "active_scenario_version",
-    "created_at",
-)
-
-
-def record_of(session: Session) -> Record:
-    """Return the values of `FIELDS`: plain ones, whose equality can be trusted, whatever users make of visits."""
-    tenant_id, agent_id, channel, user_channel_id, customer_id, status, scenario_id, version, created = _looked_at(
-        session
-    )
-    return (
-        tenant_id.bytes,
-        agent_id.bytes,
-        channel,
-        user_channel_id,
-        None if customer_id is None else customer_id.bytes,
-        status,
-        None if scenario_id is None else scenario_id.bytes,
-        version,
-        created,
-        *_last_step(session),
-    )
-
-
-def _last_step(session: Session) -> tuple[str | None, str | None]:
-    history = session.step_history
-    if not history:
-        return None, None
-    last = history[-1]
-    return last.step_content_hash, last.step_name
-
-
-def has_same_record(session: Session, other: Session) -> bool:
-    """Whether the two have the same record, told at half the cost of making one."""
-    return _looked_at(session) == _looked_at(other) and _last_step(session) == _last_step(other)
-
-
-_SCENARIO_SIZE = len(scenario_key(b"\0" * KEY_SIZE, b"\0" * KEY_SIZE, 0))
-
 CHANNEL: Index[Postings] = Index(
-    "channel identity", ("tenant", "channel", "user_channel_id", "status"), channel_entry_by_status, Postings
+    "channel identity", ("tenant_id", "channel", "user_channel_id", "status"), Postings
 )
-AGENT: Index[Postings] = Index("agent", ("tenant", "agent"), agent_entry, Postings)
-AGENT_STATUS: Index[Postings] = Index("agent and status", ("tenant", "agent", "status"), agent_entry, Postings)
-CUSTOMER: Index[Postings] = Index("customer", ("tenant", "customer"), customer_entry_if_known, Postings)
+"""Open and closed sessions apart: an open one is found without a look at any number of closed ones."""
+AGENT: Index[Postings] = Index("agent and status", ("tenant_id", "agent_id", "status"), Postings)
+CUSTOMER: Index[Postings] = Index("customer", ("tenant_id", "customer_profile_id"), Postings)
+TENANT: Index[Postings] = Index("tenant and status", ("tenant_id", "status"), Postings)
+"""Shows whether a session of the tenant has a stamp."""
 STEP: Index[FacetedPostings] = Index(
     "step",
     (
-        "tenant",
-        "scenario",
-        "scenario_version",
-        "step_content_hash",
-        "step_name",
+        "tenant_id",
+        "active_scenario_id",
+        "active_scenario_version",
+        "step_history",
         "status",
         "channel",
         "created_at",
     ),
-    step_entry,
-    lambda: FacetedPostings(group_size=_SCENARIO_SIZE),
+    lambda: FacetedPostings(group_size=_VERSION_SIZE),
 )
-EVERYTHING = b"all"
-ACTIVITY: Index[Postings] = Index("activity", ("tenant", "agent"), lambda _tenant, _agent: EVERYTHING, Postings)
-"""All sessions under one key. Tells which was idle longest, so only stores that let go of idle ones have it."""
+"""Where a session stands, split by channel and node and ordered by age, as `ScopeFilter` asks."""
+ACTIVITY: Index[Postings] = Index("activity", (), Postings)
+"""All sessions under one key: the oldest was idle longest. Only stores that evict have it."""
 
-INDEXES = (CHANNEL, AGENT, AGENT_STATUS, CUSTOMER, STEP)
-"""Those that every store has, in the order of a row's entries."""
-
-_AGENT_POSITION = INDEXES.index(AGENT)
-
-
-def belongs_to(entries: Entries, tenant: bytes) -> bool:
-    """Whether a row with these entries is the tenant's: told by its agent entry, without a look at the session."""
-    of_agent: bytes = entries[_AGENT_POSITION]
-    return of_agent.startswith(tenant)
+INDEXES: tuple[Index[Any], ...] = (CHANNEL, AGENT, CUSTOMER, TENANT, STEP)
+EVICTION_INDEXES: tuple[Index[Any], ...] = (*INDEXES, ACTIVITY)
+ALL_SESSIONS = b"all"
 
 
-def latest_by_channel(
-    postings: Postings, tenant: bytes, channel: Channel, user_channel_id: str, *, is_open: bool
-) -> bytes | None:
-    """Return the newest item of that identity: of those that are not closed if `is_open`, else of all."""
-    user = _CHANNEL_CODES[channel] + user_channel_id.encode()  # once for both: this is a good part of a read
+def index_keys(values: Mapping[str, Any]) -> IndexKeys:
+    """Return the key under which each index of `INDEXES` files a session with these field values, or `None`."""
+    # In one function: calling one for each index takes twice as long.
+    tenant = values["tenant_id"].int.to_bytes(16, "big")
+    status = values["status"]
+    status_code = _STATUS_CODES[status]
+    user = _CHANNEL_CODES[values["channel"]] + values["user_channel_id"].encode()
+    customer_id = values["customer_profile_id"]
+    return (
+        tenant + _CLOSED_CODE + user if status is SessionStatus.CLOSED else tenant + user,
+        tenant + values["agent_id"].int.to_bytes(16, "big") + status_code,
+        None if customer_id is None else tenant + customer_id.int.to_bytes(16, "big"),
+        tenant + status_code,
+        _step_index_key(tenant, values) if status is SessionStatus.ACTIVE and values["step_history"] else None,
+    )
+
+
+def eviction_index_keys(values: Mapping[str, Any]) -> IndexKeys:
+    """Return the keys of `EVICTION_INDEXES`."""
+    return (*index_keys(values), ALL_SESSIONS)
+
+
+def _step_index_key(tenant: bytes, values: Mapping[str, Any]) -> Any:
+    scenario_id, version = values["active_scenario_id"], values["active_scenario_version"]
+    last = values["step_history"][-1]
+    content_hash, node = last.step_content_hash, last.step_name
+    if scenario_id is None or version is None or content_hash is None:
+        return None
+    key = _version_key(tenant, scenario_id.int.to_bytes(16, "big"), version) + content_hash.encode()
+    # Plain strings: a subclass of Session may have narrowed these to a class of its own.
+    node = None if node is None else str.__str__(node)
+    return key, str.__str__(values["channel"]), node, to_microseconds(values["created_at"])
+
+
+def _version_key(tenant: bytes, scenario: bytes, version: int) -> bytes:
+    # Hexadecimal has no limit of digits: a query may ask for any integer.
+    return b"%b%b%016x:" % (tenant, scenario, version)
+
+
+def query_keys(query: ListQuery) -> tuple[Index[Postings], Sequence[bytes]]:
+    """Return the index that answers the query, and the keys whose posting lists together are the answer."""
+    tenant = query.tenant_id.bytes
+    if isinstance(query, AgentQuery):
+        prefix = tenant + query.agent_id.bytes
+        codes = _STATUS_CODES.values() if query.status is None else (_STATUS_CODES[query.status],)
+        return AGENT, [prefix + code for code in codes]
+    return CUSTOMER, (tenant + query.customer_profile_id.bytes,)
+
+
+def tenant_keys(tenant: bytes) -> Sequence[bytes]:
+    """Return the keys of all sessions of the tenant in the index `TENANT`."""
+    return [tenant + code for code in _STATUS_CODES.values()]
+
+
+def step_key(query: StepQuery) -> bytes:
+    """Return the key of the step in the index `STEP`."""
+    key = _version_key(query.tenant_id.bytes, query.scenario_id.bytes, query.scenario_version)
+    return key + query.step_content_hash.encode()
+
+
+def version_key(query: ScenarioQuery) -> bytes:
+    """Return what the keys of all steps of the version begin with."""
+    return _version_key(query.tenant_id.bytes, query.scenario_id.bytes, query.scenario_version)
+
+
+def latest_posting(postings: Postings, query: ChannelQuery) -> bytes | None:
+    """Return the newest posting of the channel identity, or `None`."""
+    tenant = query.tenant_id.int.to_bytes(16, "big")
+    user = _CHANNEL_CODES[query.channel] + query.user_channel_id.encode()
     latest = postings.latest(tenant + user)
-    if is_open:
+    if query.is_open:
         return latest
     closed = postings.latest(tenant + _CLOSED_CODE + user)
     return closed if latest is None or (closed is not None and closed > latest) else latest
 
 
-def select_step(postings: FacetedPostings, step: bytes, scope_filter: ScopeFilter | None, now: datetime) -> list[bytes]:
-    """Return the keys of the sessions at the step that pass the filter, in no order."""
-    if scope_filter is None:
-        return postings.select(step)
-    oldest, youngest = scope_filter.max_session_age_days, scope_filter.min_session_age_days
-    instant = microseconds(now)
+def select_step(postings: FacetedPostings, query: StepQuery, now: int) -> list[bytes]:
+    """Return the keys of the sessions at the step that pass the filter, unordered. `now` is in microseconds."""
+    scope = query.scope_filter
+    if scope is None:
+        return postings.select(step_key(query))
+    oldest, youngest = scope.max_session_age_days, scope.min_session_age_days
     return postings.select(
-        step,
-        outer=Choice(scope_filter.include_channels, scope_filter.exclude_channels or ()),
-        inner=Choice(scope_filter.include_current_nodes, scope_filter.exclude_current_nodes or ()),
-        # An age of `oldest` days, rounded down, lasts until just before it is a day more.
-        low=None if oldest is None else instant - (oldest + 1) * _DAY + 1,
-        high=None if youngest is None else instant - youngest * _DAY,
+        step_key(query),
+        outer=FacetFilter(scope.include_channels, scope.exclude_channels or ()),
+        inner=FacetFilter(scope.include_current_nodes, scope.exclude_current_nodes or ()),
+        # An age of n days, rounded down, lasts until just before n + 1 days.
+        low=None if oldest is None else now - (oldest + 1) * _DAY + 1,
+        high=None if youngest is None else now - youngest * _DAY,
     )

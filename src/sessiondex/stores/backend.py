@@ -1,139 +1,92 @@
-"""What a store within one process has to say for itself: how it finds, puts and removes sessions, all at once."""
+"""Backend: the synchronous storage of an in-process store."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Any, Generic
+from typing import Protocol, TypeAlias, TypeVar
 from uuid import UUID
 
 from sessiondex.contract import S
-from sessiondex.models import Channel, ScopeFilter, SessionStatus
-from sessiondex.records import Kept
+from sessiondex.queries import ChannelQuery, CountQuery, ListQuery, Page, ScenarioQuery, StepQuery
+from sessiondex.snapshots.codec import Prepared
+
+R = TypeVar("R")
+"""What a backend stores of a session. It is immutable, so it stays readable after the session was changed."""
+P = TypeVar("P")
+"""A planned change of one session."""
+
+RowHead: TypeAlias = tuple[bytes, bytes, int, int]
+"""Session id, tenant id, stamp in microseconds, revision."""
 
 
-class Backend(ABC, Generic[S]):
-    """Plain methods, without an `await`, which change nothing if they raise.
+class Backend(Protocol[S, R, P]):
+    """Finds sessions and changes them. No method awaits; one that raises has changed nothing.
 
-    `since` bounds what can be seen: sessions last active before it are expired. `None` bounds nothing. Lists are found
-    at once, as anything that stays as it is, and made sessions to give out a few at a time.
+    `cutoff` is the oldest stamp that has not expired, in microseconds, and `None` if nothing expires. Counts include
+    expired sessions: the store evicts them first.
     """
+
+    def __len__(self) -> int:
+        """Return how many sessions are stored. Cost: O(1)."""
 
     # -- reading --
 
-    @abstractmethod
-    def _get(self, session_id: UUID, tenant_id: UUID | None, since: datetime | None) -> S | None:
-        """Return a session that is the caller's own, as all that is given out."""
+    def get(self, session_id: UUID, tenant_id: UUID | None, cutoff: int | None) -> S | None:
+        """Return a private copy of the session, or `None`."""
 
-    @abstractmethod
-    def _latest_by_channel(
-        self, tenant_id: UUID, channel: Channel, user_channel_id: str, since: datetime | None, *, is_open: bool
-    ) -> S | None:
-        """Return the latest session of the identity: of those that are not closed if `is_open`, else of all."""
+    def head(self, session_id: UUID) -> RowHead | None:
+        """Return the head of the stored session, or `None`."""
 
-    @abstractmethod
-    def _newest_by_agent(  # noqa: PLR0917  # as the contract has them
-        self,
-        tenant_id: UUID,
-        agent_id: UUID,
-        status: SessionStatus | None,
-        limit: int,
-        before: datetime | None,
-        since: datetime | None,
-    ) -> Sequence[Any]: ...
+    def find(self, session_id: UUID) -> R | None:
+        """Return the stored form of the session, or `None`."""
 
-    @abstractmethod
-    def _newest_by_customer(
-        self, tenant_id: UUID, customer_profile_id: UUID, limit: int, before: datetime | None, since: datetime | None
-    ) -> Sequence[Any]: ...
+    def head_of(self, stored: R) -> RowHead:
+        """Return the head of a stored form."""
 
-    @abstractmethod
-    def _at_step(  # noqa: PLR0917  # as the contract has them
-        self,
-        tenant_id: UUID,
-        scenario_id: UUID,
-        version: int,
-        content_hash: str,
-        scope: ScopeFilter | None,
-        since: datetime | None,
-    ) -> Sequence[Any]: ...
-
-    @abstractmethod
-    def _some_of_all(self, after: UUID | None, limit: int) -> Sequence[Any]:
-        """Return some of all sessions there are, in an order that stays."""
-
-    @abstractmethod
-    def _given_out(self, found: Sequence[Any]) -> list[S]:
-        """Return what was found as sessions that are the caller's own."""
-
-    # Counted is all that is there. What has expired was removed before.
-
-    @abstractmethod
-    def _count(self) -> int: ...
-
-    @abstractmethod
-    def _count_by_agent(self, tenant_id: UUID, agent_id: UUID, status: SessionStatus | None) -> int: ...
-
-    @abstractmethod
-    def _count_by_customer(self, tenant_id: UUID, customer_profile_id: UUID) -> int: ...
-
-    @abstractmethod
-    def _count_at_step(self, tenant_id: UUID, scenario_id: UUID, version: int, content_hash: str) -> int: ...
-
-    @abstractmethod
-    def _count_steps(self, tenant_id: UUID, scenario_id: UUID, version: int) -> dict[str, int]: ...
-
-    # -- one session, for writing it --
-
-    @abstractmethod
-    def _live(self, session_id: UUID) -> S | None:
-        """Return the snapshot of the stored session, if there is one at hand."""
-
-    @abstractmethod
-    def _revision(self, session_id: UUID) -> int:
-        """Return the revision that is stored, or 0 if there is none."""
-
-    @abstractmethod
-    def _stamp_of(self, session_id: UUID) -> datetime | None:
-        """Return when the stored session was last active, or `None` if there is none."""
-
-    @abstractmethod
-    def _oldest(self) -> UUID | None:
-        """Return the id of the session that was idle longest, if there is any. Only where sessions are evicted."""
-
-    @abstractmethod
-    def _is_there(self, session_id: UUID, tenant_id: UUID | None) -> bool:
-        """Return whether there is such a session, of the tenant if one is given."""
-
-    @abstractmethod
-    def _image(self, session_id: UUID) -> Any:
-        """Return the stored session as something that nobody changes, or `None` if there is none."""
-
-    @abstractmethod
-    def _opened(self, image: Any) -> S:
-        """Return a session like the image that is the caller's own."""
-
-    @abstractmethod
-    def _plan(self, kept: Kept[S], earlier: S | None, *, in_bulk: bool) -> Any:
-        """Return how to put the snapshot, in place of that of its id. Other than in bulk, it is done at once.
+    def to_session(self, stored: R) -> S:
+        """Return a private copy of what was stored.
 
         Raises:
-            TenantMismatchError: there is one of its id that is another tenant's.
+            UnknownClassError: the class of the session is gone, which implies that the session was removed.
         """
 
-    @abstractmethod
-    def _plan_removal(self, session_id: UUID) -> Any:
-        """Return how to remove the session, which must be there."""
+    def latest(self, query: ChannelQuery, cutoff: int | None) -> S | None:
+        """Return a private copy of the newest session of the channel identity, or `None`."""
 
-    @abstractmethod
-    def _apply(self, plan: Any) -> None:
-        """Do what was planned. Only what comes from outside can interrupt it: no memory, no stack, Ctrl-C."""
+    def newest(self, query: ListQuery, page: Page, cutoff: int | None) -> Sequence[R]:
+        """Return a page of sessions, newest first."""
 
-    @abstractmethod
-    def _check(self) -> None:
-        """Raise `InvariantError` if what is stored contradicts itself."""
+    def at_step(self, query: StepQuery, now: int, cutoff: int | None) -> Sequence[R]:
+        """Return the sessions at the step, newest first. `now` is in microseconds."""
 
-    @abstractmethod
-    def _apply_again(self, plans: Sequence[Any]) -> None:
-        """Do all that was planned, some of which may have been done, and some of it in part."""
+    def page(self, after: UUID | None, limit: int) -> Sequence[R]:
+        """Return up to `limit` of all sessions that follow that one, in an order that does not change."""
+
+    def count(self, query: CountQuery) -> int:
+        """Return how many sessions match."""
+
+    def count_steps(self, query: ScenarioQuery) -> dict[str, int]:
+        """Return how many sessions stand at each step of the version, by the hash of the step."""
+
+    def oldest(self) -> RowHead | None:
+        """Return the head of the session that was idle longest, or `None`. Only for stores that evict."""
+
+    def has_stamp(self, tenant_id: UUID, stamp: int) -> bool:
+        """Return whether a session of the tenant has that stamp."""
+
+    # -- writing --
+
+    def plan_put(self, prepared: Prepared, stamp: int, revision: int) -> P:
+        """Plan to store the session in place of what has its id."""
+
+    def plan_remove(self, session_id: UUID) -> P:
+        """Plan to remove the session, which must be there."""
+
+    def apply(self, plan: P) -> None:
+        """Carry out a plan. Only Ctrl-C or a lack of memory can interrupt it."""
+
+    def recover(self, plans: Sequence[P]) -> None:
+        """Carry out plans, some of which may be done or half done, and rebuild the indexes. Cost: O(n log n)."""
+
+    def check(self) -> None:
+        """Raise `InvariantError` if the stored sessions and indexes contradict each other. Cost: O(n log n)."""

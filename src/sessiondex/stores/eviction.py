@@ -1,26 +1,40 @@
-"""Which sessions a store lets go of by itself."""
+"""EvictionPolicy: which sessions a store evicts. EvictionNotifier: passes evicted sessions to `on_evict`."""
 
 from __future__ import annotations
 
+import asyncio
+import logging
+from collections import deque
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
+from inspect import isawaitable
+from time import perf_counter
+from typing import Any, Generic, TypeVar
 
-from sessiondex.contract import EvictionReason
-from sessiondex.stores import arguments as check
+from sessiondex.contract import ChangeKind, EvictionReason
+from sessiondex.queries import check_callable, check_idle_ttl, check_min
+from sessiondex.stores.callback_scope import CallbackScope
+from sessiondex.stores.commit import Commit
 
-SWEEP_EVERY = 1.0  # seconds, or sooner if sessions expire sooner
+log = logging.getLogger("sessiondex")
+
+SWEEP_INTERVAL_SECONDS = 1.0  # or the idle_ttl, if that is shorter
+_SLICE_SECONDS = 0.002  # callbacks run for so long between two turns of the loop, if none takes longer by itself
+_MICROSECOND = timedelta(microseconds=1)
 
 OnEvict = Callable[[Any, EvictionReason], Awaitable[None] | None]
-"""Is told each session that was evicted, and why. May be a coroutine function."""
+"""Called with each evicted session and the reason; may be a coroutine function."""
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
-class Eviction:
-    """Up to when sessions are kept, how many of them, and who is told.
+class EvictionPolicy:
+    """How long idle sessions are kept, how many sessions, and the callback for those evicted.
 
-    >>> Eviction(idle_ttl=timedelta(hours=1)).is_on
+    >>> EvictionPolicy(idle_ttl=timedelta(hours=1)).is_on
     True
     """
 
@@ -30,22 +44,102 @@ class Eviction:
 
     def __post_init__(self) -> None:
         """Check the arguments."""
-        check.idle_ttl(self.idle_ttl)
+        check_idle_ttl(self.idle_ttl)
         if self.max_sessions is not None:
-            check.at_least("max_sessions", self.max_sessions, 1, "None keeps any number")
+            check_min("max_sessions", self.max_sessions, 1, "None keeps any number")
         if self.on_evict is not None:
-            check.callback("on_evict", self.on_evict)
+            check_callable("on_evict", self.on_evict)
 
     @property
     def is_on(self) -> bool:
         """Whether any session is ever evicted."""
         return self.idle_ttl is not None or self.max_sessions is not None
 
-    def since(self, now: datetime) -> datetime | None:
-        """Return the stamp from which on sessions can be seen, or `None` if all can."""
-        if self.idle_ttl is None:
-            return None
-        try:
-            return now - self.idle_ttl
-        except OverflowError:  # before the calendar begins
-            return None
+    def cutoff(self, now: int) -> int | None:
+        """Return the oldest stamp that has not expired at `now`, both in microseconds; `None` if nothing expires."""
+        return None if self.idle_ttl is None else max(now - self.idle_ttl // _MICROSECOND, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Eviction(Generic[R]):
+    sequence: int
+    stored: R
+    reason: EvictionReason
+
+
+class EvictionNotifier(Generic[R]):
+    """Calls `on_evict` for each evicted session, one after another, in a task of its own: no save waits for it.
+
+    A commit listener. `to_session` makes a session of what the store had stored. Errors of the callback are logged.
+    The owner calls `schedule` after commits, and `start_over` in a new event loop, whose predecessor may have ended
+    before all callbacks had run.
+    """
+
+    def __init__(self, on_evict: OnEvict, to_session: Callable[[R], Any]) -> None:
+        self._on_evict = on_evict
+        self._to_session = to_session
+        self._pending: deque[_Eviction[R]] = deque()
+        self._last_sequence = 0
+        self._start: asyncio.Handle | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def __len__(self) -> int:
+        """Return how many callbacks have not begun."""
+        return len(self._pending)
+
+    def on_commit(self, commit: Commit[R]) -> None:
+        """Queue the evicted sessions of the commit. Cost: O(its mutations)."""
+        for sequence, mutation in enumerate(commit.mutations, commit.sequence):
+            last_queued = self._pending[-1].sequence if self._pending else 0
+            is_new = sequence > max(self._last_sequence, last_queued)
+            if is_new and mutation.kind is ChangeKind.EVICTED and mutation.stored is not None and mutation.reason:
+                self._pending.append(_Eviction(sequence, mutation.stored, mutation.reason))
+        self._last_sequence = max(self._last_sequence, commit.sequence + len(commit.mutations) - 1)
+
+    def schedule(self) -> None:
+        """Have the pending callbacks run soon: never within this call, also if tasks start eagerly."""
+        if self._pending and self._start is None and (self._task is None or self._task.done()):
+            self._start = asyncio.get_running_loop().call_soon(self._start_task)
+
+    def start_over(self) -> None:
+        """Forget the task of an earlier event loop; call `schedule` in the new one."""
+        self._start = self._task = None
+
+    def _start_task(self) -> None:
+        self._start = None
+        if self._pending and (self._task is None or self._task.done()):
+            # In an empty context: an eviction belongs to no request.
+            task = self._notify_all()
+            self._task = asyncio.get_running_loop().create_task(task, name="sessiondex on_evict", context=Context())
+
+    async def _notify_all(self) -> None:
+        """Call the callback for all pending evictions.
+
+        If the task is cancelled within a callback, because its loop ends, the next loop repeats that callback.
+        """
+        deadline = perf_counter() + _SLICE_SECONDS
+        while self._pending:
+            eviction = self._pending.popleft()
+            self._last_sequence = max(self._last_sequence, eviction.sequence)
+            try:
+                with CallbackScope(self):
+                    result = self._on_evict(self._to_session(eviction.stored), eviction.reason)
+                    if isawaitable(result):
+                        await result
+            except asyncio.CancelledError:
+                if (task := asyncio.current_task()) is None or task.cancelling():
+                    self._pending.appendleft(eviction)
+                    raise
+                log.exception("on_evict was cancelled; the session is evicted all the same")
+            except Exception:  # noqa: BLE001  # any error of the callback
+                log.exception("on_evict raised an error; the session is evicted all the same")
+            if perf_counter() > deadline:
+                await asyncio.sleep(0)
+                deadline = perf_counter() + _SLICE_SECONDS
+
+    async def drain(self) -> None:
+        """Wait until all callbacks have run; return at once within a callback, which would wait for itself."""
+        if self._pending:
+            self._start_task()
+        if self._task is not None and not self._task.done() and not CallbackScope.is_within(self):
+            await asyncio.wait([self._task])

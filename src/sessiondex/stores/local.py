@@ -1,316 +1,278 @@
-"""The coroutines of the contract, for every store within one process.
+"""LocalSessionStore: the store within one process, put together from its parts.
 
-Readers take no lock: they look everything up without an `await`, so that no write can come between, and what they find
-is nothing that a write changes. Writers hold the lock while they check, which in bulk they do with an `await` now and
-then, and while they write, which they do without.
+Readers take no lock: they look everything up without an `await`, and what they find never changes. Writers prepare
+sessions without a lock, then commit under an asyncio lock. Only one that evicts many sessions awaits while it holds the
+lock, so that no other save adds to them.
 """
 
 from __future__ import annotations
 
 import asyncio
-from asyncio import get_running_loop
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from datetime import datetime
-from inspect import isawaitable
-from typing import Any
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Generic
 from uuid import UUID
 
-from sessiondex.contract import S
-from sessiondex.errors import SessiondexError, TenantMismatchError
-from sessiondex.models import Channel, ScopeFilter, SessionStatus
-from sessiondex.records import mark_saved
-from sessiondex.stores import arguments as check
-from sessiondex.stores.commits import Write, id_of
-from sessiondex.stores.composed import CHECKS, ComposedOperations, check_has_identity, note_place, saved_as
-from sessiondex.stores.lifecycle import LifeCycle
+from sessiondex.clock import StampClock
+from sessiondex.contract import Change, S
+from sessiondex.errors import SessiondexError, StoreClosedError, TurnTimeoutError, WrongLoopError, add_position_note
+from sessiondex.queries import (
+    ChannelQuery,
+    CountQuery,
+    Expected,
+    ListQuery,
+    Page,
+    ScenarioQuery,
+    StepQuery,
+    check_min,
+    parse_id_cursor,
+)
+from sessiondex.snapshots.codec import Prepared, SnapshotCodec, UnknownClassError, write_back_version
+from sessiondex.stores.backend import Backend, P, R
+from sessiondex.stores.base import BaseSessionStore
+from sessiondex.stores.change_feed import ChangeFeed, ChangeReader
+from sessiondex.stores.eviction import SWEEP_INTERVAL_SECONDS, EvictionNotifier, EvictionPolicy
+from sessiondex.stores.slices import SLICE_SECONDS, Slices
+from sessiondex.stores.writer import Writer
 
-# Between two turns of the loop: a few milliseconds, if none of the sessions is hot.
-_COPIES = 100
+log = logging.getLogger("sessiondex")
 
-_SWEPT_BY_A_WRITE = 2  # more than a write adds, so that it keeps ahead whoever else sweeps
+_EVICTIONS_PER_SAVE = 2  # more than a save adds, so that saves alone catch up with what expires
+_UNLIMITED = 2**63
 
 
-class LocalSessionStore(LifeCycle[S], ComposedOperations[S]):
-    """A session store within one process. A subclass finds, puts and removes sessions: it is a `Backend`."""
+class LocalSessionStore(BaseSessionStore[S], Generic[S, R, P]):
+    """Combines a backend, a writer, a change feed and an eviction notifier under one asyncio lock."""
 
-    # -- one session --
-
-    async def get(self, session_id: UUID, *, tenant_id: UUID | None = None) -> S | None:
-        if get_running_loop() is not self._loop:
-            self._move_to_this_loop()
-        if type(session_id) is not UUID:  # as it always is, told without a call: here that is a tenth of the cost
-            session_id = check.exact_id("session_id", session_id)
-        if tenant_id is not None:
-            tenant_id = check.exact_id("tenant_id", tenant_id)
-        return self._get(session_id, tenant_id, self._since())
-
-    async def save(self, session: S, *, expected_revision: int | None = None) -> UUID:
-        if get_running_loop() is not self._loop:
-            self._move_to_this_loop()
-        if expected_revision is not None:
-            expected_revision = check.at_least(
-                "expected_revision", expected_revision, 0, "0 expects that there is no session yet"
-            )
-        lock = self._lock
-        async with lock:
-            self._check_is_ours(lock)
-            return self._save(session, expected_revision).session_id
-
-    async def _save_instead(self, session: S, revision: int, stamp: datetime) -> None:
-        if get_running_loop() is not self._loop:
-            self._move_to_this_loop()
-        lock = self._lock
-        async with lock:
-            self._check_is_ours(lock)
-            self._save(session, revision, stamp)
-
-    def _save(self, session: S, expected: int | None, expected_stamp: datetime | None = None) -> Write[S]:
-        since = self._since()  # once, and first: the clock is the user's, and may fail
-        stamp = self._stamps.plan()
-        write = self._prepare(
-            session, stamp, since=since, expected=expected, expected_stamp=expected_stamp, in_bulk=False
-        )
-        self._commit_writes([write])
-        mark_saved(session, write.stamp, write.revision)
-        if self._eviction.is_on:
-            self._evict_surplus(since)
-            self._evict_idle(_SWEPT_BY_A_WRITE, since)
-        return write
-
-    async def delete(self, session_id: UUID, *, tenant_id: UUID | None = None) -> bool:
-        if get_running_loop() is not self._loop:
-            self._move_to_this_loop()
-        session_id = check.exact_id("session_id", session_id)
-        return await self._delete([session_id], tenant_id) == 1
-
-    async def get_by_channel(self, tenant_id: UUID, channel: Channel, user_channel_id: str) -> S | None:
-        if get_running_loop() is not self._loop:
-            self._move_to_this_loop()
-        if type(tenant_id) is not UUID:
-            tenant_id = check.exact_id("tenant_id", tenant_id)
-        if type(channel) is not Channel:
-            channel = check.channel(channel)
-        user_channel_id = check.user_channel_id(user_channel_id)
-        return self._latest_by_channel(tenant_id, channel, user_channel_id, self._since(), is_open=False)
-
-    async def get_or_create(
-        self, tenant_id: UUID, channel: Channel, user_channel_id: str, create: Callable[[], S | Awaitable[S]]
-    ) -> tuple[S, bool]:
-        if get_running_loop() is not self._loop:
-            self._move_to_this_loop()
-        identity = check.identity(tenant_id, channel, user_channel_id)
-        check.callback("create", create)
-        found = self._latest_by_channel(*identity, self._since(), is_open=True)
-        if found is not None:
-            return found, False
-        lock = self._lock  # now: while it creates, the store may go over to another loop
-        async with self._creations.turn(repr(identity).encode()):
-            self._check_is_ours(lock)
-            found = self._latest_by_channel(*identity, self._since(), is_open=True)
-            if found is not None:
-                return found, False
-            made = create()
-            session = (await made) if isawaitable(made) else made
-            check_has_identity(session, identity)
-            async with lock:
-                self._check_is_ours(lock)
-                found = self._latest_by_channel(*identity, self._since(), is_open=True)
-                if found is None:  # as it is, unless another was saved meanwhile
-                    self._save(session, 0)
-            return (session, True) if found is None else (found, False)
-
-    # -- many sessions --
-
-    async def delete_many(self, session_ids: Iterable[UUID], *, tenant_id: UUID | None = None) -> int:
-        if get_running_loop() is not self._loop:
-            self._move_to_this_loop()
-        ids = [check.exact_id("session_ids", one) for one in check.many("session_ids", session_ids, "delete")]
-        return await self._delete(ids, tenant_id)
-
-    async def _save_batch(self, sessions: Sequence[S], first: int) -> list[UUID]:
-        """Save all or none; `first` is the number of the first among those that the caller gave."""
-        if get_running_loop() is not self._loop:
-            self._move_to_this_loop()
-        writes: list[Write[S]] = []
-        last_of: dict[bytes, Write[S]] = {}  # not by UUID, whose hash anyone can make collide
-        lock = self._lock
-        async with lock:
-            self._check_is_ours(lock)
-            stamp, since = None, self._since()
-            for place, session in enumerate(sessions):
-                if place % CHECKS == CHECKS - 1:
-                    self._evict_idle(_SWEPT_BY_A_WRITE * CHECKS, since)
-                    await asyncio.sleep(0)
-                try:
-                    stamp = self._stamps.plan(stamp)
-                    session_id = id_of(session)
-                    before = None if session_id is None else last_of.get(session_id.bytes)
-                    write = self._prepare(session, stamp, since=since, before=before, in_bulk=True)
-                    if before is not None and before.tenant_id != write.tenant_id:
-                        raise TenantMismatchError(write.session_id)
-                except SessiondexError as error:
-                    note_place(error, first + place)
-                    raise
-                writes.append(write)
-                last_of.pop(write.session_id.bytes, None)  # so that they are committed in the order of their stamps
-                last_of[write.session_id.bytes] = write
-            self._check_is_ours(lock)
-            if writes:
-                self._commit_writes(list(last_of.values()))
-            for write in writes:
-                mark_saved(write.session, write.stamp, write.revision)
-            if self._eviction.is_on:
-                self._evict_surplus(since)
-                self._evict_idle(_SWEPT_BY_A_WRITE * CHECKS, since)
-        return [write.session_id for write in writes]
-
-    # -- moving --
-
-    async def export(self, *, cursor: str | None = None, limit: int = 500) -> tuple[list[S], str | None]:
-        if get_running_loop() is not self._loop:
-            self._move_to_this_loop()
-        after = None if cursor is None else check.id_in_cursor(cursor)
-        limit = check.at_least("limit", limit, 1, "some hundred is a good size")
-        since = self._since()
-        found = await self._copies(self._some_of_all(after, limit))
-        last = found[-1].session_id.hex if len(found) == limit else None
-        return [session for session in found if since is None or session.last_activity_at >= since], last
-
-    async def restore(self, sessions: Iterable[S]) -> int:
-        given = list(check.many("sessions", sessions, "save"))
-        if get_running_loop() is not self._loop:
-            self._move_to_this_loop()
-        writes: dict[bytes, Write[S]] = {}
-        lock = self._lock
-        async with lock:
-            self._check_is_ours(lock)
-            since = self._since()
-            for place, session in enumerate(given):
-                if place % CHECKS == CHECKS - 1:
-                    await asyncio.sleep(0)
-                try:
-                    stamp, revision = saved_as(session)
-                    write = self._prepare(session, stamp, since=since, revision=revision, in_bulk=True)
-                except SessiondexError as error:
-                    note_place(error, place)
-                    raise
-                there, key = self._stamp_of(write.session_id), write.session_id.bytes
-                is_late = (there is None or there < stamp) and (since is None or stamp >= since)
-                if is_late and (key not in writes or writes[key].stamp < stamp):
-                    writes[key] = write
-            self._check_is_ours(lock)
-            if writes:
-                self._commit_writes(sorted(writes.values(), key=lambda write: write.stamp))
-            if self._eviction.is_on:
-                self._evict_surplus(since)
-        return len(writes)
-
-    async def _delete(self, session_ids: Iterable[UUID], tenant_id: UUID | None) -> int:
-        if tenant_id is not None:
-            tenant_id = check.exact_id("tenant_id", tenant_id)
-        lock = self._lock
-        async with lock:
-            self._check_is_ours(lock)
-            return self._remove(session_ids, tenant_id)
-
-    # -- lists --
-
-    async def list_by_agent(
+    def __init__(
         self,
-        tenant_id: UUID,
-        agent_id: UUID,
+        backend: Backend[S, R, P],
+        codec: SnapshotCodec[S],
+        clock: StampClock,
+        policy: EvictionPolicy,
+        changes_kept: int,
         *,
-        status: SessionStatus | None = None,
-        limit: int = 100,
-        before: datetime | None = None,
-    ) -> list[S]:
-        if get_running_loop() is not self._loop:
-            self._move_to_this_loop()
-        tenant_id = check.exact_id("tenant_id", tenant_id)
-        agent_id = check.exact_id("agent_id", agent_id)
-        limit = check.at_least("limit", limit, 0, "0 gives an empty list")
-        before = check.cursor(before)
-        wanted = check.optional_status(status)
-        return await self._copies(self._newest_by_agent(tenant_id, agent_id, wanted, limit, before, self._since()))
+        debug: bool = False,
+    ) -> None:
+        super().__init__(self._recover)
+        self._changes_kept = check_min("changes_kept", changes_kept, 0, "0 keeps none for those who follow them")
+        self._backend = backend
+        self._codec = codec
+        self._clock = clock
+        self._policy = policy
+        self._writer = Writer(
+            backend, clock, policy, suspend=self._guard.suspend, resume=self._guard.resume, has_checks=debug
+        )
+        self._notifier: EvictionNotifier[R] | None = None
+        if policy.on_evict is not None:
+            self._notifier = EvictionNotifier(policy.on_evict, backend.to_session)
+            self._writer.subscribe(self._notifier)
+        self._feed: ChangeFeed | None = None
+        self._lock = asyncio.Lock()
+        self._closing = asyncio.Event()
+        self._sweeper: asyncio.Task[None] | None = None
 
-    async def list_by_customer(
-        self, tenant_id: UUID, customer_profile_id: UUID, *, limit: int = 100, before: datetime | None = None
-    ) -> list[S]:
-        if get_running_loop() is not self._loop:
-            self._move_to_this_loop()
-        tenant_id = check.exact_id("tenant_id", tenant_id)
-        customer_profile_id = check.exact_id("customer_profile_id", customer_profile_id)
-        limit = check.at_least("limit", limit, 0, "0 gives an empty list")
-        before = check.cursor(before)
-        found = self._newest_by_customer(tenant_id, customer_profile_id, limit, before, self._since())
-        return await self._copies(found)
+    # -- reading --
 
-    async def find_sessions_by_step_hash(
-        self,
-        tenant_id: UUID,
-        scenario_id: UUID,
-        scenario_version: int,
-        step_content_hash: str,
-        scope_filter: ScopeFilter | None = None,
-    ) -> list[S]:
-        if get_running_loop() is not self._loop:
-            self._move_to_this_loop()
-        tenant_id = check.exact_id("tenant_id", tenant_id)
-        scenario_id = check.exact_id("scenario_id", scenario_id)
-        scenario_version = check.exact_int("scenario_version", scenario_version)
-        step_content_hash = check.exact_text("step_content_hash", step_content_hash)
-        scope = check.optional_scope_filter(scope_filter)
-        since = self._since()
-        found = self._at_step(tenant_id, scenario_id, scenario_version, step_content_hash, scope, since)
-        return await self._copies(found)
+    def _cutoff(self) -> int | None:
+        return None if self._policy.idle_ttl is None else self._policy.cutoff(self._clock.now())
 
-    async def _copies(self, found: Sequence[Any]) -> list[S]:
-        if len(found) <= _COPIES:
-            return self._given_out(found)
-        copies: list[S] = []
-        for start in range(0, len(found), _COPIES):
-            copies += self._given_out(found[start : start + _COPIES])
-            await asyncio.sleep(0)  # others have their turn; what was found is ours
-            if get_running_loop() is not self._loop:
-                self._move_to_this_loop()
-        return copies
+    async def _find(self, session_id: UUID, tenant_id: UUID | None) -> S | None:
+        cutoff = None if self._policy.idle_ttl is None else self._cutoff()
+        return self._backend.get(session_id, tenant_id, cutoff)
 
-    # -- counts: of all that is there, once nothing is that has expired --
+    async def _latest(self, query: ChannelQuery) -> S | None:
+        return self._backend.latest(query, self._cutoff())
 
-    async def count_by_agent(self, tenant_id: UUID, agent_id: UUID, *, status: SessionStatus | None = None) -> int:
-        if get_running_loop() is not self._loop:
-            self._move_to_this_loop()
-        tenant_id = check.exact_id("tenant_id", tenant_id)
-        agent_id = check.exact_id("agent_id", agent_id)
-        wanted = check.optional_status(status)
-        await self._sweep_if_needed()
-        return self._count_by_agent(tenant_id, agent_id, wanted)
+    async def _newest(self, query: ListQuery, page: Page) -> list[S]:
+        return await self._to_sessions(self._backend.newest(query, page, self._cutoff()))
 
-    async def count_by_customer(self, tenant_id: UUID, customer_profile_id: UUID) -> int:
-        if get_running_loop() is not self._loop:
-            self._move_to_this_loop()
-        tenant_id = check.exact_id("tenant_id", tenant_id)
-        customer_profile_id = check.exact_id("customer_profile_id", customer_profile_id)
-        await self._sweep_if_needed()
-        return self._count_by_customer(tenant_id, customer_profile_id)
+    async def _at_step(self, query: StepQuery) -> list[S]:
+        return await self._to_sessions(self._backend.at_step(query, self._clock.now(), self._cutoff()))
 
-    async def count_by_step_hash(
-        self, tenant_id: UUID, scenario_id: UUID, scenario_version: int, step_content_hash: str
-    ) -> int:
-        if get_running_loop() is not self._loop:
-            self._move_to_this_loop()
-        tenant_id = check.exact_id("tenant_id", tenant_id)
-        scenario_id = check.exact_id("scenario_id", scenario_id)
-        scenario_version = check.exact_int("scenario_version", scenario_version)
-        step_content_hash = check.exact_text("step_content_hash", step_content_hash)
-        await self._sweep_if_needed()
-        return self._count_at_step(tenant_id, scenario_id, scenario_version, step_content_hash)
+    async def _to_sessions(self, found: Sequence[R]) -> list[S]:
+        """Make sessions of what was found at one instant; let other tasks run after each slice of time."""
+        to_session, slices = self._backend.to_session, Slices(self._guard.enter)
+        sessions = []
+        for stored in found:
+            if slices.is_over:
+                await slices.pause()
+            with suppress(UnknownClassError):  # it was removed since, with all others of its class
+                sessions.append(to_session(stored))
+        return sessions
 
-    async def count_steps(self, tenant_id: UUID, scenario_id: UUID, scenario_version: int) -> dict[str, int]:
-        if get_running_loop() is not self._loop:
-            self._move_to_this_loop()
-        tenant_id = check.exact_id("tenant_id", tenant_id)
-        scenario_id = check.exact_id("scenario_id", scenario_id)
-        scenario_version = check.exact_int("scenario_version", scenario_version)
-        await self._sweep_if_needed()
-        return self._count_steps(tenant_id, scenario_id, scenario_version)
+    async def _count(self, query: CountQuery) -> int:
+        await self._evict_all_expired()
+        return self._backend.count(query)
+
+    async def _count_steps(self, query: ScenarioQuery) -> dict[str, int]:
+        await self._evict_all_expired()
+        return self._backend.count_steps(query)
+
+    async def _export(self, cursor: str | None, limit: int) -> tuple[list[S], str | None]:
+        after = None if cursor is None else parse_id_cursor(cursor)
+        found, cutoff = self._backend.page(after, limit), self._cutoff()
+        head_of = self._backend.head_of
+        next_cursor = head_of(found[-1])[0].hex() if len(found) == limit else None
+        visible = [stored for stored in found if cutoff is None or head_of(stored)[2] >= cutoff]
+        return await self._to_sessions(visible), next_cursor
+
+    # -- writing --
+
+    async def _put(self, session: S, expected: Expected | None) -> UUID:
+        prepared = self._codec.prepare(session)
+        async with self._lock:
+            self._guard.enter()
+            stamp, revision = self._writer.put(prepared, expected)
+            write_back_version(session, stamp, revision)
+            if self._policy.is_on:
+                await self._evict_after(1)
+        return prepared.session_id
+
+    async def _put_if_absent(self, session: S, identity: ChannelQuery) -> S | None:
+        prepared = self._codec.prepare(session)
+        async with self._lock:
+            self._guard.enter()
+            found = self._backend.latest(identity, self._cutoff())
+            if found is None:  # as it is, unless another task saved one while `create` ran
+                write_back_version(session, *self._writer.put(prepared, Expected(0)))
+                await self._evict_after(1)
+            return found
+
+    async def _put_many(self, sessions: Sequence[S], first: int) -> list[UUID]:
+        prepared = await self._prepare_many(sessions, first)
+        async with self._lock:
+            self._guard.enter()
+            for session, version in zip(sessions, self._writer.put_many(prepared, first), strict=True):
+                write_back_version(session, *version)
+            await self._evict_after(len(prepared))
+        return [one.session_id for one in prepared]
+
+    async def _restore(self, versions: Sequence[tuple[S, int, int]]) -> int:
+        prepared = await self._prepare_many([session for session, _, _ in versions], 0)
+        async with self._lock:
+            self._guard.enter()
+            batch = [(one, *version) for one, (_, *version) in zip(prepared, versions, strict=True)]
+            count = self._writer.restore(batch)
+            await self._evict_after(0)
+        return count
+
+    async def _prepare_many(self, sessions: Sequence[S], first: int) -> list[Prepared]:
+        prepared, slices = [], Slices(self._guard.enter)
+        for position, session in enumerate(sessions):
+            if slices.is_over:
+                await slices.pause()
+            try:
+                prepared.append(self._codec.prepare(session))
+            except SessiondexError as error:
+                add_position_note(error, first + position)
+                raise
+        return prepared
+
+    async def _remove(self, session_ids: Sequence[UUID], tenant_id: UUID | None) -> int:
+        async with self._lock:
+            self._guard.enter()
+            count = self._writer.remove(session_ids, tenant_id)
+            self._notify_evicted()
+        return count
+
+    # -- eviction --
+
+    async def _evict_after(self, save_count: int) -> None:
+        """Evict what is beyond the limit, and a few sessions that have expired. The caller holds the lock."""
+        if self._policy.is_on:
+            while self._writer.evict_surplus(SLICE_SECONDS):
+                self._notify_evicted()
+                await asyncio.sleep(0)
+                if self._guard.is_closed:  # the save is done all the same
+                    return
+            self._writer.evict_expired(_EVICTIONS_PER_SAVE * save_count, SLICE_SECONDS)
+            self._notify_evicted()
+
+    async def _evict_all_expired(self) -> None:
+        """Evict all sessions that have expired, a slice of time after another."""
+        if self._policy.idle_ttl is not None:
+            slices = Slices(self._guard.enter)
+            while await self._evict_some_expired():
+                await slices.pause()
+
+    async def _evict_some_expired(self) -> bool:
+        async with self._lock:
+            self._guard.enter()
+            has_more = self._writer.evict_expired(_UNLIMITED, SLICE_SECONDS)
+            self._notify_evicted()
+            return has_more
+
+    def _notify_evicted(self) -> None:
+        if self._notifier is not None:
+            self._notifier.schedule()
+
+    async def _sweep(self, interval_seconds: float) -> None:
+        """Evict expired sessions at intervals, until the store is closed or moves to another loop."""
+        closing = self._closing
+        while not closing.is_set():
+            try:
+                has_more = await self._evict_some_expired()
+            except (StoreClosedError, WrongLoopError):
+                return
+            except Exception:  # noqa: BLE001  # of the clock, which is the user's
+                log.exception("evicting expired sessions failed; the store tries again")
+                has_more = False
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0 if has_more else interval_seconds):
+                    await closing.wait()
+
+    # -- locks and changes --
+
+    @asynccontextmanager
+    async def _hold_session(self, session_id: UUID, timeout: float | None) -> AsyncIterator[None]:  # noqa: ASYNC109  # it covers the wait alone
+        locks, key = self._session_locks, session_id.bytes
+        try:
+            await locks.acquire(key, timeout)
+        except TimeoutError:
+            raise TurnTimeoutError(session_id, timeout or 0) from None
+        try:
+            yield
+        finally:
+            locks.release(key)
+
+    def _follow(self, after_sequence: int | None) -> AsyncIterator[Change]:
+        feed = self._feed
+        if feed is None:
+            feed = ChangeFeed(self._changes_kept, self._writer.last_sequence)
+        reader = ChangeReader(feed, feed.last_sequence if after_sequence is None else after_sequence, self._guard.enter)
+        if self._feed is None:
+            self._writer.subscribe(feed)
+            self._feed = feed
+        return reader
+
+    # -- open and closed --
+
+    def _recover(self) -> None:
+        self._writer.recover()
+
+    def _on_new_loop(self) -> None:
+        self._lock, self._closing, self._sweeper = asyncio.Lock(), asyncio.Event(), None
+        if self._notifier is not None:
+            self._notifier.start_over()
+            self._notifier.schedule()  # for callbacks that an earlier loop did not get to
+
+    def _start_sweeper(self) -> None:
+        if self._policy.idle_ttl is not None and self._sweeper is None:
+            interval = min(SWEEP_INTERVAL_SECONDS, self._policy.idle_ttl.total_seconds())
+            self._sweeper = asyncio.create_task(self._sweep(interval), name="sessiondex sweeper")
+
+    async def _is_healthy(self) -> bool:
+        return self._sweeper is None or not self._sweeper.done()
+
+    async def _release(self) -> None:
+        if self._feed is not None:
+            self._feed.close()
+        self._closing.set()
+        if self._sweeper is not None and not self._sweeper.done():
+            await asyncio.wait([self._sweeper])
+        async with self._lock:  # until the last save under way has committed, with its evictions
+            pass
+        if self._notifier is not None:
+            await self._notifier.drain()

@@ -1,27 +1,161 @@
-"""The baseline and the oracle: a dict of snapshots, and a linear scan for every query."""
+"""ScanSessionStore: the baseline and the oracle, a dict of snapshots and a linear scan for every query."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
+from typing import Generic, NamedTuple
 from uuid import UUID
 
+from sessiondex.clock import StampClock, to_microseconds
 from sessiondex.contract import S
-from sessiondex.errors import InvariantError, TenantMismatchError
-from sessiondex.models import Channel, ScopeFilter, Session, SessionStatus, utc_now
-from sessiondex.records import Kept
-from sessiondex.stores.eviction import Eviction, OnEvict
+from sessiondex.errors import InvariantError
+from sessiondex.models import ScopeFilter, Session, SessionStatus, utc_now
+from sessiondex.queries import AgentQuery, ChannelQuery, CountQuery, ListQuery, Page, ScenarioQuery, StepQuery
+from sessiondex.snapshots.codec import Prepared, SnapshotCodec
+from sessiondex.stores.backend import RowHead
+from sessiondex.stores.eviction import EvictionPolicy, OnEvict
 from sessiondex.stores.local import LocalSessionStore
 
-_DAY = timedelta(days=1)
+_DAY_IN_MICROSECONDS = 86_400_000_000
 
 
-class ScanSessionStore(LocalSessionStore[S]):
+class ScanPlan(NamedTuple, Generic[S]):
+    """The snapshot to store under the id, or `None` to remove what is there."""
+
+    session_id: UUID
+    snapshot: S | None
+
+
+class ScanBackend(Generic[S]):
+    """A `Backend` without an index. Written to be plainly right: the tests' oracle."""
+
+    def __init__(self, codec: SnapshotCodec[S]) -> None:
+        self._codec = codec
+        self._snapshots: dict[UUID, S] = {}
+
+    def __len__(self) -> int:
+        return len(self._snapshots)
+
+    # -- reading --
+
+    def get(self, session_id: UUID, tenant_id: UUID | None, cutoff: int | None) -> S | None:
+        snapshot = self._snapshots.get(session_id)
+        if snapshot is None or tenant_id not in {None, snapshot.tenant_id} or not _is_visible(snapshot, cutoff):
+            return None
+        return self._codec.copy(snapshot)
+
+    def head(self, session_id: UUID) -> RowHead | None:
+        snapshot = self._snapshots.get(session_id)
+        return None if snapshot is None else self.head_of(snapshot)
+
+    def find(self, session_id: UUID) -> S | None:
+        return self._snapshots.get(session_id)
+
+    def head_of(self, stored: S) -> RowHead:
+        return stored.session_id.bytes, stored.tenant_id.bytes, _stamp(stored), stored.revision
+
+    def to_session(self, stored: S) -> S:
+        return self._codec.copy(stored)
+
+    def _visible(self, tenant_id: UUID, cutoff: int | None = None) -> Iterator[S]:
+        return (
+            snapshot
+            for snapshot in self._snapshots.values()
+            if snapshot.tenant_id == tenant_id and _is_visible(snapshot, cutoff)
+        )
+
+    def latest(self, query: ChannelQuery, cutoff: int | None) -> S | None:
+        found = [
+            snapshot
+            for snapshot in self._visible(query.tenant_id, cutoff)
+            if snapshot.channel == query.channel
+            and snapshot.user_channel_id == query.user_channel_id
+            and not (query.is_open and snapshot.status == SessionStatus.CLOSED)
+        ]
+        return self._codec.copy(_newest_first(found)[0]) if found else None
+
+    def newest(self, query: ListQuery, page: Page, cutoff: int | None) -> Sequence[S]:
+        found = [
+            snapshot
+            for snapshot in self._matching(query, cutoff)
+            if page.before is None or _stamp(snapshot) < page.before
+        ]
+        return _newest_first(found)[: page.limit]
+
+    def _matching(self, query: ListQuery, cutoff: int | None) -> list[S]:
+        visible = self._visible(query.tenant_id, cutoff)
+        if isinstance(query, AgentQuery):
+            return [
+                snapshot
+                for snapshot in visible
+                if snapshot.agent_id == query.agent_id and query.status in {None, snapshot.status}
+            ]
+        return [snapshot for snapshot in visible if snapshot.customer_profile_id == query.customer_profile_id]
+
+    def at_step(self, query: StepQuery, now: int, cutoff: int | None) -> Sequence[S]:
+        found = [
+            snapshot
+            for snapshot in self._visible(query.tenant_id, cutoff)
+            if _step(snapshot, query.scenario_id, query.scenario_version) == query.step_content_hash
+            and (query.scope_filter is None or _passes(snapshot, query.scope_filter, now))
+        ]
+        return _newest_first(found)
+
+    def page(self, after: UUID | None, limit: int) -> Sequence[S]:
+        ids = sorted(self._snapshots, key=lambda session_id: session_id.bytes)
+        wanted = [session_id for session_id in ids if after is None or session_id.bytes > after.bytes]
+        return [self._snapshots[session_id] for session_id in wanted[:limit]]
+
+    def count(self, query: CountQuery) -> int:
+        if isinstance(query, StepQuery):
+            return self.count_steps(ScenarioQuery(*query[:3])).get(query.step_content_hash, 0)
+        return len(self._matching(query, None))
+
+    def count_steps(self, query: ScenarioQuery) -> dict[str, int]:
+        visible = self._visible(query.tenant_id)
+        steps = (_step(snapshot, query.scenario_id, query.scenario_version) for snapshot in visible)
+        return dict(Counter(step for step in steps if step is not None))
+
+    def oldest(self) -> RowHead | None:
+        oldest = min(self._snapshots.values(), key=_stamp, default=None)
+        return None if oldest is None else self.head_of(oldest)
+
+    def has_stamp(self, tenant_id: UUID, stamp: int) -> bool:
+        return any(_stamp(snapshot) == stamp for snapshot in self._visible(tenant_id))
+
+    # -- writing --
+
+    def plan_put(self, prepared: Prepared, stamp: int, revision: int) -> ScanPlan[S]:
+        session_id, tenant_id = prepared.session_id, prepared.tenant_id
+        snapshot = self._codec.unpack(prepared.packed, session_id.bytes, tenant_id.bytes, stamp, revision)
+        return ScanPlan(session_id, snapshot)
+
+    def plan_remove(self, session_id: UUID) -> ScanPlan[S]:
+        return ScanPlan(session_id, None)
+
+    def apply(self, plan: ScanPlan[S]) -> None:
+        if plan.snapshot is None:
+            self._snapshots.pop(plan.session_id, None)
+        else:
+            self._snapshots[plan.session_id] = plan.snapshot
+
+    def recover(self, plans: Sequence[ScanPlan[S]]) -> None:
+        for plan in plans:
+            self.apply(plan)
+
+    def check(self) -> None:
+        for session_id, snapshot in self._snapshots.items():
+            if snapshot.session_id != session_id:
+                raise InvariantError("key of a session", session_id, snapshot.session_id)
+
+
+class ScanSessionStore(LocalSessionStore[S, S, ScanPlan[S]]):
     """Keeps the same contract by looking at every session: O(n) for each query by anything but the id.
 
-    The tests' oracle, so written to be plainly right, and what the benchmarks compare with. Fine for a few hundred
-    sessions. The options are those of `InMemorySessionStore`.
+    The tests' oracle, and what the benchmarks compare with. Fine for a few hundred sessions. The options are those of
+    `InMemorySessionStore`.
 
     >>> import asyncio
     >>> asyncio.run(ScanSessionStore().get(UUID(int=1))) is None
@@ -37,152 +171,18 @@ class ScanSessionStore(LocalSessionStore[S]):
         changes_kept: int = 1_000,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
-        super().__init__(clock, Eviction(idle_ttl, max_sessions, on_evict), changes_kept)
-        self._snapshots: dict[UUID, S] = {}
-
-    # -- reading --
-
-    def _get(self, session_id: UUID, tenant_id: UUID | None, since: datetime | None) -> S | None:
-        snapshot = self._snapshots.get(session_id)
-        if snapshot is None or not self._is_there(session_id, tenant_id) or not _is_seen(snapshot, since):
-            return None
-        return self._records.copy(snapshot)
-
-    def _seen(self, tenant_id: UUID, since: datetime | None = None) -> Iterator[S]:
-        return (
-            snapshot
-            for snapshot in self._snapshots.values()
-            if snapshot.tenant_id == tenant_id and _is_seen(snapshot, since)
-        )
-
-    def _latest_by_channel(
-        self, tenant_id: UUID, channel: Channel, user_channel_id: str, since: datetime | None, *, is_open: bool
-    ) -> S | None:
-        found = [
-            snapshot
-            for snapshot in self._seen(tenant_id, since)
-            if snapshot.channel == channel
-            and snapshot.user_channel_id == user_channel_id
-            and not (is_open and snapshot.status == SessionStatus.CLOSED)
-        ]
-        return self._records.copy(_newest_first(found)[0]) if found else None
-
-    def _newest_by_agent(  # noqa: PLR0917  # as the contract has them
-        self,
-        tenant_id: UUID,
-        agent_id: UUID,
-        status: SessionStatus | None,
-        limit: int,
-        before: datetime | None,
-        since: datetime | None,
-    ) -> list[S]:
-        found = [
-            snapshot
-            for snapshot in self._seen(tenant_id, since)
-            if snapshot.agent_id == agent_id and (status is None or snapshot.status == status)
-        ]
-        return _page(found, limit, before)
-
-    def _newest_by_customer(
-        self, tenant_id: UUID, customer_profile_id: UUID, limit: int, before: datetime | None, since: datetime | None
-    ) -> list[S]:
-        found = [
-            snapshot for snapshot in self._seen(tenant_id, since) if snapshot.customer_profile_id == customer_profile_id
-        ]
-        return _page(found, limit, before)
-
-    def _at_step(  # noqa: PLR0917  # as the contract has them
-        self,
-        tenant_id: UUID,
-        scenario_id: UUID,
-        version: int,
-        content_hash: str,
-        scope: ScopeFilter | None,
-        since: datetime | None,
-    ) -> list[S]:
-        now = self._stamps.now()
-        found = [
-            snapshot
-            for snapshot in self._seen(tenant_id, since)
-            if _step(snapshot, scenario_id, version) == content_hash
-            and (scope is None or _passes(snapshot, scope, now))
-        ]
-        return _newest_first(found)
-
-    def _some_of_all(self, after: UUID | None, limit: int) -> list[S]:
-        ids = sorted(self._snapshots, key=lambda session_id: session_id.bytes)
-        wanted = [session_id for session_id in ids if after is None or session_id.bytes > after.bytes]
-        return [self._snapshots[session_id] for session_id in wanted[:limit]]
-
-    def _given_out(self, found: Sequence[S]) -> list[S]:
-        return [self._records.copy(snapshot) for snapshot in found]
-
-    def _count(self) -> int:
-        return len(self._snapshots)
-
-    def _count_by_agent(self, tenant_id: UUID, agent_id: UUID, status: SessionStatus | None) -> int:
-        return len(self._newest_by_agent(tenant_id, agent_id, status, self._count(), None, None))
-
-    def _count_by_customer(self, tenant_id: UUID, customer_profile_id: UUID) -> int:
-        return len(self._newest_by_customer(tenant_id, customer_profile_id, self._count(), None, None))
-
-    def _count_at_step(self, tenant_id: UUID, scenario_id: UUID, version: int, content_hash: str) -> int:
-        return self._count_steps(tenant_id, scenario_id, version).get(content_hash, 0)
-
-    def _count_steps(self, tenant_id: UUID, scenario_id: UUID, version: int) -> dict[str, int]:
-        steps = (_step(snapshot, scenario_id, version) for snapshot in self._seen(tenant_id))
-        return dict(Counter(step for step in steps if step is not None))
-
-    # -- writing --
-
-    def _live(self, session_id: UUID) -> S | None:
-        return self._snapshots.get(session_id)
-
-    def _revision(self, session_id: UUID) -> int:
-        return self._snapshots[session_id].revision if session_id in self._snapshots else 0
-
-    def _stamp_of(self, session_id: UUID) -> datetime | None:
-        return self._snapshots[session_id].last_activity_at if session_id in self._snapshots else None
-
-    def _oldest(self) -> UUID | None:
-        return min(self._snapshots, key=lambda key: self._snapshots[key].last_activity_at, default=None)
-
-    def _is_there(self, session_id: UUID, tenant_id: UUID | None) -> bool:
-        snapshot = self._snapshots.get(session_id)
-        return snapshot is not None and tenant_id in {None, snapshot.tenant_id}
-
-    def _image(self, session_id: UUID) -> S | None:
-        return self._snapshots.get(session_id)
-
-    def _opened(self, image: S) -> S:
-        return self._records.copy(image)
-
-    def _plan(self, kept: Kept[S], earlier: S | None, *, in_bulk: bool) -> S:  # noqa: ARG002  # for other stores
-        if earlier is not None and earlier.tenant_id != kept.snapshot.tenant_id:
-            raise TenantMismatchError(kept.snapshot.session_id)
-        return kept.snapshot
-
-    def _plan_removal(self, session_id: UUID) -> UUID:
-        return session_id
-
-    def _apply(self, plan: S | UUID) -> None:
-        if isinstance(plan, UUID):
-            self._snapshots.pop(plan, None)
-        else:
-            self._snapshots[plan.session_id] = plan
-
-    def _apply_again(self, plans: Sequence[S | UUID]) -> None:
-        for plan in plans:
-            self._apply(plan)
-
-    def _check(self) -> None:
-        for session_id, snapshot in self._snapshots.items():
-            if snapshot.session_id != session_id:
-                raise InvariantError("key of a session", session_id, snapshot.session_id)
+        stamps = StampClock(clock)
+        codec: SnapshotCodec[S] = SnapshotCodec(lambda _values: (), stamps.instant)
+        policy = EvictionPolicy(idle_ttl, max_sessions, on_evict)
+        super().__init__(ScanBackend(codec), codec, stamps, policy, changes_kept)
 
 
-def _is_seen(snapshot: Session, since: datetime | None) -> bool:
-    return since is None or snapshot.last_activity_at >= since
+def _stamp(session: Session) -> int:
+    return to_microseconds(session.last_activity_at)
+
+
+def _is_visible(session: Session, cutoff: int | None) -> bool:
+    return cutoff is None or _stamp(session) >= cutoff
 
 
 def _step(session: Session, scenario_id: UUID, version: int) -> str | None:
@@ -193,16 +193,11 @@ def _step(session: Session, scenario_id: UUID, version: int) -> str | None:
     return session.step_history[-1].step_content_hash if is_at_a_step else None
 
 
-def _page(snapshots: list[S], limit: int, before: datetime | None) -> list[S]:
-    earlier = [snapshot for snapshot in snapshots if before is None or snapshot.last_activity_at < before]
-    return _newest_first(earlier)[:limit]
-
-
 def _newest_first(snapshots: list[S]) -> list[S]:
     return sorted(snapshots, key=lambda snapshot: snapshot.last_activity_at, reverse=True)
 
 
-def _passes(session: Session, scope: ScopeFilter, now: datetime) -> bool:
+def _passes(session: Session, scope: ScopeFilter, now: int) -> bool:
     node = session.step_history[-1].step_name
     if scope.include_channels is not None and session.channel not in scope.include_channels:
         return False
@@ -212,7 +207,7 @@ def _passes(session: Session, scope: ScopeFilter, now: datetime) -> bool:
         return False
     if scope.exclude_current_nodes is not None and node in scope.exclude_current_nodes:
         return False
-    age_days = (now - session.created_at) // _DAY
+    age_days = (now - to_microseconds(session.created_at)) // _DAY_IN_MICROSECONDS
     if scope.max_session_age_days is not None and age_days > scope.max_session_age_days:
         return False
     return scope.min_session_age_days is None or age_days >= scope.min_session_age_days

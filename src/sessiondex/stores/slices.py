@@ -1,0 +1,52 @@
+"""Slices: lets other tasks run in the middle of a long operation, after a slice of time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
+from time import perf_counter
+from typing import TypeVar
+
+T = TypeVar("T")
+
+SLICE_SECONDS = 0.002
+"""How long an operation works before it lets other tasks run."""
+
+
+class Slices:
+    """Lets other tasks run when a slice of time is used up.
+
+    `enter` admits the running loop after each pause: the store may have been closed, or have moved to another loop.
+    """
+
+    def __init__(self, enter: Callable[[], None]) -> None:
+        self._enter = enter
+        self._deadline = perf_counter() + SLICE_SECONDS
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the slice is used up, so that `pause` is due."""
+        return perf_counter() > self._deadline
+
+    async def pause(self) -> None:
+        """Let other tasks run, then begin a new slice."""
+        await asyncio.sleep(0)
+        self._enter()
+        self._deadline = perf_counter() + SLICE_SECONDS
+
+
+async def iterate_in_slices(
+    sessions: Iterable[T] | AsyncIterable[T], enter: Callable[[], None]
+) -> AsyncGenerator[T, None]:
+    """Iterate over either kind; let other tasks run after each slice of time, which making sessions takes too."""
+    slices = Slices(enter)
+    if isinstance(sessions, AsyncIterable):
+        async for session in sessions:
+            if slices.is_over:
+                await slices.pause()
+            yield session
+    else:
+        for session in sessions:
+            if slices.is_over:
+                await slices.pause()
+            yield session

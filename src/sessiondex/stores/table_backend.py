@@ -1,0 +1,180 @@
+"""TableBackend: stores sessions as packed rows of a table with indexes, and caches those that are read repeatedly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Generic, TypeAlias, cast
+from uuid import UUID
+
+from sessiondex import schema
+from sessiondex.clock import to_microseconds
+from sessiondex.contract import S
+from sessiondex.engine.invariants import DivergenceError, check_same
+from sessiondex.engine.postings import decode_sortable, encode_sortable
+from sessiondex.engine.table import IndexKeys, Row, RowChange, Table
+from sessiondex.errors import InvalidSessionError, InvariantError
+from sessiondex.queries import ChannelQuery, CountQuery, ListQuery, Page, ScenarioQuery, StepQuery
+from sessiondex.snapshots.codec import Prepared, SnapshotCodec, UnknownClassError
+from sessiondex.stores.backend import RowHead
+from sessiondex.stores.lru_cache import LRUCache
+from sessiondex.stores.stats import IndexStats, StoreStats
+
+_SORTABLE_SIZE = 8
+_CLASS_NUMBER_SIZE = 4
+
+Stored: TypeAlias = Row | S
+"""A row, or the live snapshot that the cache had of it. Neither ever changes."""
+
+
+class TableBackend(Generic[S]):
+    """A `Backend`: every query is answered by an index.
+
+    Keeps in the cache only snapshots of the present rows: a change of a session discards its snapshot.
+    """
+
+    def __init__(self, codec: SnapshotCodec[S], cache_size: int, *, has_evictions: bool) -> None:
+        self._codec = codec
+        self._cache: LRUCache[S] = LRUCache(cache_size)
+        self._table = Table(schema.EVICTION_INDEXES if has_evictions else schema.INDEXES)
+        self._by_channel = self._table.storage(schema.CHANNEL)
+        self._by_tenant = self._table.storage(schema.TENANT)
+        self._by_step = self._table.storage(schema.STEP)
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    # -- reading --
+
+    def get(self, session_id: UUID, tenant_id: UUID | None, cutoff: int | None) -> S | None:
+        key = session_id.int.to_bytes(16, "big")
+        snapshot = self._cache.get(key)
+        if snapshot is not None:
+            is_visible = (tenant_id is None or snapshot.tenant_id == tenant_id) and (
+                cutoff is None or to_microseconds(snapshot.last_activity_at) >= cutoff
+            )
+            return self._codec.copy(snapshot) if is_visible else None
+        row = self._table.row(key)
+        if row is None:
+            return None
+        if tenant_id is not None or cutoff is not None:
+            _, owner, stamp, _ = self._table.head(row)
+            if (tenant_id is not None and owner != tenant_id.bytes) or (cutoff is not None and stamp < cutoff):
+                return None
+        return self._unpack(row)
+
+    def head(self, session_id: UUID) -> RowHead | None:
+        row = self._table.row(session_id.int.to_bytes(16, "big"))
+        return None if row is None else self._table.head(row)
+
+    def find(self, session_id: UUID) -> Row | None:
+        return self._table.row(session_id.bytes)
+
+    def head_of(self, stored: Stored[S]) -> RowHead:
+        if isinstance(stored, bytes):
+            return self._table.head(stored)
+        stamp = to_microseconds(stored.last_activity_at)
+        return stored.session_id.bytes, stored.tenant_id.bytes, stamp, stored.revision
+
+    def to_session(self, stored: Stored[S]) -> S:
+        return self._unpack(stored) if isinstance(stored, bytes) else self._codec.copy(stored)
+
+    def latest(self, query: ChannelQuery, cutoff: int | None) -> S | None:
+        posting = schema.latest_posting(self._by_channel, query)
+        if posting is None or (cutoff is not None and decode_sortable(posting) < cutoff):
+            return None
+        stored = self._stored(posting[_SORTABLE_SIZE:])
+        return self._unpack(stored) if isinstance(stored, bytes) else self._codec.copy(stored)
+
+    def newest(self, query: ListQuery, page: Page, cutoff: int | None) -> list[Stored[S]]:
+        index, keys = schema.query_keys(query)
+        postings = self._table.storage(index)
+        before = None if page.before is None else encode_sortable(page.before)
+        oldest = None if cutoff is None else encode_sortable(cutoff)
+        return [*map(self._stored, postings.newest_of(keys, page.limit, before, oldest))]
+
+    def at_step(self, query: StepQuery, now: int, cutoff: int | None) -> list[Row]:
+        return self._table.newest_first(schema.select_step(self._by_step, query, now), cutoff)
+
+    def page(self, after: UUID | None, limit: int) -> list[Row]:
+        return self._table.page(None if after is None else after.bytes, limit)
+
+    def count(self, query: CountQuery) -> int:
+        if isinstance(query, StepQuery):
+            return self._by_step.count(schema.step_key(query))
+        index, keys = schema.query_keys(query)
+        return sum(map(self._table.storage(index).count, keys))
+
+    def count_steps(self, query: ScenarioQuery) -> dict[str, int]:
+        counts = self._by_step.counts(schema.version_key(query))
+        return {step.decode(): count for step, count in counts.items()}
+
+    def oldest(self) -> RowHead | None:
+        posting = self._table.storage(schema.ACTIVITY).oldest(schema.ALL_SESSIONS)
+        row = None if posting is None else self._table.row(posting[_SORTABLE_SIZE:])
+        return None if row is None else self._table.head(row)
+
+    def has_stamp(self, tenant_id: UUID, stamp: int) -> bool:
+        return any(self._by_tenant.has_number(key, stamp) for key in schema.tenant_keys(tenant_id.bytes))
+
+    def stats(self) -> StoreStats:
+        """Return how much is stored. Cost: O(1)."""
+        indexes = {
+            index.name: IndexStats(storage.posting_count, len(storage)) for index, storage in self._table.storages()
+        }
+        return StoreStats(len(self._table), len(self._cache), self._table.size_of_rows, indexes)
+
+    def _stored(self, key: bytes) -> Stored[S]:
+        snapshot = self._cache.get(key)
+        return cast("Row", self._table.row(key)) if snapshot is None else snapshot  # an index files stored rows only
+
+    def _unpack(self, row: Row) -> S:
+        table = self._table
+        key, owner, stamp, revision = table.head(row)
+        session = self._codec.unpack(table.value(row), key, owner, stamp, revision)
+        if self._cache.qualifies(key) and table.row(key) is row:  # of a list, it may have been saved since
+            self._cache.put(key, session)
+            return self._codec.copy(session)
+        return session
+
+    # -- writing --
+
+    def plan_put(self, prepared: Prepared, stamp: int, revision: int) -> RowChange:
+        key, owner = prepared.session_id.int.to_bytes(16, "big"), prepared.tenant_id.int.to_bytes(16, "big")
+        return self._table.plan_put(key, owner, stamp, revision, prepared.index_keys, prepared.packed)
+
+    def plan_remove(self, session_id: UUID) -> RowChange:
+        return self._table.plan_remove(session_id.bytes)
+
+    def apply(self, plan: RowChange) -> None:
+        self._table.apply(plan)
+        self._cache.discard(plan.key)
+
+    def recover(self, plans: Sequence[RowChange]) -> None:
+        for plan in plans:
+            self._table.apply_to_row(plan)
+        self._table.rebuild()
+        self._cache.clear()
+
+    # -- checking --
+
+    def check(self) -> None:
+        try:
+            self._table._check(self._expected_keys)  # noqa: SLF001
+            rows = {key: self._table.row(key) for key in self._cache}
+            check_same("cached sessions that are not stored", [key for key, row in rows.items() if row is None], [])
+            for key, row in rows.items():
+                assert row is not None
+                unpacked = self._codec.unpack(self._table.value(row), *self._table.head(row))
+                check_same(f"cached session {key!r}", self._cache.peek(key), unpacked)
+            check_same("cached sessions beyond the limit", max(len(self._cache) - self._cache.max_size, 0), 0)
+        except DivergenceError as error:
+            raise InvariantError(error.where, error.actual, error.expected) from None
+        except InvalidSessionError as error:
+            raise InvariantError("a stored session, when it is loaded", str(error), "no error") from None
+        except (ArithmeticError, EOFError, LookupError, TypeError, ValueError) as error:  # too broken to compare
+            raise InvariantError("a stored row, when it is read", repr(error), "no error") from error
+
+    def _expected_keys(self, row: Row) -> IndexKeys:
+        key, owner, stamp, revision = self._table.head(row)
+        session = self._codec.unpack(self._table.value(row), key, owner, stamp, revision)
+        return self._codec.index_keys(session)

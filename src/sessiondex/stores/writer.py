@@ -1,0 +1,302 @@
+"""Writer: the only part of an in-process store that changes anything. Synchronous: it knows no asyncio and no lock.
+
+Rules. A change is planned first: everything that can fail happens before the first mutation. Then the plan is recorded
+as pending, applied, published to the listeners and forgotten, in one step that does not await (law 5).
+
+Theory of operation. Ctrl-C or a lack of memory can interrupt even that step. Then the pending commit is finished at
+once, or, if that is interrupted too, by `recover` at the next call of the store: it finishes the rows, rebuilds the
+indexes and publishes again. `suspend` and `resume` are called around each commit; in between, the owner lets nobody
+read without a call of `recover`.
+
+The caller holds a lock, and has prepared the sessions without it: preparing needs neither stamp nor stored state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from time import perf_counter
+from typing import Generic, NamedTuple, TypeAlias, TypeVar
+from uuid import UUID
+
+from sessiondex.clock import StampClock
+from sessiondex.contract import ChangeKind, EvictionReason, S
+from sessiondex.errors import ConflictError, TenantMismatchError, add_position_note
+from sessiondex.queries import Expected
+from sessiondex.snapshots.codec import Prepared
+from sessiondex.stores.backend import Backend, P, R
+from sessiondex.stores.commit import Commit, CommitListener, Mutation
+from sessiondex.stores.eviction import EvictionPolicy
+
+Version: TypeAlias = tuple[int, int]
+"""Stamp in microseconds and revision."""
+
+L = TypeVar("L")
+
+
+class _PendingCommit(NamedTuple, Generic[R, P]):
+    sequence: int
+    mutations: Sequence[Mutation[R]]
+    plans: Sequence[P]
+
+
+def _no_token() -> None:
+    return None
+
+
+def _ignore_token(_token: None) -> None:
+    return None
+
+
+class Writer(Generic[S, R, P, L]):
+    """Stamps, commits and evicts (laws 1, 5, 13, 17 and 18)."""
+
+    def __init__(
+        self,
+        backend: Backend[S, R, P],
+        clock: StampClock,
+        policy: EvictionPolicy,
+        *,
+        suspend: Callable[[], L] = _no_token,
+        resume: Callable[[L], None] = _ignore_token,
+        has_checks: bool = False,
+    ) -> None:
+        """`has_checks` makes each commit check the whole backend, which takes O(n log n)."""
+        self._backend = backend
+        self._clock = clock
+        self._policy = policy
+        self._suspend = suspend
+        self._resume = resume
+        self._has_checks = has_checks
+        self._listeners: list[CommitListener[R]] = []
+        self._last_sequence = 0
+        self._pending: _PendingCommit[R, P] | None = None
+
+    @property
+    def last_sequence(self) -> int:
+        """The number of mutations so far."""
+        return self._last_sequence
+
+    def subscribe(self, listener: CommitListener[R]) -> None:
+        """Call the listener with every commit from now on."""
+        self._listeners.append(listener)
+
+    # -- saving and deleting --
+
+    def put(self, prepared: Prepared, expected: Expected | None = None) -> Version:
+        """Store one session and return its new version.
+
+        Raises:
+            ConflictError: another version is stored than the expected one.
+            TenantMismatchError: the id belongs to another tenant.
+        """
+        now = self._clock.now()
+        if self._policy.idle_ttl is not None:
+            self._evict_if_expired(prepared.session_id, self._policy.cutoff(now))
+        revision = self._revision_to_replace(prepared, expected) + 1
+        stamp = self._clock.next(now)
+        plan = self._backend.plan_put(prepared, stamp, revision)
+        self._clock.take(stamp)
+        listened = self._listeners
+        self._commit([plan], [_saved(prepared, stamp, revision)] if listened else ())
+        return stamp, revision
+
+    def put_many(self, batch: Sequence[Prepared], first: int = 0) -> list[Version]:
+        """Store all sessions or none, as if one after another. `first` is the number of the first, for errors.
+
+        Of two with the same id the later replaces the earlier; both count as a revision.
+        """
+        now = self._clock.now()
+        cutoff = self._policy.cutoff(now)
+        versions: list[Version] = []
+        # By the bytes of the id: the hash of a UUID can be made to collide.
+        last: dict[bytes, tuple[Prepared, int, int]] = {}
+        stamp = None
+        for position, prepared in enumerate(batch):
+            key = prepared.session_id.bytes
+            earlier = last.pop(key, None)  # in the order of the stamps
+            try:
+                if earlier is None:
+                    self._evict_if_expired(prepared.session_id, cutoff)
+                    revision = self._revision_to_replace(prepared, None) + 1
+                else:
+                    _check_same_tenant(prepared, earlier[0])
+                    revision = earlier[2] + 1
+                stamp = self._clock.next(now, after=stamp)
+            except TenantMismatchError as error:
+                add_position_note(error, first + position)
+                raise
+            last[key] = (prepared, stamp, revision)
+            versions.append((stamp, revision))
+        self._commit_puts(list(last.values()))
+        return versions
+
+    def restore(self, batch: Sequence[tuple[Prepared, int, int]]) -> int:
+        """Store sessions with the stamps and revisions given beside them; return how many were stored.
+
+        Left alone is one that is stored as late or later, and one that has expired. A stamp that another session of
+        the tenant has moves to the next free microsecond.
+        """
+        cutoff = self._policy.cutoff(self._clock.now())
+        latest: dict[bytes, tuple[Prepared, int, int]] = {}
+        for position, (prepared, stamp, revision) in enumerate(batch):
+            key = prepared.session_id.bytes
+            other = latest.get(key)
+            head = self._backend.head(prepared.session_id)
+            try:
+                if other is not None:
+                    _check_same_tenant(prepared, other[0])
+                if head is not None and (cutoff is None or head[2] >= cutoff):
+                    self._revision_to_replace(prepared, None)
+            except TenantMismatchError as error:
+                add_position_note(error, position)
+                raise
+            is_later = head is None or head[2] < stamp
+            if is_later and (cutoff is None or stamp >= cutoff) and (other is None or other[1] < stamp):
+                latest[key] = (prepared, stamp, revision)
+        puts = self._with_free_stamps(sorted(latest.values(), key=lambda put: put[1]))
+        for prepared, _, _ in puts:
+            self._evict_if_expired(prepared.session_id, cutoff)
+        self._commit_puts(sorted(puts, key=lambda put: put[1]))
+        return len(puts)
+
+    def remove(self, session_ids: Iterable[UUID], tenant_id: UUID | None) -> int:
+        """Remove these sessions at once, of the tenant if one is given; return how many there were."""
+        cutoff = None if self._policy.idle_ttl is None else self._policy.cutoff(self._clock.now())
+        owner = None if tenant_id is None else tenant_id.bytes
+        found: dict[bytes, UUID] = {}
+        for session_id in session_ids:
+            self._evict_if_expired(session_id, cutoff)
+            head = self._backend.head(session_id)
+            if head is not None and (owner is None or head[1] == owner):
+                found[head[0]] = session_id
+        if found:
+            self._commit_removals(list(found.values()), ChangeKind.DELETED)
+        return len(found)
+
+    def _revision_to_replace(self, prepared: Prepared, expected: Expected | None) -> int:
+        """Return the stored revision, 0 if there is none. Raises as `put` does."""
+        head = self._backend.head(prepared.session_id)
+        if head is None:
+            stamp = revision = 0
+        else:
+            _, owner, stamp, revision = head
+            if owner != prepared.tenant_id.bytes:
+                raise TenantMismatchError(prepared.session_id)
+        if expected is not None and (
+            expected.revision != revision or (expected.stamp is not None and expected.stamp != stamp)
+        ):
+            raise ConflictError(prepared.session_id, expected.revision, revision)
+        return revision
+
+    def _with_free_stamps(self, puts: Sequence[tuple[Prepared, int, int]]) -> list[tuple[Prepared, int, int]]:
+        taken: set[tuple[bytes, int]] = set()
+        free = []
+        for prepared, wanted, revision in puts:
+            owner, stamp = prepared.tenant_id.bytes, wanted
+            while (owner, stamp) in taken or self._backend.has_stamp(prepared.tenant_id, stamp):
+                stamp += 1
+            taken.add((owner, stamp))
+            free.append((prepared, stamp, revision))
+        return free
+
+    # -- eviction --
+
+    def evict_expired(self, max_count: int, budget_seconds: float) -> bool:
+        """Evict expired sessions, up to `max_count`, for so long; return whether there may be more."""
+        cutoff = self._policy.cutoff(self._clock.now())
+        if cutoff is None:
+            return False
+        deadline = perf_counter() + budget_seconds
+        for _ in range(max_count):
+            oldest = self._backend.oldest()
+            if oldest is None or oldest[2] >= cutoff:
+                return False
+            self._evict(oldest[0], EvictionReason.IDLE)
+            if perf_counter() > deadline:
+                break
+        return True
+
+    def evict_surplus(self, budget_seconds: float) -> bool:
+        """Evict the sessions beyond `max_sessions` that were idle longest, for so long; return whether there are more."""
+        max_sessions = self._policy.max_sessions
+        if max_sessions is None or len(self._backend) <= max_sessions:
+            return False
+        cutoff = self._policy.cutoff(self._clock.now())
+        deadline = perf_counter() + budget_seconds
+        while len(self._backend) > max_sessions and (oldest := self._backend.oldest()) is not None:
+            is_expired = cutoff is not None and oldest[2] < cutoff
+            self._evict(oldest[0], EvictionReason.IDLE if is_expired else EvictionReason.CAP)
+            if perf_counter() > deadline:
+                return len(self._backend) > max_sessions
+        return False
+
+    def _evict_if_expired(self, session_id: UUID, cutoff: int | None) -> None:
+        if cutoff is not None:
+            head = self._backend.head(session_id)
+            if head is not None and head[2] < cutoff:
+                self._evict(head[0], EvictionReason.IDLE)
+
+    def _evict(self, key: bytes, reason: EvictionReason) -> None:
+        self._commit_removals([UUID(bytes=key)], ChangeKind.EVICTED, reason)
+
+    # -- committing --
+
+    def _commit_puts(self, puts: Sequence[tuple[Prepared, int, int]]) -> None:
+        """Commit puts of different sessions, in the order of their stamps."""
+        if puts:
+            plans = [self._backend.plan_put(*put) for put in puts]
+            self._clock.take(puts[-1][1])
+            self._commit(plans, [_saved(*put) for put in puts] if self._listeners else ())
+
+    def _commit_removals(
+        self, session_ids: Sequence[UUID], kind: ChangeKind, reason: EvictionReason | None = None
+    ) -> None:
+        plans = [self._backend.plan_remove(session_id) for session_id in session_ids]
+        mutations = [self._removed(session_id, kind, reason) for session_id in session_ids] if self._listeners else ()
+        self._commit(plans, mutations)
+
+    def _removed(self, session_id: UUID, kind: ChangeKind, reason: EvictionReason | None) -> Mutation[R]:
+        stored = self._backend.find(session_id)
+        assert stored is not None  # it was found in this very step
+        _, owner, stamp, revision = self._backend.head_of(stored)
+        return Mutation(kind, session_id, UUID(bytes=owner), stamp, revision, stored, reason)
+
+    def _commit(self, plans: Sequence[P], mutations: Sequence[Mutation[R]]) -> None:
+        """Carry out the plans, each of another session, and publish the mutations, if anybody listens."""
+        token = self._suspend()
+        self._pending = _PendingCommit(self._last_sequence + 1, mutations, plans)
+        try:
+            for plan in plans:
+                self._backend.apply(plan)
+            self._publish(self._pending)
+        except BaseException:
+            self.recover()
+            raise
+        self._pending = None
+        self._resume(token)
+        if self._has_checks:
+            self._backend.check()
+
+    def _publish(self, pending: _PendingCommit[R, P]) -> None:
+        if pending.mutations:
+            commit = Commit(pending.sequence, pending.mutations)
+            for listener in self._listeners:
+                listener.on_commit(commit)
+        self._last_sequence = pending.sequence + len(pending.plans) - 1
+
+    def recover(self) -> None:
+        """Finish an interrupted commit, if there is one. Cost: O(n log n) in that case."""
+        pending = self._pending
+        if pending is not None:
+            self._backend.recover(pending.plans)
+            self._publish(pending)
+            self._pending = None
+
+
+def _saved(prepared: Prepared, stamp: int, revision: int) -> Mutation[R]:
+    return Mutation(ChangeKind.SAVED, prepared.session_id, prepared.tenant_id, stamp, revision)
+
+
+def _check_same_tenant(prepared: Prepared, other: Prepared) -> None:
+    if prepared.tenant_id != other.tenant_id:
+        raise TenantMismatchError(prepared.session_id)
