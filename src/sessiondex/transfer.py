@@ -1,4 +1,4 @@
-"""Moving all sessions from one store to another."""
+"""copy_sessions: copies all sessions from one store to another."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from sessiondex.errors import InvalidArgumentError
 
 @dataclass(frozen=True)
 class CopyProgress:
-    """How far a copy has come: what was read up to `cursor` is in the target.
+    """How far a copy has come: the target has everything that was read up to `cursor`.
 
-    `read` counts the sessions that the source gave, `restored` those of them that the target did not have as late. With
-    `cursor` the copy can be resumed; it is `None` at the end.
+    `read` counts the sessions read from the source, `restored` those of them that were newer than the target's.
+    `cursor` resumes the copy; it is `None` at the end.
     """
 
     read: int
@@ -32,12 +32,12 @@ async def copy_sessions(
     page_size: int = 500,
     progress: Callable[[CopyProgress], Awaitable[None] | None] | None = None,
 ) -> CopyProgress:
-    """Copy all sessions, with their stamps and revisions, a page at a time, and return how many there were.
+    """Copy all sessions with their stamps and revisions, a page at a time, and return how many there were.
 
-    `progress` is called after each page, and may be a coroutine function. If the copy is interrupted, give the `cursor`
-    of the last progress to go on from there; to begin anew does no harm either. Sessions that are saved in the source
-    meanwhile may be left out: stop the writes, or copy once more when they have stopped. Deletions are not copied.
-    Cost: that of reading and saving each; only a page is held at a time.
+    `progress` is called after each page, and may be a coroutine function. To resume an interrupted copy, pass the
+    `cursor` of its last progress; starting over does no harm either. Sessions that are saved in the source during the
+    copy may be left out: stop the writes, or copy once more when they have stopped. Deletions are not copied. Cost:
+    that of reading and saving each session; one page is held at a time.
 
     >>> import asyncio
     >>> from uuid import uuid4
@@ -58,9 +58,8 @@ async def copy_sessions(
     for name, store in (("source", source), ("target", target)):
         given: object = store
         if not isinstance(given, SessionStore):
-            raise InvalidArgumentError(
-                name, f"must be a SessionStore, not {type(store).__name__}; open_store() gives one"
-            )
+            reason = f"must be a SessionStore, not {type(store).__name__}; open_store() returns one"
+            raise InvalidArgumentError(name, reason)
     if progress is not None and not callable(progress):
         raise InvalidArgumentError("progress", f"must be callable, not {type(progress).__name__}")
     if source is target:
@@ -72,8 +71,8 @@ async def copy_sessions(
         read += len(page)
         done = CopyProgress(read, restored, cursor)
         if progress is not None:
-            called = progress(done)
-            if isawaitable(called):
-                await called
+            result = progress(done)
+            if isawaitable(result):
+                await result
         if cursor is None:
             return done
