@@ -178,6 +178,12 @@ def belongs_to(entries: Entries, tenant: bytes) -> bool:
     return of_agent.startswith(tenant)
 
 
+def tenant_of(entries: Entries) -> bytes:
+    """Return the 16 bytes of the tenant that a row with these entries belongs to."""
+    of_agent: bytes = entries[_AGENT_POSITION]
+    return of_agent[:KEY_SIZE]
+
+
 def latest_by_channel(
     postings: Postings, tenant: bytes, channel: Channel, user_channel_id: str, *, is_open: bool
 ) -> bytes | None:

@@ -17,7 +17,7 @@ from uuid import UUID
 import pytest
 
 from sessiondex.stores.redis import RedisSessionStore
-from sessiondex.testing import CASES, Case, Trial, check_session_store
+from sessiondex.testing import CASES, Case, CaseContext, check_session_store
 from tests.support.redis.servers import Cluster, Servers
 from tests.support.redis.stores import RedisStores
 from tests.support.waiting import HANG_SECONDS
@@ -77,18 +77,18 @@ class FollowsOneTenant(RedisSessionStore[Any]):
 async def test_the_changes_of_one_tenant_keep_the_contract(make_redis: RedisStores, case: Case) -> None:
     """On a cluster as well."""
 
-    def make(trial: Trial, **options: Any) -> Any:
+    def make(context: CaseContext, **options: Any) -> Any:
         store = make_redis(cls=FollowsOneTenant, **options)
-        store.followed = trial.tenant_id
+        store.followed = context.tenant_id
         return store
 
-    async def run(given: Trial) -> None:
-        trial = Trial(make_redis)
-        trial._make_store = partial(make, trial)
+    async def run(given: CaseContext) -> None:
+        context = CaseContext(make_redis)
+        context._make_store = partial(make, context)
         try:
-            await case.run(trial)
+            await case.run(context)
         finally:
-            await trial.close()
+            await context.close()
 
     report = await check_session_store(make_redis, cases=[replace(case, run=run)], timeout=HANG_SECONDS)
 

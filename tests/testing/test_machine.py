@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from sessiondex import InMemorySessionStore, ScanSessionStore
-from sessiondex.testing import LawBroken
+from sessiondex.testing import ContractViolation
 from sessiondex.testing.machine import SessionStoreMachine
 from tests.support.broken_stores import over_time, queries, saving, together
 from tests.support.virtual_time import VirtualLoop
@@ -72,7 +72,7 @@ COMPLAINTS: dict[Any, str] = {
 
 @pytest.mark.parametrize("store", COMPLAINTS)
 def test_a_store_with_a_fault_is_found_out(store: Any) -> None:
-    with pytest.raises(LawBroken, match=COMPLAINTS[store]):
+    with pytest.raises(ContractViolation, match=COMPLAINTS[store]):
         run_state_machine_as_test(broken(store), settings=FIND)
 
 
@@ -106,7 +106,7 @@ def test_a_fault_is_found_out_whosever_time_it_is(store: Any) -> None:
         def make_store(self, **_: Any) -> Any:
             return store()
 
-    with pytest.raises(LawBroken, match=COMPLAINTS[store]):
+    with pytest.raises(ContractViolation, match=COMPLAINTS[store]):
         run_state_machine_as_test(BrokenMachine, settings=FIND)
 
 

@@ -11,6 +11,7 @@ from uuid import UUID
 from sessiondex.contract import S
 from sessiondex.models import Channel, ScopeFilter, SessionStatus
 from sessiondex.records import Kept
+from sessiondex.stores.feed import Head
 
 
 class Backend(ABC, Generic[S]):
@@ -105,6 +106,10 @@ class Backend(ABC, Generic[S]):
     @abstractmethod
     def _is_there(self, session_id: UUID, tenant_id: UUID | None) -> bool:
         """Return whether there is such a session, of the tenant if one is given."""
+
+    @abstractmethod
+    def _head(self, session_id: UUID) -> Head | None:
+        """Return tenant, revision and stamp of the stored session, or `None` if there is none."""
 
     @abstractmethod
     def _image(self, session_id: UUID) -> Any:

@@ -23,7 +23,7 @@ from sessiondex.records import Records, values_of
 from sessiondex.stores import arguments as check
 from sessiondex.stores.backend import Backend
 from sessiondex.stores.eviction import Eviction
-from sessiondex.stores.feed import Feed
+from sessiondex.stores.feed import Feed, Head
 from sessiondex.stores.telling import Telling
 
 
@@ -39,19 +39,19 @@ class Write(NamedTuple, Generic[S]):
 
 
 class Part(NamedTuple):
-    """What a commit does to one session. Without a kind, nothing that anybody is told."""
+    """A planned change of one session. Without a kind it is not published."""
 
     session_id: UUID
     kind: ChangeKind | None
     plan: Any
+    head: Head | None = None
+    """What the change feed publishes of the session, or `None` if the feed is off."""
 
 
 class _Intent(NamedTuple):
     """A commit that has begun."""
 
     parts: Sequence[Part]
-    before: Sequence[Any]
-    """What was stored of each, if changes are kept."""
     sequence: int
     """The last change of before."""
     evicted: tuple[Any, EvictionReason] | None
@@ -115,8 +115,7 @@ class Commits(Telling[S], Backend[S], Generic[S]):
 
     def _commit(self, parts: Sequence[Part], evicted: tuple[Any, EvictionReason] | None = None) -> None:
         """Do what was planned, of any number of sessions, each of which is in one part."""
-        before = [self._image(part.session_id) for part in parts] if self._feed.is_on else ()
-        intent = _Intent(parts, before, self._feed.sequence, evicted)
+        intent = _Intent(parts, self._feed.sequence, evicted)
         loop, self._loop = self._loop, None  # first: an intent is looked for by whoever finds no loop
         self._intent = intent
         try:
@@ -144,10 +143,9 @@ class Commits(Telling[S], Backend[S], Generic[S]):
 
     def _tell_of(self, intent: _Intent) -> None:
         """Tell the change feed, and those who tell `on_evict`, what was done. May be done again."""
-        before = intent.before or [None] * len(intent.parts)
-        for part, image in zip(intent.parts, before, strict=True):
+        for part in intent.parts:
             if part.kind is not None:
-                self._feed.add(part.kind, image, self._image(part.session_id) if self._feed.is_on else None)
+                self._feed.add(part.kind, part.session_id, part.head)
         if intent.evicted is not None and (not self._evicted or self._evicted[-1] is not intent.evicted):
             self._evicted.append(intent.evicted)
 
@@ -155,7 +153,12 @@ class Commits(Telling[S], Backend[S], Generic[S]):
         """Commit all of them, none of which is of the same session as another."""
         # The stamps first: that none is used twice matters, that each is used does not.
         self._stamps.take(writes[-1].stamp)
-        self._commit([Part(write.session_id, ChangeKind.SAVED, write.plan) for write in writes])
+        self._commit(
+            [
+                Part(write.session_id, ChangeKind.SAVED, write.plan, (write.tenant_id, write.revision, write.stamp))
+                for write in writes
+            ]
+        )
 
     def _remove(self, session_ids: Iterable[UUID], tenant_id: UUID | None) -> int:
         """Remove these sessions, all at once and without fail, and return how many there were."""
@@ -164,15 +167,19 @@ class Commits(Telling[S], Backend[S], Generic[S]):
         for session_id in session_ids:
             self._evict_if_idle(session_id, since)
             if self._is_there(session_id, tenant_id) and session_id.bytes not in parts:
-                parts[session_id.bytes] = Part(session_id, ChangeKind.DELETED, self._plan_removal(session_id))
+                parts[session_id.bytes] = self._removal(session_id, ChangeKind.DELETED)
         self._commit(list(parts.values()))
         return len(parts)
+
+    def _removal(self, session_id: UUID, kind: ChangeKind) -> Part:
+        head = self._head(session_id) if self._feed.is_on else None
+        return Part(session_id, kind, self._plan_removal(session_id), head)
 
     # -- eviction --
 
     def _evict(self, session_id: UUID, reason: EvictionReason) -> None:
         evicted = None if self._eviction.on_evict is None else (self._image(session_id), reason)
-        self._commit([Part(session_id, ChangeKind.EVICTED, self._plan_removal(session_id))], evicted)
+        self._commit([self._removal(session_id, ChangeKind.EVICTED)], evicted)
         if evicted is not None:
             self._tell_soon()
 

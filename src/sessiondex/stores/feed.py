@@ -1,4 +1,7 @@
-"""The change feed: what was committed, in order, as far back as it is kept."""
+"""The change feed: the last commits of a store, in order, up to a bounded number.
+
+Readers keep their own position. The feed knows only the readers that wait, and only while they wait.
+"""
 
 from __future__ import annotations
 
@@ -6,58 +9,53 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from typing import Any, Generic, NamedTuple
+from datetime import datetime
+from uuid import UUID
 
-from sessiondex.contract import Change, ChangeKind, S
+from sessiondex.contract import Change, ChangeKind
 from sessiondex.errors import ChangesLostError
 
-
-class _Entry(NamedTuple):
-    """A change, its sessions as the store keeps them: what nobody changes, or `None`."""
-
-    sequence: int
-    kind: ChangeKind
-    before: Any
-    after: Any
+Head = tuple[UUID, int, datetime]
+"""Tenant, revision and stamp of a session that was saved or removed."""
 
 
 class Feed:
-    """The last changes of a store, `kept` of them.
+    """Keeps the last `kept` changes of a store.
 
-    Numbers every change, but keeps none until it is first asked for them: most services never do. Whoever reads has a
-    place of its own, and nothing here knows of it but while it waits.
+    Numbers every change, but keeps none before the first reader: most services never follow changes.
     """
 
     def __init__(self, kept: int) -> None:
         self.sequence = 0
         """The number of the last change; the first is 1."""
         self.is_on = False
-        """Whether changes are kept."""
-        self._entries: deque[_Entry] = deque(maxlen=kept)
+        """True once a reader exists: from then on changes are kept."""
+        self._changes: deque[Change] = deque(maxlen=kept)
         self._waiting: set[asyncio.Future[None]] = set()
         self.is_closed = False
 
-    def add(self, kind: ChangeKind, before: Any, after: Any) -> None:
-        """Number the change, keep it and tell those who wait."""
-        if self.is_on:
-            self._entries.append(_Entry(self.sequence + 1, kind, before, after))
+    def add(self, kind: ChangeKind, session_id: UUID, head: Head | None) -> None:
+        """Number the change, keep it and wake the readers that wait. `head` may be `None` while the feed is off."""
+        if self.is_on and head is not None:
+            tenant_id, revision, stamp = head
+            self._changes.append(Change(self.sequence + 1, kind, tenant_id, session_id, revision, stamp))
             self._wake()
         self.sequence += 1
 
     def rewind(self, sequence: int) -> None:
-        """Forget what came after that change, for it to be added again. Nobody can have read it."""
-        while self._entries and self._entries[-1].sequence > sequence:
-            self._entries.pop()
+        """Remove all changes after that one, so that they can be added again. No reader has seen them."""
+        while self._changes and self._changes[-1].sequence > sequence:
+            self._changes.pop()
         self.sequence = sequence
 
     def check(self, since: int) -> None:
-        """Raise `ChangesLostError` unless all changes after that one are kept, and that one has been."""
-        oldest = self.sequence - len(self._entries) + 1
+        """Raise `ChangesLostError` unless every change after `since` is kept and `since` was reached."""
+        oldest = self.sequence - len(self._changes) + 1
         if not oldest - 1 <= since <= self.sequence:
             raise ChangesLostError(since, oldest)
 
-    def after(self, since: int) -> _Entry | None:
-        """Return the change after that one, or `None` if there is none yet.
+    def after(self, since: int) -> Change | None:
+        """Return the change after `since`, or `None` if there is none yet.
 
         Raises:
             ChangesLostError: it is no longer kept.
@@ -65,10 +63,10 @@ class Feed:
         if since == self.sequence:
             return None
         self.check(since)
-        return self._entries[since - self.sequence]
+        return self._changes[since - self.sequence]
 
     async def wait(self) -> None:
-        """Wait for the next change, or for the end."""
+        """Wait for the next change, or for the feed to close."""
         waiter = asyncio.get_running_loop().create_future()
         self._waiting.add(waiter)
         try:
@@ -77,52 +75,46 @@ class Feed:
             self._waiting.discard(waiter)
 
     def close(self) -> None:
-        """Let those who wait know that nothing more will come."""
+        """Close the feed and wake all readers that wait."""
         self.is_closed = True
         self._wake()
 
     def _wake(self) -> None:
         for waiter in tuple(self._waiting):
             if not waiter.done():
-                with suppress(RuntimeError):  # who waits in a loop that was closed must not fail a write
+                with suppress(RuntimeError):  # the waiter's loop may be closed; that must not fail a write
                     waiter.set_result(None)
-            self._waiting.discard(waiter)  # once it knows
+            self._waiting.discard(waiter)  # only after it was woken: an interrupted wake-up starts over
 
 
-class Reader(AsyncIterator[Change[S]], Generic[S]):
-    """Reads a feed from one place on, and goes on from there though a wait for the next change was cancelled.
+class Reader(AsyncIterator[Change]):
+    """Iterates over the changes of a feed after `since`.
 
-    `opened` makes a session to give out of what the store keeps; `check_loop` raises in a wrong loop.
+    A cancelled wait loses nothing: the next call waits for the same change. `check_loop` raises in a wrong loop.
     """
 
-    def __init__(self, feed: Feed, since: int, opened: Callable[[Any], S], check_loop: Callable[[], None]) -> None:
+    def __init__(self, feed: Feed, since: int, check_loop: Callable[[], None]) -> None:
         feed.check(since)
         self._feed = feed
         self._since = since
-        self._opened = opened
         self._check_loop = check_loop
         self._is_closed = False
 
-    def __aiter__(self) -> Reader[S]:
+    def __aiter__(self) -> Reader:
         return self
 
-    async def __anext__(self) -> Change[S]:
+    async def __anext__(self) -> Change:
         if self._is_closed:
             raise StopAsyncIteration
         self._check_loop()
-        while (entry := self._feed.after(self._since)) is None:
+        while (change := self._feed.after(self._since)) is None:
             if self._feed.is_closed:
                 raise StopAsyncIteration
             await self._feed.wait()
             self._check_loop()
-        self._since, kind, before, after = entry
-        return Change(
-            sequence=self._since,
-            kind=kind,
-            before=None if before is None else self._opened(before),
-            after=None if after is None else self._opened(after),
-        )
+        self._since = change.sequence
+        return change
 
     async def aclose(self) -> None:
-        """End the iteration, as `contextlib.aclosing` does. A store keeps nothing of a reader, so none has to."""
+        """End the iteration, as `contextlib.aclosing` does. Optional: the store holds no state of a reader."""
         self._is_closed = True

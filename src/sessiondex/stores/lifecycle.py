@@ -80,14 +80,14 @@ class LifeCycle(Commits[S], Generic[S]):
         finally:
             turns.pass_on(key)
 
-    def changes(self, *, since: int | None = None) -> AsyncIterator[Change[S]]:
+    def changes(self, *, since: int | None = None) -> AsyncIterator[Change]:
         if self._is_closed:
             raise StoreClosedError
         self._settle_here()
         last = self._feed.sequence
         if since is not None:
             since = check.at_least("since", since, 0, "0 follows from the first change on")
-        reader = Reader(self._feed, last if since is None else since, self._opened, self._check_loop_of_reader)
+        reader = Reader(self._feed, last if since is None else since, self._check_loop_of_reader)
         self._feed.is_on = True
         return reader
 

@@ -19,6 +19,7 @@ from sessiondex.records import Kept, Packed
 from sessiondex.stores import arguments as check
 from sessiondex.stores.commits import Part
 from sessiondex.stores.eviction import Eviction, OnEvict
+from sessiondex.stores.feed import Head
 from sessiondex.stores.hot import Hot, Lately
 from sessiondex.stores.local import LocalSessionStore
 from sessiondex.stores.stats import IndexStats, StoreStats
@@ -233,6 +234,13 @@ class InMemorySessionStore(LocalSessionStore[S]):
     def _is_there(self, session_id: UUID, tenant_id: UUID | None) -> bool:
         row = self._table.row(session_id.bytes)
         return row is not None and (tenant_id is None or schema.belongs_to(self._table.entries(row), tenant_id.bytes))
+
+    def _head(self, session_id: UUID) -> Head | None:
+        row, stamp = self._table.row(session_id.bytes), self._stamp_of(session_id)
+        if row is None or stamp is None:
+            return None
+        tenant_id = UUID(bytes=schema.tenant_of(self._table.entries(row)))
+        return tenant_id, self._revision(session_id), stamp
 
     def _image(self, session_id: UUID) -> S | Packed | None:
         row = self._table.row(session_id.bytes)

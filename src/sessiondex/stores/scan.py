@@ -12,6 +12,7 @@ from sessiondex.errors import InvariantError, TenantMismatchError
 from sessiondex.models import Channel, ScopeFilter, Session, SessionStatus, utc_now
 from sessiondex.records import Kept
 from sessiondex.stores.eviction import Eviction, OnEvict
+from sessiondex.stores.feed import Head
 from sessiondex.stores.local import LocalSessionStore
 
 _DAY = timedelta(days=1)
@@ -150,6 +151,10 @@ class ScanSessionStore(LocalSessionStore[S]):
     def _is_there(self, session_id: UUID, tenant_id: UUID | None) -> bool:
         snapshot = self._snapshots.get(session_id)
         return snapshot is not None and tenant_id in {None, snapshot.tenant_id}
+
+    def _head(self, session_id: UUID) -> Head | None:
+        snapshot = self._snapshots.get(session_id)
+        return None if snapshot is None else (snapshot.tenant_id, snapshot.revision, snapshot.last_activity_at)
 
     def _image(self, session_id: UUID) -> S | None:
         return self._snapshots.get(session_id)

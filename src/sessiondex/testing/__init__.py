@@ -7,23 +7,23 @@ which `pip install "sessiondex[testing]"` brings.
 
 from sessiondex.testing.builders import START, ManualClock, at_step, every_field, make_session, make_visit
 from sessiondex.testing.case import Case, case
+from sessiondex.testing.case_context import CAPABILITIES, CaseContext, MakeStore
 from sessiondex.testing.cases import CASES
 from sessiondex.testing.check import check_session_store
-from sessiondex.testing.expectations import LawBroken, expect, expect_error, expect_increasing
+from sessiondex.testing.expectations import ContractViolation, expect, expect_error, expect_increasing
 from sessiondex.testing.report import Outcome, Report, Verdict
-from sessiondex.testing.trial import CAPABILITIES, MakeStore, Trial
 
 __all__ = [
     "CAPABILITIES",
     "CASES",
     "START",
     "Case",
-    "LawBroken",
+    "CaseContext",
+    "ContractViolation",
     "MakeStore",
     "ManualClock",
     "Outcome",
     "Report",
-    "Trial",
     "Verdict",
     "at_step",
     "case",

@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from inspect import iscoroutinefunction
 
-from sessiondex.testing.trial import CAPABILITIES, Trial
+from sessiondex.testing.case_context import CAPABILITIES, CaseContext
 
 LAWS = 18  # in `sessiondex.contract`
 
-Run = Callable[[Trial], Awaitable[None]]
+Run = Callable[[CaseContext], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def case(
     """Declare the coroutine function as a case, by its name and the first sentence of its docstring.
 
     >>> @case(1, "clock")
-    ... async def time_is_told_by_the_clock(trial: Trial) -> None:
+    ... async def time_is_told_by_the_clock(context: CaseContext) -> None:
     ...     '''A stamp is what the clock says. Whoever reads this knows.'''
     >>> time_is_told_by_the_clock.name, time_is_told_by_the_clock.promise
     ('time-is-told-by-the-clock', 'A stamp is what the clock says.')

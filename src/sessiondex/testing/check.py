@@ -8,10 +8,10 @@ from types import MappingProxyType
 from typing import Any
 
 from sessiondex.testing.case import Case
+from sessiondex.testing.case_context import CAPABILITIES, CaseContext, MakeStore, probe
 from sessiondex.testing.cases import CASES
-from sessiondex.testing.expectations import LawBroken
+from sessiondex.testing.expectations import ContractViolation
 from sessiondex.testing.report import Outcome, Report, Verdict
-from sessiondex.testing.trial import CAPABILITIES, MakeStore, Trial, probe
 
 _TO_CLEAN_UP = 1.0  # seconds that a case has after it was cancelled
 _LONGEST = 86_400.0
@@ -117,16 +117,16 @@ async def _error_of(
         if need in missing:
             return _Unsupported(missing[need])
         if need in broken:
-            return LawBroken(f"making a store with {need}, and closing it: {_told(broken[need])}")
-    trial = Trial(make_store)
+            return ContractViolation(f"making a store with {need}, and closing it: {_told(broken[need])}")
+    context = CaseContext(make_store)
     try:
-        error = await _ended(case.run(trial), timeout)
+        error = await _ended(case.run(context), timeout)
     except BaseException:  # the check itself was cancelled: nothing of it is left running
-        await _ended(trial.close(), _TO_CLEAN_UP)
+        await _ended(context.close(), _TO_CLEAN_UP)
         raise
-    closing = await _ended(trial.close(), timeout)
+    closing = await _ended(context.close(), timeout)
     if error is None and closing is not None:
-        return LawBroken(f"closing the store after the case: {_told(closing)}")
+        return ContractViolation(f"closing the store after the case: {_told(closing)}")
     if isinstance(error, NotImplementedError) and not case.is_core:
         return _Unsupported(_told(error))
     return error
@@ -145,7 +145,7 @@ async def _ended(work: Any, timeout: float) -> Exception | None:  # noqa: ASYNC1
             task.exception()  # seen, so that the loop does not log it
         return TimeoutError(f"it was not done within {timeout} s")
     if task.cancelled():
-        return LawBroken("it ended with a CancelledError, though nobody cancelled it")
+        return ContractViolation("it ended with a CancelledError, though nobody cancelled it")
     error = task.exception()
     if error is None or isinstance(error, Exception):
         return error
@@ -170,7 +170,7 @@ def _judged(case: Case, error: Exception | None, divergence: str | None) -> Outc
 
 
 def _told(error: Exception) -> str:
-    if isinstance(error, LawBroken):
+    if isinstance(error, ContractViolation):
         return str(error)
     where = _raised_in(error)
     return f"{type(error).__name__}{f' of {where}' if where else ''}{f': {error}' if str(error) else ''}"

@@ -14,33 +14,35 @@ E = TypeVar("E", bound=Exception)
 _MOST = 200  # characters of a value that a message shows
 
 
-class LawBroken(AssertionError):  # noqa: N818  # it is told as a finding, not handled as an error
+class ContractViolation(AssertionError):  # noqa: N818  # it is told as a finding, not handled as an error
     """A store did not do what the contract says; the message tells what was expected, and what came."""
 
 
 def expect(actual: object, expected: object, what: str) -> None:
-    """Raise `LawBroken` unless both are equal. Unlike `assert`, also under `python -O`.
+    """Raise `ContractViolation` unless both are equal. Unlike `assert`, also under `python -O`.
 
     >>> expect(1, 2, "how many there are")
     Traceback (most recent call last):
     ...
-    sessiondex.testing.expectations.LawBroken: how many there are: expected 2, but it was 1
+    sessiondex.testing.expectations.ContractViolation: how many there are: expected 2, but it was 1
     """
     if actual != expected:
-        raise LawBroken(f"{what}: {_difference(actual, expected)}")
+        raise ContractViolation(f"{what}: {_difference(actual, expected)}")
 
 
 def expect_increasing(values: Sequence[Any], what: str) -> None:
-    """Raise `LawBroken` unless each is greater than the one before.
+    """Raise `ContractViolation` unless each is greater than the one before.
 
     >>> expect_increasing([1, 3, 3], "stamps")
     Traceback (most recent call last):
     ...
-    sessiondex.testing.expectations.LawBroken: stamps: each should be greater than the one before, but 3 follows 3
+    sessiondex.testing.expectations.ContractViolation: stamps: each should be greater than the one before, but 3 follows 3
     """
     for earlier, later in pairwise(values):
         if not earlier < later:
-            raise LawBroken(f"{what}: each should be greater than the one before, but {later} follows {earlier}")
+            raise ContractViolation(
+                f"{what}: each should be greater than the one before, but {later} follows {earlier}"
+            )
 
 
 class ExpectedError(Generic[E]):
@@ -69,14 +71,16 @@ class ExpectedError(Generic[E]):
             self._error = error
             return True
         if error is None:
-            raise LawBroken(f"{self._what}: expected {self._kind.__name__}, but nothing was raised")
-        if isinstance(error, Exception) and not isinstance(error, NotImplementedError | LawBroken):
-            raise LawBroken(f"{self._what}: expected {self._kind.__name__}, but it raised {shown(error)}") from error
+            raise ContractViolation(f"{self._what}: expected {self._kind.__name__}, but nothing was raised")
+        if isinstance(error, Exception) and not isinstance(error, NotImplementedError | ContractViolation):
+            raise ContractViolation(
+                f"{self._what}: expected {self._kind.__name__}, but it raised {shown(error)}"
+            ) from error
         return False
 
 
 def expect_error(kind: type[E], what: str) -> ExpectedError[E]:
-    """Raise `LawBroken` unless the block raises an error of that kind, which is then at hand.
+    """Raise `ContractViolation` unless the block raises an error of that kind, which is then at hand.
 
     A `NotImplementedError` goes through: what a store does not have is not held against it.
 

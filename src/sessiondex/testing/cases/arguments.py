@@ -11,8 +11,8 @@ from uuid import uuid4
 from sessiondex.errors import InvalidArgumentError
 from sessiondex.models import Channel, Session
 from sessiondex.testing.case import Case, case
+from sessiondex.testing.case_context import CaseContext
 from sessiondex.testing.expectations import expect, expect_error
-from sessiondex.testing.trial import Trial
 
 SURROGATE = "\ud800"
 A, B = uuid4(), uuid4()  # any two ids
@@ -115,8 +115,8 @@ BAD: Mapping[str, Callable[[], list[Bad]]] = {
 
 
 def _refused(operation: str, bad: Callable[[], list[Bad]]) -> Case:
-    async def run(trial: Trial) -> None:
-        store, session = await trial.store(), trial.session()
+    async def run(context: CaseContext) -> None:
+        store, session = await context.store(), context.session()
         await store.save(session)
         for arguments, options, name in bad():
             what = f"{operation} with a bad {name}"

@@ -13,8 +13,8 @@ from sessiondex.contract import SessionStore
 from sessiondex.errors import StoreClosedError, WrongLoopError
 from sessiondex.models import Channel, Session
 from sessiondex.testing.case import Case, case
+from sessiondex.testing.case_context import CaseContext
 from sessiondex.testing.expectations import expect, expect_error
-from sessiondex.testing.trial import Trial
 
 T = TypeVar("T")
 
@@ -59,8 +59,8 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 
 
 def _closed(group: str, operations: tuple[str, ...]) -> Case:
-    async def run(trial: Trial) -> None:
-        store, session = await trial.store(), trial.session()
+    async def run(context: CaseContext) -> None:
+        store, session = await context.store(), context.session()
         await store.save(session)
         await store.aclose()
         for operation in operations:
@@ -104,8 +104,8 @@ async def _awaited(value: Awaitable[T]) -> T:
 
 
 def _elsewhere(group: str, operations: tuple[str, ...]) -> Case:
-    async def run(trial: Trial) -> None:
-        store, session = await trial.store(), trial.session()
+    async def run(context: CaseContext) -> None:
+        store, session = await context.store(), context.session()
         await store.save(session)
         saved = session.model_copy(deep=True)
         for operation in operations:
@@ -123,9 +123,9 @@ ELSEWHERE = tuple(_elsewhere(group, operations) for group, operations in GROUPS.
 
 
 @case(12)
-async def a_store_serves_one_loop_after_another(trial: Trial) -> None:
+async def a_store_serves_one_loop_after_another(context: CaseContext) -> None:
     """It may be made before any loop runs, and be used from loop after loop, by tasks that wait for one another."""
-    session = trial.session()
+    session = context.session()
 
     async def write(store: SessionStore[Any]) -> None:
         await asyncio.gather(*(store.save(session) for _ in range(5)))
@@ -137,7 +137,7 @@ async def a_store_serves_one_loop_after_another(trial: Trial) -> None:
             await store.aclose()
 
     def work() -> Any:
-        made = trial.made()
+        made = context.made()
         store = asyncio.run(_awaited(made)) if isawaitable(made) else made
         for _ in range(2):
             asyncio.run(write(store))
@@ -148,14 +148,14 @@ async def a_store_serves_one_loop_after_another(trial: Trial) -> None:
 
 
 @case(12)
-async def a_loop_that_paused_may_go_on_after_another(trial: Trial) -> None:
+async def a_loop_that_paused_may_go_on_after_another(context: CaseContext) -> None:
     """Loops may take turns, as long as one runs at a time."""
-    session = trial.session()
+    session = context.session()
 
     def work() -> Any:
         first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
         try:
-            store = first.run_until_complete(trial.store())
+            store = first.run_until_complete(context.store())
             first.run_until_complete(store.save(session))
             second.run_until_complete(store.save(session))
             found = first.run_until_complete(store.get(session.session_id))
@@ -169,9 +169,9 @@ async def a_loop_that_paused_may_go_on_after_another(trial: Trial) -> None:
 
 
 @case(None)
-async def a_store_may_be_opened_and_closed(trial: Trial) -> None:
+async def a_store_may_be_opened_and_closed(context: CaseContext) -> None:
     """`async with` gives the store, which is healthy until it ends."""
-    store, session = await trial.store(), trial.session()
+    store, session = await context.store(), context.session()
     async with store as opened:
         expect(opened is store, True, "whether async with gives the store")
         await opened.save(session)
@@ -180,28 +180,28 @@ async def a_store_may_be_opened_and_closed(trial: Trial) -> None:
 
 
 @case(None)
-async def a_store_need_not_be_opened(trial: Trial) -> None:
+async def a_store_need_not_be_opened(context: CaseContext) -> None:
     """It works, and is healthy, from the beginning."""
-    store = await trial.store()
+    store = await context.store()
     expect(await store.health_check(), True, "health_check of a store that nobody opened")
-    await store.save(trial.session())
+    await store.save(context.session())
     expect(await store.health_check(), True, "health_check of a store that is in use")
 
 
 @case(None)
-async def closing_twice_does_nothing(trial: Trial) -> None:
+async def closing_twice_does_nothing(context: CaseContext) -> None:
     """`aclose` of a store that was closed returns."""
-    store = await trial.store()
-    await store.save(trial.session())
+    store = await context.store()
+    await store.save(context.session())
     for _ in range(3):
         await store.aclose()
     expect(await store.health_check(), False, "health_check of a closed store")
 
 
 @case(None)
-async def an_error_within_comes_through_and_closes(trial: Trial) -> None:
+async def an_error_within_comes_through_and_closes(context: CaseContext) -> None:
     """`async with` hides nothing."""
-    store = await trial.store()
+    store = await context.store()
     with expect_error(ZeroDivisionError, "an error within async with"):
         async with store:
             raise ZeroDivisionError
@@ -209,17 +209,17 @@ async def an_error_within_comes_through_and_closes(trial: Trial) -> None:
 
 
 @case(None)
-async def whoever_waits_for_a_session_to_be_created_is_told_that_the_store_closes(trial: Trial) -> None:
+async def whoever_waits_for_a_session_to_be_created_is_told_that_the_store_closes(context: CaseContext) -> None:
     """And so is the one that creates it: it comes too late."""
-    store, is_made = await trial.store(), asyncio.Event()
+    store, is_made = await context.store(), asyncio.Event()
 
     async def create() -> Session:
         await is_made.wait()
-        return trial.session()
+        return context.session()
 
-    identity = trial.tenant_id, Channel.WEBCHAT, "user-1"
-    calls = [trial.task(store.get_or_create(*identity, create)) for _ in range(2)]
-    await trial.let_others_run(store)
+    identity = context.tenant_id, Channel.WEBCHAT, "user-1"
+    calls = [context.task(store.get_or_create(*identity, create)) for _ in range(2)]
+    await context.let_others_run(store)
     await store.aclose()
     is_made.set()
     for call in calls:

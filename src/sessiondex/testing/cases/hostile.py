@@ -13,8 +13,8 @@ from sessiondex.errors import InvalidSessionError
 from sessiondex.models import PendingMigration, Session, StepVisit
 from sessiondex.testing.builders import make_visit
 from sessiondex.testing.case import Case, case
+from sessiondex.testing.case_context import CaseContext
 from sessiondex.testing.expectations import expect, expect_error
-from sessiondex.testing.trial import Trial
 
 SURROGATE = "\ud800"
 NAIVE = datetime(2026, 1, 1)  # noqa: DTZ001  # hostile on purpose
@@ -87,12 +87,12 @@ PLANTED: Mapping[str, list[Any]] = {
 
 
 def _kept(name: str, make: Callable[[], Any]) -> Case:
-    async def run(trial: Trial) -> None:
-        store, session = await trial.store(), trial.session()
+    async def run(context: CaseContext) -> None:
+        store, session = await context.store(), context.session()
         session.variables["value"] = make()
         for _ in range(3):
             await store.save(session)
-            found = await trial.stored(store, session.session_id)
+            found = await context.stored(store, session.session_id)
             expect(found, session, f"get, with {name} in variables")
             # Which tells True from 1, 1.0 from 1, -0.0 from 0.0, and the order of keys.
             expect(_exact(found.variables), _exact(session.variables), f"{name} in variables, as JSON")
@@ -106,10 +106,10 @@ def _exact(variables: Any) -> str:
     return json.dumps(variables)
 
 
-async def _expect_refused(trial: Trial, field: str, values: list[Any], path: str, in_path: str = "") -> None:
-    store = await trial.store()
+async def _expect_refused(context: CaseContext, field: str, values: list[Any], path: str, in_path: str = "") -> None:
+    store = await context.store()
     for value in values:
-        session = trial.session()
+        session = context.session()
         await store.save(session)
         saved = session.model_copy(deep=True)
         vars(session)[field] = {"value": value} if in_path else value
@@ -122,21 +122,21 @@ async def _expect_refused(trial: Trial, field: str, values: list[Any], path: str
         )
         expect((session.last_activity_at, session.revision), stamp, f"stamp and revision after {what}")
         expect(await store.get(saved.session_id), saved, f"get, after {what}")
-        expect(await store.list_by_agent(trial.tenant_id, saved.agent_id), [saved], f"list_by_agent, after {what}")
+        expect(await store.list_by_agent(context.tenant_id, saved.agent_id), [saved], f"list_by_agent, after {what}")
         await store.delete(saved.session_id)
 
 
 def _refused(name: str, make: Callable[[], Any], path: str) -> Case:
-    async def run(trial: Trial) -> None:
-        await _expect_refused(trial, "variables", [make()], path, f"variable, {name}")
+    async def run(context: CaseContext) -> None:
+        await _expect_refused(context, "variables", [make()], path, f"variable, {name}")
 
     promise = "`InvalidSessionError` names where it is, and nothing changes."
     return case(6, name=f"{name.replace(' ', '-')}-in-variables-is-refused", promise=promise)(run)
 
 
 def _planted(field: str, values: list[Any]) -> Case:
-    async def run(trial: Trial) -> None:
-        await _expect_refused(trial, field, values, field)
+    async def run(context: CaseContext) -> None:
+        await _expect_refused(context, field, values, field)
 
     called = f"a-planted-{field.replace('_', '-')}-is-refused"
     promise = "What was planted past validation is found by `save`: the error names the field, and nothing changes."
@@ -149,11 +149,11 @@ PLANTED_VALUES = tuple(_planted(field, values) for field, values in PLANTED.item
 
 
 @case(6)
-async def a_missing_field_is_refused(trial: Trial) -> None:
+async def a_missing_field_is_refused(context: CaseContext) -> None:
     """A session that was made past validation, and lacks a field, is refused by that field's name."""
-    store = await trial.store()
+    store = await context.store()
     for field in ("tenant_id", "step_history", "variables", "created_at"):
-        session = trial.session()
+        session = context.session()
         del vars(session)[field]
         with expect_error(InvalidSessionError, f"saving a session without {field}") as caught:
             await store.save(session)
@@ -161,9 +161,9 @@ async def a_missing_field_is_refused(trial: Trial) -> None:
 
 
 @case(6)
-async def what_is_no_session_is_refused(trial: Trial) -> None:
+async def what_is_no_session_is_refused(context: CaseContext) -> None:
     """`InvalidSessionError`, whose field is `None`."""
-    store: Any = await trial.store()
+    store: Any = await context.store()
     for thing in (None, {"session_id": uuid4()}, StepVisit, object(), Session):
         with expect_error(InvalidSessionError, f"saving {thing!r}") as caught:
             await store.save(thing)

@@ -9,9 +9,9 @@ from pydantic import BaseModel, Field
 from sessiondex.models import Channel, Session, SessionStatus
 from sessiondex.testing.builders import every_field, make_visit
 from sessiondex.testing.case import Case, case
+from sessiondex.testing.case_context import CaseContext
 from sessiondex.testing.cases.everywhere import LISTS, SINGLE, Query, expect_everywhere, found_everywhere
 from sessiondex.testing.expectations import expect
-from sessiondex.testing.trial import Trial
 
 
 class _Address(BaseModel):
@@ -25,11 +25,11 @@ class _Nested(Session):
     tags: set[str] = Field(default_factory=set)
 
 
-def _full(trial: Trial, cls: type[Session] = Session) -> Session:
+def _full(context: CaseContext, cls: type[Session] = Session) -> Session:
     """Return a session with something in every container that it can have."""
     return cls(
         **{
-            **dict(trial.session(**every_field(status=SessionStatus.ACTIVE))),
+            **dict(context.session(**every_field(status=SessionStatus.ACTIVE))),
             **({"address": {"lines": ["1"]}, "addresses": [{"lines": ["2"]}]} if cls is _Nested else {}),
             **({"by_name": {"a": [1]}, "tags": {"a"}} if cls is _Nested else {}),
         }
@@ -48,11 +48,11 @@ def _spoil(value: Any) -> None:
 
 
 @case(3)
-async def what_was_given_can_be_changed(trial: Trial) -> None:
+async def what_was_given_can_be_changed(context: CaseContext) -> None:
     """Nothing that can be reached from a session that was saved is shared with the store, however deeply nested."""
-    store = await trial.store()
+    store = await context.store()
     for cls in (Session, _Nested):
-        session = _full(trial, cls)
+        session = _full(context, cls)
         for _ in range(3):  # a store may keep what is used often in another way
             await store.save(session)
         expected = session.model_copy(deep=True)
@@ -63,10 +63,10 @@ async def what_was_given_can_be_changed(trial: Trial) -> None:
 
 
 def _handed_out(name: str, query: Query) -> Case:
-    async def run(trial: Trial) -> None:
-        store = await trial.store()
+    async def run(context: CaseContext) -> None:
+        store = await context.store()
         for cls in (Session, _Nested):
-            session = _full(trial, cls)
+            session = _full(context, cls)
             await store.save(session)
             expected = session.model_copy(deep=True)
             for number in range(4):
@@ -101,11 +101,11 @@ HANDED_OUT = tuple(_handed_out(name, query) for name, query in _FOUND.items())
 
 
 @case(3)
-async def what_update_hands_out_can_be_changed(trial: Trial) -> None:
+async def what_update_hands_out_can_be_changed(context: CaseContext) -> None:
     """What it gives to the change, and what it answers with, are the caller's own."""
-    store, given = await trial.store(), list[Session]()
+    store, given = await context.store(), list[Session]()
     for cls in (Session, _Nested):
-        session = _full(trial, cls)
+        session = _full(context, cls)
         await store.save(session)
         for _ in range(3):
             given[:] = []
@@ -117,25 +117,25 @@ async def what_update_hands_out_can_be_changed(trial: Trial) -> None:
 
 
 @case(3)
-async def a_change_is_seen_after_save_and_not_before(trial: Trial) -> None:
+async def a_change_is_seen_after_save_and_not_before(context: CaseContext) -> None:
     """In place or by assignment: the store has what was saved."""
-    store, session = await trial.store(), trial.session()
+    store, session = await context.store(), context.session()
     await store.save(session)
     session.variables["city"] = "Lisbon"
     session.turn_count = 1
-    found = await trial.stored(store, session.session_id)
+    found = await context.stored(store, session.session_id)
     expect((found.variables, found.turn_count), ({}, 0), "what is stored before the change is saved")
     await store.save(session)
-    found = await trial.stored(store, session.session_id)
+    found = await context.stored(store, session.session_id)
     expect((found.variables, found.turn_count), ({"city": "Lisbon"}, 1), "what is stored after it was saved")
 
 
 @case(3)
-async def what_was_given_in_bulk_can_be_changed(trial: Trial) -> None:
+async def what_was_given_in_bulk_can_be_changed(context: CaseContext) -> None:
     """`save_many` and `load` share nothing either."""
-    store = await trial.store()
+    store = await context.store()
     for save_all in (store.save_many, store.load):
-        sessions = [_full(trial), _full(trial, _Nested)]
+        sessions = [_full(context), _full(context, _Nested)]
         await save_all(sessions)
         expected = [session.model_copy(deep=True) for session in sessions]
         for session in sessions:
@@ -144,21 +144,21 @@ async def what_was_given_in_bulk_can_be_changed(trial: Trial) -> None:
             expect(await store.get(session.session_id), session, "get, after what was given in bulk was spoilt")
 
 
-def _move_everywhere(session: Session, trial: Trial) -> None:
+def _move_everywhere(session: Session, context: CaseContext) -> None:
     """Change every field that a query looks at, in place."""
-    session.agent_id = trial.other_agent_id
+    session.agent_id = context.other_agent_id
     session.channel = Channel.SMS
     session.user_channel_id = "someone else"
-    session.customer_profile_id = trial.other_customer_id
+    session.customer_profile_id = context.other_customer_id
     session.step_history.append(make_visit("hash-2"))
 
 
-async def _found_under_what_it_was(trial: Trial, *, handed_out: bool) -> None:
-    store, session = await trial.store(), _full(trial)
+async def _found_under_what_it_was(context: CaseContext, *, handed_out: bool) -> None:
+    store, session = await context.store(), _full(context)
     await store.save(session)
     saved = session.model_copy(deep=True)
-    moved = await trial.stored(store, saved.session_id) if handed_out else session
-    _move_everywhere(moved, trial)
+    moved = await context.stored(store, saved.session_id) if handed_out else session
+    _move_everywhere(moved, context)
     await expect_everywhere(store, saved, [saved], "by what it was when saved")
     for name, found in (await found_everywhere(store, moved)).items():
         if not name.startswith("get") or name == "get_by_channel":
@@ -168,24 +168,24 @@ async def _found_under_what_it_was(trial: Trial, *, handed_out: bool) -> None:
 
 
 @case(4)
-async def a_session_is_found_under_what_it_was_when_saved(trial: Trial) -> None:
+async def a_session_is_found_under_what_it_was_when_saved(context: CaseContext) -> None:
     """Whatever becomes of the given object, the session is found, and deleted, under what it was."""
-    await _found_under_what_it_was(trial, handed_out=False)
+    await _found_under_what_it_was(context, handed_out=False)
 
 
 @case(4)
-async def a_session_is_found_under_what_it_was_though_an_answer_changes(trial: Trial) -> None:
+async def a_session_is_found_under_what_it_was_though_an_answer_changes(context: CaseContext) -> None:
     """Whatever becomes of a session that was handed out, the stored one is found, and deleted, under what it was."""
-    await _found_under_what_it_was(trial, handed_out=True)
+    await _found_under_what_it_was(context, handed_out=True)
 
 
 @case(4)
-async def saving_a_changed_session_moves_it_in_every_index(trial: Trial) -> None:
+async def saving_a_changed_session_moves_it_in_every_index(context: CaseContext) -> None:
     """It is found under what it is now, and leaves no ghost under what it was."""
-    store, session = await trial.store(), _full(trial)
+    store, session = await context.store(), _full(context)
     await store.save(session)
     before = session.model_copy(deep=True)
-    _move_everywhere(session, trial)
+    _move_everywhere(session, context)
     await store.save(session)
     await expect_everywhere(store, session, [session], "by what it is now")
     for name, found in (await found_everywhere(store, before)).items():
@@ -193,14 +193,14 @@ async def saving_a_changed_session_moves_it_in_every_index(trial: Trial) -> None
             expect(found, [], f"{name}, by what it was before it moved")
     session.status = SessionStatus.CLOSED
     await store.save(session)
-    still = await store.list_by_agent(trial.tenant_id, trial.other_agent_id, status=SessionStatus.ACTIVE)
+    still = await store.list_by_agent(context.tenant_id, context.other_agent_id, status=SessionStatus.ACTIVE)
     expect(still, [], "list_by_agent of the status that it had")
 
 
 @case(4)
-async def what_is_deleted_leaves_every_index(trial: Trial) -> None:
+async def what_is_deleted_leaves_every_index(context: CaseContext) -> None:
     """No query and no count finds it any more, also if it was changed and saved before."""
-    store, session, other = await trial.store(), _full(trial), trial.at_step(user_channel_id="other")
+    store, session, other = await context.store(), _full(context), context.at_step(user_channel_id="other")
     for _ in range(2):
         await store.save(session)
     await store.save(other)

@@ -11,13 +11,13 @@ from sessiondex.errors import InvalidArgumentError, InvalidSessionError, TenantM
 from sessiondex.models import Session
 from sessiondex.testing.builders import START, every_field
 from sessiondex.testing.case import case
+from sessiondex.testing.case_context import CaseContext
 from sessiondex.testing.expectations import expect, expect_error
-from sessiondex.testing.trial import Trial
 
 
-async def _exported(trial: Trial, store: SessionStore[Any], limit: int) -> list[Any]:
-    """Return what the store exports of this trial's tenants, page by page."""
-    found, cursor, owners = [], None, {trial.tenant_id, trial.other_tenant_id}
+async def _exported(context: CaseContext, store: SessionStore[Any], limit: int) -> list[Any]:
+    """Return what the store exports of this context's tenants, page by page."""
+    found, cursor, owners = [], None, {context.tenant_id, context.other_tenant_id}
     while True:
         page, cursor = await store.export(cursor=cursor, limit=limit)
         expect(len(page) <= limit, True, f"whether a page of export has at most {limit}")
@@ -26,28 +26,28 @@ async def _exported(trial: Trial, store: SessionStore[Any], limit: int) -> list[
             return sorted(found, key=lambda session: session.session_id.bytes)
 
 
-def _saved(trial: Trial, number: int, **fields: Any) -> Session:
+def _saved(context: CaseContext, number: int, **fields: Any) -> Session:
     """Return a session as another store would have saved it, a while ago."""
     stamp = START - timedelta(minutes=number)
-    session: Session = trial.session(**every_field(last_activity_at=stamp, revision=number, **fields))
+    session: Session = context.session(**every_field(last_activity_at=stamp, revision=number, **fields))
     return session
 
 
 @case(None)
-async def export_gives_all_sessions_once(trial: Trial) -> None:
+async def export_gives_all_sessions_once(context: CaseContext) -> None:
     """Of all tenants, a page at a time, as they were saved."""
-    store, sessions = await trial.store(), [trial.session(**every_field()) for _ in range(10)]
-    sessions += [trial.session(tenant_id=trial.other_tenant_id) for _ in range(3)]
+    store, sessions = await context.store(), [context.session(**every_field()) for _ in range(10)]
+    sessions += [context.session(tenant_id=context.other_tenant_id) for _ in range(3)]
     await store.save_many(sessions)
     sessions.sort(key=lambda session: session.session_id.bytes)
     for limit in (1, 4, 100):
-        expect(await _exported(trial, store, limit), sessions, f"what export gives, {limit} at a time")
+        expect(await _exported(context, store, limit), sessions, f"what export gives, {limit} at a time")
 
 
 @case(None)
-async def restore_keeps_stamps_and_revisions(trial: Trial) -> None:
+async def restore_keeps_stamps_and_revisions(context: CaseContext) -> None:
     """What is restored is found by every query, as it was; and it was restored once."""
-    store, session = await trial.store(), _saved(trial, 7)
+    store, session = await context.store(), _saved(context, 7)
     expect(await store.restore([session]), 1, "what restore answers")
     await _expect_found(store, session, "after restore")
     expect(await store.restore([session]), 0, "what restore answers, of what is there")
@@ -64,37 +64,37 @@ async def _expect_found(store: SessionStore[Any], session: Session, what: str) -
 
 
 @case(None)
-async def restore_leaves_later_saves_alone(trial: Trial) -> None:
+async def restore_leaves_later_saves_alone(context: CaseContext) -> None:
     """What was saved since is not undone; what was saved before is replaced, in every index."""
-    store, session = await trial.store(), _saved(trial, 2)
-    later = session.model_copy(update={"last_activity_at": START, "revision": 5, "agent_id": trial.other_agent_id})
+    store, session = await context.store(), _saved(context, 2)
+    later = session.model_copy(update={"last_activity_at": START, "revision": 5, "agent_id": context.other_agent_id})
     for given, count in ((session, 1), (later, 1), (session, 0)):
         expect(await store.restore([given]), count, f"what restore answers, of revision {given.revision}")
     await _expect_found(store, later, "after an earlier one was restored")
-    expect(await store.list_by_agent(trial.tenant_id, trial.agent_id), [], "list_by_agent of the agent before")
+    expect(await store.list_by_agent(context.tenant_id, context.agent_id), [], "list_by_agent of the agent before")
 
 
 @case(None)
-async def what_is_restored_is_in_order(trial: Trial) -> None:
+async def what_is_restored_is_in_order(context: CaseContext) -> None:
     """Of the stamps, whatever the order in which it comes; and a later save has a later stamp."""
-    store, sessions = await trial.store(), [_saved(trial, number) for number in (3, 1, 4, 2)]
-    ahead = trial.at_step(last_activity_at=START + timedelta(days=20_000), revision=1)
+    store, sessions = await context.store(), [_saved(context, number) for number in (3, 1, 4, 2)]
+    ahead = context.at_step(last_activity_at=START + timedelta(days=20_000), revision=1)
     await store.restore(sessions)
     await store.restore([ahead])
     expected = [ahead, *sorted(sessions, key=lambda session: session.last_activity_at, reverse=True)]
-    expect(await store.list_by_agent(trial.tenant_id, trial.agent_id), expected, "list_by_agent, after restore")
-    new = trial.session()
+    expect(await store.list_by_agent(context.tenant_id, context.agent_id), expected, "list_by_agent, after restore")
+    new = context.session()
     await store.save(new)
     expect(new.last_activity_at > ahead.last_activity_at, True, "whether a save is later than all that was restored")
 
 
 @case(None)
-async def what_was_never_saved_is_not_restored(trial: Trial) -> None:
+async def what_was_never_saved_is_not_restored(context: CaseContext) -> None:
     """Nor what could not come back equal: nothing of the call is, and the error says which it was."""
-    store, good = await trial.store(), _saved(trial, 1)
-    bad = _saved(trial, 2)
+    store, good = await context.store(), _saved(context, 1)
+    bad = _saved(context, 2)
     bad.variables["x"] = float("nan")
-    for spoilt, field in ((trial.session(), "revision"), (bad, "variables")):
+    for spoilt, field in ((context.session(), "revision"), (bad, "variables")):
         with expect_error(InvalidSessionError, f"restoring a session with a bad {field}") as caught:
             await store.restore([good, spoilt])
         expect((caught.error.field or "").partition(".")[0], field, "field of the error")
@@ -104,26 +104,26 @@ async def what_was_never_saved_is_not_restored(trial: Trial) -> None:
 
 
 @case(7)
-async def restore_takes_no_other_tenants_id(trial: Trial) -> None:
+async def restore_takes_no_other_tenants_id(context: CaseContext) -> None:
     """As a save does not."""
-    store, theirs = await trial.store(), trial.session(tenant_id=trial.other_tenant_id)
+    store, theirs = await context.store(), context.session(tenant_id=context.other_tenant_id)
     await store.save(theirs)
     with expect_error(TenantMismatchError, "restoring a session whose id another tenant has"):
-        await store.restore([_saved(trial, 1, session_id=theirs.session_id)])
+        await store.restore([_saved(context, 1, session_id=theirs.session_id)])
     expect(await store.get(theirs.session_id), theirs, "get of the other tenant's session")
 
 
 @case(11)
-async def export_and_restore_refuse_bad_arguments(trial: Trial) -> None:
+async def export_and_restore_refuse_bad_arguments(context: CaseContext) -> None:
     """A limit that is less than 1, a cursor that is none, what is no iterable."""
-    store: Any = await trial.store()
+    store: Any = await context.store()
     calls: list[tuple[str, Any, dict[str, Any]]] = [
         ("limit", store.export, {"limit": 0}),
         ("limit", store.export, {"limit": "5"}),
         ("cursor", store.export, {"cursor": "x"}),
         ("cursor", store.export, {"cursor": uuid4()}),
         ("sessions", store.restore, {"sessions": 5}),
-        ("sessions", store.restore, {"sessions": trial.session()}),
+        ("sessions", store.restore, {"sessions": context.session()}),
     ]
     for name, call, arguments in calls:
         with expect_error(InvalidArgumentError, f"a bad {name}") as caught:
@@ -132,11 +132,11 @@ async def export_and_restore_refuse_bad_arguments(trial: Trial) -> None:
 
 
 @case(17, "clock", "idle_ttl")
-async def what_has_expired_is_not_moved(trial: Trial) -> None:
+async def what_has_expired_is_not_moved(context: CaseContext) -> None:
     """It is not exported, and not restored."""
-    store, session = await trial.store(clock=trial.clock, idle_ttl=timedelta(hours=1)), trial.session()
+    store, session = await context.store(clock=context.clock, idle_ttl=timedelta(hours=1)), context.session()
     await store.save(session)
-    trial.clock.move(hours=2)
-    expect(await _exported(trial, store, 10), [], "what export gives of what has expired")
+    context.clock.move(hours=2)
+    expect(await _exported(context, store, 10), [], "what export gives of what has expired")
     expect(await store.restore([session]), 0, "what restore answers, of what has expired")
     expect(await store.get(session.session_id), None, "get of what has expired")

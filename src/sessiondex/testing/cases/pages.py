@@ -9,39 +9,41 @@ from typing import Any
 from sessiondex.contract import SessionStore
 from sessiondex.models import Session, SessionStatus
 from sessiondex.testing.case import Case, case
+from sessiondex.testing.case_context import CaseContext
 from sessiondex.testing.expectations import expect
-from sessiondex.testing.trial import Trial
 
 PAGED: Mapping[str, Callable[..., Any]] = {
-    "list_by_agent": lambda trial, store, **arguments: store.list_by_agent(
-        trial.tenant_id, trial.agent_id, **arguments
+    "list_by_agent": lambda context, store, **arguments: store.list_by_agent(
+        context.tenant_id, context.agent_id, **arguments
     ),
-    "list_by_agent of a status": lambda trial, store, **arguments: store.list_by_agent(
-        trial.tenant_id, trial.agent_id, status=SessionStatus.ACTIVE, **arguments
+    "list_by_agent of a status": lambda context, store, **arguments: store.list_by_agent(
+        context.tenant_id, context.agent_id, status=SessionStatus.ACTIVE, **arguments
     ),
-    "list_by_customer": lambda trial, store, **arguments: store.list_by_customer(
-        trial.tenant_id, trial.customer_id, **arguments
+    "list_by_customer": lambda context, store, **arguments: store.list_by_customer(
+        context.tenant_id, context.customer_id, **arguments
     ),
 }
 ITERATED: Mapping[str, Callable[..., AsyncIterator[Any]]] = {
-    "iter_by_agent": lambda trial, store, **arguments: store.iter_by_agent(
-        trial.tenant_id, trial.agent_id, **arguments
+    "iter_by_agent": lambda context, store, **arguments: store.iter_by_agent(
+        context.tenant_id, context.agent_id, **arguments
     ),
-    "iter_by_agent of a status": lambda trial, store, **arguments: store.iter_by_agent(
-        trial.tenant_id, trial.agent_id, status=SessionStatus.ACTIVE, **arguments
+    "iter_by_agent of a status": lambda context, store, **arguments: store.iter_by_agent(
+        context.tenant_id, context.agent_id, status=SessionStatus.ACTIVE, **arguments
     ),
-    "iter_by_customer": lambda trial, store, **arguments: store.iter_by_customer(
-        trial.tenant_id, trial.customer_id, **arguments
+    "iter_by_customer": lambda context, store, **arguments: store.iter_by_customer(
+        context.tenant_id, context.customer_id, **arguments
     ),
 }
 
 
-async def _filled(trial: Trial, store: SessionStore[Any], count: int) -> list[Session]:
+async def _filled(context: CaseContext, store: SessionStore[Any], count: int) -> list[Session]:
     """Return so many saved sessions, the newest first, beside others that are in none of the lists."""
-    sessions = [trial.session(customer_profile_id=trial.customer_id) for _ in range(count)]
+    sessions = [context.session(customer_profile_id=context.customer_id) for _ in range(count)]
     for session in sessions:
         await store.save(session)
-        await store.save(trial.session(agent_id=trial.other_agent_id, customer_profile_id=trial.other_customer_id))
+        await store.save(
+            context.session(agent_id=context.other_agent_id, customer_profile_id=context.other_customer_id)
+        )
     return sessions[::-1]
 
 
@@ -59,13 +61,13 @@ def _called(name: str, rest: str) -> str:
 
 
 def _pages(name: str, page: Callable[..., Any]) -> Case:
-    async def run(trial: Trial) -> None:
-        store = await trial.store()
-        sessions = await _filled(trial, store, 20)
+    async def run(context: CaseContext) -> None:
+        store = await context.store()
+        sessions = await _filled(context, store, 20)
         for size in (1, 7, 10, 20):
             seen: list[Any] = []
             before = None
-            while found := await page(trial, store, limit=size, before=before):
+            while found := await page(context, store, limit=size, before=before):
                 seen += found
                 before = found[-1].last_activity_at
                 if len(seen) > len(sessions):
@@ -77,43 +79,43 @@ def _pages(name: str, page: Callable[..., Any]) -> Case:
 
 
 def _cursor(name: str, page: Callable[..., Any]) -> Case:
-    async def run(trial: Trial) -> None:
-        store = await trial.store()
-        sessions = await _filled(trial, store, 12)
+    async def run(context: CaseContext) -> None:
+        store = await context.store()
+        sessions = await _filled(context, store, 12)
         cursor = sessions[4].last_activity_at
-        expect(await page(trial, store, before=cursor), sessions[5:], f"{name}, before one that is there")
+        expect(await page(context, store, before=cursor), sessions[5:], f"{name}, before one that is there")
         await store.save(sessions[4].model_copy())
         await store.delete(sessions[5].session_id)
-        expect(await page(trial, store, before=cursor), sessions[6:], f"{name}, before one that has moved")
+        expect(await page(context, store, before=cursor), sessions[6:], f"{name}, before one that has moved")
         gone = sessions[5].last_activity_at
-        expect(await page(trial, store, before=gone), sessions[6:], f"{name}, before one that is gone")
+        expect(await page(context, store, before=gone), sessions[6:], f"{name}, before one that is gone")
 
     promise = "A cursor is exact, and does not include its own session, whatever has become of that."
     return case(15, name=_called(name, "takes-any-sessions-stamp-as-a-cursor"), promise=promise)(run)
 
 
 def _instants(name: str, page: Callable[..., Any]) -> Case:
-    async def run(trial: Trial) -> None:
-        store = await trial.store()
-        sessions = await _filled(trial, store, 3)
+    async def run(context: CaseContext) -> None:
+        store = await context.store()
+        sessions = await _filled(context, store, 3)
         middle = sessions[1].last_activity_at.astimezone(timezone(timedelta(hours=5)))
         later = middle + timedelta(microseconds=1)
-        expect(await page(trial, store, before=middle), sessions[2:], f"{name}, before an instant of another zone")
-        expect(await page(trial, store, before=later), sessions[1:], f"{name}, before a microsecond after that")
-        expect(await page(trial, store, before=datetime(1, 1, 1, tzinfo=UTC)), [], f"{name}, before the year 1")
+        expect(await page(context, store, before=middle), sessions[2:], f"{name}, before an instant of another zone")
+        expect(await page(context, store, before=later), sessions[1:], f"{name}, before a microsecond after that")
+        expect(await page(context, store, before=datetime(1, 1, 1, tzinfo=UTC)), [], f"{name}, before the year 1")
         latest = datetime.max.replace(tzinfo=UTC)
-        expect(await page(trial, store, before=latest), sessions, f"{name}, before the end of the calendar")
+        expect(await page(context, store, before=latest), sessions, f"{name}, before the end of the calendar")
 
     promise = "A cursor may be any aware instant, of any zone."
     return case(15, name=_called(name, "takes-any-instant-as-a-cursor"), promise=promise)(run)
 
 
 def _iterator(name: str, iterated: Callable[..., AsyncIterator[Any]]) -> Case:
-    async def run(trial: Trial) -> None:
-        store = await trial.store()
-        sessions = await _filled(trial, store, 10)
+    async def run(context: CaseContext) -> None:
+        store = await context.store()
+        sessions = await _filled(context, store, 10)
         for size in (1, 3, 10, 100):
-            seen = [session async for session in _at_most(20, iterated(trial, store, page_size=size))]
+            seen = [session async for session in _at_most(20, iterated(context, store, page_size=size))]
             expect(seen, sessions, f"{name}, pages of {size}")
 
     promise = "An iterator gives all sessions, newest first, whatever the size of its pages."
@@ -121,12 +123,12 @@ def _iterator(name: str, iterated: Callable[..., AsyncIterator[Any]]) -> Case:
 
 
 def _saved_meanwhile(name: str, iterated: Callable[..., AsyncIterator[Any]]) -> Case:
-    async def run(trial: Trial) -> None:
-        store = await trial.store()
-        sessions = await _filled(trial, store, 10)
+    async def run(context: CaseContext) -> None:
+        store = await context.store()
+        sessions = await _filled(context, store, 10)
         for size in (1, 3, 10):
             seen = []
-            async for session in _at_most(20, iterated(trial, store, page_size=size)):
+            async for session in _at_most(20, iterated(context, store, page_size=size)):
                 seen.append(session.session_id)
                 session.turn_count += 1
                 await store.save(session)
@@ -142,16 +144,16 @@ ITERATORS = tuple(make(name, pages) for make in (_iterator, _saved_meanwhile) fo
 
 
 @case(15)
-async def an_iterator_bears_deletes_and_new_sessions_meanwhile(trial: Trial) -> None:
+async def an_iterator_bears_deletes_and_new_sessions_meanwhile(context: CaseContext) -> None:
     """None comes twice, none that was deleted comes after that, and none of the others is left out."""
-    store = await trial.store()
-    sessions = await _filled(trial, store, 12)
+    store = await context.store()
+    sessions = await _filled(context, store, 12)
     gone, seen = [], []
-    async for session in _at_most(20, store.iter_by_agent(trial.tenant_id, trial.agent_id, page_size=2)):
+    async for session in _at_most(20, store.iter_by_agent(context.tenant_id, context.agent_id, page_size=2)):
         seen.append(session.session_id)
         if len(seen) in {2, 4}:  # where a page ends
             gone.append(sessions[-len(seen)].session_id)
             await store.delete(gone[-1])
-            await store.save(trial.session())
+            await store.save(context.session())
     expected = [session.session_id for session in sessions if session.session_id not in gone]
     expect(seen, expected, "ids from iter_by_agent, with two deleted and two new ones meanwhile")

@@ -11,25 +11,25 @@ from sessiondex.errors import InvalidSessionError
 from sessiondex.models import Session
 from sessiondex.testing.builders import START, every_field
 from sessiondex.testing.case import case
+from sessiondex.testing.case_context import CaseContext
 from sessiondex.testing.cases.everywhere import SINGLE
 from sessiondex.testing.expectations import expect, expect_error, expect_increasing
-from sessiondex.testing.trial import Trial
 
 MICROSECOND = timedelta(microseconds=1)
 
 
 @case(6, is_core=True)
-async def save_keeps_what_it_is_given(trial: Trial) -> None:
+async def save_keeps_what_it_is_given(context: CaseContext) -> None:
     """What was saved comes back by its id, equal."""
-    store, session = await trial.store(), trial.at_step(variables={"city": "Lisbon"}, turn_count=3)
+    store, session = await context.store(), context.at_step(variables={"city": "Lisbon"}, turn_count=3)
     expect(await store.save(session), session.session_id, "what save answers")
     expect(await store.get(session.session_id), session, "get, after save")
 
 
 @case(6)
-async def every_field_is_kept(trial: Trial) -> None:
+async def every_field_is_kept(context: CaseContext) -> None:
     """Each field of a session, and of its visits, comes back as it was."""
-    store, session = await trial.store(), trial.session(**every_field())
+    store, session = await context.store(), context.session(**every_field())
     for number in range(3):  # a store may keep what is used often in another way
         await store.save(session)
         for query in ("get", "get of a tenant"):
@@ -37,29 +37,29 @@ async def every_field_is_kept(trial: Trial) -> None:
 
 
 @case(1)
-async def save_stamps_what_it_stores_and_what_it_was_given(trial: Trial) -> None:
+async def save_stamps_what_it_stores_and_what_it_was_given(context: CaseContext) -> None:
     """`save` sets `last_activity_at` on the stored session, and on the given one the same."""
-    store, session = await trial.store(), trial.session(last_activity_at=START - timedelta(days=9_000))
+    store, session = await context.store(), context.session(last_activity_at=START - timedelta(days=9_000))
     await store.save(session)
     expect(session.last_activity_at > START - timedelta(days=9_000), True, "whether the given session was stamped")
-    found = await trial.stored(store, session.session_id)
+    found = await context.stored(store, session.session_id)
     expect(found.last_activity_at, session.last_activity_at, "last_activity_at of the stored session")
 
 
 @case(1, "clock")
-async def save_stamps_are_what_the_clock_says(trial: Trial) -> None:
+async def save_stamps_are_what_the_clock_says(context: CaseContext) -> None:
     """While the clock goes forward, a stamp is the present instant."""
-    store, session = await trial.store(clock=trial.clock), trial.session()
+    store, session = await context.store(clock=context.clock), context.session()
     for seconds in (0, 60, 0.000001):
-        trial.clock.move(seconds=seconds)
+        context.clock.move(seconds=seconds)
         await store.save(session)
-        expect(session.last_activity_at, trial.clock(), "the stamp")
+        expect(session.last_activity_at, context.clock(), "the stamp")
 
 
 @case(1)
-async def save_stamps_strictly_increase(trial: Trial) -> None:
+async def save_stamps_strictly_increase(context: CaseContext) -> None:
     """Of the saves of a store no two have the same stamp, and each is later than the one before."""
-    store, sessions = await trial.store(), [trial.session() for _ in range(10)]
+    store, sessions = await context.store(), [context.session() for _ in range(10)]
     stamps = []
     for session in (*sessions, *sessions):
         await store.save(session)
@@ -68,9 +68,9 @@ async def save_stamps_strictly_increase(trial: Trial) -> None:
 
 
 @case(1, "clock")
-async def save_stamps_strictly_increase_though_the_clock_stands_still(trial: Trial) -> None:
+async def save_stamps_strictly_increase_though_the_clock_stands_still(context: CaseContext) -> None:
     """A stamp is one microsecond after the one before if the clock says the same."""
-    store, sessions = await trial.store(clock=trial.clock), [trial.session() for _ in range(4)]
+    store, sessions = await context.store(clock=context.clock), [context.session() for _ in range(4)]
     for session in sessions:
         await store.save(session)
     stamps = [session.last_activity_at for session in sessions]
@@ -78,11 +78,11 @@ async def save_stamps_strictly_increase_though_the_clock_stands_still(trial: Tri
 
 
 @case(1, "clock")
-async def save_stamps_strictly_increase_though_the_clock_steps_back(trial: Trial) -> None:
+async def save_stamps_strictly_increase_though_the_clock_steps_back(context: CaseContext) -> None:
     """A stamp is one microsecond after the one before if the clock says less."""
-    store, sessions = await trial.store(clock=trial.clock), [trial.session() for _ in range(4)]
+    store, sessions = await context.store(clock=context.clock), [context.session() for _ in range(4)]
     for session, seconds in zip(sessions, (0, -1, -3600, 7200), strict=True):
-        trial.clock.move(seconds=seconds)
+        context.clock.move(seconds=seconds)
         await store.save(session)
     stamps = [session.last_activity_at for session in sessions]
     expected = [START, START + MICROSECOND, START + 2 * MICROSECOND, START + timedelta(seconds=3599)]
@@ -90,9 +90,9 @@ async def save_stamps_strictly_increase_though_the_clock_steps_back(trial: Trial
 
 
 @case(1)
-async def a_refused_save_leaves_the_given_session_as_it_was(trial: Trial) -> None:
+async def a_refused_save_leaves_the_given_session_as_it_was(context: CaseContext) -> None:
     """Neither stamp nor revision of a session changes that could not be saved."""
-    store, session = await trial.store(), trial.session()
+    store, session = await context.store(), context.session()
     session.variables["x"] = float("nan")
     before = session.last_activity_at, session.revision
     with expect_error(InvalidSessionError, "saving NaN"):
@@ -101,9 +101,9 @@ async def a_refused_save_leaves_the_given_session_as_it_was(trial: Trial) -> Non
 
 
 @case(1, "clock")
-async def a_refused_save_takes_no_stamp(trial: Trial) -> None:
+async def a_refused_save_takes_no_stamp(context: CaseContext) -> None:
     """The next save is stamped as if nobody had tried."""
-    store, bad, good = await trial.store(clock=trial.clock), trial.session(), trial.session()
+    store, bad, good = await context.store(clock=context.clock), context.session(), context.session()
     bad.variables["x"] = float("nan")
     with expect_error(InvalidSessionError, "saving NaN"):
         await store.save(bad)
@@ -116,28 +116,28 @@ class _Frozen(Session):
 
 
 @case(1)
-async def a_frozen_session_is_stamped_too(trial: Trial) -> None:
+async def a_frozen_session_is_stamped_too(context: CaseContext) -> None:
     """A subclass may forbid assignment; by then the session is stored, so stamping it does not fail."""
-    store, session = await trial.store(), trial.session(_Frozen)
+    store, session = await context.store(), context.session(_Frozen)
     await store.save(session)
     expect(await store.get(session.session_id), session, "get of a frozen session")
     expect(session.revision, 1, "the revision of a frozen session")
 
 
 @case(1)
-async def a_revision_counts_the_saves(trial: Trial) -> None:
+async def a_revision_counts_the_saves(context: CaseContext) -> None:
     """`revision` is 1 after the first save of a session, and one more after each other."""
-    store, session = await trial.store(), trial.session()
+    store, session = await context.store(), context.session()
     for number in range(1, 5):
         await store.save(session)
-        found = await trial.stored(store, session.session_id)
+        found = await context.stored(store, session.session_id)
         expect((session.revision, found.revision), (number, number), "revision of the given and the stored session")
 
 
 @case(1)
-async def a_revision_begins_anew_after_a_delete(trial: Trial) -> None:
+async def a_revision_begins_anew_after_a_delete(context: CaseContext) -> None:
     """A session that was deleted and is saved again has revision 1."""
-    store, session = await trial.store(), trial.session()
+    store, session = await context.store(), context.session()
     for _ in range(3):
         await store.save(session)
     await store.delete(session.session_id)
@@ -146,44 +146,46 @@ async def a_revision_begins_anew_after_a_delete(trial: Trial) -> None:
 
 
 @case(1)
-async def what_a_session_says_of_its_revision_does_not_matter(trial: Trial) -> None:
+async def what_a_session_says_of_its_revision_does_not_matter(context: CaseContext) -> None:
     """`save` counts by what is stored, whatever the given session says."""
-    store, session = await trial.store(), trial.session(revision=7)
+    store, session = await context.store(), context.session(revision=7)
     await store.save(session)
     expect(session.revision, 1, "the revision of a new session that said 7")
-    stale = trial.session(session_id=session.session_id)
+    stale = context.session(session_id=session.session_id)
     await store.save(stale)
     expect(stale.revision, 2, "the revision of a second one that said 0")
 
 
 @case(5)
-async def a_save_replaces_the_session_of_its_id(trial: Trial) -> None:
+async def a_save_replaces_the_session_of_its_id(context: CaseContext) -> None:
     """The last write wins, and there is one session of an id."""
-    store, session = await trial.store(), trial.session()
+    store, session = await context.store(), context.session()
     await store.save(session)
-    other = trial.session(session_id=session.session_id, variables={"n": 2})
+    other = context.session(session_id=session.session_id, variables={"n": 2})
     await store.save(other)
     expect(await store.get(session.session_id), other, "get, after another save")
-    expect(await store.list_by_agent(trial.tenant_id, trial.agent_id), [other], "list_by_agent, after another save")
+    expect(await store.list_by_agent(context.tenant_id, context.agent_id), [other], "list_by_agent, after another save")
 
 
 @case(5)
-async def a_refused_save_changes_nothing(trial: Trial) -> None:
+async def a_refused_save_changes_nothing(context: CaseContext) -> None:
     """A session that cannot be saved leaves the stored one, and where it is found, as they were."""
-    store, session = await trial.store(), trial.session()
+    store, session = await context.store(), context.session()
     await store.save(session)
     saved = session.model_copy(deep=True)
-    session.agent_id = trial.other_agent_id
+    session.agent_id = context.other_agent_id
     session.variables["x"] = float("inf")
     with expect_error(InvalidSessionError, "saving infinity"):
         await store.save(session)
-    expect(await store.list_by_agent(trial.tenant_id, trial.agent_id), [saved], "list_by_agent, of the agent before")
-    moved = await store.list_by_agent(trial.tenant_id, trial.other_agent_id)
+    expect(
+        await store.list_by_agent(context.tenant_id, context.agent_id), [saved], "list_by_agent, of the agent before"
+    )
+    moved = await store.list_by_agent(context.tenant_id, context.other_agent_id)
     expect(moved, [], "list_by_agent, of the agent that was refused")
 
 
 @case(5, "clock")
-async def a_clock_that_fails_changes_nothing(trial: Trial) -> None:
+async def a_clock_that_fails_changes_nothing(context: CaseContext) -> None:
     """An error of the clock comes through; nothing is saved."""
 
     def clock() -> Any:
@@ -192,7 +194,7 @@ async def a_clock_that_fails_changes_nothing(trial: Trial) -> None:
         return START
 
     is_broken = False
-    store, session = await trial.store(clock=clock), trial.session()
+    store, session = await context.store(clock=clock), context.session()
     is_broken = True
     with expect_error(ZeroDivisionError, "saving while the clock fails"):
         await store.save(session)
@@ -202,9 +204,9 @@ async def a_clock_that_fails_changes_nothing(trial: Trial) -> None:
 
 
 @case(5)
-async def delete_says_whether_there_was_a_session(trial: Trial) -> None:
+async def delete_says_whether_there_was_a_session(context: CaseContext) -> None:
     """`True` once, and `False` before and after."""
-    store, session = await trial.store(), trial.session()
+    store, session = await context.store(), context.session()
     expect(await store.delete(session.session_id), False, "delete, before the session was saved")
     await store.save(session)
     expect(await store.delete(session.session_id), True, "delete")

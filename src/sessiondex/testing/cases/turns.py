@@ -9,8 +9,8 @@ from uuid import UUID, uuid4
 from sessiondex.contract import SessionStore
 from sessiondex.errors import ReentryError, StoreClosedError, TurnTimeoutError
 from sessiondex.testing.case import case
-from sessiondex.testing.expectations import LawBroken, expect, expect_error
-from sessiondex.testing.trial import Trial
+from sessiondex.testing.case_context import CaseContext
+from sessiondex.testing.expectations import ContractViolation, expect, expect_error
 
 
 async def _enter(
@@ -23,27 +23,27 @@ async def _enter(
 
 
 @case(14)
-async def one_task_at_a_time_has_the_turn(trial: Trial) -> None:
+async def one_task_at_a_time_has_the_turn(context: CaseContext) -> None:
     """While one is within, however often it lets others run, no other is."""
-    store, session_id = await trial.store(), uuid4()
+    store, session_id = await context.store(), uuid4()
     inside: list[int] = []
 
     async def work(number: int) -> None:
         async with store.exclusive(session_id):
             inside.append(number)
             if len(inside) != 1:
-                raise LawBroken(f"exclusive: tasks {inside} have the turn at the same time")
-            await trial.let_others_run(store)
+                raise ContractViolation(f"exclusive: tasks {inside} have the turn at the same time")
+            await context.let_others_run(store)
             inside.remove(number)
 
-    for task in [trial.task(work(number)) for number in range(6)]:
+    for task in [context.task(work(number)) for number in range(6)]:
         await task
 
 
 @case(14)
-async def turns_are_taken_in_the_order_in_which_they_were_asked_for(trial: Trial) -> None:
+async def turns_are_taken_in_the_order_in_which_they_were_asked_for(context: CaseContext) -> None:
     """First come, first served; a turn may be that of a session which does not exist."""
-    store, session_id = await trial.store(), uuid4()
+    store, session_id = await context.store(), uuid4()
     log: list[int] = []
 
     async def work(number: int) -> None:
@@ -53,8 +53,8 @@ async def turns_are_taken_in_the_order_in_which_they_were_asked_for(trial: Trial
     tasks = []
     async with store.exclusive(session_id):
         for number in range(5):
-            tasks.append(trial.task(work(number)))
-            await trial.let_others_run(store)
+            tasks.append(context.task(work(number)))
+            await context.let_others_run(store)
         expect(log, [], "who had the turn while another had it")
     for task in tasks:
         await task
@@ -62,66 +62,66 @@ async def turns_are_taken_in_the_order_in_which_they_were_asked_for(trial: Trial
 
 
 @case(14)
-async def the_turn_of_one_session_is_not_that_of_another(trial: Trial) -> None:
+async def the_turn_of_one_session_is_not_that_of_another(context: CaseContext) -> None:
     """Who works on one keeps out nobody who works on another."""
-    store, one, other = await trial.store(), uuid4(), uuid4()
+    store, one, other = await context.store(), uuid4(), uuid4()
     async with store.exclusive(one):
-        await trial.task(_enter(store, other, 0))
+        await context.task(_enter(store, other, 0))
 
 
 @case(14)
-async def a_turn_keeps_out_nobody_who_does_not_ask_for_it(trial: Trial) -> None:
+async def a_turn_keeps_out_nobody_who_does_not_ask_for_it(context: CaseContext) -> None:
     """Reads and saves of the session go on."""
-    store, session = await trial.store(), trial.session()
+    store, session = await context.store(), context.session()
 
     async def work() -> Any:
         await store.save(session)
         return await store.get(session.session_id)
 
     async with store.exclusive(session.session_id):
-        expect(await trial.task(work()), session, "get, after a save, while another has the turn")
+        expect(await context.task(work()), session, "get, after a save, while another has the turn")
 
 
 @case(14)
-async def a_turn_that_does_not_come_in_time_is_an_error(trial: Trial) -> None:
+async def a_turn_that_does_not_come_in_time_is_an_error(context: CaseContext) -> None:
     """`TurnTimeoutError`, which leaves the queue as if nobody had asked."""
-    store, session_id = await trial.store(), uuid4()
+    store, session_id = await context.store(), uuid4()
     async with store.exclusive(session_id):
         for timeout in (0, 0.001):
             with expect_error(
                 TurnTimeoutError, f"exclusive with a timeout of {timeout} s, while another has it"
             ) as late:
-                await trial.task(_enter(store, session_id, timeout))
+                await context.task(_enter(store, session_id, timeout))
             expect((late.error.session_id, late.error.timeout), (session_id, timeout), "what the error says")
     await _enter(store, session_id, 0)
 
 
 @case(14)
-async def a_task_does_not_wait_for_itself(trial: Trial) -> None:
+async def a_task_does_not_wait_for_itself(context: CaseContext) -> None:
     """Who has the turn and asks for it gets `ReentryError`, and keeps it."""
-    store, session_id = await trial.store(), uuid4()
+    store, session_id = await context.store(), uuid4()
     async with store.exclusive(session_id):
         with expect_error(ReentryError, "exclusive, by the task that has the turn"):
             await _enter(store, session_id)
         with expect_error(TurnTimeoutError, "exclusive, by another task after that"):
-            await trial.task(_enter(store, session_id, 0))
+            await context.task(_enter(store, session_id, 0))
     await _enter(store, session_id, 0)
 
 
 @case(14)
-async def an_error_within_gives_the_turn_back(trial: Trial) -> None:
+async def an_error_within_gives_the_turn_back(context: CaseContext) -> None:
     """And comes through."""
-    store, session_id = await trial.store(), uuid4()
+    store, session_id = await context.store(), uuid4()
     with expect_error(ZeroDivisionError, "an error within a turn"):
         async with store.exclusive(session_id):
             raise ZeroDivisionError
-    await trial.task(_enter(store, session_id, 0))
+    await context.task(_enter(store, session_id, 0))
 
 
 @case(14)
-async def a_task_that_is_cancelled_passes_its_turn_on(trial: Trial) -> None:
+async def a_task_that_is_cancelled_passes_its_turn_on(context: CaseContext) -> None:
     """While it waits, while it is within, and just as its turn comes."""
-    store, session_id, log = await trial.store(), uuid4(), []
+    store, session_id, log = await context.store(), uuid4(), []
     is_within = asyncio.Event()
 
     async def hold(name: str) -> None:
@@ -130,13 +130,13 @@ async def a_task_that_is_cancelled_passes_its_turn_on(trial: Trial) -> None:
             is_within.set()
             await asyncio.Event().wait()
 
-    within = trial.task(hold("within"))
-    entered = trial.task(is_within.wait())
+    within = context.task(hold("within"))
+    entered = context.task(is_within.wait())
     await asyncio.wait([within, entered], return_when=asyncio.FIRST_COMPLETED)
-    waiting, coming = trial.task(hold("waiting")), trial.task(hold("coming"))
-    await trial.let_others_run(store)
-    last = trial.task(_enter(store, session_id))
-    await trial.let_others_run(store)
+    waiting, coming = context.task(hold("waiting")), context.task(hold("coming"))
+    await context.let_others_run(store)
+    last = context.task(_enter(store, session_id))
+    await context.let_others_run(store)
     waiting.cancel()
     within.cancel()
     await asyncio.wait([within])
@@ -147,12 +147,12 @@ async def a_task_that_is_cancelled_passes_its_turn_on(trial: Trial) -> None:
 
 
 @case(14)
-async def whoever_waits_for_a_turn_is_told_that_the_store_closes(trial: Trial) -> None:
+async def whoever_waits_for_a_turn_is_told_that_the_store_closes(context: CaseContext) -> None:
     """`StoreClosedError`, for those who wait and those who come later."""
-    store, session_id = await trial.store(), uuid4()
+    store, session_id = await context.store(), uuid4()
     async with store.exclusive(session_id):
-        waiting = trial.task(_enter(store, session_id))
-        await trial.let_others_run(store)
+        waiting = context.task(_enter(store, session_id))
+        await context.let_others_run(store)
         await store.aclose()
         with expect_error(StoreClosedError, "exclusive, waiting while the store closes"):
             await waiting

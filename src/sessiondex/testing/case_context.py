@@ -13,7 +13,7 @@ from sessiondex.contract import SessionStore
 from sessiondex.models import Session
 from sessiondex.testing import builders
 from sessiondex.testing.builders import ManualClock, SomeSession
-from sessiondex.testing.expectations import LawBroken
+from sessiondex.testing.expectations import ContractViolation
 
 T = TypeVar("T")
 
@@ -32,18 +32,18 @@ CAPABILITIES: Mapping[str, Callable[[], Any]] = {
 _ROUNDS = 5
 
 
-class Trial:
+class CaseContext:
     """Makes the stores of one case, and closes them when it has ended.
 
     Its ids are random, so that a store which keeps its sessions does not mix up two cases.
 
     >>> async def main():
     ...     from sessiondex import ScanSessionStore
-    ...     trial = Trial(ScanSessionStore)
-    ...     store = await trial.store(clock=trial.clock)
-    ...     await store.save(trial.session(user_channel_id="ann"))
-    ...     count = await store.count_by_agent(trial.tenant_id, trial.agent_id)
-    ...     await trial.close()
+    ...     context = CaseContext(ScanSessionStore)
+    ...     store = await context.store(clock=context.clock)
+    ...     await store.save(context.session(user_channel_id="ann"))
+    ...     count = await store.count_by_agent(context.tenant_id, context.agent_id)
+    ...     await context.close()
     ...     return count, await store.health_check()
     >>> asyncio.run(main())
     (1, False)
@@ -66,7 +66,9 @@ class Trial:
         store = (await made) if isawaitable(made) else made
         given: object = store
         if not isinstance(given, SessionStore):
-            raise LawBroken(f"make_store: it should return a SessionStore, but it returned a {type(given).__name__}")
+            raise ContractViolation(
+                f"make_store: it should return a SessionStore, but it returned a {type(given).__name__}"
+            )
         self._stores.append(store)
         return store
 
@@ -81,11 +83,11 @@ class Trial:
     def session(self, cls: type[SomeSession], **fields: Any) -> SomeSession: ...
 
     def session(self, cls: type[Session] = Session, **fields: Any) -> Session:
-        """Return a new session of this trial's tenant and agent."""
+        """Return a new session of this context's tenant and agent."""
         return builders.make_session(cls, **{"tenant_id": self.tenant_id, "agent_id": self.agent_id, **fields})
 
     def at_step(self, content_hash: str | None = "hash-1", name: str | None = "pay", **fields: Any) -> Session:
-        """Return a new session of this trial's customer that stands at that step of version 1 of its scenario."""
+        """Return a new session of this context's customer that stands at that step of version 1 of its scenario."""
         fields = {"active_scenario_id": self.scenario_id, "customer_profile_id": self.customer_id, **fields}
         session: Session = self.session(**builders.at_step(content_hash, name, **fields))
         return session
@@ -104,10 +106,10 @@ class Trial:
             await store.get(uuid4())
 
     async def stored(self, store: SessionStore[Any], session_id: UUID) -> Any:
-        """Return the session that the store has, or raise `LawBroken` if it has none."""
+        """Return the session that the store has, or raise `ContractViolation` if it has none."""
         found = await store.get(session_id)
         if found is None:
-            raise LawBroken(f"get: session {session_id} was saved, but it was not found")
+            raise ContractViolation(f"get: session {session_id} was saved, but it was not found")
         return found
 
     async def close(self) -> None:
@@ -130,12 +132,12 @@ class Trial:
 async def probe(make_store: MakeStore, name: str) -> None:
     """Make a store with that option, and close it. Raises `TypeError` or `NotImplementedError` if it is not taken."""
     option = {name: CAPABILITIES[name]()}
-    trial = Trial(make_store)
+    context = CaseContext(make_store)
     try:
         _bind(make_store, option)
-        await trial.store(**option)
+        await context.store(**option)
     finally:
-        await trial.close()
+        await context.close()
 
 
 def _bind(make_store: MakeStore, options: dict[str, Any]) -> None:
