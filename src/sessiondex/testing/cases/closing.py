@@ -137,7 +137,7 @@ async def a_store_serves_one_loop_after_another(context: CaseContext) -> None:
             await store.aclose()
 
     def work() -> Any:
-        made = context.made()
+        made = context.call_make_store()
         store = asyncio.run(_awaited(made)) if isawaitable(made) else made
         for _ in range(2):
             asyncio.run(write(store))

@@ -181,7 +181,7 @@ async def on_evict_may_use_the_store(context: CaseContext) -> None:
     for session in sessions:
         await store.save(session)
     expect(await done, None, "what get answers of the session that on_evict is told of")
-    expect((await context.stored(store, sessions[1].session_id)).revision, 2, "the revision of what on_evict saved")
+    expect((await context.get_stored(store, sessions[1].session_id)).revision, 2, "the revision of what on_evict saved")
 
 
 async def _expect_refused(context: CaseContext, name: str, values: list[Any]) -> None:

@@ -92,7 +92,7 @@ def _kept(name: str, make: Callable[[], Any]) -> Case:
         session.variables["value"] = make()
         for _ in range(3):
             await store.save(session)
-            found = await context.stored(store, session.session_id)
+            found = await context.get_stored(store, session.session_id)
             expect(found, session, f"get, with {name} in variables")
             # Which tells True from 1, 1.0 from 1, -0.0 from 0.0, and the order of keys.
             expect(_exact(found.variables), _exact(session.variables), f"{name} in variables, as JSON")

@@ -123,10 +123,10 @@ async def a_change_is_seen_after_save_and_not_before(context: CaseContext) -> No
     await store.save(session)
     session.variables["city"] = "Lisbon"
     session.turn_count = 1
-    found = await context.stored(store, session.session_id)
+    found = await context.get_stored(store, session.session_id)
     expect((found.variables, found.turn_count), ({}, 0), "what is stored before the change is saved")
     await store.save(session)
-    found = await context.stored(store, session.session_id)
+    found = await context.get_stored(store, session.session_id)
     expect((found.variables, found.turn_count), ({"city": "Lisbon"}, 1), "what is stored after it was saved")
 
 
@@ -157,7 +157,7 @@ async def _found_under_what_it_was(context: CaseContext, *, handed_out: bool) ->
     store, session = await context.store(), _full(context)
     await store.save(session)
     saved = session.model_copy(deep=True)
-    moved = await context.stored(store, saved.session_id) if handed_out else session
+    moved = await context.get_stored(store, saved.session_id) if handed_out else session
     _move_everywhere(moved, context)
     await expect_everywhere(store, saved, [saved], "by what it was when saved")
     for name, found in (await found_everywhere(store, moved)).items():

@@ -23,7 +23,7 @@ async def the_revision_that_was_expected_is_replaced(context: CaseContext) -> No
     store, session = await context.store(), context.session()
     for revision in range(4):
         await store.save(session, expected_revision=revision)
-    expect((await context.stored(store, session.session_id)).revision, 4, "the revision after four saves")
+    expect((await context.get_stored(store, session.session_id)).revision, 4, "the revision after four saves")
 
 
 @case(13)
@@ -104,7 +104,7 @@ async def update_starts_over_when_the_session_was_saved_meanwhile(context: CaseC
     async def disturbed(current: Session) -> None:
         seen.append(current.turn_count)
         if len(seen) < 3:
-            other = await context.stored(store, session.session_id)
+            other = await context.get_stored(store, session.session_id)
             _count(other)
             await store.save(other)
         current.variables["done"] = True
@@ -210,5 +210,5 @@ async def no_increment_is_lost(context: CaseContext) -> None:
 
     for task in [context.task(work()) for _ in range(5)]:
         await task
-    found = await context.stored(store, session.session_id)
+    found = await context.get_stored(store, session.session_id)
     expect((found.turn_count, found.revision), (20, 21), "turn_count and revision after 20 increments")

@@ -42,7 +42,7 @@ async def save_stamps_what_it_stores_and_what_it_was_given(context: CaseContext)
     store, session = await context.store(), context.session(last_activity_at=START - timedelta(days=9_000))
     await store.save(session)
     expect(session.last_activity_at > START - timedelta(days=9_000), True, "whether the given session was stamped")
-    found = await context.stored(store, session.session_id)
+    found = await context.get_stored(store, session.session_id)
     expect(found.last_activity_at, session.last_activity_at, "last_activity_at of the stored session")
 
 
@@ -130,7 +130,7 @@ async def a_revision_counts_the_saves(context: CaseContext) -> None:
     store, session = await context.store(), context.session()
     for number in range(1, 5):
         await store.save(session)
-        found = await context.stored(store, session.session_id)
+        found = await context.get_stored(store, session.session_id)
         expect((session.revision, found.revision), (number, number), "revision of the given and the stored session")
 
 

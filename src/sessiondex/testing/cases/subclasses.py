@@ -51,7 +51,7 @@ async def fields_of_a_subclass_come_back(context: CaseContext) -> None:
     for session in _of_each_class(context):
         for _ in range(3):
             await store.save(session)
-            found = await context.stored(store, session.session_id)
+            found = await context.get_stored(store, session.session_id)
             expect(type(found), type(session), "the class of what was saved")
             expect(found, session, f"get of a {type(session).__name__}")
 
