@@ -21,7 +21,11 @@ ERRORS = [
     (InvalidSessionError("variables.a", "is bad"), ValueError, "variables.a: is bad"),
     (InvalidSessionError(None, "is bad"), ValueError, "is bad"),
     (InvalidArgumentError("limit", "is bad"), ValueError, "limit: is bad"),
-    (TenantMismatchError(UUID(int=7)), ValueError, "session_id: 00000000-0000-0000-0000-000000000007 belongs to another tenant"),
+    (
+        TenantMismatchError(UUID(int=7)),
+        ValueError,
+        "session_id: 00000000-0000-0000-0000-000000000007 belongs to another tenant",
+    ),
     (WrongLoopError(), RuntimeError, "create one store for each loop"),
     (ForkedStoreError(), RuntimeError, "belongs to the parent process"),
     (ChangesLostError(3, 9), LookupError, "the changes after 3 are no longer kept, the oldest is 9"),

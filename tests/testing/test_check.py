@@ -268,7 +268,7 @@ async def test_any_error_is_a_failure_and_the_next_case_runs() -> None:
         async def get(self, *_: Any, **__: Any) -> Any:
             raise KeyError("odd")
 
-    names = "save-keeps-what-it-is-given", "a-frozen-session-is-stamped-too", "nothing-is-saved-of-nothing"
+    names = "save-keeps-what-it-is-given", "a-frozen-session-is-stamped-too", "an-empty-batch-changes-nothing"
     report = await check_session_store(Odd, cases=some(*names))
 
     assert [outcome.verdict for outcome in report.outcomes] == [Verdict.FAILED, Verdict.FAILED, Verdict.PASSED]

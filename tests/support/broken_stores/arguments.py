@@ -47,7 +47,7 @@ class BlamesAnotherArgument(ScanSessionStore[Any]):
             raise InvalidArgumentError("tenant_id", error.reason) from None
 
 
-@found_by("an-odd-cap-is-refused", "an-odd-idle-ttl-is-refused")
+@found_by("an-invalid-cap-is-refused", "an-invalid-idle-ttl-is-refused")
 class TakesAnyOption(ScanSessionStore[Any]):
     def __init__(self, **options: Any) -> None:
         try:

@@ -16,7 +16,7 @@ class ExportsTheFirstPage(ScanSessionStore[Any]):
         return page, None
 
 
-@found_by("restore-keeps-stamps-and-revisions", "what-is-restored-is-in-order")
+@found_by("restore-keeps-stamps-and-revisions", "restored-sessions-are-in-order-of-their-stamps")
 class RestoresBySaving(ScanSessionStore[Any]):
     async def restore(self, sessions: Any) -> int:
         given = [session.model_copy() for session in sessions]
@@ -32,7 +32,7 @@ class RestoresWhatIsEarlier(ScanSessionStore[Any]):
         return await super().restore(sessions)
 
 
-@found_by("what-is-restored-is-in-order")
+@found_by("restored-sessions-are-in-order-of-their-stamps")
 class ForgetsTheStamps(ScanSessionStore[Any]):
     async def restore(self, sessions: Any) -> int:
         last = self._stamps._last
@@ -41,7 +41,7 @@ class ForgetsTheStamps(ScanSessionStore[Any]):
         return count
 
 
-@found_by("what-was-never-saved-is-not-restored")
+@found_by("restore-refuses-invalid-and-unsaved-sessions")
 class RestoresWhatItCan(ScanSessionStore[Any]):
     async def restore(self, sessions: Any) -> int:
         count = 0
@@ -50,7 +50,7 @@ class RestoresWhatItCan(ScanSessionStore[Any]):
         return count
 
 
-@found_by("restore-takes-no-other-tenants-id")
+@found_by("restore-refuses-an-id-of-another-tenant")
 class TakesOverWhenRestoring(ScanSessionStore[Any]):
     async def restore(self, sessions: Any) -> int:
         try:
@@ -70,7 +70,7 @@ class MovesAnything(ScanSessionStore[Any]):
             return [], None
 
 
-@found_by("what-has-expired-is-not-moved")
+@found_by("export-and-restore-skip-expired-sessions")
 class BringsTheDeadBack(ScanSessionStore[Any]):
     async def restore(self, sessions: Any) -> int:
         count = await super().restore(sessions)

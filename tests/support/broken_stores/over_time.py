@@ -32,7 +32,7 @@ from tests.support.broken_stores.fault import found_by
     "count-by-step-hash-sees-nothing-that-has-expired",
     "count-steps-sees-nothing-that-has-expired",
     "pages-end-where-sessions-have-expired",
-    "an-expired-session-is-not-gone-on-with",
+    "get-or-create-and-update-skip-expired-sessions",
 )
 class ShowsWhatHasExpired(ScanSessionStore[Any]):
     async def _sweep_if_needed(self) -> None:
@@ -45,7 +45,7 @@ class ShowsWhatHasExpired(ScanSessionStore[Any]):
 @found_by(
     "get-sees-nothing-that-has-expired",
     "get-of-a-tenant-sees-nothing-that-has-expired",
-    "a-save-makes-a-session-young-again",
+    "a-save-restarts-the-idle-time",
 )
 class CountsFromTheFirstSave(ScanSessionStore[Any]):
     def __init__(self, **options: Any) -> None:
@@ -63,28 +63,28 @@ class CountsFromTheFirstSave(ScanSessionStore[Any]):
         return None if is_gone else super()._get(session_id, tenant_id, since)
 
 
-@found_by("what-has-expired-is-in-nobodys-way", by=TenantMismatchError)
+@found_by("the-id-of-an-expired-session-is-free", by=TenantMismatchError)
 @found_by("delete-sees-nothing-that-has-expired", "delete-many-sees-nothing-that-has-expired")
 class ExpiredIdsAreTaken(ScanSessionStore[Any]):
     def _evict_if_idle(self, session_id: UUID, since: datetime | None) -> None:
         pass
 
 
-@found_by("what-the-cap-lets-go-is-a-change", by=TimeoutError)
-@found_by("of-more-than-the-cap-the-longest-idle-go", "the-cap-holds-for-bulk-too")
+@found_by("an-eviction-by-the-cap-is-a-change", by=TimeoutError)
+@found_by("the-cap-evicts-the-longest-idle-sessions", "the-cap-applies-to-bulk-saves")
 class IgnoresTheCap(InMemorySessionStore[Any]):
     def _evict_surplus(self, since: datetime | None) -> None:
         pass
 
 
-@found_by("of-more-than-the-cap-the-longest-idle-go", "on-evict-is-told-of-each-that-the-cap-let-go")
+@found_by("the-cap-evicts-the-longest-idle-sessions", "on-evict-is-called-for-each-session-over-the-cap")
 class LetsTheNewestGo(ScanSessionStore[Any]):
     def _oldest(self) -> UUID | None:
         return max(self._snapshots, key=lambda key: self._snapshots[key].last_activity_at, default=None)
 
 
 @found_by("on-evict-may-use-the-store", by=TimeoutError)
-@found_by("on-evict-is-told-of-each-that-the-cap-let-go", "on-evict-is-told-of-each-that-expired")
+@found_by("on-evict-is-called-for-each-session-over-the-cap", "on-evict-is-called-for-each-expired-session")
 class TellsNobody(ScanSessionStore[Any]):
     def _tell_soon(self) -> None:
         self._evicted.clear()
@@ -105,20 +105,20 @@ class _NoEntries(ScanSessionStore[Any]):
         self._feed.add = added  # type: ignore[method-assign]  # the fault
 
 
-@found_by("each-change-comes-with-what-was-and-what-is", by=TimeoutError)
-@found_by("changes-of-many-come-one-by-one")
+@found_by("each-change-has-ids-revision-and-stamp", by=TimeoutError)
+@found_by("a-batch-publishes-one-change-per-session")
 class FeedWithoutDeletes(_NoEntries):
     def leaves_out(self, kind: ChangeKind, before: Any) -> bool:  # noqa: ARG002  # the fault
         return kind is ChangeKind.DELETED
 
 
-@found_by("what-the-cap-lets-go-is-a-change", "what-expires-is-a-change", by=TimeoutError)
+@found_by("an-eviction-by-the-cap-is-a-change", "an-expiry-is-a-change", by=TimeoutError)
 class FeedWithoutEvictions(_NoEntries):
     def leaves_out(self, kind: ChangeKind, before: Any) -> bool:  # noqa: ARG002  # the fault
         return kind is ChangeKind.EVICTED
 
 
-@found_by("a-reader-that-waits-gets-what-comes", by=TimeoutError)
+@found_by("a-waiting-reader-gets-the-next-change", by=TimeoutError)
 class FeedWithoutSecondSaves(_NoEntries):
     def leaves_out(self, kind: ChangeKind, before: Any) -> bool:
         return kind is ChangeKind.SAVED and before is not None
@@ -135,13 +135,13 @@ async def _doubled(changes: AsyncIterator[Change[Any]]) -> AsyncIterator[Change[
         yield replace(change, sequence=change.sequence * 2)
 
 
-@found_by("a-reader-goes-on-where-another-ended")
+@found_by("a-reader-continues-where-another-ended")
 class FeedThatRepeats(ScanSessionStore[Any]):
     def changes(self, *, since: int | None = None) -> AsyncIterator[Change[Any]]:
         return super().changes(since=since and since - 1)
 
 
-@found_by("what-changed-nothing-is-no-change")
+@found_by("calls-that-change-nothing-publish-nothing")
 class FeedOfAttempts(ScanSessionStore[Any]):
     def _remove(self, session_ids: Iterable[UUID], tenant_id: UUID | None) -> int:
         count = super()._remove(session_ids, tenant_id)
@@ -150,7 +150,7 @@ class FeedOfAttempts(ScanSessionStore[Any]):
         return count
 
 
-@found_by("what-was-committed-before-the-end-can-still-be-read")
+@found_by("changes-committed-before-the-close-can-still-be-read")
 class FeedThatEndsAtOnce(ScanSessionStore[Any]):
     async def aclose(self) -> None:
         self._feed._entries.clear()
@@ -171,7 +171,7 @@ class FeedThatShares(ScanSessionStore[Any]):
         return image
 
 
-@found_by("a-reader-that-has-missed-some-is-told", "a-place-that-was-never-reached-is-lost")
+@found_by("a-reader-that-missed-changes-gets-an-error", "a-sequence-that-was-never-reached-is-refused")
 class FeedThatSkips(ScanSessionStore[Any]):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -188,15 +188,15 @@ class ClosesOnce(ScanSessionStore[Any]):
 
 @found_by(
     "a-closed-store-refuses-changes",
-    "whoever-waits-for-a-turn-is-told-that-the-store-closes",
-    "what-was-committed-before-the-end-can-still-be-read",
+    "closing-ends-the-wait-for-a-turn",
+    "changes-committed-before-the-close-can-still-be-read",
     by=TimeoutError,
 )
 @found_by(
     *(str(case) for case in closing.CLOSED if case.name != "a-closed-store-refuses-changes"),
     "a-store-may-be-opened-and-closed",
-    "an-error-within-comes-through-and-closes",
-    "whoever-waits-for-a-session-to-be-created-is-told-that-the-store-closes",
+    "an-error-inside-async-with-closes-the-store",
+    "closing-ends-the-wait-for-a-session-to-be-created",
 )
 class NeverCloses(ScanSessionStore[Any]):
     async def aclose(self) -> None:
@@ -210,7 +210,7 @@ class TakesAnyLoop(ScanSessionStore[Any]):
         super()._move_to_this_loop()
 
 
-@found_by("a-store-serves-one-loop-after-another", "a-loop-that-paused-may-go-on-after-another", by=RuntimeError)
+@found_by("a-store-serves-one-loop-after-another", "a-paused-loop-may-continue-after-another", by=RuntimeError)
 class StaysInItsLoop(ScanSessionStore[Any]):
     def _move_to_this_loop(self) -> None:
         if self._loop is not None:

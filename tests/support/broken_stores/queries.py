@@ -33,8 +33,8 @@ class OldestFirst(ScanSessionStore[Any]):
 
 
 @found_by(
-    "the-most-recent-session-of-an-identity-answers",
-    "when-the-newest-of-an-identity-is-deleted-the-one-before-answers",
+    "get-by-channel-returns-the-most-recent-session",
+    "deleting-the-newest-session-of-an-identity-reveals-the-one-before",
 )
 class AnswersWithTheFirst(ScanSessionStore[Any]):
     def _latest_by_channel(self, tenant: UUID, channel: Channel, user: str, since: Any, *, is_open: bool) -> Any:  # noqa: ARG002  # the fault
@@ -65,7 +65,7 @@ class FoldsCase(ScanSessionStore[Any]):
         return found or super()._latest_by_channel(tenant, channel, user.lower(), since, is_open=is_open)
 
 
-@found_by("limits-cut-the-oldest", "the-default-limit-is-a-hundred", "a-limit-of-0-gives-an-empty-list")
+@found_by("limits-cut-the-oldest", "the-default-limit-is-100", "a-limit-of-0-gives-an-empty-list")
 class IgnoresLimits(ScanSessionStore[Any]):
     async def list_by_agent(self, *arguments: Any, limit: int = 100, **options: Any) -> Any:
         return await super().list_by_agent(*arguments, limit=limit + 1_000, **options)
@@ -86,7 +86,7 @@ def _after(cursor: Any) -> Any:
     return cursor if is_last else cursor + timedelta(microseconds=1)
 
 
-@found_by("an-iterator-bears-deletes-and-new-sessions-meanwhile")
+@found_by("an-iterator-allows-deletes-and-saves-during-the-iteration")
 class PagesByNumber(ScanSessionStore[Any]):
     async def iter_by_agent(self, *arguments: Any, page_size: int = 100, **options: Any) -> AsyncIterator[Any]:
         seen = 0
@@ -97,9 +97,9 @@ class PagesByNumber(ScanSessionStore[Any]):
 
 
 @found_by(
-    "iter-by-agent-repeats-none-that-is-saved-meanwhile",
-    "iter-by-agent-of-a-status-repeats-none-that-is-saved-meanwhile",
-    "iter-by-customer-repeats-none-that-is-saved-meanwhile",
+    "iter-by-agent-repeats-no-session-saved-during-the-iteration",
+    "iter-by-agent-of-a-status-repeats-no-session-saved-during-the-iteration",
+    "iter-by-customer-repeats-no-session-saved-during-the-iteration",
 )
 class CursorThatMoves(ScanSessionStore[Any]):
     async def iter_by_agent(self, *arguments: Any, page_size: int = 100, **options: Any) -> AsyncIterator[Any]:
@@ -193,7 +193,7 @@ class IgnoresTheFilter(ScanSessionStore[Any]):
         return super()._at_step(tenant, scenario, version, key, None, since)
 
 
-@found_by("what-count-steps-answers-is-the-callers-own")
+@found_by("changing-a-result-of-count-steps-changes-no-other")
 class SharesItsCounts(ScanSessionStore[Any]):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)

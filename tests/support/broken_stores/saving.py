@@ -26,8 +26,8 @@ NOT_KEPT = [*map(str, hostile.NO_JSON_VALUES), *map(str, hostile.PLANTED_VALUES)
 
 
 @found_by(
-    "save-stamps-strictly-increase-though-the-clock-stands-still",
-    "save-stamps-strictly-increase-though-the-clock-steps-back",
+    "save-stamps-strictly-increase-while-the-clock-stands-still",
+    "save-stamps-strictly-increase-when-the-clock-steps-back",
 )
 class StampsThatRepeat(ScanSessionStore[Any]):
     def __init__(self, **options: Any) -> None:
@@ -35,7 +35,7 @@ class StampsThatRepeat(ScanSessionStore[Any]):
         self._stamps.plan = lambda after=None: self._stamps.now()  # type: ignore[method-assign]  # noqa: ARG005  # the fault
 
 
-@found_by("save-stamps-are-what-the-clock-says", "save-stamps-strictly-increase")
+@found_by("save-stamps-are-the-time-of-the-clock", "save-stamps-strictly-increase")
 class StampsByTheSecond(ScanSessionStore[Any]):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -52,7 +52,7 @@ class TakesStampsInVain(ScanSessionStore[Any]):
             raise
 
 
-@found_by("save-stamps-what-it-stores-and-what-it-was-given", "a-frozen-session-is-stamped-too")
+@found_by("save-stamps-the-stored-and-the-given-session", "a-frozen-session-is-stamped-too")
 class StampsOnlyWhatItStores(ScanSessionStore[Any]):
     async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:
         return await super().save(session.model_copy(), expected_revision=expected_revision)
@@ -75,8 +75,8 @@ class RevisionsNotCounted(ScanSessionStore[Any]):
         return min(1, super()._revision(session_id))
 
 
-@found_by("what-has-expired-is-in-nobodys-way", by=ConflictError)
-@found_by("a-revision-begins-anew-after-a-delete")
+@found_by("the-id-of-an-expired-session-is-free", by=ConflictError)
+@found_by("a-revision-starts-at-1-again-after-a-delete")
 class RevisionsThatGoOn(ScanSessionStore[Any]):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -91,7 +91,7 @@ class RevisionsThatGoOn(ScanSessionStore[Any]):
         return self.revisions.get(session_id, 0)
 
 
-@found_by(*NOT_KEPT, "a-missing-field-is-refused", "what-is-no-session-is-refused")
+@found_by(*NOT_KEPT, "a-missing-field-is-refused", "an-object-that-is-no-session-is-refused")
 class SwallowsWhatIsInvalid(ScanSessionStore[Any]):
     async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:
         with suppress(InvalidSessionError):
@@ -99,7 +99,7 @@ class SwallowsWhatIsInvalid(ScanSessionStore[Any]):
         return session.session_id if isinstance(session, Session) else UUID(int=0)
 
 
-@found_by("what-a-session-says-of-its-revision-does-not-matter")
+@found_by("save-ignores-the-revision-of-the-given-session")
 class BelievesTheRevision(ScanSessionStore[Any]):
     async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:
         said = session.revision
@@ -109,7 +109,9 @@ class BelievesTheRevision(ScanSessionStore[Any]):
         return session_id
 
 
-@found_by("a-save-replaces-the-session-of-its-id", "many-replace-what-was-there", "a-session-may-change-its-class")
+@found_by(
+    "a-save-replaces-the-session-of-its-id", "save-many-replaces-stored-sessions", "a-session-may-change-its-class"
+)
 class KeepsTheFirst(ScanSessionStore[Any]):
     def _apply(self, plan: Any) -> None:
         if isinstance(plan, UUID) or plan.session_id not in self._snapshots:
@@ -135,7 +137,7 @@ class BlamesAnotherField(ScanSessionStore[Any]):
             raise InvalidSessionError("agent_id", error.reason) from None
 
 
-@found_by("delete-says-whether-there-was-a-session", "delete-many-deletes-and-counts-those-that-are-there")
+@found_by("delete-says-whether-there-was-a-session", "delete-many-deletes-and-counts-existing-sessions")
 class DeletesThatSayYes(ScanSessionStore[Any]):
     def _remove(self, session_ids: Iterable[UUID], tenant_id: UUID | None) -> int:
         ids = list(session_ids)
@@ -195,10 +197,10 @@ class LosesAFieldOfAVisit(ScanSessionStore[Any]):
 
 
 @found_by(
-    "what-was-given-can-be-changed",
-    "what-was-given-in-bulk-can-be-changed",
+    "changing-a-saved-object-changes-nothing-stored",
+    "changing-objects-saved-in-bulk-changes-nothing-stored",
     "a-change-is-seen-after-save-and-not-before",
-    "a-session-is-found-under-what-it-was-when-saved",
+    "a-session-is-found-under-its-saved-keys",
 )
 class SharesWhatItIsGiven(ScanSessionStore[Any]):
     def _commit_writes(self, writes: Any) -> None:
@@ -207,9 +209,9 @@ class SharesWhatItIsGiven(ScanSessionStore[Any]):
 
 
 @found_by(
-    "what-get-hands-out-can-be-changed",
-    "what-get-of-a-tenant-hands-out-can-be-changed",
-    "a-session-is-found-under-what-it-was-though-an-answer-changes",
+    "changing-a-result-of-get-changes-nothing-stored",
+    "changing-a-result-of-get-of-a-tenant-changes-nothing-stored",
+    "changing-a-result-moves-no-session",
 )
 class SharesWhatItHandsOut(ScanSessionStore[Any]):
     def _get(self, session_id: UUID, tenant_id: UUID | None, since: Any) -> Any:
@@ -217,11 +219,11 @@ class SharesWhatItHandsOut(ScanSessionStore[Any]):
 
 
 @found_by(
-    "what-get-by-channel-hands-out-can-be-changed",
-    "what-list-by-agent-hands-out-can-be-changed",
-    "what-list-by-agent-of-a-status-hands-out-can-be-changed",
-    "what-list-by-customer-hands-out-can-be-changed",
-    "what-find-sessions-by-step-hash-hands-out-can-be-changed",
+    "changing-a-result-of-get-by-channel-changes-nothing-stored",
+    "changing-a-result-of-list-by-agent-changes-nothing-stored",
+    "changing-a-result-of-list-by-agent-of-a-status-changes-nothing-stored",
+    "changing-a-result-of-list-by-customer-changes-nothing-stored",
+    "changing-a-result-of-find-sessions-by-step-hash-changes-nothing-stored",
 )
 class SharesVariables(ScanSessionStore[Any]):
     def _latest_by_channel(self, *identity: Any, is_open: bool) -> Any:
@@ -236,14 +238,17 @@ class SharesVariables(ScanSessionStore[Any]):
         return session
 
 
-@found_by("what-get-or-create-hands-out-can-be-changed")
+@found_by("changing-a-result-of-get-or-create-changes-nothing-stored")
 class SharesWhatIsFound(ScanSessionStore[Any]):
     async def get_or_create(self, *identity: Any) -> Any:
         found, was_created = await super().get_or_create(*identity)
         return self._snapshots.get(found.session_id, found), was_created
 
 
-@found_by("what-iter-by-agent-hands-out-can-be-changed", "what-iter-by-customer-hands-out-can-be-changed")
+@found_by(
+    "changing-a-result-of-iter-by-agent-changes-nothing-stored",
+    "changing-a-result-of-iter-by-customer-changes-nothing-stored",
+)
 class SharesWhatItIterates(ScanSessionStore[Any]):
     async def iter_by_agent(self, *of: Any, **options: Any) -> Any:
         async for session in super().iter_by_agent(*of, **options):
@@ -254,7 +259,7 @@ class SharesWhatItIterates(ScanSessionStore[Any]):
             yield self._snapshots.get(session.session_id, session)
 
 
-@found_by("what-update-hands-out-can-be-changed")
+@found_by("changing-a-result-of-update-changes-nothing-stored")
 class SharesWhatItUpdates(ScanSessionStore[Any]):
     async def update(self, session_id: UUID, change: Any, **options: Any) -> Any:
         await super().update(session_id, change, **options)
@@ -278,7 +283,7 @@ class IndexThatForgetsNothing(ScanSessionStore[Any]):
         return [*found, *ghosts]
 
 
-@found_by("when-the-newest-of-an-identity-is-deleted-the-one-before-answers", "what-is-deleted-leaves-every-index")
+@found_by("deleting-the-newest-session-of-an-identity-reveals-the-one-before", "a-deleted-session-leaves-every-index")
 class GhostsAfterDelete(ScanSessionStore[Any]):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -368,8 +373,8 @@ class RemembersOwners(ScanSessionStore[Any]):
 
 @found_by(
     "an-id-of-another-tenant-is-refused",
-    "an-id-of-another-tenant-leaves-all-as-it-was",
-    "a-refusal-names-nothing-of-the-other-tenant",
+    "an-id-of-another-tenant-in-a-batch-changes-nothing",
+    "a-refusal-reveals-nothing-of-the-other-tenant",
 )
 class TakesOverIds(ScanSessionStore[Any]):
     def _plan(self, kept: Any, earlier: Any, *, in_bulk: bool) -> Any:  # noqa: ARG002  # the fault

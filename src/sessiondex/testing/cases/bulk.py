@@ -39,7 +39,7 @@ async def save_many_saves_as_if_one_after_another(context: CaseContext) -> None:
 
 
 @case(5)
-async def many_replace_what_was_there(context: CaseContext) -> None:
+async def save_many_replaces_stored_sessions(context: CaseContext) -> None:
     """New and known ones, as they are now, and nowhere else."""
     store, sessions = await context.store(), [context.at_step(user_channel_id=name) for name in "abc"]
     await store.save_many(sessions)
@@ -69,7 +69,7 @@ async def of_two_with_the_same_id_the_later_replaces_the_earlier(context: CaseCo
 
 
 @case(5)
-async def nothing_is_saved_of_nothing(context: CaseContext) -> None:
+async def an_empty_batch_changes_nothing(context: CaseContext) -> None:
     """An empty batch is as good as any."""
     store = await context.store()
     expect(await store.save_many([]), [], "save_many of nothing")
@@ -78,7 +78,7 @@ async def nothing_is_saved_of_nothing(context: CaseContext) -> None:
 
 
 @case(5)
-async def one_that_cannot_be_kept_leaves_all_as_it_was(context: CaseContext) -> None:
+async def an_invalid_session_in_a_batch_changes_nothing(context: CaseContext) -> None:
     """Of a batch with a bad session nothing is saved nor stamped, and a note tells its number."""
     store, known = await context.store(), context.session()
     await store.save(known)
@@ -97,7 +97,7 @@ async def one_that_cannot_be_kept_leaves_all_as_it_was(context: CaseContext) -> 
 
 
 @case(5)
-async def an_id_of_another_tenant_leaves_all_as_it_was(context: CaseContext) -> None:
+async def an_id_of_another_tenant_in_a_batch_changes_nothing(context: CaseContext) -> None:
     """One that is stored, or that comes in the same batch."""
     store, theirs = await context.store(), context.session(tenant_id=context.other_tenant_id)
     await store.save(theirs)
@@ -159,7 +159,7 @@ async def _seen_until(writing: asyncio.Task[Any], context: CaseContext, store: S
 
 
 @case(5)
-async def a_batch_that_is_cancelled_is_saved_or_not(context: CaseContext) -> None:
+async def a_cancelled_batch_is_saved_completely_or_not_at_all(context: CaseContext) -> None:
     """All of it or none, whenever it is cancelled; and the next write goes through."""
     store = await context.store()
     for turns in range(6):
@@ -179,7 +179,7 @@ async def a_batch_that_is_cancelled_is_saved_or_not(context: CaseContext) -> Non
 
 
 @case(5)
-async def delete_many_deletes_and_counts_those_that_are_there(context: CaseContext) -> None:
+async def delete_many_deletes_and_counts_existing_sessions(context: CaseContext) -> None:
     """Each once, from every index; of any iterable."""
     store, sessions = await context.store(), [context.at_step(user_channel_id=name) for name in "abcde"]
     await store.save_many(sessions)
@@ -210,7 +210,7 @@ async def load_saves_any_number_from_any_iterable(context: CaseContext) -> None:
 
 
 @case(5)
-async def batches_before_one_that_fails_stay(context: CaseContext) -> None:
+async def batches_before_a_failed_one_stay(context: CaseContext) -> None:
     """Its own and what follows is not saved nor stamped; a note tells the number, among all."""
     store = await context.store()
     for place in (0, 9, 10, 24):

@@ -148,7 +148,7 @@ async def a_store_serves_one_loop_after_another(context: CaseContext) -> None:
 
 
 @case(12)
-async def a_loop_that_paused_may_go_on_after_another(context: CaseContext) -> None:
+async def a_paused_loop_may_continue_after_another(context: CaseContext) -> None:
     """Loops may take turns, as long as one runs at a time."""
     session = context.session()
 
@@ -199,7 +199,7 @@ async def closing_twice_does_nothing(context: CaseContext) -> None:
 
 
 @case(None)
-async def an_error_within_comes_through_and_closes(context: CaseContext) -> None:
+async def an_error_inside_async_with_closes_the_store(context: CaseContext) -> None:
     """`async with` hides nothing."""
     store = await context.store()
     with expect_error(ZeroDivisionError, "an error within async with"):
@@ -209,7 +209,7 @@ async def an_error_within_comes_through_and_closes(context: CaseContext) -> None
 
 
 @case(None)
-async def whoever_waits_for_a_session_to_be_created_is_told_that_the_store_closes(context: CaseContext) -> None:
+async def closing_ends_the_wait_for_a_session_to_be_created(context: CaseContext) -> None:
     """And so is the one that creates it: it comes too late."""
     store, is_made = await context.store(), asyncio.Event()
 

@@ -88,7 +88,7 @@ async def count_steps_has_every_step_of_the_version(context: CaseContext) -> Non
 
 
 @case(3)
-async def what_count_steps_answers_is_the_callers_own(context: CaseContext) -> None:
+async def changing_a_result_of_count_steps_changes_no_other(context: CaseContext) -> None:
     """To change it changes no other answer."""
     store = await context.store()
     await store.save(context.at_step("a"))

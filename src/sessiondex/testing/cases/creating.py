@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from typing import Any
 
 from sessiondex.errors import ConflictError, InvalidArgumentError, InvalidSessionError, ReentryError
@@ -11,13 +12,15 @@ from sessiondex.testing.case import case
 from sessiondex.testing.case_context import CaseContext
 from sessiondex.testing.expectations import expect, expect_error
 
+GUARD_SECONDS = 2.0  # for a call that a faulty store would never end
+
 
 def _identity(context: CaseContext) -> tuple[Any, Channel, str]:
     return context.tenant_id, Channel.WEBCHAT, "user-1"
 
 
 @case(13)
-async def get_or_create_creates_once_and_finds_then(context: CaseContext) -> None:
+async def get_or_create_creates_once(context: CaseContext) -> None:
     """The first call saves what `create` made; the next gets that, and creates nothing."""
     store, made = await context.store(), context.session()
     session, was_created = await store.get_or_create(*_identity(context), lambda: made)
@@ -49,7 +52,7 @@ async def create_may_be_a_coroutine_function(context: CaseContext) -> None:
 
 
 @case(13)
-async def a_closed_session_is_not_gone_on_with(context: CaseContext) -> None:
+async def get_or_create_skips_closed_sessions(context: CaseContext) -> None:
     """It is neither found nor does it hide an older one that is open."""
     store, older, newer = await context.store(), context.session(), context.session(status=SessionStatus.CLOSED)
     await store.save(older)
@@ -64,7 +67,7 @@ async def a_closed_session_is_not_gone_on_with(context: CaseContext) -> None:
 
 
 @case(13)
-async def the_latest_session_that_is_not_closed_is_gone_on_with(context: CaseContext) -> None:
+async def get_or_create_finds_the_latest_session_that_is_not_closed(context: CaseContext) -> None:
     """Of several it is the one that was saved last, whatever else its status is."""
     store, first, second = await context.store(), context.session(), context.session(status=SessionStatus.IDLE)
     for session in (first, second):
@@ -99,7 +102,7 @@ async def of_many_callers_one_creates(context: CaseContext) -> None:
 
 
 @case(13)
-async def a_create_that_fails_leaves_it_to_the_next(context: CaseContext) -> None:
+async def a_waiting_caller_creates_after_create_failed(context: CaseContext) -> None:
     """Its error comes through to the one that called it; whoever waited creates then."""
     store, may_fail = await context.store(), asyncio.Event()
 
@@ -119,7 +122,7 @@ async def a_create_that_fails_leaves_it_to_the_next(context: CaseContext) -> Non
 
 
 @case(13)
-async def what_another_saved_meanwhile_is_gone_on_with(context: CaseContext) -> None:
+async def get_or_create_returns_a_session_saved_during_create(context: CaseContext) -> None:
     """What `create` made is not saved then."""
     store, other = await context.store(), context.session()
 
@@ -133,7 +136,7 @@ async def what_another_saved_meanwhile_is_gone_on_with(context: CaseContext) -> 
 
 
 @case(13)
-async def create_must_not_ask_for_what_it_is_to_create(context: CaseContext) -> None:
+async def get_or_create_within_create_for_the_same_identity_is_refused(context: CaseContext) -> None:
     """It would wait for itself, so it gets `ReentryError`."""
     store = await context.store()
 
@@ -147,7 +150,52 @@ async def create_must_not_ask_for_what_it_is_to_create(context: CaseContext) -> 
 
 
 @case(13)
-async def what_create_must_not_make_is_refused(context: CaseContext) -> None:
+async def get_or_create_in_a_task_of_create_is_refused(context: CaseContext) -> None:
+    """A task that `create` starts and awaits would wait for itself, so it gets `ReentryError`."""
+    store = await context.store()
+
+    def ask() -> Coroutine[Any, Any, tuple[Any, bool]]:
+        return store.get_or_create(*_identity(context), context.session)
+
+    async def create_in_a_task() -> Session:
+        session: Session = (await context.task(ask()))[0]
+        return session
+
+    async def create_with_a_timeout() -> Session:
+        session: Session = (await asyncio.wait_for(ask(), 2 * GUARD_SECONDS))[0]
+        return session
+
+    for create in (create_in_a_task, create_with_a_timeout):
+        with expect_error(ReentryError, f"get_or_create in {create.__name__}, for the same identity"):
+            async with asyncio.timeout(GUARD_SECONDS):  # a store that waits for itself must fail, not hang
+                await store.get_or_create(*_identity(context), create)
+        expect(await store.get_by_channel(*_identity(context)), None, "get_by_channel, after that")
+
+
+@case(13)
+async def a_task_that_outlives_create_may_call_get_or_create(context: CaseContext) -> None:
+    """A task that `create` started is not refused once the call that ran `create` has ended."""
+    store, is_over = await context.store(), asyncio.Event()
+    tasks: list[asyncio.Task[Any]] = []
+
+    async def ask_later() -> Any:
+        await is_over.wait()
+        return await store.get_or_create(*_identity(context), context.session)
+
+    async def create() -> Session:
+        tasks.append(context.task(ask_later()))
+        return context.session()
+
+    session, _ = await store.get_or_create(*_identity(context), create)
+    session.status = SessionStatus.CLOSED
+    await store.save(session)
+    is_over.set()
+    _, was_created = await tasks[0]
+    expect(was_created, True, "whether a task that outlives create creates a session")
+
+
+@case(13)
+async def an_invalid_result_of_create_is_refused(context: CaseContext) -> None:
     """Another identity, a closed session, none at all, or one that could not come back equal; nothing is saved."""
     store: Any = await context.store()
     bad: list[tuple[Any, type[Exception]]] = [
@@ -171,7 +219,7 @@ def _spoilt(context: CaseContext) -> Session:
 
 
 @case(13)
-async def an_id_that_is_taken_is_a_conflict(context: CaseContext) -> None:
+async def an_id_that_is_in_use_is_a_conflict(context: CaseContext) -> None:
     """`create` gave the id of a session that is there, and closed: that one stays."""
     store, closed = await context.store(), context.session(status=SessionStatus.CLOSED)
     await store.save(closed)

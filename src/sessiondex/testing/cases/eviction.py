@@ -41,7 +41,7 @@ GONE = tuple(_gone(name, query) for name, query in {**SINGLE, **LISTS, **COUNTS,
 
 
 @case(17, "clock", "idle_ttl")
-async def a_save_makes_a_session_young_again(context: CaseContext) -> None:
+async def a_save_restarts_the_idle_time(context: CaseContext) -> None:
     """Idle time is counted from the last save."""
     store, session = await context.store(clock=context.clock, idle_ttl=HOUR), context.at_step()
     for _ in range(4):
@@ -53,7 +53,7 @@ async def a_save_makes_a_session_young_again(context: CaseContext) -> None:
 
 
 @case(17, "clock", "idle_ttl")
-async def what_has_expired_is_in_nobodys_way(context: CaseContext) -> None:
+async def the_id_of_an_expired_session_is_free(context: CaseContext) -> None:
     """Its id is free: for a save that expects none, and for any tenant; revisions begin at 1."""
     store = await context.store(clock=context.clock, idle_ttl=HOUR)
     first, second = context.session(), context.session()
@@ -68,7 +68,7 @@ async def what_has_expired_is_in_nobodys_way(context: CaseContext) -> None:
 
 
 @case(17, "clock", "idle_ttl")
-async def an_expired_session_is_not_gone_on_with(context: CaseContext) -> None:
+async def get_or_create_and_update_skip_expired_sessions(context: CaseContext) -> None:
     """`get_or_create` creates another, and `update` finds none."""
     store, session = await context.store(clock=context.clock, idle_ttl=HOUR), context.session()
     await store.save(session)
@@ -101,7 +101,7 @@ async def pages_end_where_sessions_have_expired(context: CaseContext) -> None:
 
 
 @case(17, "clock", "idle_ttl", "on_evict")
-async def on_evict_is_told_of_each_that_expired(context: CaseContext) -> None:
+async def on_evict_is_called_for_each_expired_session(context: CaseContext) -> None:
     """Once, with a copy of the session and the reason; by the time that the store is closed, of all."""
     told: list[Any] = []
 
@@ -120,7 +120,7 @@ async def on_evict_is_told_of_each_that_expired(context: CaseContext) -> None:
 
 
 @case(17, "max_sessions")
-async def of_more_than_the_cap_the_longest_idle_go(context: CaseContext) -> None:
+async def the_cap_evicts_the_longest_idle_sessions(context: CaseContext) -> None:
     """A write that makes for more lets those go that were idle longest, at once, from every index."""
     store, sessions = await context.store(max_sessions=3), [context.at_step() for _ in range(5)]
     for session in (*sessions[:3], sessions[0], *sessions[3:]):
@@ -135,7 +135,7 @@ async def of_more_than_the_cap_the_longest_idle_go(context: CaseContext) -> None
 
 
 @case(17, "max_sessions")
-async def the_cap_holds_for_bulk_too(context: CaseContext) -> None:
+async def the_cap_applies_to_bulk_saves(context: CaseContext) -> None:
     """Of a batch of more than the cap its last ones stay."""
     store, sessions = await context.store(max_sessions=10), [context.session() for _ in range(35)]
     await store.save_many(sessions[:25])
@@ -147,7 +147,7 @@ async def the_cap_holds_for_bulk_too(context: CaseContext) -> None:
 
 
 @case(17, "max_sessions", "on_evict")
-async def on_evict_is_told_of_each_that_the_cap_let_go(context: CaseContext) -> None:
+async def on_evict_is_called_for_each_session_over_the_cap(context: CaseContext) -> None:
     """In the order in which they went, and with the reason; what it raises fails no write."""
     told: list[Any] = []
 
@@ -192,12 +192,12 @@ async def _expect_refused(context: CaseContext, name: str, values: list[Any]) ->
 
 
 @case(17, "idle_ttl")
-async def an_odd_idle_ttl_is_refused(context: CaseContext) -> None:
+async def an_invalid_idle_ttl_is_refused(context: CaseContext) -> None:
     """One that is not longer than nothing, or no `timedelta`."""
     await _expect_refused(context, "idle_ttl", [timedelta(0), timedelta(seconds=-1), 3600])
 
 
 @case(17, "max_sessions")
-async def an_odd_cap_is_refused(context: CaseContext) -> None:
+async def an_invalid_cap_is_refused(context: CaseContext) -> None:
     """One that is less than 1, or no `int`."""
     await _expect_refused(context, "max_sessions", [0, -1, 1.5])

@@ -161,7 +161,7 @@ async def a_missing_field_is_refused(context: CaseContext) -> None:
 
 
 @case(6)
-async def what_is_no_session_is_refused(context: CaseContext) -> None:
+async def an_object_that_is_no_session_is_refused(context: CaseContext) -> None:
     """`InvalidSessionError`, whose field is `None`."""
     store: Any = await context.store()
     for thing in (None, {"session_id": uuid4()}, StepVisit, object(), Session):

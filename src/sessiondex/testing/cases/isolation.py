@@ -48,7 +48,7 @@ def _spoil(value: Any) -> None:
 
 
 @case(3)
-async def what_was_given_can_be_changed(context: CaseContext) -> None:
+async def changing_a_saved_object_changes_nothing_stored(context: CaseContext) -> None:
     """Nothing that can be reached from a session that was saved is shared with the store, however deeply nested."""
     store = await context.store()
     for cls in (Session, _Nested):
@@ -77,7 +77,7 @@ def _handed_out(name: str, query: Query) -> Case:
             expect(await store.get(expected.session_id), expected, f"get, after answers of {name} were spoilt")
             await store.delete(expected.session_id)
 
-    called = f"what-{name.replace(' ', '-').replace('_', '-')}-hands-out-can-be-changed"
+    called = f"changing-a-result-of-{name.replace(' ', '-').replace('_', '-')}-changes-nothing-stored"
     promise = "Nothing that can be reached from an answer is shared with the store, nor with another answer."
     return case(3, name=called, promise=promise)(run)
 
@@ -101,7 +101,7 @@ HANDED_OUT = tuple(_handed_out(name, query) for name, query in _FOUND.items())
 
 
 @case(3)
-async def what_update_hands_out_can_be_changed(context: CaseContext) -> None:
+async def changing_a_result_of_update_changes_nothing_stored(context: CaseContext) -> None:
     """What it gives to the change, and what it answers with, are the caller's own."""
     store, given = await context.store(), list[Session]()
     for cls in (Session, _Nested):
@@ -131,7 +131,7 @@ async def a_change_is_seen_after_save_and_not_before(context: CaseContext) -> No
 
 
 @case(3)
-async def what_was_given_in_bulk_can_be_changed(context: CaseContext) -> None:
+async def changing_objects_saved_in_bulk_changes_nothing_stored(context: CaseContext) -> None:
     """`save_many` and `load` share nothing either."""
     store = await context.store()
     for save_all in (store.save_many, store.load):
@@ -168,13 +168,13 @@ async def _found_under_what_it_was(context: CaseContext, *, handed_out: bool) ->
 
 
 @case(4)
-async def a_session_is_found_under_what_it_was_when_saved(context: CaseContext) -> None:
+async def a_session_is_found_under_its_saved_keys(context: CaseContext) -> None:
     """Whatever becomes of the given object, the session is found, and deleted, under what it was."""
     await _found_under_what_it_was(context, handed_out=False)
 
 
 @case(4)
-async def a_session_is_found_under_what_it_was_though_an_answer_changes(context: CaseContext) -> None:
+async def changing_a_result_moves_no_session(context: CaseContext) -> None:
     """Whatever becomes of a session that was handed out, the stored one is found, and deleted, under what it was."""
     await _found_under_what_it_was(context, handed_out=True)
 
@@ -198,7 +198,7 @@ async def saving_a_changed_session_moves_it_in_every_index(context: CaseContext)
 
 
 @case(4)
-async def what_is_deleted_leaves_every_index(context: CaseContext) -> None:
+async def a_deleted_session_leaves_every_index(context: CaseContext) -> None:
     """No query and no count finds it any more, also if it was changed and saved before."""
     store, session, other = await context.store(), _full(context), context.at_step(user_channel_id="other")
     for _ in range(2):

@@ -47,7 +47,7 @@ async def _filled(context: CaseContext, store: SessionStore[Any], count: int) ->
     return sessions[::-1]
 
 
-async def _at_most(count: int, sessions: AsyncIterator[Any]) -> AsyncIterator[Any]:
+async def take(count: int, sessions: AsyncIterator[Any]) -> AsyncIterator[Any]:
     """Give no more than so many, since an iterator that has no end need not let the loop run."""
     async for session in sessions:
         yield session
@@ -75,7 +75,7 @@ def _pages(name: str, page: Callable[..., Any]) -> Case:
             expect(seen, sessions, f"{name}, all pages of {size}")
 
     promise = "Pages that go on before the last session that was seen are the list, in parts."
-    return case(15, name=_called(name, "goes-on-page-by-page"), promise=promise)(run)
+    return case(15, name=_called(name, "continues-page-by-page"), promise=promise)(run)
 
 
 def _cursor(name: str, page: Callable[..., Any]) -> Case:
@@ -115,7 +115,7 @@ def _iterator(name: str, iterated: Callable[..., AsyncIterator[Any]]) -> Case:
         store = await context.store()
         sessions = await _filled(context, store, 10)
         for size in (1, 3, 10, 100):
-            seen = [session async for session in _at_most(20, iterated(context, store, page_size=size))]
+            seen = [session async for session in take(20, iterated(context, store, page_size=size))]
             expect(seen, sessions, f"{name}, pages of {size}")
 
     promise = "An iterator gives all sessions, newest first, whatever the size of its pages."
@@ -128,7 +128,7 @@ def _saved_meanwhile(name: str, iterated: Callable[..., AsyncIterator[Any]]) -> 
         sessions = await _filled(context, store, 10)
         for size in (1, 3, 10):
             seen = []
-            async for session in _at_most(20, iterated(context, store, page_size=size)):
+            async for session in take(20, iterated(context, store, page_size=size)):
                 seen.append(session.session_id)
                 session.turn_count += 1
                 await store.save(session)
@@ -136,7 +136,7 @@ def _saved_meanwhile(name: str, iterated: Callable[..., AsyncIterator[Any]]) -> 
             sessions.reverse()  # as they were saved just now, the last one is the newest
 
     promise = "Though each session is saved again as it comes, none comes twice and none is left out."
-    return case(15, name=_called(name, "repeats-none-that-is-saved-meanwhile"), promise=promise)(run)
+    return case(15, name=_called(name, "repeats-no-session-saved-during-the-iteration"), promise=promise)(run)
 
 
 PAGES = tuple(make(name, page) for make in (_pages, _cursor, _instants) for name, page in PAGED.items())
@@ -144,12 +144,12 @@ ITERATORS = tuple(make(name, pages) for make in (_iterator, _saved_meanwhile) fo
 
 
 @case(15)
-async def an_iterator_bears_deletes_and_new_sessions_meanwhile(context: CaseContext) -> None:
+async def an_iterator_allows_deletes_and_saves_during_the_iteration(context: CaseContext) -> None:
     """None comes twice, none that was deleted comes after that, and none of the others is left out."""
     store = await context.store()
     sessions = await _filled(context, store, 12)
     gone, seen = [], []
-    async for session in _at_most(20, store.iter_by_agent(context.tenant_id, context.agent_id, page_size=2)):
+    async for session in take(20, store.iter_by_agent(context.tenant_id, context.agent_id, page_size=2)):
         seen.append(session.session_id)
         if len(seen) in {2, 4}:  # where a page ends
             gone.append(sessions[-len(seen)].session_id)

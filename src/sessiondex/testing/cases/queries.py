@@ -30,7 +30,7 @@ NEWEST_FIRST = tuple(_newest_first(name, query) for name, query in LISTS.items()
 
 
 @case(2)
-async def the_most_recent_session_of_an_identity_answers(context: CaseContext) -> None:
+async def get_by_channel_returns_the_most_recent_session(context: CaseContext) -> None:
     """`get_by_channel` answers with the session of that identity that was saved last, whatever its status."""
     store, identity = await context.store(), (context.tenant_id, Channel.WEBCHAT, "user-1")
     first, second = context.session(), context.session(status=SessionStatus.CLOSED)
@@ -42,7 +42,7 @@ async def the_most_recent_session_of_an_identity_answers(context: CaseContext) -
 
 
 @case(2)
-async def when_the_newest_of_an_identity_is_deleted_the_one_before_answers(context: CaseContext) -> None:
+async def deleting_the_newest_session_of_an_identity_reveals_the_one_before(context: CaseContext) -> None:
     """And `None` when none is left."""
     store, identity = await context.store(), (context.tenant_id, Channel.WEBCHAT, "user-1")
     sessions = [context.session() for _ in range(3)]
@@ -125,7 +125,7 @@ async def a_limit_of_0_gives_an_empty_list(context: CaseContext) -> None:
 
 
 @case(11)
-async def the_default_limit_is_a_hundred(context: CaseContext) -> None:
+async def the_default_limit_is_100(context: CaseContext) -> None:
     """Who does not say gets the hundred newest."""
     store, sessions = (
         await context.store(),

@@ -80,7 +80,7 @@ async def update_saves_what_it_returns(context: CaseContext) -> None:
 
 
 @case(13)
-async def a_change_may_return_another_session_and_may_be_a_coroutine(context: CaseContext) -> None:
+async def update_accepts_coroutine_functions_that_return_another_session(context: CaseContext) -> None:
     """What it returns is saved, also one that was made anew, whatever revision that says."""
     store, session = await context.store(), context.session()
     await store.save(session)
@@ -95,7 +95,7 @@ async def a_change_may_return_another_session_and_may_be_a_coroutine(context: Ca
 
 
 @case(13)
-async def update_starts_over_when_the_session_was_saved_meanwhile(context: CaseContext) -> None:
+async def update_starts_over_after_another_save(context: CaseContext) -> None:
     """The change sees what was saved in between, and is made again on top of that."""
     store, session = await context.store(), context.session()
     await store.save(session)
@@ -115,7 +115,7 @@ async def update_starts_over_when_the_session_was_saved_meanwhile(context: CaseC
 
 
 @case(13)
-async def update_gives_up_after_so_many_attempts(context: CaseContext) -> None:
+async def update_raises_the_conflict_of_the_last_attempt(context: CaseContext) -> None:
     """Then the last conflict is raised."""
     store = await context.store()
     for attempts in (1, 3):
@@ -135,7 +135,7 @@ async def update_gives_up_after_so_many_attempts(context: CaseContext) -> None:
 
 
 @case(13)
-async def update_of_a_session_that_is_not_there_is_refused(context: CaseContext) -> None:
+async def update_of_a_missing_session_is_refused(context: CaseContext) -> None:
     """`SessionNotFoundError`; and one that is deleted during the change is not brought back."""
     store, session, missing = await context.store(), context.session(), uuid4()
     with expect_error(SessionNotFoundError, "update of an id that was never saved") as caught:
@@ -152,7 +152,7 @@ async def update_of_a_session_that_is_not_there_is_refused(context: CaseContext)
 
 
 @case(13)
-async def update_undoes_no_session_that_was_made_anew_meanwhile(context: CaseContext) -> None:
+async def update_overwrites_no_session_that_was_deleted_and_saved_again(context: CaseContext) -> None:
     """It has the same revision as the one that was read, and is another."""
     store, session = await context.store(), context.session()
     await store.save(session)

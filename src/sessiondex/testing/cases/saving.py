@@ -37,7 +37,7 @@ async def every_field_is_kept(context: CaseContext) -> None:
 
 
 @case(1)
-async def save_stamps_what_it_stores_and_what_it_was_given(context: CaseContext) -> None:
+async def save_stamps_the_stored_and_the_given_session(context: CaseContext) -> None:
     """`save` sets `last_activity_at` on the stored session, and on the given one the same."""
     store, session = await context.store(), context.session(last_activity_at=START - timedelta(days=9_000))
     await store.save(session)
@@ -47,7 +47,7 @@ async def save_stamps_what_it_stores_and_what_it_was_given(context: CaseContext)
 
 
 @case(1, "clock")
-async def save_stamps_are_what_the_clock_says(context: CaseContext) -> None:
+async def save_stamps_are_the_time_of_the_clock(context: CaseContext) -> None:
     """While the clock goes forward, a stamp is the present instant."""
     store, session = await context.store(clock=context.clock), context.session()
     for seconds in (0, 60, 0.000001):
@@ -68,7 +68,7 @@ async def save_stamps_strictly_increase(context: CaseContext) -> None:
 
 
 @case(1, "clock")
-async def save_stamps_strictly_increase_though_the_clock_stands_still(context: CaseContext) -> None:
+async def save_stamps_strictly_increase_while_the_clock_stands_still(context: CaseContext) -> None:
     """A stamp is one microsecond after the one before if the clock says the same."""
     store, sessions = await context.store(clock=context.clock), [context.session() for _ in range(4)]
     for session in sessions:
@@ -78,7 +78,7 @@ async def save_stamps_strictly_increase_though_the_clock_stands_still(context: C
 
 
 @case(1, "clock")
-async def save_stamps_strictly_increase_though_the_clock_steps_back(context: CaseContext) -> None:
+async def save_stamps_strictly_increase_when_the_clock_steps_back(context: CaseContext) -> None:
     """A stamp is one microsecond after the one before if the clock says less."""
     store, sessions = await context.store(clock=context.clock), [context.session() for _ in range(4)]
     for session, seconds in zip(sessions, (0, -1, -3600, 7200), strict=True):
@@ -135,7 +135,7 @@ async def a_revision_counts_the_saves(context: CaseContext) -> None:
 
 
 @case(1)
-async def a_revision_begins_anew_after_a_delete(context: CaseContext) -> None:
+async def a_revision_starts_at_1_again_after_a_delete(context: CaseContext) -> None:
     """A session that was deleted and is saved again has revision 1."""
     store, session = await context.store(), context.session()
     for _ in range(3):
@@ -146,7 +146,7 @@ async def a_revision_begins_anew_after_a_delete(context: CaseContext) -> None:
 
 
 @case(1)
-async def what_a_session_says_of_its_revision_does_not_matter(context: CaseContext) -> None:
+async def save_ignores_the_revision_of_the_given_session(context: CaseContext) -> None:
     """`save` counts by what is stored, whatever the given session says."""
     store, session = await context.store(), context.session(revision=7)
     await store.save(session)

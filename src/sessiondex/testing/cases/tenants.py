@@ -110,7 +110,7 @@ async def an_id_of_another_tenant_is_refused(context: CaseContext) -> None:
 
 
 @case(7)
-async def a_refusal_names_nothing_of_the_other_tenant(context: CaseContext) -> None:
+async def a_refusal_reveals_nothing_of_the_other_tenant(context: CaseContext) -> None:
     """The error has the id that was given, and no other."""
     store = await context.store()
     theirs = context.session(

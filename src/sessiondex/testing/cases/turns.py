@@ -23,7 +23,7 @@ async def _enter(
 
 
 @case(14)
-async def one_task_at_a_time_has_the_turn(context: CaseContext) -> None:
+async def one_task_at_a_time_holds_the_turn(context: CaseContext) -> None:
     """While one is within, however often it lets others run, no other is."""
     store, session_id = await context.store(), uuid4()
     inside: list[int] = []
@@ -41,7 +41,7 @@ async def one_task_at_a_time_has_the_turn(context: CaseContext) -> None:
 
 
 @case(14)
-async def turns_are_taken_in_the_order_in_which_they_were_asked_for(context: CaseContext) -> None:
+async def turns_are_granted_in_order_of_arrival(context: CaseContext) -> None:
     """First come, first served; a turn may be that of a session which does not exist."""
     store, session_id = await context.store(), uuid4()
     log: list[int] = []
@@ -62,7 +62,7 @@ async def turns_are_taken_in_the_order_in_which_they_were_asked_for(context: Cas
 
 
 @case(14)
-async def the_turn_of_one_session_is_not_that_of_another(context: CaseContext) -> None:
+async def each_session_has_its_own_turn(context: CaseContext) -> None:
     """Who works on one keeps out nobody who works on another."""
     store, one, other = await context.store(), uuid4(), uuid4()
     async with store.exclusive(one):
@@ -70,7 +70,7 @@ async def the_turn_of_one_session_is_not_that_of_another(context: CaseContext) -
 
 
 @case(14)
-async def a_turn_keeps_out_nobody_who_does_not_ask_for_it(context: CaseContext) -> None:
+async def a_turn_blocks_no_reads_and_saves(context: CaseContext) -> None:
     """Reads and saves of the session go on."""
     store, session = await context.store(), context.session()
 
@@ -83,7 +83,7 @@ async def a_turn_keeps_out_nobody_who_does_not_ask_for_it(context: CaseContext) 
 
 
 @case(14)
-async def a_turn_that_does_not_come_in_time_is_an_error(context: CaseContext) -> None:
+async def a_turn_that_is_not_free_in_time_is_an_error(context: CaseContext) -> None:
     """`TurnTimeoutError`, which leaves the queue as if nobody had asked."""
     store, session_id = await context.store(), uuid4()
     async with store.exclusive(session_id):
@@ -97,7 +97,7 @@ async def a_turn_that_does_not_come_in_time_is_an_error(context: CaseContext) ->
 
 
 @case(14)
-async def a_task_does_not_wait_for_itself(context: CaseContext) -> None:
+async def a_task_that_asks_for_its_own_turn_is_refused(context: CaseContext) -> None:
     """Who has the turn and asks for it gets `ReentryError`, and keeps it."""
     store, session_id = await context.store(), uuid4()
     async with store.exclusive(session_id):
@@ -109,7 +109,7 @@ async def a_task_does_not_wait_for_itself(context: CaseContext) -> None:
 
 
 @case(14)
-async def an_error_within_gives_the_turn_back(context: CaseContext) -> None:
+async def an_error_releases_the_turn(context: CaseContext) -> None:
     """And comes through."""
     store, session_id = await context.store(), uuid4()
     with expect_error(ZeroDivisionError, "an error within a turn"):
@@ -119,7 +119,7 @@ async def an_error_within_gives_the_turn_back(context: CaseContext) -> None:
 
 
 @case(14)
-async def a_task_that_is_cancelled_passes_its_turn_on(context: CaseContext) -> None:
+async def a_cancelled_task_releases_the_turn(context: CaseContext) -> None:
     """While it waits, while it is within, and just as its turn comes."""
     store, session_id, log = await context.store(), uuid4(), []
     is_within = asyncio.Event()
@@ -147,7 +147,7 @@ async def a_task_that_is_cancelled_passes_its_turn_on(context: CaseContext) -> N
 
 
 @case(14)
-async def whoever_waits_for_a_turn_is_told_that_the_store_closes(context: CaseContext) -> None:
+async def closing_ends_the_wait_for_a_turn(context: CaseContext) -> None:
     """`StoreClosedError`, for those who wait and those who come later."""
     store, session_id = await context.store(), uuid4()
     async with store.exclusive(session_id):
