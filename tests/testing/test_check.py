@@ -18,15 +18,15 @@ from sessiondex.testing import (
     CAPABILITIES,
     CASES,
     Case,
-    ContractViolation,
     CaseContext,
+    ContractViolation,
     Verdict,
     case,
     check_session_store,
 )
 from tests.support import virtual_time
+from tests.support.broken_stores.isolation import LeaksInGet
 from tests.support.broken_stores.queries import OldestFirst
-from tests.support.broken_stores.saving import LeaksInGet
 
 BY_NAME = {case.name: case for case in CASES}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sessiondex import ScanSessionStore
-from sessiondex.testing import ContractViolation, CaseContext, case, expect, expect_error
+from sessiondex.testing import CaseContext, ContractViolation, case, expect, expect_error
 
 
 def test_what_differs_in_a_session_is_named() -> None:

@@ -1,4 +1,4 @@
-"""Law 16: counts are lists' lengths."""
+"""Law 16: counts equal the lengths of the lists."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sessiondex.testing.expectations import expect
 
 @case(16)
 async def count_by_agent_is_the_length_of_the_list(context: CaseContext) -> None:
-    """Of all, and of each status, after saves, moves and deletes; beyond the limit of a list as well."""
+    """`count_by_agent` equals the length of the full list, in total and by status, after saves, moves and deletes."""
     store, sessions = await context.store(), [context.session() for _ in range(110)]
     for session in sessions:
         await store.save(session)
@@ -31,7 +31,7 @@ async def count_by_agent_is_the_length_of_the_list(context: CaseContext) -> None
 
 @case(16)
 async def count_by_customer_is_the_length_of_the_list(context: CaseContext) -> None:
-    """After saves, moves and deletes, and of one that has none."""
+    """`count_by_customer` equals the length of the full list, after saves, moves and deletes, or 0 without sessions."""
     store, sessions = (
         await context.store(),
         [context.session(customer_profile_id=context.customer_id) for _ in range(9)],
@@ -53,7 +53,7 @@ async def count_by_customer_is_the_length_of_the_list(context: CaseContext) -> N
 
 @case(16)
 async def count_by_step_hash_is_the_length_of_the_list(context: CaseContext) -> None:
-    """Of active sessions that stand there, after one has moved on."""
+    """`count_by_step_hash` counts the active sessions that are at the step now."""
     store, sessions = await context.store(), [context.at_step() for _ in range(5)]
     for session in (*sessions, context.at_step(status=SessionStatus.IDLE)):
         await store.save(session)
@@ -66,19 +66,19 @@ async def count_by_step_hash_is_the_length_of_the_list(context: CaseContext) -> 
 
 @case(16)
 async def count_steps_has_every_step_of_the_version(context: CaseContext) -> None:
-    """Each hash at which an active session stands, and no other: not one that all have left."""
+    """`count_steps` has each hash at which an active session is, and no other."""
     store = await context.store()
     for content_hash, count in (("a", 3), ("b", 2), ("", 1), ("\u00e9:", 1)):
         for _ in range(count):
             await store.save(context.at_step(content_hash))
-    for elsewhere in (
+    for other in (
         context.at_step("a", active_scenario_version=2),
         context.at_step("a", active_scenario_id=context.other_scenario_id),
         context.at_step("a", tenant_id=context.other_tenant_id),
         context.at_step("a", status=SessionStatus.IDLE),
         context.at_step(None),
     ):
-        await store.save(elsewhere)
+        await store.save(other)
     moving = context.at_step("left")
     await store.save(moving)
     moving.step_history.append(make_visit("b"))
@@ -89,7 +89,7 @@ async def count_steps_has_every_step_of_the_version(context: CaseContext) -> Non
 
 @case(3)
 async def changing_a_result_of_count_steps_changes_no_other(context: CaseContext) -> None:
-    """To change it changes no other answer."""
+    """The result of `count_steps` belongs to the caller."""
     store = await context.store()
     await store.save(context.at_step("a"))
     (await store.count_steps(context.tenant_id, context.scenario_id, 1)).clear()

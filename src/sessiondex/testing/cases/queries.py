@@ -1,4 +1,4 @@
-"""Law 2: newest first. Law 11: limits. And which sessions each query is about."""
+"""Law 2: newest first. Law 11: limits. Also the selection of each query."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from uuid import uuid4
 from sessiondex.models import Channel, SessionStatus
 from sessiondex.testing.case import Case, case
 from sessiondex.testing.case_context import CaseContext
-from sessiondex.testing.cases.everywhere import LISTS, Query
+from sessiondex.testing.cases.all_queries import LISTS, Query
 from sessiondex.testing.expectations import expect
 
 
-def _newest_first(name: str, query: Query) -> Case:
+def _order_case(name: str, query: Query) -> Case:
     async def run(context: CaseContext) -> None:
         store, sessions = await context.store(), [context.at_step() for _ in range(40)]
         for session in (*sessions, sessions[3], sessions[0], sessions[20], sessions[3]):
@@ -21,17 +21,17 @@ def _newest_first(name: str, query: Query) -> Case:
         expected = again + [session for session in reversed(sessions) if session not in again]
         expect(await query(store, sessions[0]), expected, f"{name}, after some were saved again")
 
-    called = f"{name.replace(' ', '-').replace('_', '-')}-is-newest-first"
-    promise = "The list is ordered by last activity: a session that is saved again comes first"
-    return case(2, name=called, promise=promise)(run)
+    case_name = f"{name.replace(' ', '-').replace('_', '-')}-is-newest-first"
+    promise = "The list is ordered by last activity: a session that is saved again comes first."
+    return case(2, name=case_name, promise=promise)(run)
 
 
-NEWEST_FIRST = tuple(_newest_first(name, query) for name, query in LISTS.items())
+NEWEST_FIRST = tuple(_order_case(name, query) for name, query in LISTS.items())
 
 
 @case(2)
 async def get_by_channel_returns_the_most_recent_session(context: CaseContext) -> None:
-    """`get_by_channel` answers with the session of that identity that was saved last, whatever its status."""
+    """It returns the session of the identity that was saved last, of any status."""
     store, identity = await context.store(), (context.tenant_id, Channel.WEBCHAT, "user-1")
     first, second = context.session(), context.session(status=SessionStatus.CLOSED)
     await store.save(first)
@@ -43,7 +43,7 @@ async def get_by_channel_returns_the_most_recent_session(context: CaseContext) -
 
 @case(2)
 async def deleting_the_newest_session_of_an_identity_reveals_the_one_before(context: CaseContext) -> None:
-    """And `None` when none is left."""
+    """`get_by_channel` then returns the one before it, and `None` after the last."""
     store, identity = await context.store(), (context.tenant_id, Channel.WEBCHAT, "user-1")
     sessions = [context.session() for _ in range(3)]
     for session in sessions:
@@ -56,7 +56,7 @@ async def deleting_the_newest_session_of_an_identity_reveals_the_one_before(cont
 
 @case(2)
 async def identities_are_compared_byte_for_byte(context: CaseContext) -> None:
-    """Names that differ in case, in spaces or in how they are composed are others; so is another channel."""
+    """User ids that differ in case, spaces or Unicode form are different identities, and so are channels."""
     store, names = await context.store(), ["user", "User", "user ", "\u00e9", "e\u0301", "a:b", "a", "a}b"]
     for name in names:
         await store.save(context.session(user_channel_id=name))
@@ -71,7 +71,7 @@ async def identities_are_compared_byte_for_byte(context: CaseContext) -> None:
 
 @case(2)
 async def a_list_of_a_status_has_that_status_alone(context: CaseContext) -> None:
-    """`list_by_agent` with a status leaves all others out, and without one leaves none out."""
+    """`list_by_agent` with a status returns only sessions of that status; without one it returns all."""
     store, sessions = await context.store(), [context.session(status=status) for status in SessionStatus]
     for session in sessions:
         await store.save(session)
@@ -84,7 +84,7 @@ async def a_list_of_a_status_has_that_status_alone(context: CaseContext) -> None
 
 @case(2)
 async def each_agent_and_each_customer_has_a_list_of_its_own(context: CaseContext) -> None:
-    """A list has the sessions of the one that was asked for; a session without a customer is in no customer's."""
+    """A list has only sessions of its agent or customer; a session without a customer is in no customer's list."""
     store = await context.store()
     mine = context.session(customer_profile_id=context.customer_id)
     other = context.session(agent_id=context.other_agent_id, customer_profile_id=context.other_customer_id)
@@ -115,7 +115,7 @@ async def limits_cut_the_oldest(context: CaseContext) -> None:
 
 @case(11)
 async def a_limit_of_0_gives_an_empty_list(context: CaseContext) -> None:
-    """Zero is a limit like any other."""
+    """A limit of 0 is valid and gives an empty list."""
     store, tenant_id = await context.store(), context.tenant_id
     await store.save(context.session(customer_profile_id=context.customer_id))
     expect(await store.list_by_agent(tenant_id, context.agent_id, limit=0), [], "list_by_agent, limit 0")
@@ -126,7 +126,7 @@ async def a_limit_of_0_gives_an_empty_list(context: CaseContext) -> None:
 
 @case(11)
 async def the_default_limit_is_100(context: CaseContext) -> None:
-    """Who does not say gets the hundred newest."""
+    """Without `limit`, a list has the 100 newest sessions."""
     store, sessions = (
         await context.store(),
         [context.session(customer_profile_id=context.customer_id) for _ in range(101)],

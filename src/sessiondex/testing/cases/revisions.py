@@ -1,4 +1,4 @@
-"""Law 13, first half: a save that expects a revision, and `update`."""
+"""Law 13, first part: saves that expect a revision, and `update`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _count(session: Session) -> None:
 
 @case(13)
 async def the_revision_that_was_expected_is_replaced(context: CaseContext) -> None:
-    """0 expects that there is none, and each save leads to the next."""
+    """A save succeeds if it expects the stored revision; 0 expects no session."""
     store, session = await context.store(), context.session()
     for revision in range(4):
         await store.save(session, expected_revision=revision)
@@ -28,7 +28,7 @@ async def the_revision_that_was_expected_is_replaced(context: CaseContext) -> No
 
 @case(13)
 async def another_revision_than_was_expected_is_not_replaced(context: CaseContext) -> None:
-    """`ConflictError` tells both revisions; the stored session and the given one are as they were."""
+    """`ConflictError` has both revisions; the stored and the given session stay as they are."""
     store = await context.store()
     for saves, expected in ((0, 1), (1, 0), (3, 2), (3, 4), (3, 0)):
         session = context.session()
@@ -37,14 +37,14 @@ async def another_revision_than_was_expected_is_not_replaced(context: CaseContex
         before = await store.get(session.session_id)
         session.turn_count = 99
         given = session.model_copy(deep=True)
-        what = f"saving what expects revision {expected} where {saves} is stored"
-        with expect_error(ConflictError, what) as caught:
+        call = f"saving what expects revision {expected} where {saves} is stored"
+        with expect_error(ConflictError, call) as caught:
             await store.save(session, expected_revision=expected)
         error = caught.error
-        expect((error.expected, error.actual), (expected, saves), f"expected and actual of the error of {what}")
-        expect(error.session_id, session.session_id, f"session_id of the error of {what}")
-        expect(await store.get(session.session_id), before, f"get, after {what}")
-        expect(session, given, f"the given session, after {what}")
+        expect((error.expected, error.actual), (expected, saves), f"expected and actual of the error of {call}")
+        expect(error.session_id, session.session_id, f"session_id of the error of {call}")
+        expect(await store.get(session.session_id), before, f"get, after {call}")
+        expect(session, given, f"the given session, after {call}")
 
 
 @case(13)
@@ -55,14 +55,14 @@ async def of_many_saves_that_expect_the_same_revision_one_succeeds(context: Case
     copies = [session.model_copy(update={"turn_count": number}, deep=True) for number in range(10)]
     saves = [context.task(store.save(copy, expected_revision=1)) for copy in copies]
     answers = await asyncio.gather(*saves, return_exceptions=True)
-    _raise_what_is_missing(answers)
+    _raise_unsupported(answers)
     won = [copy for copy, answer in zip(copies, answers, strict=True) if not isinstance(answer, BaseException)]
     expect(len(won), 1, "how many of ten saves that expected the same revision succeeded")
     expect(sum(isinstance(answer, ConflictError) for answer in answers), 9, "how many conflicts there were")
     expect(await store.get(session.session_id), won[0], "get, after that")
 
 
-def _raise_what_is_missing(answers: list[Any]) -> None:
+def _raise_unsupported(answers: list[Any]) -> None:
     for answer in answers:
         if isinstance(answer, NotImplementedError):
             raise answer
@@ -70,7 +70,7 @@ def _raise_what_is_missing(answers: list[Any]) -> None:
 
 @case(13)
 async def update_saves_what_it_returns(context: CaseContext) -> None:
-    """A change in place; the revision is the next one."""
+    """`update` saves a change made in place, increments the revision and returns the saved session."""
     store, session = await context.store(), context.session()
     await store.save(session)
     changed = await store.update(session.session_id, _count, tenant_id=context.tenant_id)
@@ -81,7 +81,7 @@ async def update_saves_what_it_returns(context: CaseContext) -> None:
 
 @case(13)
 async def update_accepts_coroutine_functions_that_return_another_session(context: CaseContext) -> None:
-    """What it returns is saved, also one that was made anew, whatever revision that says."""
+    """The returned session is saved, also a new one, and its own revision is ignored."""
     store, session = await context.store(), context.session()
     await store.save(session)
 
@@ -96,7 +96,7 @@ async def update_accepts_coroutine_functions_that_return_another_session(context
 
 @case(13)
 async def update_starts_over_after_another_save(context: CaseContext) -> None:
-    """The change sees what was saved in between, and is made again on top of that."""
+    """The next attempt gets the session that was saved in between, and changes that."""
     store, session = await context.store(), context.session()
     await store.save(session)
     seen = []
@@ -111,12 +111,12 @@ async def update_starts_over_after_another_save(context: CaseContext) -> None:
 
     changed = await store.update(session.session_id, disturbed)
     expect(seen, [0, 1, 2], "turn_count that each attempt saw")
-    expect((changed.turn_count, changed.variables), (2, {"done": True}), "what was saved in the end")
+    expect((changed.turn_count, changed.variables), (2, {"done": True}), "the session that was saved in the end")
 
 
 @case(13)
 async def update_raises_the_conflict_of_the_last_attempt(context: CaseContext) -> None:
-    """Then the last conflict is raised."""
+    """After `attempts` conflicts, `update` raises the last one."""
     store = await context.store()
     for attempts in (1, 3):
         session = context.session()
@@ -136,7 +136,7 @@ async def update_raises_the_conflict_of_the_last_attempt(context: CaseContext) -
 
 @case(13)
 async def update_of_a_missing_session_is_refused(context: CaseContext) -> None:
-    """`SessionNotFoundError`; and one that is deleted during the change is not brought back."""
+    """`SessionNotFoundError` is raised, and a session that is deleted during the change stays deleted."""
     store, session, missing = await context.store(), context.session(), uuid4()
     with expect_error(SessionNotFoundError, "update of an id that was never saved") as caught:
         await store.update(missing, _count)
@@ -146,14 +146,14 @@ async def update_of_a_missing_session_is_refused(context: CaseContext) -> None:
     async def deleted(current: Session) -> None:
         await store.delete(current.session_id)
 
-    with expect_error(SessionNotFoundError, "update of a session that is deleted meanwhile"):
+    with expect_error(SessionNotFoundError, "update of a session that is deleted during the change"):
         await store.update(session.session_id, deleted)
     expect(await store.get(session.session_id), None, "get, after that")
 
 
 @case(13)
 async def update_overwrites_no_session_that_was_deleted_and_saved_again(context: CaseContext) -> None:
-    """It has the same revision as the one that was read, and is another."""
+    """A new session of the same id and revision is a different session, so `update` starts over."""
     store, session = await context.store(), context.session()
     await store.save(session)
     seen = []
@@ -167,12 +167,12 @@ async def update_overwrites_no_session_that_was_deleted_and_saved_again(context:
 
     changed = await store.update(session.session_id, replaced)
     expect(seen, [{}, {"new": True}], "variables that each attempt saw")
-    expect((changed.turn_count, changed.variables), (9, {"new": True}), "what was saved in the end")
+    expect((changed.turn_count, changed.variables), (9, {"new": True}), "the session that was saved in the end")
 
 
 @case(13)
 async def a_change_that_cannot_be_saved_changes_nothing(context: CaseContext) -> None:
-    """One that fails, that makes another session of it or none, or what could not come back equal."""
+    """A change that raises, returns no session, or makes an invalid or different one leaves the stored one alone."""
     store, session = await context.store(), context.session()
     await store.save(session)
 
@@ -196,7 +196,7 @@ async def a_change_that_cannot_be_saved_changes_nothing(context: CaseContext) ->
 
 @case(13)
 async def no_increment_is_lost(context: CaseContext) -> None:
-    """Of many tasks that update one session, letting others run in the middle."""
+    """Many tasks that update one session, and yield in the middle, lose no change."""
     store, session = await context.store(), context.session()
     await store.save(session)
 

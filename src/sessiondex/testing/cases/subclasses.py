@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from sessiondex.models import Channel, Session
 from sessiondex.testing.case import case
 from sessiondex.testing.case_context import CaseContext
-from sessiondex.testing.cases.everywhere import expect_everywhere
+from sessiondex.testing.cases.all_queries import expect_in_all_queries
 from sessiondex.testing.expectations import expect
 
 
@@ -34,7 +34,7 @@ class _Open(Session, extra="allow"):
     pass
 
 
-def _of_each_class(context: CaseContext) -> list[Session]:
+def _make_one_of_each_class(context: CaseContext) -> list[Session]:
     fields: list[tuple[type[Session], dict[str, Any]]] = [
         (Session, {}),
         (_Noted, {"note": "n", "scores": [1.0, 1e16]}),
@@ -46,9 +46,9 @@ def _of_each_class(context: CaseContext) -> list[Session]:
 
 @case(10)
 async def fields_of_a_subclass_come_back(context: CaseContext) -> None:
-    """And so does the class: of plain fields, of others, of nested models, and of extra fields."""
+    """Fields and class come back, for plain fields, other types, nested models and extra fields."""
     store = await context.store()
-    for session in _of_each_class(context):
+    for session in _make_one_of_each_class(context):
         for _ in range(3):
             await store.save(session)
             found = await context.get_stored(store, session.session_id)
@@ -58,8 +58,8 @@ async def fields_of_a_subclass_come_back(context: CaseContext) -> None:
 
 @case(10)
 async def sessions_of_several_classes_live_side_by_side(context: CaseContext) -> None:
-    """Every query finds each as what it is, saved alone or in bulk."""
-    store, sessions = await context.store(), _of_each_class(context)
+    """Every query returns each session as its own class, saved alone or in bulk."""
+    store, sessions = await context.store(), _make_one_of_each_class(context)
     for session in sessions:
         await store.save(session)
     found = await store.list_by_agent(context.tenant_id, context.agent_id)
@@ -72,18 +72,18 @@ async def sessions_of_several_classes_live_side_by_side(context: CaseContext) ->
 
 @case(10)
 async def a_session_may_change_its_class(context: CaseContext) -> None:
-    """The last write wins, class and fields."""
+    """The last write wins, for the class and for the fields."""
     store, session = await context.store(), context.at_step()
     await store.save(session)
     noted = _Noted(**dict(session), note="n")
     await store.save(noted)
-    await expect_everywhere(store, noted, [noted], "after it was saved as another class")
+    await expect_in_all_queries(store, noted, [noted], "after it was saved as another class")
     expect(type(await store.get(session.session_id)), _Noted, "the class of what was saved last")
 
 
 @case(10)
 async def update_and_get_or_create_give_the_class_back(context: CaseContext) -> None:
-    """Whoever changes or resumes a session has all of it."""
+    """Both return the session as its class, with all fields."""
     store, session = await context.store(), context.session(_Noted, note="n")
     await store.save(session)
     changed = await store.update(session.session_id, lambda current: setattr(current, "note", "m"))

@@ -8,11 +8,11 @@ from uuid import UUID
 from sessiondex.errors import SessionNotFoundError, TenantMismatchError
 from sessiondex.testing.case import Case, case
 from sessiondex.testing.case_context import CaseContext
-from sessiondex.testing.cases.everywhere import COUNTS, LISTS, SINGLE, Query
+from sessiondex.testing.cases.all_queries import COUNTS, LISTS, SINGLE, Query
 from sessiondex.testing.expectations import expect, expect_error
 
 
-def _scoped(name: str, query: Query) -> Case:
+def _tenant_case(name: str, query: Query) -> Case:
     async def run(context: CaseContext) -> None:
         store, mine, theirs = (
             await context.store(),
@@ -29,17 +29,17 @@ def _scoped(name: str, query: Query) -> Case:
         nothing: Any = 0 if name in COUNTS else None if name in SINGLE else []
         expect(await query(store, stranger), nothing, f"{name}, of a tenant that has none")
 
-    called = f"{name.replace(' ', '-').replace('_', '-')}-sees-one-tenant"
-    promise = "Another tenant's session with the same agent, customer, identity and step is not in the answer."
-    return case(7, name=called, promise=promise)(run)
+    case_name = f"{name.replace(' ', '-').replace('_', '-')}-sees-one-tenant"
+    promise = "Another tenant's session with the same agent, customer, identity and step is not in the result."
+    return case(7, name=case_name, promise=promise)(run)
 
 
-SCOPED = tuple(_scoped(name, query) for name, query in {**SINGLE, **LISTS, **COUNTS}.items() if name != "get")
+SCOPED = tuple(_tenant_case(name, query) for name, query in {**SINGLE, **LISTS, **COUNTS}.items() if name != "get")
 
 
 @case(7)
 async def get_or_create_sees_one_tenant(context: CaseContext) -> None:
-    """Another tenant's session of the same channel and user is none of this tenant's: one is created."""
+    """Another tenant's session of the same identity is ignored: a new one is created."""
     store, theirs = await context.store(), context.session(tenant_id=context.other_tenant_id)
     await store.save(theirs)
     identity = context.tenant_id, theirs.channel, theirs.user_channel_id
@@ -51,7 +51,7 @@ async def get_or_create_sees_one_tenant(context: CaseContext) -> None:
 
 @case(7)
 async def get_with_another_tenant_finds_nothing(context: CaseContext) -> None:
-    """As if the session did not exist."""
+    """`get` with another tenant's id returns `None`, as if the session did not exist."""
     store, session = await context.store(), context.session()
     await store.save(session)
     other = await store.get(session.session_id, tenant_id=context.other_tenant_id)
@@ -61,7 +61,7 @@ async def get_with_another_tenant_finds_nothing(context: CaseContext) -> None:
 
 @case(7)
 async def delete_with_another_tenant_deletes_nothing(context: CaseContext) -> None:
-    """And says that there was none; with its own tenant it does."""
+    """`delete` with another tenant's id returns `False`, and the session stays."""
     store, session = await context.store(), context.session()
     await store.save(session)
     deleted = await store.delete(session.session_id, tenant_id=context.other_tenant_id)
@@ -73,7 +73,7 @@ async def delete_with_another_tenant_deletes_nothing(context: CaseContext) -> No
 
 @case(7)
 async def delete_many_with_a_tenant_leaves_other_tenants_alone(context: CaseContext) -> None:
-    """Only theirs are deleted, and counted."""
+    """`delete_many` with a tenant's id deletes and counts only that tenant's sessions."""
     store, mine, theirs = await context.store(), context.session(), context.session(tenant_id=context.other_tenant_id)
     await store.save(mine)
     await store.save(theirs)
@@ -85,7 +85,7 @@ async def delete_many_with_a_tenant_leaves_other_tenants_alone(context: CaseCont
 
 @case(7)
 async def update_with_another_tenant_finds_nothing(context: CaseContext) -> None:
-    """It raises `SessionNotFoundError`, and calls nothing."""
+    """`update` raises `SessionNotFoundError` and does not call the change."""
     store, session = await context.store(), context.session()
     await store.save(session)
     called: list[Any] = []
@@ -96,7 +96,7 @@ async def update_with_another_tenant_finds_nothing(context: CaseContext) -> None
 
 @case(7)
 async def an_id_of_another_tenant_is_refused(context: CaseContext) -> None:
-    """With `TenantMismatchError`, and both sessions are as they were."""
+    """`save` raises `TenantMismatchError`, and both sessions stay as they are."""
     store, theirs = await context.store(), context.session(tenant_id=context.other_tenant_id)
     await store.save(theirs)
     mine = context.session(session_id=theirs.session_id)
@@ -111,7 +111,7 @@ async def an_id_of_another_tenant_is_refused(context: CaseContext) -> None:
 
 @case(7)
 async def a_refusal_reveals_nothing_of_the_other_tenant(context: CaseContext) -> None:
-    """The error has the id that was given, and no other."""
+    """The error contains the given session id and no value of the other tenant's session."""
     store = await context.store()
     theirs = context.session(
         tenant_id=context.other_tenant_id, agent_id=context.other_agent_id, user_channel_id="user-of-theirs"
@@ -119,15 +119,15 @@ async def a_refusal_reveals_nothing_of_the_other_tenant(context: CaseContext) ->
     await store.save(theirs)
     with expect_error(TenantMismatchError, "saving under another tenant's id") as caught:
         await store.save(context.session(session_id=theirs.session_id))
-    said = f"{caught.error!s} {caught.error!r} {vars(caught.error)}"
+    text = f"{caught.error!s} {caught.error!r} {vars(caught.error)}"
     secrets = [str(context.other_tenant_id), str(context.other_agent_id), "user-of-theirs"]
-    expect([secret for secret in secrets if secret in said], [], "what the error says of the other tenant")
+    expect([secret for secret in secrets if secret in text], [], "values of the other tenant in the error")
     expect(caught.error.session_id, theirs.session_id, "session_id of the error")
 
 
 @case(7)
 async def an_id_is_free_for_any_tenant_once_it_was_deleted(context: CaseContext) -> None:
-    """A session moves to another tenant by being deleted first."""
+    """After a delete, any tenant may save under the id."""
     store, session = await context.store(), context.session()
     await store.save(session)
     await store.delete(session.session_id)

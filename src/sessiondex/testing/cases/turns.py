@@ -1,4 +1,4 @@
-"""Law 14: one turn at a time, first come first served."""
+"""Law 14: one turn at a time, first come, first served."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sessiondex.testing.expectations import ContractViolation, expect, expect_er
 async def _enter(
     store: SessionStore[Any],
     session_id: UUID,
-    timeout: float | None = None,  # noqa: ASYNC109  # it bounds the wait alone
+    timeout: float | None = None,  # noqa: ASYNC109  # bounds only the wait
 ) -> None:
     async with store.exclusive(session_id, timeout=timeout):
         pass
@@ -24,7 +24,7 @@ async def _enter(
 
 @case(14)
 async def one_task_at_a_time_holds_the_turn(context: CaseContext) -> None:
-    """While one is within, however often it lets others run, no other is."""
+    """While one task is inside `exclusive`, no other is, even if the first one yields often."""
     store, session_id = await context.store(), uuid4()
     inside: list[int] = []
 
@@ -42,7 +42,7 @@ async def one_task_at_a_time_holds_the_turn(context: CaseContext) -> None:
 
 @case(14)
 async def turns_are_granted_in_order_of_arrival(context: CaseContext) -> None:
-    """First come, first served; a turn may be that of a session which does not exist."""
+    """First come, first served; the session need not exist."""
     store, session_id = await context.store(), uuid4()
     log: list[int] = []
 
@@ -55,7 +55,7 @@ async def turns_are_granted_in_order_of_arrival(context: CaseContext) -> None:
         for number in range(5):
             tasks.append(context.task(work(number)))
             await context.let_others_run(store)
-        expect(log, [], "who had the turn while another had it")
+        expect(log, [], "the tasks that got the turn while another held it")
     for task in tasks:
         await task
     expect(log, [0, 1, 2, 3, 4], "the order in which tasks had their turns")
@@ -63,7 +63,7 @@ async def turns_are_granted_in_order_of_arrival(context: CaseContext) -> None:
 
 @case(14)
 async def each_session_has_its_own_turn(context: CaseContext) -> None:
-    """Who works on one keeps out nobody who works on another."""
+    """A task that holds the turn of one session does not block the turn of another."""
     store, one, other = await context.store(), uuid4(), uuid4()
     async with store.exclusive(one):
         await context.task(_enter(store, other, 0))
@@ -71,7 +71,7 @@ async def each_session_has_its_own_turn(context: CaseContext) -> None:
 
 @case(14)
 async def a_turn_blocks_no_reads_and_saves(context: CaseContext) -> None:
-    """Reads and saves of the session go on."""
+    """Tasks without the turn can read and save the session."""
     store, session = await context.store(), context.session()
 
     async def work() -> Any:
@@ -84,7 +84,7 @@ async def a_turn_blocks_no_reads_and_saves(context: CaseContext) -> None:
 
 @case(14)
 async def a_turn_that_is_not_free_in_time_is_an_error(context: CaseContext) -> None:
-    """`TurnTimeoutError`, which leaves the queue as if nobody had asked."""
+    """`TurnTimeoutError` is raised, and the queue is as if the task had not asked."""
     store, session_id = await context.store(), uuid4()
     async with store.exclusive(session_id):
         for timeout in (0, 0.001):
@@ -92,13 +92,17 @@ async def a_turn_that_is_not_free_in_time_is_an_error(context: CaseContext) -> N
                 TurnTimeoutError, f"exclusive with a timeout of {timeout} s, while another has it"
             ) as late:
                 await context.task(_enter(store, session_id, timeout))
-            expect((late.error.session_id, late.error.timeout), (session_id, timeout), "what the error says")
+            expect(
+                (late.error.session_id, late.error.timeout),
+                (session_id, timeout),
+                "session_id and timeout of the error",
+            )
     await _enter(store, session_id, 0)
 
 
 @case(14)
 async def a_task_that_asks_for_its_own_turn_is_refused(context: CaseContext) -> None:
-    """Who has the turn and asks for it gets `ReentryError`, and keeps it."""
+    """It gets `ReentryError` and keeps the turn."""
     store, session_id = await context.store(), uuid4()
     async with store.exclusive(session_id):
         with expect_error(ReentryError, "exclusive, by the task that has the turn"):
@@ -110,7 +114,7 @@ async def a_task_that_asks_for_its_own_turn_is_refused(context: CaseContext) -> 
 
 @case(14)
 async def an_error_releases_the_turn(context: CaseContext) -> None:
-    """And comes through."""
+    """An error inside `exclusive` is raised to the caller, and the turn is free."""
     store, session_id = await context.store(), uuid4()
     with expect_error(ZeroDivisionError, "an error within a turn"):
         async with store.exclusive(session_id):
@@ -120,7 +124,7 @@ async def an_error_releases_the_turn(context: CaseContext) -> None:
 
 @case(14)
 async def a_cancelled_task_releases_the_turn(context: CaseContext) -> None:
-    """While it waits, while it is within, and just as its turn comes."""
+    """A task that is cancelled while it waits, holds the turn or just gets it does not block the next one."""
     store, session_id, log = await context.store(), uuid4(), []
     is_within = asyncio.Event()
 
@@ -140,15 +144,15 @@ async def a_cancelled_task_releases_the_turn(context: CaseContext) -> None:
     waiting.cancel()
     within.cancel()
     await asyncio.wait([within])
-    coming.cancel()  # its turn may have come, and it may not have run since
+    coming.cancel()  # it may have got the turn without having run since
     await asyncio.wait([waiting, coming])
     await last
-    expect(log[:1], ["within"], "who had the turn first")
+    expect(log[:1], ["within"], "the task that held the turn first")
 
 
 @case(14)
 async def closing_ends_the_wait_for_a_turn(context: CaseContext) -> None:
-    """`StoreClosedError`, for those who wait and those who come later."""
+    """`StoreClosedError` is raised to tasks that wait for a turn, and to later ones."""
     store, session_id = await context.store(), uuid4()
     async with store.exclusive(session_id):
         waiting = context.task(_enter(store, session_id))
@@ -156,5 +160,5 @@ async def closing_ends_the_wait_for_a_turn(context: CaseContext) -> None:
         await store.aclose()
         with expect_error(StoreClosedError, "exclusive, waiting while the store closes"):
             await waiting
-    with expect_error(StoreClosedError, "exclusive, of a store that was closed"):
+    with expect_error(StoreClosedError, "exclusive, of a closed store"):
         await _enter(store, session_id)

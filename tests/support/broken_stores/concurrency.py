@@ -1,16 +1,18 @@
-"""Faults where several work together: bulk, updates, creation and turns."""
+"""Stores with a fault in bulk saves, updates, creation or turns."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from contextvars import ContextVar
 from typing import Any
 from uuid import UUID
 
 from sessiondex import (
     Channel,
     InvalidArgumentError,
+    ReentryError,
     ScanSessionStore,
     SessionNotFoundError,
     TurnTimeoutError,
@@ -42,7 +44,7 @@ class SavesBackwards(ScanSessionStore[Any]):
 
 
 @found_by("of-two-with-the-same-id-the-later-replaces-the-earlier")
-class TheEarlierStays(ScanSessionStore[Any]):
+class KeepsTheEarlierOfTwo(ScanSessionStore[Any]):
     async def _save_batch(self, sessions: Any, first: int) -> list[UUID]:
         await super()._save_batch(list({one.session_id: one for one in reversed(sessions)}.values())[::-1], first)
         return [one.session_id for one in sessions]
@@ -55,7 +57,7 @@ class LoadsAllOrNothing(ScanSessionStore[Any]):
 
 
 @found_by("an-iterable-that-fails-saves-and-deletes-nothing")
-class SavesWhatCame(ScanSessionStore[Any]):
+class SavesBeforeTheError(ScanSessionStore[Any]):
     async def save_many(self, sessions: Any) -> list[UUID]:
         came = []
         try:
@@ -79,7 +81,7 @@ class LosesUpdates(ScanSessionStore[Any]):
     "update-starts-over-after-another-save",
     "update-raises-the-conflict-of-the-last-attempt",
 )
-class UpdatesBlindly(ScanSessionStore[Any]):
+class UpdatesWithoutRevision(ScanSessionStore[Any]):
     async def _save_instead(self, session: Any, revision: int, stamp: Any) -> None:  # noqa: ARG002  # the fault
         await self.save(session)
 
@@ -94,10 +96,11 @@ class UpdatesByRevisionAlone(ScanSessionStore[Any]):
     "of-many-callers-one-creates",
     "get-or-create-returns-a-session-saved-during-create",
     "get-or-create-within-create-for-the-same-identity-is-refused",
+    "get-or-create-in-a-task-of-create-is-refused",
     "an-invalid-result-of-create-is-refused",
     "an-id-that-is-in-use-is-a-conflict",
 )
-class TwoCreate(ScanSessionStore[Any]):
+class CreatesWithoutLock(ScanSessionStore[Any]):
     async def get_or_create(self, tenant_id: UUID, channel: Channel, user_channel_id: str, create: Any) -> Any:
         found = self._latest_by_channel(tenant_id, channel, user_channel_id, None, is_open=True)
         if found is not None:
@@ -108,14 +111,45 @@ class TwoCreate(ScanSessionStore[Any]):
         return session, True
 
 
+@found_by("get-or-create-in-a-task-of-create-is-refused")
+class WaitsForItsOwnTask(ScanSessionStore[Any]):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.creation = asyncio.Lock()
+
+    async def get_or_create(self, *arguments: Any) -> Any:
+        async with self.creation:
+            return await super().get_or_create(*arguments)
+
+
+_HAS_CREATED: ContextVar[bool] = ContextVar("has_created", default=False)
+
+
+@found_by("a-task-that-outlives-create-may-call-get-or-create", by=ReentryError)
+class RefusesTasksForEver(ScanSessionStore[Any]):
+    async def get_or_create(self, *arguments: Any) -> Any:
+        if _HAS_CREATED.get():
+            raise ReentryError
+        *identity, create = arguments
+
+        def create_once() -> Any:
+            _HAS_CREATED.set(True)  # and never reset: tasks that `create` starts inherit it
+            return create()
+
+        try:
+            return await super().get_or_create(*identity, create_once)
+        finally:
+            _HAS_CREATED.set(False)
+
+
 @found_by("get-or-create-skips-closed-sessions", "get-or-create-finds-the-latest-session-that-is-not-closed")
-class GoesOnWithClosed(ScanSessionStore[Any]):
+class FindsClosedSessions(ScanSessionStore[Any]):
     def _latest_by_channel(self, tenant: UUID, channel: Channel, user: str, since: Any, *, is_open: bool) -> Any:  # noqa: ARG002  # the fault
         return super()._latest_by_channel(tenant, channel, user, since, is_open=False)
 
 
 @found_by("update-saves-what-it-returns", "update-and-get-or-create-give-the-class-back")
-class ReturnsWhatWasBefore(ScanSessionStore[Any]):
+class ReturnsTheOldSession(ScanSessionStore[Any]):
     async def update(self, session_id: UUID, change: Any, **options: Any) -> Any:
         before = await self.get(session_id)
         await super().update(session_id, change, **options)
@@ -123,14 +157,14 @@ class ReturnsWhatWasBefore(ScanSessionStore[Any]):
 
 
 @found_by("update-of-a-missing-session-is-refused")
-class UpdatesNothing(ScanSessionStore[Any]):
+class IgnoresMissingSessions(ScanSessionStore[Any]):
     async def update(self, session_id: UUID, change: Any, **options: Any) -> Any:
         with suppress(SessionNotFoundError):
             return await super().update(session_id, change, **options)
 
 
 @found_by("update-accepts-coroutine-functions-that-return-another-session")
-class ChangesInPlaceAlone(ScanSessionStore[Any]):
+class IgnoresReturnedSessions(ScanSessionStore[Any]):
     async def update(self, session_id: UUID, change: Any, **options: Any) -> Any:
         async def in_place(current: Any) -> None:
             made = change(current)
@@ -141,14 +175,14 @@ class ChangesInPlaceAlone(ScanSessionStore[Any]):
 
 
 @found_by("get-or-create-creates-once", "of-many-callers-one-creates")
-class AlwaysCreated(ScanSessionStore[Any]):
+class AlwaysReportsCreation(ScanSessionStore[Any]):
     async def get_or_create(self, *arguments: Any) -> Any:
         return (await super().get_or_create(*arguments))[0], True
 
 
 @found_by("create-may-be-a-coroutine-function", by=InvalidArgumentError)
 @found_by("a-waiting-caller-creates-after-create-failed")
-class CreatesAtOnce(ScanSessionStore[Any]):
+class RefusesCoroutineFunctions(ScanSessionStore[Any]):
     async def get_or_create(self, tenant_id: UUID, channel: Channel, user_channel_id: str, create: Any) -> Any:
         def created() -> Any:
             made = create()
@@ -164,7 +198,7 @@ class CreatesAtOnce(ScanSessionStore[Any]):
 
 
 @found_by("a-clock-that-fails-changes-nothing")
-class SavesWithoutTime(ScanSessionStore[Any]):
+class SavesWithoutClock(ScanSessionStore[Any]):
     async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:
         try:
             return await super().save(session, expected_revision=expected_revision)
@@ -174,13 +208,13 @@ class SavesWithoutTime(ScanSessionStore[Any]):
 
 
 @found_by("an-empty-batch-changes-nothing")
-class WantsSomething(ScanSessionStore[Any]):
+class ReturnsAnIdForNothing(ScanSessionStore[Any]):
     async def save_many(self, sessions: Any) -> list[UUID]:
         return await super().save_many(sessions) or [UUID(int=0)]
 
 
 @found_by("a-store-need-not-be-opened")
-class WantsToBeOpened(ScanSessionStore[Any]):
+class RequiresOpening(ScanSessionStore[Any]):
     is_open = False
 
     async def __aenter__(self) -> Any:
@@ -195,14 +229,14 @@ class WantsToBeOpened(ScanSessionStore[Any]):
 
 
 @found_by("one-task-at-a-time-holds-the-turn", "a-turn-that-is-not-free-in-time-is-an-error")
-class TurnsOfAll(ScanSessionStore[Any]):
+class NeverLocksTurns(ScanSessionStore[Any]):
     @asynccontextmanager
     async def _exclusive(self, session_id: UUID, timeout: float | None) -> AsyncIterator[None]:  # noqa: ARG002, ASYNC109  # the fault
         yield
 
 
 @found_by("turns-are-granted-in-order-of-arrival")
-class LastComeFirstServed(ScanSessionStore[Any]):
+class ServesTheLastFirst(ScanSessionStore[Any]):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.waiting: list[asyncio.Event] = []
@@ -233,7 +267,7 @@ class OneLockForAll(ScanSessionStore[Any]):
 
 
 @found_by("a-turn-blocks-no-reads-and-saves", by=TurnTimeoutError)
-class TurnsKeepOutSaves(ScanSessionStore[Any]):
+class LocksSavesToo(ScanSessionStore[Any]):
     async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:
         async with self._exclusive(session.session_id, 0):
             return await super().save(session, expected_revision=expected_revision)
@@ -241,7 +275,7 @@ class TurnsKeepOutSaves(ScanSessionStore[Any]):
 
 @found_by("a-cancelled-task-releases-the-turn", by=TimeoutError)
 @found_by("an-error-releases-the-turn", by=TimeoutError)
-class TurnsThatAreKept(ScanSessionStore[Any]):
+class KeepsTurnsAfterErrors(ScanSessionStore[Any]):
     @asynccontextmanager
     async def _exclusive(self, session_id: UUID, timeout: float | None) -> AsyncIterator[None]:  # noqa: ASYNC109  # as above
         self._check_loop()

@@ -1,4 +1,4 @@
-"""Law 1: save stamps. Law 5, of one session: all or nothing. And what `delete` answers."""
+"""Law 1: save stamps. Law 5 for one session: all or nothing. Also the result of `delete`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sessiondex.models import Session
 from sessiondex.testing.builders import START, every_field
 from sessiondex.testing.case import case
 from sessiondex.testing.case_context import CaseContext
-from sessiondex.testing.cases.everywhere import SINGLE
+from sessiondex.testing.cases.all_queries import SINGLE
 from sessiondex.testing.expectations import expect, expect_error, expect_increasing
 
 MICROSECOND = timedelta(microseconds=1)
@@ -20,25 +20,25 @@ MICROSECOND = timedelta(microseconds=1)
 
 @case(6, is_core=True)
 async def save_keeps_what_it_is_given(context: CaseContext) -> None:
-    """What was saved comes back by its id, equal."""
+    """A saved session comes back by its id, equal."""
     store, session = await context.store(), context.at_step(variables={"city": "Lisbon"}, turn_count=3)
-    expect(await store.save(session), session.session_id, "what save answers")
+    expect(await store.save(session), session.session_id, "the id that save returns")
     expect(await store.get(session.session_id), session, "get, after save")
 
 
 @case(6)
 async def every_field_is_kept(context: CaseContext) -> None:
-    """Each field of a session, and of its visits, comes back as it was."""
+    """Each field of a session and of its visits comes back unchanged."""
     store, session = await context.store(), context.session(**every_field())
-    for number in range(3):  # a store may keep what is used often in another way
+    for number in range(3):  # a store may keep recently used sessions in another form
         await store.save(session)
         for query in ("get", "get of a tenant"):
-            expect(await SINGLE[query](store, session), session, f"{query}, after {number} saves more")
+            expect(await SINGLE[query](store, session), session, f"{query}, after {number} more saves")
 
 
 @case(1)
 async def save_stamps_the_stored_and_the_given_session(context: CaseContext) -> None:
-    """`save` sets `last_activity_at` on the stored session, and on the given one the same."""
+    """`save` sets the same `last_activity_at` on the stored and on the given session."""
     store, session = await context.store(), context.session(last_activity_at=START - timedelta(days=9_000))
     await store.save(session)
     expect(session.last_activity_at > START - timedelta(days=9_000), True, "whether the given session was stamped")
@@ -48,7 +48,7 @@ async def save_stamps_the_stored_and_the_given_session(context: CaseContext) -> 
 
 @case(1, "clock")
 async def save_stamps_are_the_time_of_the_clock(context: CaseContext) -> None:
-    """While the clock goes forward, a stamp is the present instant."""
+    """While the clock moves forward, a stamp is its current time."""
     store, session = await context.store(clock=context.clock), context.session()
     for seconds in (0, 60, 0.000001):
         context.clock.move(seconds=seconds)
@@ -58,7 +58,7 @@ async def save_stamps_are_the_time_of_the_clock(context: CaseContext) -> None:
 
 @case(1)
 async def save_stamps_strictly_increase(context: CaseContext) -> None:
-    """Of the saves of a store no two have the same stamp, and each is later than the one before."""
+    """No two saves of a store have the same stamp, and each stamp is later than the one before."""
     store, sessions = await context.store(), [context.session() for _ in range(10)]
     stamps = []
     for session in (*sessions, *sessions):
@@ -69,7 +69,7 @@ async def save_stamps_strictly_increase(context: CaseContext) -> None:
 
 @case(1, "clock")
 async def save_stamps_strictly_increase_while_the_clock_stands_still(context: CaseContext) -> None:
-    """A stamp is one microsecond after the one before if the clock says the same."""
+    """If the clock stands still, a stamp is one microsecond after the one before."""
     store, sessions = await context.store(clock=context.clock), [context.session() for _ in range(4)]
     for session in sessions:
         await store.save(session)
@@ -79,7 +79,7 @@ async def save_stamps_strictly_increase_while_the_clock_stands_still(context: Ca
 
 @case(1, "clock")
 async def save_stamps_strictly_increase_when_the_clock_steps_back(context: CaseContext) -> None:
-    """A stamp is one microsecond after the one before if the clock says less."""
+    """If the clock steps back, a stamp is one microsecond after the one before."""
     store, sessions = await context.store(clock=context.clock), [context.session() for _ in range(4)]
     for session, seconds in zip(sessions, (0, -1, -3600, 7200), strict=True):
         context.clock.move(seconds=seconds)
@@ -91,7 +91,7 @@ async def save_stamps_strictly_increase_when_the_clock_steps_back(context: CaseC
 
 @case(1)
 async def a_refused_save_leaves_the_given_session_as_it_was(context: CaseContext) -> None:
-    """Neither stamp nor revision of a session changes that could not be saved."""
+    """Stamp and revision of the given session do not change if it cannot be saved."""
     store, session = await context.store(), context.session()
     session.variables["x"] = float("nan")
     before = session.last_activity_at, session.revision
@@ -102,7 +102,7 @@ async def a_refused_save_leaves_the_given_session_as_it_was(context: CaseContext
 
 @case(1, "clock")
 async def a_refused_save_takes_no_stamp(context: CaseContext) -> None:
-    """The next save is stamped as if nobody had tried."""
+    """The next save gets the stamp that the refused one would have had."""
     store, bad, good = await context.store(clock=context.clock), context.session(), context.session()
     bad.variables["x"] = float("nan")
     with expect_error(InvalidSessionError, "saving NaN"):
@@ -117,7 +117,7 @@ class _Frozen(Session):
 
 @case(1)
 async def a_frozen_session_is_stamped_too(context: CaseContext) -> None:
-    """A subclass may forbid assignment; by then the session is stored, so stamping it does not fail."""
+    """A subclass may forbid assignment; the session is stored by then, so setting its stamp must not fail."""
     store, session = await context.store(), context.session(_Frozen)
     await store.save(session)
     expect(await store.get(session.session_id), session, "get of a frozen session")
@@ -126,7 +126,7 @@ async def a_frozen_session_is_stamped_too(context: CaseContext) -> None:
 
 @case(1)
 async def a_revision_counts_the_saves(context: CaseContext) -> None:
-    """`revision` is 1 after the first save of a session, and one more after each other."""
+    """The revision is 1 after the first save of a session, and increases by one with each save."""
     store, session = await context.store(), context.session()
     for number in range(1, 5):
         await store.save(session)
@@ -147,7 +147,7 @@ async def a_revision_starts_at_1_again_after_a_delete(context: CaseContext) -> N
 
 @case(1)
 async def save_ignores_the_revision_of_the_given_session(context: CaseContext) -> None:
-    """`save` counts by what is stored, whatever the given session says."""
+    """`save` counts from the stored revision, not from that of the given session."""
     store, session = await context.store(), context.session(revision=7)
     await store.save(session)
     expect(session.revision, 1, "the revision of a new session that said 7")
@@ -158,7 +158,7 @@ async def save_ignores_the_revision_of_the_given_session(context: CaseContext) -
 
 @case(5)
 async def a_save_replaces_the_session_of_its_id(context: CaseContext) -> None:
-    """The last write wins, and there is one session of an id."""
+    """The last write wins, and an id has one session."""
     store, session = await context.store(), context.session()
     await store.save(session)
     other = context.session(session_id=session.session_id, variables={"n": 2})
@@ -169,7 +169,7 @@ async def a_save_replaces_the_session_of_its_id(context: CaseContext) -> None:
 
 @case(5)
 async def a_refused_save_changes_nothing(context: CaseContext) -> None:
-    """A session that cannot be saved leaves the stored one, and where it is found, as they were."""
+    """The stored session stays as it is, and in the same lists."""
     store, session = await context.store(), context.session()
     await store.save(session)
     saved = session.model_copy(deep=True)
@@ -186,7 +186,7 @@ async def a_refused_save_changes_nothing(context: CaseContext) -> None:
 
 @case(5, "clock")
 async def a_clock_that_fails_changes_nothing(context: CaseContext) -> None:
-    """An error of the clock comes through; nothing is saved."""
+    """The error of the clock is raised to the caller, and nothing is saved."""
 
     def clock() -> Any:
         if is_broken:
@@ -205,7 +205,7 @@ async def a_clock_that_fails_changes_nothing(context: CaseContext) -> None:
 
 @case(5)
 async def delete_says_whether_there_was_a_session(context: CaseContext) -> None:
-    """`True` once, and `False` before and after."""
+    """`delete` returns `True` if it removed a session, and `False` before and after."""
     store, session = await context.store(), context.session()
     expect(await store.delete(session.session_id), False, "delete, before the session was saved")
     await store.save(session)

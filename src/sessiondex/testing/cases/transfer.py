@@ -1,4 +1,4 @@
-"""Moving: what `export` and `restore` do, which a store need not have."""
+"""Moving sessions between stores: `export` and `restore`, both optional."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MICROSECOND = timedelta(microseconds=1)
 
 
 async def _export_all(context: CaseContext, store: SessionStore[Any], limit: int) -> list[Any]:
-    """Return what the store exports of this context's tenants, page by page."""
+    """Return all sessions of this context's tenants that the store exports, page by page, sorted by id."""
     found, cursor, owners = [], None, {context.tenant_id, context.other_tenant_id}
     while True:
         page, cursor = await store.export(cursor=cursor, limit=limit)
@@ -30,7 +30,7 @@ async def _export_all(context: CaseContext, store: SessionStore[Any], limit: int
 
 
 def _make_saved(context: CaseContext, number: int, **fields: Any) -> Session:
-    """Return a session as another store would have saved it, a while ago."""
+    """Return a session as another store would have saved it, `number` minutes ago."""
     stamp = START - timedelta(minutes=number)
     session: Session = context.session(**every_field(last_activity_at=stamp, revision=number, **fields))
     return session
@@ -38,28 +38,30 @@ def _make_saved(context: CaseContext, number: int, **fields: Any) -> Session:
 
 @case(None)
 async def export_gives_all_sessions_once(context: CaseContext) -> None:
-    """Of all tenants, a page at a time, as they were saved."""
+    """`export` returns the sessions of all tenants as they were saved, each once, with any page size."""
     store, sessions = await context.store(), [context.session(**every_field()) for _ in range(10)]
     sessions += [context.session(tenant_id=context.other_tenant_id) for _ in range(3)]
     await store.save_many(sessions)
     sessions.sort(key=lambda session: session.session_id.bytes)
     for limit in (1, 4, 100):
-        expect(await _export_all(context, store, limit), sessions, f"what export gives, {limit} at a time")
+        expect(
+            await _export_all(context, store, limit), sessions, f"the sessions that export returns, {limit} at a time"
+        )
 
 
 @case(None)
 async def restore_keeps_stamps_and_revisions(context: CaseContext) -> None:
-    """What is restored is found by every query, as it was; and it was restored once."""
+    """Every query finds a restored session with its stamp and revision, and the next save counts on from there."""
     store, session = await context.store(), _make_saved(context, 7)
-    expect(await store.restore([session]), 1, "what restore answers")
+    expect(await store.restore([session]), 1, "what restore returns")
     await _expect_found(store, session, "after restore")
-    expect(await store.restore([session]), 0, "what restore answers, of what is there")
+    expect(await store.restore([session]), 0, "what restore returns for a session that is stored")
     await store.save(session, expected_revision=7)
     expect(session.revision, 8, "the revision of the save after that")
 
 
 async def _expect_found(store: SessionStore[Any], session: Session, what: str) -> None:
-    """Expect the queries that find a session which stands at no step to answer with it."""
+    """Expect the queries that find a session which is at no step to return it."""
     identity = session.tenant_id, session.channel, session.user_channel_id
     expect(await store.get(session.session_id), session, f"get, {what}")
     expect(await store.get_by_channel(*identity), session, f"get_by_channel, {what}")
@@ -68,18 +70,18 @@ async def _expect_found(store: SessionStore[Any], session: Session, what: str) -
 
 @case(None)
 async def restore_leaves_later_saves_alone(context: CaseContext) -> None:
-    """What was saved since is not undone; what was saved before is replaced, in every index."""
+    """`restore` replaces an earlier save in every index, and skips a session with a later one."""
     store, session = await context.store(), _make_saved(context, 2)
     later = session.model_copy(update={"last_activity_at": START, "revision": 5, "agent_id": context.other_agent_id})
     for given, count in ((session, 1), (later, 1), (session, 0)):
-        expect(await store.restore([given]), count, f"what restore answers, of revision {given.revision}")
+        expect(await store.restore([given]), count, f"what restore returns for revision {given.revision}")
     await _expect_found(store, later, "after an earlier one was restored")
     expect(await store.list_by_agent(context.tenant_id, context.agent_id), [], "list_by_agent of the agent before")
 
 
 @case(None)
 async def restored_sessions_are_in_order_of_their_stamps(context: CaseContext) -> None:
-    """Of the stamps, whatever the order in which it comes; and a later save has a later stamp."""
+    """Restored sessions are listed by stamp, in whatever order they come, and later saves have later stamps."""
     store, sessions = await context.store(), [_make_saved(context, number) for number in (3, 1, 4, 2)]
     ahead = context.at_step(last_activity_at=START + timedelta(days=20_000), revision=1)
     await store.restore(sessions)
@@ -93,7 +95,7 @@ async def restored_sessions_are_in_order_of_their_stamps(context: CaseContext) -
 
 @case(None)
 async def restore_refuses_invalid_and_unsaved_sessions(context: CaseContext) -> None:
-    """Nor what could not come back equal: nothing of the call is, and the error says which it was."""
+    """The error names the field, a note gives the number of the session, and nothing is saved."""
     store, good = await context.store(), _make_saved(context, 1)
     bad = _make_saved(context, 2)
     bad.variables["x"] = float("nan")
@@ -102,13 +104,13 @@ async def restore_refuses_invalid_and_unsaved_sessions(context: CaseContext) -> 
             await store.restore([good, spoilt])
         expect((caught.error.field or "").partition(".")[0], field, "field of the error")
         notes = " ".join(getattr(caught.error, "__notes__", []))
-        expect("number 1" in notes, True, f"whether {notes!r} tells the number 1")
-    expect(await store.get(good.session_id), None, "get of what was to be restored with it")
+        expect("number 1" in notes, True, f"whether a note ({notes!r}) gives the number 1")
+    expect(await store.get(good.session_id), None, "get of a session of the refused call")
 
 
 @case(7)
 async def restore_refuses_an_id_of_another_tenant(context: CaseContext) -> None:
-    """As a save does not."""
+    """`TenantMismatchError` is raised, and the stored session stays."""
     store, theirs = await context.store(), context.session(tenant_id=context.other_tenant_id)
     await store.save(theirs)
     with expect_error(TenantMismatchError, "restoring a session whose id another tenant has"):
@@ -197,7 +199,7 @@ async def restoring_twice_changes_nothing(context: CaseContext) -> None:
 
 @case(11)
 async def export_and_restore_refuse_bad_arguments(context: CaseContext) -> None:
-    """A limit that is less than 1, a cursor that is none, what is no iterable."""
+    """A limit below 1, an invalid cursor or an object that is no iterable raises `InvalidArgumentError`."""
     store: Any = await context.store()
     calls: list[tuple[str, Any, dict[str, Any]]] = [
         ("limit", store.export, {"limit": 0}),
@@ -215,10 +217,10 @@ async def export_and_restore_refuse_bad_arguments(context: CaseContext) -> None:
 
 @case(17, "clock", "idle_ttl")
 async def export_and_restore_skip_expired_sessions(context: CaseContext) -> None:
-    """It is not exported, and not restored."""
+    """An expired session is not exported and not restored."""
     store, session = await context.store(clock=context.clock, idle_ttl=timedelta(hours=1)), context.session()
     await store.save(session)
     context.clock.move(hours=2)
-    expect(await _export_all(context, store, 10), [], "what export gives of what has expired")
-    expect(await store.restore([session]), 0, "what restore answers, of what has expired")
-    expect(await store.get(session.session_id), None, "get of what has expired")
+    expect(await _export_all(context, store, 10), [], "export, after the session has expired")
+    expect(await store.restore([session]), 0, "what restore returns for an expired session")
+    expect(await store.get(session.session_id), None, "get of an expired session")

@@ -1,4 +1,4 @@
-"""Law 12: loops. And the life cycle: a store is opened, closed and asked how it is."""
+"""Law 12: loops. Also the life cycle: opening, closing and the health check."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ CALLS: Mapping[str, Callable[[Any, Session], Awaitable[Any]]] = {
     "exclusive": lambda store, session: store.exclusive(session.session_id).__aenter__(),
     "changes": lambda store, _: anext(store.changes()),
 }
-"""A call of each operation, as it is to be refused."""
+"""A valid call of each operation, which a closed store or a second loop must refuse."""
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "reads": ("get", "get_by_channel", "list_by_agent", "list_by_customer", "find_sessions_by_step_hash"),
@@ -58,28 +58,28 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def _closed(group: str, operations: tuple[str, ...]) -> Case:
+def _closed_case(group: str, operations: tuple[str, ...]) -> Case:
     async def run(context: CaseContext) -> None:
         store, session = await context.store(), context.session()
         await store.save(session)
         await store.aclose()
         for operation in operations:
-            with expect_error(StoreClosedError, f"{operation}, of a store that was closed"):
+            with expect_error(StoreClosedError, f"{operation}, of a closed store"):
                 await CALLS[operation](store, session)
 
-    called = f"a-closed-store-refuses-{group.replace(' ', '-')}"
-    return case(None, name=called, promise="Whoever uses a store that was closed gets `StoreClosedError`.")(run)
+    case_name = f"a-closed-store-refuses-{group.replace(' ', '-')}"
+    return case(None, name=case_name, promise="A closed store raises `StoreClosedError`.")(run)
 
 
 async def in_a_thread(work: Callable[[], T]) -> T:
-    """Return what the function does, called in a thread of its own; one that hangs keeps no program from ending."""
+    """Call the function in a new daemon thread, which cannot block the exit if it hangs, and return its result."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
 
-    def tell(answer: T | None, error: BaseException | None) -> None:
+    def finish(answer: T | None, error: BaseException | None) -> None:
         if not done.done():
             if error is None:
-                done.set_result(answer)  # type: ignore[arg-type]  # without an error there is one
+                done.set_result(answer)  # type: ignore[arg-type]  # without an error there is an answer
             else:
                 done.set_exception(error)
 
@@ -87,44 +87,46 @@ async def in_a_thread(work: Callable[[], T]) -> T:
         answer, error = None, None
         try:
             answer = work()
-        except BaseException as raised:  # noqa: BLE001  # it goes to the one who waits
+        except BaseException as raised:  # noqa: BLE001  # raised in the waiting task
             error = raised
-        loop.call_soon_threadsafe(tell, answer, error)
+        loop.call_soon_threadsafe(finish, answer, error)
 
     threading.Thread(target=main, daemon=True).start()
     return await done
 
 
-def _called(call: Callable[[Any, Session], Awaitable[Any]], store: SessionStore[Any], session: Session) -> Any:
-    return asyncio.run(_awaited(call(store, session)))
+def _run_call(call: Callable[[Any, Session], Awaitable[Any]], store: SessionStore[Any], session: Session) -> Any:
+    return asyncio.run(_await(call(store, session)))
 
 
-async def _awaited(value: Awaitable[T]) -> T:
+async def _await(value: Awaitable[T]) -> T:
     return await value
 
 
-def _elsewhere(group: str, operations: tuple[str, ...]) -> Case:
+def _second_loop_case(group: str, operations: tuple[str, ...]) -> Case:
     async def run(context: CaseContext) -> None:
         store, session = await context.store(), context.session()
         await store.save(session)
         saved = session.model_copy(deep=True)
         for operation in operations:
             with expect_error(WrongLoopError, f"{operation}, from a second running loop"):
-                await in_a_thread(partial(_called, CALLS[operation], store, session))
+                await in_a_thread(partial(_run_call, CALLS[operation], store, session))
         expect(await store.get(session.session_id), saved, "get, after calls from another loop")
 
-    called = f"a-second-running-loop-is-refused-{group.replace(' ', '-')}"
-    promise = "Use from two running loops raises `WrongLoopError`, also if they do not collide, and changes nothing."
-    return case(12, name=called, promise=promise)(run)
+    case_name = f"a-second-running-loop-is-refused-{group.replace(' ', '-')}"
+    promise = (
+        "A call from a second running loop raises `WrongLoopError` and changes nothing, even if none is in progress."
+    )
+    return case(12, name=case_name, promise=promise)(run)
 
 
-CLOSED = tuple(_closed(group, operations) for group, operations in GROUPS.items())
-ELSEWHERE = tuple(_elsewhere(group, operations) for group, operations in GROUPS.items())
+CLOSED = tuple(_closed_case(group, operations) for group, operations in GROUPS.items())
+ELSEWHERE = tuple(_second_loop_case(group, operations) for group, operations in GROUPS.items())
 
 
 @case(12)
 async def a_store_serves_one_loop_after_another(context: CaseContext) -> None:
-    """It may be made before any loop runs, and be used from loop after loop, by tasks that wait for one another."""
+    """A store may be created before any loop runs, and be used by tasks of one loop after another."""
     session = context.session()
 
     async def write(store: SessionStore[Any]) -> None:
@@ -138,7 +140,7 @@ async def a_store_serves_one_loop_after_another(context: CaseContext) -> None:
 
     def work() -> Any:
         made = context.call_make_store()
-        store = asyncio.run(_awaited(made)) if isawaitable(made) else made
+        store = asyncio.run(_await(made)) if isawaitable(made) else made
         for _ in range(2):
             asyncio.run(write(store))
         return asyncio.run(read_and_close(store))
@@ -149,7 +151,7 @@ async def a_store_serves_one_loop_after_another(context: CaseContext) -> None:
 
 @case(12)
 async def a_paused_loop_may_continue_after_another(context: CaseContext) -> None:
-    """Loops may take turns, as long as one runs at a time."""
+    """Two loops may use a store alternately, as long as only one runs at a time."""
     session = context.session()
 
     def work() -> Any:
@@ -170,7 +172,7 @@ async def a_paused_loop_may_continue_after_another(context: CaseContext) -> None
 
 @case(None)
 async def a_store_may_be_opened_and_closed(context: CaseContext) -> None:
-    """`async with` gives the store, which is healthy until it ends."""
+    """`async with` returns the store itself, which is healthy until the block ends."""
     store, session = await context.store(), context.session()
     async with store as opened:
         expect(opened is store, True, "whether async with gives the store")
@@ -181,16 +183,16 @@ async def a_store_may_be_opened_and_closed(context: CaseContext) -> None:
 
 @case(None)
 async def a_store_need_not_be_opened(context: CaseContext) -> None:
-    """It works, and is healthy, from the beginning."""
+    """A store works and is healthy without `async with`."""
     store = await context.store()
-    expect(await store.health_check(), True, "health_check of a store that nobody opened")
+    expect(await store.health_check(), True, "health_check of a store that was not opened")
     await store.save(context.session())
     expect(await store.health_check(), True, "health_check of a store that is in use")
 
 
 @case(None)
 async def closing_twice_does_nothing(context: CaseContext) -> None:
-    """`aclose` of a store that was closed returns."""
+    """`aclose` of a closed store returns without an error."""
     store = await context.store()
     await store.save(context.session())
     for _ in range(3):
@@ -200,7 +202,7 @@ async def closing_twice_does_nothing(context: CaseContext) -> None:
 
 @case(None)
 async def an_error_inside_async_with_closes_the_store(context: CaseContext) -> None:
-    """`async with` hides nothing."""
+    """The error is raised to the caller, and the store is closed."""
     store = await context.store()
     with expect_error(ZeroDivisionError, "an error within async with"):
         async with store:
@@ -210,7 +212,7 @@ async def an_error_inside_async_with_closes_the_store(context: CaseContext) -> N
 
 @case(None)
 async def closing_ends_the_wait_for_a_session_to_be_created(context: CaseContext) -> None:
-    """And so is the one that creates it: it comes too late."""
+    """`StoreClosedError` is raised to the callers that wait for `create`, and to the one that runs it."""
     store, is_made = await context.store(), asyncio.Event()
 
     async def create() -> Session:

@@ -1,4 +1,4 @@
-"""Law 13, second half: `get_or_create` is as if nobody else had run meanwhile."""
+"""Law 13, second part: `get_or_create` acts as if no other task had run in between."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def _identity(context: CaseContext) -> tuple[Any, Channel, str]:
 
 @case(13)
 async def get_or_create_creates_once(context: CaseContext) -> None:
-    """The first call saves what `create` made; the next gets that, and creates nothing."""
+    """The first call saves the session that `create` returns; the next one returns it and does not call `create`."""
     store, made = await context.store(), context.session()
     session, was_created = await store.get_or_create(*_identity(context), lambda: made)
-    expect((session, was_created), (made, True), "what the first call answers")
+    expect((session, was_created), (made, True), "the result of the first call")
     expect(session.revision, 1, "the revision of what was created")
     expect(await store.get(made.session_id), made, "get, after that")
     called: list[Session] = []
@@ -33,13 +33,13 @@ async def get_or_create_creates_once(context: CaseContext) -> None:
         called.append(context.session())
         return called[0]
 
-    expect(await store.get_or_create(*_identity(context), create), (session, False), "what the next call answers")
-    expect(called, [], "what was created though there was one")
+    expect(await store.get_or_create(*_identity(context), create), (session, False), "the result of the next call")
+    expect(called, [], "the sessions that the next call created")
 
 
 @case(13)
 async def create_may_be_a_coroutine_function(context: CaseContext) -> None:
-    """It is awaited, and what it returns is saved."""
+    """`get_or_create` awaits `create` and saves the session that it returns."""
     store = await context.store()
 
     async def create() -> Session:
@@ -53,7 +53,7 @@ async def create_may_be_a_coroutine_function(context: CaseContext) -> None:
 
 @case(13)
 async def get_or_create_skips_closed_sessions(context: CaseContext) -> None:
-    """It is neither found nor does it hide an older one that is open."""
+    """A closed session is not returned, and does not hide an older one that is open."""
     store, older, newer = await context.store(), context.session(), context.session(status=SessionStatus.CLOSED)
     await store.save(older)
     await store.save(newer)
@@ -68,7 +68,7 @@ async def get_or_create_skips_closed_sessions(context: CaseContext) -> None:
 
 @case(13)
 async def get_or_create_finds_the_latest_session_that_is_not_closed(context: CaseContext) -> None:
-    """Of several it is the one that was saved last, whatever else its status is."""
+    """Of several sessions of any other status it returns the one that was saved last."""
     store, first, second = await context.store(), context.session(), context.session(status=SessionStatus.IDLE)
     for session in (first, second):
         await store.save(session)
@@ -83,7 +83,7 @@ async def get_or_create_finds_the_latest_session_that_is_not_closed(context: Cas
 
 @case(13)
 async def of_many_callers_one_creates(context: CaseContext) -> None:
-    """All get the same session, and one of them is told that it was created."""
+    """All concurrent callers get the same session, and exactly one of them created it."""
     store, created = await context.store(), []
 
     async def create() -> Session:
@@ -95,7 +95,7 @@ async def of_many_callers_one_creates(context: CaseContext) -> None:
     calls = [context.task(store.get_or_create(*_identity(context), create)) for _ in range(20)]
     answers = [await call for call in calls]
     expect(len({session.session_id for session, _ in answers}), 1, "how many sessions 20 callers got")
-    expect(sum(was_created for _, was_created in answers), 1, "how many callers were told that they created it")
+    expect(sum(was_created for _, was_created in answers), 1, "how many callers created it")
     expect(len(created), 1, "how often create was called")
     found = await store.list_by_agent(context.tenant_id, context.agent_id)
     expect(found, [answers[0][0]], "list_by_agent, after that")
@@ -103,7 +103,7 @@ async def of_many_callers_one_creates(context: CaseContext) -> None:
 
 @case(13)
 async def a_waiting_caller_creates_after_create_failed(context: CaseContext) -> None:
-    """Its error comes through to the one that called it; whoever waited creates then."""
+    """The error of `create` is raised to its caller; the next caller that waits creates the session."""
     store, may_fail = await context.store(), asyncio.Event()
 
     async def failing() -> Session:
@@ -123,7 +123,7 @@ async def a_waiting_caller_creates_after_create_failed(context: CaseContext) -> 
 
 @case(13)
 async def get_or_create_returns_a_session_saved_during_create(context: CaseContext) -> None:
-    """What `create` made is not saved then."""
+    """It returns the session that another task saved, and does not save its own."""
     store, other = await context.store(), context.session()
 
     async def create() -> Session:
@@ -137,7 +137,7 @@ async def get_or_create_returns_a_session_saved_during_create(context: CaseConte
 
 @case(13)
 async def get_or_create_within_create_for_the_same_identity_is_refused(context: CaseContext) -> None:
-    """It would wait for itself, so it gets `ReentryError`."""
+    """`create` would wait for itself, so it gets `ReentryError`."""
     store = await context.store()
 
     async def asking() -> Session:
@@ -196,7 +196,7 @@ async def a_task_that_outlives_create_may_call_get_or_create(context: CaseContex
 
 @case(13)
 async def an_invalid_result_of_create_is_refused(context: CaseContext) -> None:
-    """Another identity, a closed session, none at all, or one that could not come back equal; nothing is saved."""
+    """A session of another identity, a closed one, no session, or an invalid one raises an error; nothing is saved."""
     store: Any = await context.store()
     bad: list[tuple[Any, type[Exception]]] = [
         (lambda: context.session(tenant_id=context.other_tenant_id), InvalidArgumentError),
@@ -204,7 +204,7 @@ async def an_invalid_result_of_create_is_refused(context: CaseContext) -> None:
         (lambda: context.session(user_channel_id="other"), InvalidArgumentError),
         (lambda: context.session(status=SessionStatus.CLOSED), InvalidArgumentError),
         (lambda: None, InvalidArgumentError),
-        (lambda: _spoilt(context), InvalidSessionError),
+        (lambda: _make_invalid(context), InvalidSessionError),
     ]
     for create, kind in bad:
         with expect_error(kind, "get_or_create of what it must not make"):
@@ -212,7 +212,7 @@ async def an_invalid_result_of_create_is_refused(context: CaseContext) -> None:
     expect(await store.list_by_agent(context.tenant_id, context.agent_id), [], "list_by_agent, after that")
 
 
-def _spoilt(context: CaseContext) -> Session:
+def _make_invalid(context: CaseContext) -> Session:
     session = context.session()
     session.variables["x"] = float("nan")
     return session
@@ -220,7 +220,7 @@ def _spoilt(context: CaseContext) -> Session:
 
 @case(13)
 async def an_id_that_is_in_use_is_a_conflict(context: CaseContext) -> None:
-    """`create` gave the id of a session that is there, and closed: that one stays."""
+    """If `create` returns the id of a closed session, `ConflictError` is raised and that session stays."""
     store, closed = await context.store(), context.session(status=SessionStatus.CLOSED)
     await store.save(closed)
     with expect_error(ConflictError, "get_or_create, with an id that is taken"):
