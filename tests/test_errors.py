@@ -21,10 +21,14 @@ ERRORS = [
     (InvalidSessionError("variables.a", "is bad"), ValueError, "variables.a: is bad"),
     (InvalidSessionError(None, "is bad"), ValueError, "is bad"),
     (InvalidArgumentError("limit", "is bad"), ValueError, "limit: is bad"),
-    (TenantMismatchError(UUID(int=7)), ValueError, "session_id: 00000000-0000-0000-0000-000000000007 cannot"),
-    (WrongLoopError(), RuntimeError, "make one store for each loop"),
-    (ForkedStoreError(), RuntimeError, "the process that this one was forked from"),
-    (ChangesLostError(3, 9), LookupError, "changes after 3 are gone, 9 is the oldest that is kept"),
+    (
+        TenantMismatchError(UUID(int=7)),
+        ValueError,
+        "session_id: 00000000-0000-0000-0000-000000000007 belongs to another tenant",
+    ),
+    (WrongLoopError(), RuntimeError, "create one store for each loop"),
+    (ForkedStoreError(), RuntimeError, "belongs to the parent process"),
+    (ChangesLostError(3, 9), LookupError, "the changes after 3 are no longer kept, the oldest is 9"),
 ]
 
 

@@ -1,41 +1,41 @@
-"""Everything that sessiondex raises.
+"""The errors of sessiondex, and what to do about each.
 
     SessiondexError
-    ├── InvalidSessionError   (ValueError)     mend the field it names, then save again
-    ├── InvalidArgumentError  (ValueError)     mend the argument it names, then call again
-    ├── TenantMismatchError   (ValueError)     give the session an id of its own
-    ├── ConflictError         (RuntimeError)   read it again, change it again, save again
-    ├── SessionNotFoundError  (LookupError)    make one
-    ├── TurnTimeoutError      (TimeoutError)   try again later
-    ├── ReentryError          (RuntimeError)   leave the turn that this task has
-    ├── ChangesLostError      (LookupError)    read everything again, then follow from now
-    ├── StoreClosedError      (RuntimeError)   make another store
-    ├── WrongLoopError        (RuntimeError)   one store, one running event loop
-    ├── ForkedStoreError      (RuntimeError)   make a store in each process, after the fork
-    ├── StoreUnavailableError (ConnectionError) see to the server that it names, then call again
-    └── InvariantError        (AssertionError) report it: it is a bug of the store
+    ├── InvalidSessionError    (ValueError)       correct the field it names, then save again
+    ├── InvalidArgumentError   (ValueError)       correct the argument it names, then call again
+    ├── TenantMismatchError    (ValueError)       give the session a new id
+    ├── ConflictError          (RuntimeError)     read the session again, repeat the change, save
+    ├── SessionNotFoundError   (LookupError)      create the session
+    ├── TurnTimeoutError       (TimeoutError)     try again later
+    ├── ReentryError           (RuntimeError)     do the work in the turn that the task holds
+    ├── ChangesLostError       (LookupError)      read everything again, then follow from now
+    ├── StoreClosedError       (RuntimeError)     create a new store
+    ├── WrongLoopError         (RuntimeError)     use one store per running event loop
+    ├── ForkedStoreError       (RuntimeError)     create a store in each process, after the fork
+    ├── StoreUnavailableError  (ConnectionError)  check the server it names, then call again
+    └── InvariantError         (AssertionError)   report it: it is a bug of the store
 
-Messages may be logged: they name fields, arguments and keys, not values. What a validator of yours says goes along,
-and what an `InvariantError` found.
+Messages may be logged: they name fields, arguments and ids, but show no other values. Exceptions are the text of your
+own validators, and `InvariantError`, which shows stored values.
 """
 
 from __future__ import annotations
 
 from uuid import UUID
 
-_SHOWN = 500  # characters of a value, in a message
+_MAX_VALUE_CHARS = 500  # of a value that a message shows
 
 
 class SessiondexError(Exception):
-    """The base of every error that sessiondex raises."""
+    """Base class of every error that sessiondex raises."""
 
 
 class InvalidSessionError(SessiondexError, ValueError):
-    """A session was to be saved that could not come back equal; nothing of it, or of its batch, was saved.
+    """Raised by a save if the session would not come back equal; nothing of it, or of its batch, was saved.
 
-    Also raised on reading, if a validator of yours refuses what it accepted when the session was saved.
+    Also raised by a read, if your validator refuses a session that it accepted at the save.
 
-    `field` is the path of what is at fault, such as `variables.order.total`, and `None` if it is the object as a whole.
+    `field` is the path of the faulty value, such as `variables.order.total`, or `None` for the object as a whole.
     `reason` says what is wrong and what to do.
 
     >>> str(InvalidSessionError("turn_count", "Input should be a valid integer"))
@@ -52,7 +52,7 @@ class InvalidSessionError(SessiondexError, ValueError):
 
 
 class InvalidArgumentError(SessiondexError, ValueError):
-    """A call was given an argument that it cannot use; nothing changed.
+    """Raised by a call that cannot use one of its arguments; nothing changed.
 
     `argument` is its name, `reason` says what is wrong and what to do.
 
@@ -70,9 +70,9 @@ class InvalidArgumentError(SessiondexError, ValueError):
 
 
 class TenantMismatchError(SessiondexError, ValueError):
-    """A session was to be saved whose id is not free for its tenant; nothing of it, or of its batch, was saved.
+    """Raised by a save under an id that belongs to another tenant; nothing of the session, or of its batch, was saved.
 
-    Ids are unique across tenants. Make a new one with `uuid4()`; to move a session to another tenant, delete it first.
+    Ids are unique across tenants. Create a new id with `uuid4()`. To move a session to another tenant, delete it first.
     """
 
     def __init__(self, session_id: UUID) -> None:
@@ -80,14 +80,14 @@ class TenantMismatchError(SessiondexError, ValueError):
         self.session_id = session_id
 
     def __str__(self) -> str:
-        return f"session_id: {self.session_id} cannot be used by this tenant; make a new id with uuid4()"
+        return f"session_id: {self.session_id} belongs to another tenant; create a new id with uuid4()"
 
 
 class ConflictError(SessiondexError, RuntimeError):
-    """A save expected a revision that the stored session does not have; nothing changed.
+    """Raised by a save whose expected revision is not the stored one; nothing changed.
 
-    `expected` and `actual` are revisions; 0 stands for no session. Read the session again, change it again and save
-    that, or let `update` do so.
+    `expected` and `actual` are revisions; 0 stands for no session. Read the session again, repeat the change and save,
+    or let `update` do so.
 
     >>> error = ConflictError(UUID(int=1), expected=3, actual=4)
     >>> error.expected, error.actual
@@ -101,26 +101,26 @@ class ConflictError(SessiondexError, RuntimeError):
         self.actual = actual
 
     def __str__(self) -> str:
-        there = f"revision {self.actual} is stored" if self.actual else "no session is stored"
+        stored = f"revision {self.actual} is stored" if self.actual else "no session is stored"
         return (
-            f"session_id: of {self.session_id}, revision {self.expected} was expected, but {there}; "
-            "read it again and change that, or use update()"
+            f"expected_revision: expected {self.expected} of session {self.session_id}, but {stored}; "
+            "read the session again and repeat the change, or use update()"
         )
 
 
 class SessionNotFoundError(SessiondexError, LookupError):
-    """There is no such session, or none of the given tenant; nothing changed."""
+    """Raised by `update` if the session does not exist or belongs to another tenant; nothing changed."""
 
     def __init__(self, session_id: UUID) -> None:
         super().__init__(session_id)
         self.session_id = session_id
 
     def __str__(self) -> str:
-        return f"session_id: there is no session {self.session_id}; make one with Session(...) and save it"
+        return f"session_id: there is no session {self.session_id}; create one with Session(...) and save it"
 
 
 class TurnTimeoutError(SessiondexError, TimeoutError):
-    """The turn of a session did not come in time: others work on it, or wait before you."""
+    """Raised by `exclusive` if other tasks held the turn of the session for the whole `timeout` (seconds)."""
 
     def __init__(self, session_id: UUID, timeout: float) -> None:
         super().__init__(session_id, timeout)
@@ -128,18 +128,18 @@ class TurnTimeoutError(SessiondexError, TimeoutError):
         self.timeout = timeout
 
     def __str__(self) -> str:
-        return f"session_id: the turn of {self.session_id} did not come within {self.timeout} s; try again later"
+        return f"timeout: the turn of session {self.session_id} was not free within {self.timeout} s; try again later"
 
 
 class ReentryError(SessiondexError, RuntimeError):
-    """A task asked for a turn that it has already, and would have waited for itself."""
+    """Raised if a task asks for a turn that it holds already, and would wait for itself for ever."""
 
     def __str__(self) -> str:
-        return "this task has the turn already; leave it first, or do the work within it"
+        return "this task holds the turn already; leave it first, or do the work within it"
 
 
 class ChangesLostError(SessiondexError, LookupError):
-    """Changes are no longer kept that a reader has not seen: it was too slow, or away for too long.
+    """Raised to a reader whose next change is no longer kept: it was too slow, or stopped for too long.
 
     `since` is the last sequence that it has seen, `oldest` the first that is still kept. Read all that you need from
     the store, then follow the changes from now on.
@@ -152,54 +152,53 @@ class ChangesLostError(SessiondexError, LookupError):
 
     def __str__(self) -> str:
         return (
-            f"since: changes after {self.since} are gone, {self.oldest} is the oldest that is kept; "
-            "read everything again and follow from now, or raise changes_kept"
+            f"since: the changes after {self.since} are no longer kept, the oldest is {self.oldest}; "
+            "read everything again and follow from now, or increase changes_kept"
         )
 
 
 class StoreClosedError(SessiondexError, RuntimeError):
-    """The store was closed."""
+    """Raised by every call of a closed store except `aclose` and `health_check`."""
 
     def __str__(self) -> str:
-        return "this store was closed; make another, or close it later"
+        return "this store is closed; create a new one, or close it later"
 
 
 class WrongLoopError(SessiondexError, RuntimeError):
-    """A store was used from two running event loops or threads at once; nothing changed.
+    """Raised if two running event loops or threads use one store at once; nothing changed.
 
-    Keep one store for each running loop, or hand the call to the store's loop with
-    `asyncio.run_coroutine_threadsafe`. One loop after another is fine.
+    Create one store for each running loop, or hand the call to the store's loop with
+    `asyncio.run_coroutine_threadsafe`. One loop after another is allowed.
     """
 
     def __str__(self) -> str:
         return (
-            "this store is in use by another event loop; make one store for each loop, "
-            "or call it through asyncio.run_coroutine_threadsafe on the loop that it belongs to"
+            "this store is in use by another event loop; create one store for each loop, "
+            "or call it with asyncio.run_coroutine_threadsafe on the store's loop"
         )
 
 
 class ForkedStoreError(SessiondexError, RuntimeError):
-    """A store was used that came over from another process by `fork`; nothing changed.
+    """Raised if a process uses a store that its parent created before a `fork`; nothing changed.
 
-    What one process saves in it the other would never see. Make a store in each process, after the fork.
+    Neither process would see the saves of the other. Create a store in each process, after the fork.
     """
 
     def __str__(self) -> str:
         return (
-            "this store belongs to the process that this one was forked from, "
-            "and neither would see what the other saves; "
-            "make a store in each process, after the fork"
+            "this store belongs to the parent process, and neither process would see the saves of the other; "
+            "create a store in each process, after the fork"
         )
 
 
 class StoreUnavailableError(SessiondexError, ConnectionError):
-    """The server of a store cannot be reached, or cannot do what it was asked; what can safely be tried again was.
+    """Raised if the server of a store cannot be reached or cannot run the operation, after all safe retries.
 
-    `host` is where the server is, `operation` what was asked of it. If `is_outcome_unknown`, a write was sent and its
-    answer never came: it may have been done, so read before you try again. Else nothing changed.
+    `host` is the address of the server, `operation` the call that failed. `is_outcome_unknown` is true if a write was
+    sent and no answer came: it may have been done, so read before you repeat it. Otherwise nothing changed.
 
     >>> print(StoreUnavailableError("db:6379", "save", "it did not answer in time", is_outcome_unknown=True))
-    save: the server at db:6379: it did not answer in time; whether it was done is unknown, read before you try again
+    save: the server at db:6379: it did not answer in time; the write may have been done: read before you repeat it
     """
 
     def __init__(self, host: str, operation: str, reason: str, *, is_outcome_unknown: bool = False) -> None:
@@ -210,18 +209,18 @@ class StoreUnavailableError(SessiondexError, ConnectionError):
         self.is_outcome_unknown = is_outcome_unknown
 
     def __str__(self) -> str:
-        outcome = "whether it was done is unknown, read before you try again" if self.is_outcome_unknown else ""
+        outcome = "the write may have been done: read before you repeat it" if self.is_outcome_unknown else ""
         return f"{self.operation}: the server at {self.host}: {self.reason}" + (outcome and f"; {outcome}")
 
 
 class InvariantError(SessiondexError, AssertionError):
-    """A store found that what it holds contradicts itself: a bug of the store. Only with `debug` is that looked for.
+    """Raised if the data of a store contradicts itself, which is a bug of the store. Checked only with `debug=True`.
 
-    `where` says what differs, `actual` is what was found, `expected` what it should be. Unlike those of other errors
-    the message holds values that were stored.
+    `where` says what differs, `actual` is the value found, `expected` the right one. Unlike other errors, the message
+    contains stored values.
 
     >>> print(InvariantError("count of entries", 3, 4))
-    count of entries: found 3, expected 4; please report it, with what led to it
+    count of entries: found 3, expected 4; please report it, with the steps that led to it
     """
 
     def __init__(self, where: str, actual: object, expected: object) -> None:
@@ -231,8 +230,8 @@ class InvariantError(SessiondexError, AssertionError):
         self.expected = expected
 
     def __str__(self) -> str:
-        found, expected = repr(self.actual)[:_SHOWN], repr(self.expected)[:_SHOWN]
-        return f"{self.where}: found {found}, expected {expected}; please report it, with what led to it"
+        found, expected = repr(self.actual)[:_MAX_VALUE_CHARS], repr(self.expected)[:_MAX_VALUE_CHARS]
+        return f"{self.where}: found {found}, expected {expected}; please report it, with the steps that led to it"
 
 
 def add_position_note(error: SessiondexError, position: int, *, whole_batch: bool = True) -> None:

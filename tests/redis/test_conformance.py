@@ -17,7 +17,7 @@ from uuid import UUID
 import pytest
 
 from sessiondex.stores.redis import RedisSessionStore
-from sessiondex.testing import CASES, Case, Trial, check_session_store
+from sessiondex.testing import CASES, Case, CaseContext, check_session_store
 from tests.support.redis.servers import Cluster, Servers
 from tests.support.redis.stores import RedisStores
 from tests.support.waiting import HANG_SECONDS
@@ -26,23 +26,23 @@ KNOWN_DIVERGENCES: dict[str, str] = {}
 """Cases that the store fails, and why it may."""
 
 UNSUPPORTED_ON_A_CLUSTER = {
-    "a-place-that-was-never-reached-is-lost",
-    "a-reader-goes-on-where-another-ended",
-    "a-reader-that-has-missed-some-is-told",
-    "a-reader-that-waits-gets-what-comes",
+    "a-sequence-that-was-never-reached-is-refused",
+    "a-reader-continues-where-another-ended",
+    "a-reader-that-missed-changes-gets-an-error",
+    "a-waiting-reader-gets-the-next-change",
     "a-second-running-loop-is-refused-changes",
-    "changes-of-many-come-one-by-one",
-    "each-change-comes-with-what-was-and-what-is",
+    "a-batch-publishes-one-change-per-session",
+    "each-change-has-ids-revision-and-stamp",
     "sequences-have-no-gap",
     "what-a-reader-gets-is-its-own",
-    "what-changed-nothing-is-no-change",
-    "what-expires-is-a-change",
-    "what-the-cap-lets-go-is-a-change",
-    "what-was-committed-before-the-end-can-still-be-read",
+    "calls-that-change-nothing-publish-nothing",
+    "an-expiry-is-a-change",
+    "an-eviction-by-the-cap-is-a-change",
+    "changes-committed-before-the-close-can-still-be-read",
 }
 
 
-LEAVES_CONNECTIONS = "a-loop-that-paused-may-go-on-after-another"
+LEAVES_CONNECTIONS = "a-paused-loop-may-continue-after-another"
 """It closes a loop as nobody does who uses `asyncio.run`: without the end of what is iterated there."""
 
 
@@ -77,18 +77,18 @@ class FollowsOneTenant(RedisSessionStore[Any]):
 async def test_the_changes_of_one_tenant_keep_the_contract(make_redis: RedisStores, case: Case) -> None:
     """On a cluster as well."""
 
-    def make(trial: Trial, **options: Any) -> Any:
+    def make(context: CaseContext, **options: Any) -> Any:
         store = make_redis(cls=FollowsOneTenant, **options)
-        store.followed = trial.tenant_id
+        store.followed = context.tenant_id
         return store
 
-    async def run(given: Trial) -> None:
-        trial = Trial(make_redis)
-        trial._make_store = partial(make, trial)
+    async def run(given: CaseContext) -> None:
+        context = CaseContext(make_redis)
+        context._make_store = partial(make, context)
         try:
-            await case.run(trial)
+            await case.run(context)
         finally:
-            await trial.close()
+            await context.close()
 
     report = await check_session_store(make_redis, cases=[replace(case, run=run)], timeout=HANG_SECONDS)
 

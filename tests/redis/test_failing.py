@@ -155,7 +155,7 @@ async def test_a_write_that_is_not_answered(
     make_redis.may_leave = frozenset({"locators"})
 
     assert failure_facts(error) == (proxy.host, name, True)
-    assert "whether it was done is unknown, read before you try again" in str(error)
+    assert "the write may have been done: read before you repeat it" in str(error)
     assert asked == 1
     assert saved == before
     if is_deaf:

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from sessiondex.stores.redis import RedisSessionStore
-from sessiondex.testing import LawBroken
+from sessiondex.testing import ContractViolation
 from tests.support.redis.servers import Cluster, OneServer
 from tests.support.redis.state_machine import ClusterMachine, RedisMachine
 from tests.support.sizes import search_size
@@ -75,7 +75,7 @@ class KeepsAnEntry(RedisSessionStore[Any]):
 @pytest.mark.parametrize(
     ("cls", "error", "told"),
     [
-        (ForgetsTheStatus, LawBroken, "_by_agent"),
+        (ForgetsTheStatus, ContractViolation, "_by_agent"),
         (KeepsAnEntry, AssertionError, "a:beside"),
     ],
 )

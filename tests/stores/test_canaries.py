@@ -239,7 +239,7 @@ def test_random_operations_of_two_tenants_show_neither_the_other(
     caplog.set_level(logging.DEBUG)
     make, count = WALKS[name]
 
-    def trial(seed: int) -> None:
+    def context(seed: int) -> None:
         with asyncio.Runner() as runner:
             runner.get_loop()
             caplog.clear()  # of what asyncio says of the loop
@@ -249,7 +249,7 @@ def test_random_operations_of_two_tenants_show_neither_the_other(
         assert min(walked.done.values()) > count // 100, walked.done
         assert walked.refused > count // 50
 
-    try_each([SEED], trial)
+    try_each([SEED], context)
 
 
 # -- the checks find what is planted --

@@ -256,7 +256,7 @@ class TellsTwice(InMemorySessionStore[Any]):
         super()._settle()
 
 
-class TellsNobody(InMemorySessionStore[Any]):
+class NeverCallsOnEvict(InMemorySessionStore[Any]):
     """Does the rest, and tells nobody."""
 
     def _settle(self) -> None:
@@ -278,7 +278,7 @@ FOUND: list[tuple[type[Any], str]] = [
     (ForgetsTheRest, "count of bytes: found"),
     (UndoesNothing, "content as after, changes as before"),
     (TellsTwice, "content as after, changes as neither"),
-    (TellsNobody, "content as after, changes as before"),
+    (NeverCallsOnEvict, "content as after, changes as before"),
     (LeavesKeys, "index '.*: found"),
 ]
 

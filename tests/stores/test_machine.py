@@ -10,8 +10,8 @@ import pytest
 from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from sessiondex.testing import LawBroken
-from tests.support.broken_stores.over_time import CountsIdleOnes
+from sessiondex.testing import ContractViolation
+from tests.support.broken_stores.life_cycle import CountsIdleOnes
 from tests.support.eviction_machine import EvictionMachine
 from tests.support.seeds import GIVEN_SEED, TryEach, skip_with_seed
 from tests.support.sizes import search_size
@@ -64,10 +64,10 @@ class OfCountsOfIdleOnes(StoreMachine):
 
 @skip_with_seed
 def test_a_planted_bug_is_found_and_the_failure_says_how_to_repeat_it(try_each: TryEach) -> None:
-    with pytest.raises(LawBroken, match=r"^count_by_agent") as error:
+    with pytest.raises(ContractViolation, match=r"^count_by_agent") as error:
         try_each(range(4), partial(run_machine, OfCountsOfIdleOnes))
     seed = int(error.value.__notes__[-1].partition("SESSIONDEX_SEED=")[2].partition(" nox -s tests -- tests/")[0])
 
-    with pytest.raises(LawBroken) as again:
+    with pytest.raises(ContractViolation) as again:
         run_machine(OfCountsOfIdleOnes, seed)
     assert str(again.value) == str(error.value)

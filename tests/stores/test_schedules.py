@@ -75,12 +75,12 @@ class SavesInTwoSteps(ScanSessionStore[Session]):
         return await super().save(session)
 
 
-class UpdatesBlindly(ScanSessionStore[Session]):
+class UpdatesWithoutRevision(ScanSessionStore[Session]):
     async def _save_instead(self, session: Session, *_: Any) -> None:
         await self.save(session)
 
 
-class CreatesAtOnce(ScanSessionStore[Session]):
+class RefusesCoroutineFunctions(ScanSessionStore[Session]):
     """Lets as many create as come."""
 
     async def get_or_create(
@@ -135,8 +135,8 @@ class Swallows(ScanSessionStore[Session]):
     ("cls", "complaint"),
     [
         (SavesInTwoSteps, "were added, not"),
-        (UpdatesBlindly, "were added, not"),
-        (CreatesAtOnce, "created"),
+        (UpdatesWithoutRevision, "were added, not"),
+        (RefusesCoroutineFunctions, "created"),
         (AdmitsTwo, "two have the turn"),
         (SavesHalf, "half a batch|of a batch"),
         (KeepsTurn, "a turn was left|waits for ever"),

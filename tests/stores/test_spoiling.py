@@ -273,14 +273,14 @@ def spoilt(make: Callable[..., Any], seed: int) -> Spoiler:
 def test_nothing_that_is_done_to_what_was_given_or_got_is_seen_in_the_store(name: str, try_each: TryEach) -> None:
     """Twenty thousand changes for each store, among ongoing operations, and no digest of the store ever moves."""
 
-    def trial(seed: int) -> None:
+    def context(seed: int) -> None:
         spoiler = spoilt(STORES[name], seed)
         assert spoiler.containers + spoiler.attributes >= MUTATIONS == 20_000
         assert spoiler.containers >= 10_000
         assert spoiler.operations >= 50
         assert spoiler.evictions >= 10
 
-    try_each([SEED], trial)
+    try_each([SEED], context)
 
 
 # -- the checks find what is planted --

@@ -22,17 +22,17 @@ WHEEL = os.environ.get("SESSIONDEX_TEST_SERVER")
 class TryEach(Protocol):
     """As `try_each` is, when it knows the test."""
 
-    def __call__(self, seeds: Iterable[int], trial: Callable[[int], object]) -> bool: ...
+    def __call__(self, seeds: Iterable[int], context: Callable[[int], object]) -> bool: ...
 
 
-def try_each(seeds: Iterable[int], trial: Callable[[int], object], *, test: str) -> bool:
+def try_each(seeds: Iterable[int], context: Callable[[int], object], *, test: str) -> bool:
     """Try each of the seeds, or only the one that the environment asks for; return whether all were tried.
 
     A failure says by which command it is repeated: that runs the test, with the seed that failed.
     """
     for seed in seeds if GIVEN_SEED is None else [int(GIVEN_SEED)]:
         try:
-            trial(seed)
+            context(seed)
         except BaseException as error:
             error.add_note(f"Repeat it by: {command(test, seed)}")
             raise
@@ -47,11 +47,11 @@ def command(test: str, seed: int | str | None = None) -> str:
     return f"{stress}{asked}nox -s {quote(session)} -- {quote(test)}"
 
 
-def first_failure(seeds: Iterable[int], trial: Callable[[int], object]) -> str:
+def first_failure(seeds: Iterable[int], context: Callable[[int], object]) -> str:
     """Return what the first of the seeds says that fails, as one of them must: a bug was planted."""
     for seed in seeds:
         try:
-            trial(seed)
+            context(seed)
         except AssertionError as error:
             return str(error)
     raise AssertionError("no seed found the planted bug")

@@ -18,15 +18,15 @@ from sessiondex.testing import (
     CAPABILITIES,
     CASES,
     Case,
-    LawBroken,
-    Trial,
+    CaseContext,
+    ContractViolation,
     Verdict,
     case,
     check_session_store,
 )
 from tests.support import virtual_time
+from tests.support.broken_stores.isolation import LeaksInGet
 from tests.support.broken_stores.queries import OldestFirst
-from tests.support.broken_stores.saving import LeaksInGet
 
 BY_NAME = {case.name: case for case in CASES}
 
@@ -188,7 +188,7 @@ async def test_a_known_divergence_is_not_held_against_a_store() -> None:
         "diverges     list-by-agent-is-newest-first (law 2): we read forwards\n"
         "2 cases: 1 passed, 0 failed, 1 diverge, 0 unsupported"
     )
-    assert isinstance(report.outcomes[0].error, LawBroken)
+    assert isinstance(report.outcomes[0].error, ContractViolation)
 
 
 async def test_a_divergence_that_is_gone_is_a_failure() -> None:
@@ -226,16 +226,16 @@ async def check_a_case_that_hangs() -> None:
     stores: list[Any] = []
 
     @case(None)
-    async def stubborn(trial: Trial) -> None:
+    async def stubborn(context: CaseContext) -> None:
         """Never ends."""
-        stores.append(await trial.store())
+        stores.append(await context.store())
         try:
             await asyncio.Event().wait()
         finally:
             await asyncio.sleep(0)
 
     @case(None)
-    async def quick(trial: Trial) -> None:
+    async def quick(context: CaseContext) -> None:
         """Ends."""
 
     report = await check_session_store(ScanSessionStore, cases=[stubborn, quick], timeout=0.01)
@@ -248,7 +248,7 @@ async def test_who_is_cancelled_while_checking_is_cancelled() -> None:
     started = asyncio.Event()
 
     @case(None)
-    async def endless(trial: Trial) -> None:
+    async def endless(context: CaseContext) -> None:
         """Never ends."""
         started.set()
         await asyncio.Event().wait()
@@ -268,7 +268,7 @@ async def test_any_error_is_a_failure_and_the_next_case_runs() -> None:
         async def get(self, *_: Any, **__: Any) -> Any:
             raise KeyError("odd")
 
-    names = "save-keeps-what-it-is-given", "a-frozen-session-is-stamped-too", "nothing-is-saved-of-nothing"
+    names = "save-keeps-what-it-is-given", "a-frozen-session-is-stamped-too", "an-empty-batch-changes-nothing"
     report = await check_session_store(Odd, cases=some(*names))
 
     assert [outcome.verdict for outcome in report.outcomes] == [Verdict.FAILED, Verdict.FAILED, Verdict.PASSED]
@@ -299,9 +299,9 @@ async def test_a_cancellation_from_within_is_a_failure() -> None:
     """And not the end of the check."""
 
     @case(None)
-    async def cancelling(trial: Trial) -> None:
+    async def cancelling(context: CaseContext) -> None:
         """Cancels what it waits for."""
-        task = trial.task(asyncio.Event().wait())
+        task = context.task(asyncio.Event().wait())
         task.cancel()
         await task
 
@@ -323,10 +323,10 @@ async def test_what_a_case_leaves_running_ends_with_it() -> None:
     before = asyncio.all_tasks()
 
     @case(None)
-    async def leaving(trial: Trial) -> None:
+    async def leaving(context: CaseContext) -> None:
         """Leaves a task behind."""
-        trial.task(asyncio.Event().wait())
-        raise LawBroken("mine")
+        context.task(asyncio.Event().wait())
+        raise ContractViolation("mine")
 
     report = await check_session_store(ScanSessionStore, cases=[leaving])
     assert report.failures[0].reason == "mine"

@@ -5,18 +5,18 @@ from __future__ import annotations
 import pytest
 
 from sessiondex import ScanSessionStore
-from sessiondex.testing import LawBroken, Trial, case, expect, expect_error
+from sessiondex.testing import CaseContext, ContractViolation, case, expect, expect_error
 
 
 def test_what_differs_in_a_session_is_named() -> None:
-    trial = Trial(ScanSessionStore)
-    session = trial.session(turn_count=3)
-    with pytest.raises(LawBroken, match=r"get: of session .*, turn_count should be 3, but it was 4"):
+    context = CaseContext(ScanSessionStore)
+    session = context.session(turn_count=3)
+    with pytest.raises(ContractViolation, match=r"get: of session .*, turn_count should be 3, but it was 4"):
         expect(session.model_copy(update={"turn_count": 4}), session, "get")
 
 
 def test_a_message_is_a_line_however_much_differs() -> None:
-    with pytest.raises(LawBroken) as broken:
+    with pytest.raises(ContractViolation) as broken:
         expect(["x" * 1_000] * 1_000, [], "what")
 
     assert len(str(broken.value)) < 300
@@ -24,11 +24,11 @@ def test_a_message_is_a_line_however_much_differs() -> None:
 
 def test_an_expected_error_must_come_and_be_of_its_kind() -> None:
     with (
-        pytest.raises(LawBroken, match="saving: expected KeyError, but nothing was raised"),
+        pytest.raises(ContractViolation, match="saving: expected KeyError, but nothing was raised"),
         expect_error(KeyError, "saving"),
     ):
         pass
-    with pytest.raises(LawBroken, match=r"saving: expected KeyError, but it raised OSError\('x'\)"):  # noqa: SIM117  # one within the other
+    with pytest.raises(ContractViolation, match=r"saving: expected KeyError, but it raised OSError\('x'\)"):  # noqa: SIM117  # one within the other
         with expect_error(KeyError, "saving"):
             raise OSError("x")
     with pytest.raises(NotImplementedError), expect_error(KeyError, "saving"):
@@ -41,7 +41,7 @@ def test_an_expected_error_must_come_and_be_of_its_kind() -> None:
 
 
 def test_a_case_needs_a_promise_and_known_capabilities() -> None:
-    async def silent(trial: Trial) -> None: ...
+    async def silent(context: CaseContext) -> None: ...
 
     with pytest.raises(ValueError, match="silent: a case needs a docstring"):
         case(1)(silent)

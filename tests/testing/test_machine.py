@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from sessiondex import InMemorySessionStore, ScanSessionStore
-from sessiondex.testing import LawBroken
+from sessiondex.testing import ContractViolation
 from sessiondex.testing.machine import SessionStoreMachine
-from tests.support.broken_stores import over_time, queries, saving, together
+from tests.support.broken_stores import concurrency, isolation, life_cycle, queries, saves
 from tests.support.virtual_time import VirtualLoop
 
 # The same steps each time, and no search for shorter ones: that it fails is all that is asked.
@@ -55,16 +55,16 @@ class NeverAnswers(ScanSessionStore[Any]):
 
 
 COMPLAINTS: dict[Any, str] = {
-    saving.StampsThatRepeat: "^stamps: each should be greater",
-    saving.SharesWhatItIsGiven: "^(get|what was saved|before and after of a change|what all changes lead to)",
-    saving.SharesWhatItHandsOut: "^(get|what was saved|before and after of a change|what all changes lead to)",
-    saving.IndexThatForgetsNothing: "^(list_by_agent|iter_by_agent|what a page has|count_by_agent, beside the list)",
-    saving.ForgetsTheClass: "^(get|update|what was saved|list_by_|find_sessions|iter_by_).*Session",
-    saving.LeaksInQueries: "^(get_by_channel|list_by_|find_sessions|iter_by_|count_|get_or_create)",
+    saves.StampsThatRepeat: "^stamps: each should be greater",
+    isolation.SharesGivenSessions: "^(get|what was saved|before and after of a change|what all changes lead to)",
+    isolation.SharesResultsOfGet: "^(get|what was saved|before and after of a change|what all changes lead to)",
+    isolation.NeverUnfilesAgents: "^(list_by_agent|iter_by_agent|what a page has|count_by_agent, beside the list)",
+    isolation.ForgetsTheClass: "^(get|update|what was saved|list_by_|find_sessions|iter_by_).*Session",
+    isolation.LeaksInQueries: "^(get_by_channel|list_by_|find_sessions|iter_by_|count_|get_or_create)",
     queries.OldestFirst: "^(list_by_|iter_by_).*, number [0-9]",
-    together.LosesUpdates: "^saving what expects revision",
-    over_time.CountsIdleOnes: "^count_by_agent",
-    over_time.FeedWithGaps: "^sequences, counted from the first",
+    concurrency.LosesUpdates: "^saving what expects revision",
+    life_cycle.CountsIdleOnes: "^count_by_agent",
+    life_cycle.FeedWithGaps: "^sequences, counted from the first",
     FeedThatIsSilent: "^changes: one that was committed did not come",
 }
 """What the machine says of stores with a fault."""
@@ -72,7 +72,7 @@ COMPLAINTS: dict[Any, str] = {
 
 @pytest.mark.parametrize("store", COMPLAINTS)
 def test_a_store_with_a_fault_is_found_out(store: Any) -> None:
-    with pytest.raises(LawBroken, match=COMPLAINTS[store]):
+    with pytest.raises(ContractViolation, match=COMPLAINTS[store]):
         run_state_machine_as_test(broken(store), settings=FIND)
 
 
@@ -98,7 +98,7 @@ def test_a_store_may_have_its_time_from_elsewhere_and_be_made_by_a_coroutine() -
     run_state_machine_as_test(ServerMachine, settings=settings(FIND, max_examples=10, stateful_step_count=50))
 
 
-@pytest.mark.parametrize("store", [saving.SharesWhatItHandsOut, saving.LeaksInQueries])
+@pytest.mark.parametrize("store", [isolation.SharesResultsOfGet, isolation.LeaksInQueries])
 def test_a_fault_is_found_out_whosever_time_it_is(store: Any) -> None:
     class BrokenMachine(SessionStoreMachine):
         owns_time = False
@@ -106,7 +106,7 @@ def test_a_fault_is_found_out_whosever_time_it_is(store: Any) -> None:
         def make_store(self, **_: Any) -> Any:
             return store()
 
-    with pytest.raises(LawBroken, match=COMPLAINTS[store]):
+    with pytest.raises(ContractViolation, match=COMPLAINTS[store]):
         run_state_machine_as_test(BrokenMachine, settings=FIND)
 
 

@@ -22,7 +22,7 @@ from sessiondex import (
     open_store,
 )
 from sessiondex.stores.redis import RedisSessionStore
-from sessiondex.testing import CASES, Report, Trial, case, check_session_store, every_field, expect
+from sessiondex.testing import CASES, Report, CaseContext, case, check_session_store, every_field, expect
 
 
 class Ticket(Session):
@@ -98,9 +98,9 @@ async def moved(url: str) -> tuple[int, str | None]:
 
 
 @case(6)
-async def a_ticket_is_kept(trial: Trial) -> None:
+async def a_ticket_is_kept(context: CaseContext) -> None:
     """With its priority."""
-    store, ticket = await trial.store(), trial.session(Ticket, priority=3, **every_field())
+    store, ticket = await context.store(), context.session(Ticket, priority=3, **every_field())
     await store.save(ticket)
     expect(await store.get(ticket.session_id), ticket, "get of a ticket")
 

@@ -103,7 +103,7 @@ async def test_a_turn_that_does_not_come_is_said(client: httpx.AsyncClient, monk
     async with service.app.state.store.exclusive(session_id):
         response = await asyncio.create_task(client.post("messages", json=HELLO))
     assert response.status_code == 503
-    assert "did not come within 0 s" in response.text
+    assert "was not free within 0 s" in response.text
 
 
 async def test_the_store_can_be_replaced(client: httpx.AsyncClient) -> None:

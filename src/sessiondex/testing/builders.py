@@ -1,4 +1,4 @@
-"""Sessions, visits and clocks for tests: every field is set that a test does not care about."""
+"""Builders of sessions, visits and clocks for tests. They fill every field that a test does not set."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from sessiondex.models import Channel, PendingMigration, Session, SessionStatus,
 SomeSession = TypeVar("SomeSession", bound=Session)
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-"""When a `ManualClock` begins, and what these builders give as the time of birth."""
+"""Initial time of a `ManualClock`, and `created_at` of the sessions that these builders make."""
 
 
 class ManualClock:
-    """A clock that stands still until it is told to move, forward or back.
+    """A clock for tests: it stands still until `move` or an assignment to `time` changes it.
 
     >>> clock = ManualClock()
     >>> clock.move(hours=1, microseconds=-1)
@@ -27,11 +27,11 @@ class ManualClock:
         self.time = now
 
     def __call__(self) -> datetime:
-        """Return the instant at which it stands."""
+        """Return the current time of the clock."""
         return self.time
 
     def move(self, **by: float) -> None:
-        """Move by days, hours, minutes, seconds or microseconds: whatever `timedelta` takes."""
+        """Move the clock forward, or back for negative values, by the keyword arguments of `timedelta`."""
         self.time += timedelta(**by)
 
 
@@ -44,7 +44,7 @@ def make_session(cls: type[SomeSession], **fields: Any) -> SomeSession: ...
 
 
 def make_session(cls: type[Session] = Session, **fields: Any) -> Session:
-    """Return a session of that class with these fields; of a tenant and an agent of its own if none is given.
+    """Return a session of that class with these fields, and a new tenant and agent unless they are given.
 
     >>> session = make_session(user_channel_id="ann")
     >>> session.channel, session.user_channel_id, session.revision
@@ -61,7 +61,7 @@ def make_session(cls: type[Session] = Session, **fields: Any) -> Session:
 
 
 def every_field(**fields: Any) -> dict[str, Any]:
-    """Return fields of a session, each of them other than it is by itself, and none empty.
+    """Return fields for a session: each differs from its default, and none is empty.
 
     >>> session, plain = make_session(**every_field()), make_session()
     >>> [name for name in Session.model_fields if getattr(session, name) == getattr(plain, name)]
@@ -103,7 +103,7 @@ def every_field(**fields: Any) -> dict[str, Any]:
 
 
 def make_visit(content_hash: str | None = "hash-1", name: str | None = "pay", **fields: Any) -> StepVisit:
-    """Return a visit to a step of that content hash and name.
+    """Return a visit to a step with that content hash and name.
 
     >>> make_visit("9f86d081", is_checkpoint=True).step_content_hash
     '9f86d081'
@@ -119,7 +119,7 @@ def make_visit(content_hash: str | None = "hash-1", name: str | None = "pay", **
 
 
 def at_step(content_hash: str | None = "hash-1", name: str | None = "pay", **fields: Any) -> dict[str, Any]:
-    """Return the fields of a session that stands at that step, of version 1 of a scenario of its own if none is given.
+    """Return fields for a session at that step, in version 1 of a new scenario unless `fields` name another.
 
     >>> session = make_session(**at_step("9f86d081"), turn_count=2)
     >>> session.active_scenario_version, session.step_history[-1].step_content_hash

@@ -1,4 +1,4 @@
-"""A case: one promise of the contract, and the coroutine that holds a store to it."""
+"""The declaration of a case: one promise of the contract, and the coroutine that checks a store for it."""
 
 from __future__ import annotations
 
@@ -6,25 +6,26 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from inspect import iscoroutinefunction
 
-from sessiondex.testing.trial import CAPABILITIES, Trial
+from sessiondex.testing.case_context import CAPABILITIES, CaseContext
 
-LAWS = 18  # in `sessiondex.contract`
+LAW_COUNT = 18  # laws in `sessiondex.contract`
 
-Run = Callable[[Trial], Awaitable[None]]
+Run = Callable[[CaseContext], Awaitable[None]]
 
 
 @dataclass(frozen=True)
 class Case:
-    """One promise of the contract.
+    """One promise of the contract, and the coroutine function that checks it.
 
-    `law` is the number of the law in `sessiondex.contract`, or `None` if the promise is that of an operation. `needs`
-    are the capabilities that a store must have to be held to it. What `is_core` every store has to support.
+    `law` is the number of the law in `sessiondex.contract`, or `None` if the promise belongs to one operation. `needs`
+    lists the capabilities that the store must have. A case with `is_core` is required: it fails if an operation is not
+    implemented.
 
     >>> from sessiondex.testing import CASES
     >>> print(CASES[0])
     save-keeps-what-it-is-given
     >>> CASES[0].law, CASES[0].promise
-    (6, 'What was saved comes back by its id, equal.')
+    (6, 'A saved session comes back by its id, equal.')
     """
 
     name: str
@@ -42,29 +43,34 @@ class Case:
 def case(
     law: int | None, *needs: str, name: str | None = None, promise: str | None = None, is_core: bool = False
 ) -> Callable[[Run], Case]:
-    """Declare the coroutine function as a case, by its name and the first sentence of its docstring.
+    """Declare the coroutine function as a case, named after it; its promise is the first sentence of its docstring.
 
     >>> @case(1, "clock")
-    ... async def time_is_told_by_the_clock(trial: Trial) -> None:
-    ...     '''A stamp is what the clock says. Whoever reads this knows.'''
-    >>> time_is_told_by_the_clock.name, time_is_told_by_the_clock.promise
-    ('time-is-told-by-the-clock', 'A stamp is what the clock says.')
+    ... async def stamps_come_from_the_clock(context: CaseContext) -> None:
+    ...     '''A stamp is the time of the clock. More sentences may follow.'''
+    >>> stamps_come_from_the_clock.name, stamps_come_from_the_clock.promise
+    ('stamps-come-from-the-clock', 'A stamp is the time of the clock.')
+
+    Raises:
+        ValueError: `law` or `needs` is unknown, the function is no coroutine function, or it has no docstring.
     """
     for need in needs:
         if need not in CAPABILITIES:
-            raise ValueError(f"needs: {need!r} is no capability; take some of {', '.join(CAPABILITIES)}")
+            raise ValueError(f"needs: {need!r} is not a capability; use some of {', '.join(CAPABILITIES)}")
 
-    if law is not None and law not in range(1, LAWS + 1):
-        raise ValueError(f"law: must be None or the number of a law, from 1 to {LAWS}, not {law!r}")
+    if law is not None and law not in range(1, LAW_COUNT + 1):
+        raise ValueError(f"law: must be None or the number of a law, from 1 to {LAW_COUNT}, not {law!r}")
 
-    def declared(run: Run) -> Case:
+    def declare(run: Run) -> Case:
         if not iscoroutinefunction(run):
-            raise ValueError(f"{getattr(run, '__name__', run)}: a case is a coroutine function; say `async def`")
-        words = promise or " ".join((run.__doc__ or "").split())
-        if not words:
-            raise ValueError(f"{getattr(run, '__name__', run)}: a case needs a docstring that says what is promised")
-        sentence = words.partition(". ")[0].removesuffix(".") + "."
-        called = name or getattr(run, "__name__", "").strip("_").replace("_", "-")
-        return Case(called, law, sentence, needs, is_core, run=run)
+            raise ValueError(
+                f"{getattr(run, '__name__', run)}: a case must be a coroutine function; define it with `async def`"
+            )
+        text = promise or " ".join((run.__doc__ or "").split())
+        if not text:
+            raise ValueError(f"{getattr(run, '__name__', run)}: a case needs a docstring that states the promise")
+        sentence = text.partition(". ")[0].removesuffix(".") + "."
+        case_name = name or getattr(run, "__name__", "").strip("_").replace("_", "-")
+        return Case(case_name, law, sentence, needs, is_core, run=run)
 
-    return declared
+    return declare

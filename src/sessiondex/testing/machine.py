@@ -19,7 +19,7 @@ from sessiondex.errors import ConflictError, SessionNotFoundError
 from sessiondex.models import Channel, ScopeFilter, Session, SessionStatus
 from sessiondex.testing import strategies as some
 from sessiondex.testing.builders import at_step, make_session
-from sessiondex.testing.expectations import LawBroken, expect, expect_error
+from sessiondex.testing.expectations import ContractViolation, expect, expect_error
 from sessiondex.testing.machine_core import MachineCore
 
 _PATIENCE = 20.0  # seconds for a change to come that was committed
@@ -265,4 +265,4 @@ async def _next(feed: Any) -> Any:
         async with asyncio.timeout(_PATIENCE):
             return await anext(feed)
     except TimeoutError:
-        raise LawBroken(f"changes: one that was committed did not come within {_PATIENCE} s") from None
+        raise ContractViolation(f"changes: one that was committed did not come within {_PATIENCE} s") from None

@@ -23,7 +23,7 @@ from sessiondex.models import Session, SessionStatus
 from sessiondex.stores.scan import ScanSessionStore
 from sessiondex.testing import strategies as some
 from sessiondex.testing.builders import START, ManualClock
-from sessiondex.testing.expectations import LawBroken, expect, expect_error, expect_increasing
+from sessiondex.testing.expectations import ContractViolation, expect, expect_error, expect_increasing
 
 Call = Callable[[SessionStore[Any]], Awaitable[Any]]
 Pair = tuple[Any, Any]
@@ -128,7 +128,7 @@ class MachineCore(RuleBasedStateMachine):
         expect(self.run(self.store.save(mine)), mine.session_id, "what save answers")
         self.run(self.oracle.save(other))
         if self.owns_time and mine.last_activity_at < self.clock():
-            raise LawBroken(f"save: stamp {mine.last_activity_at} is earlier than the clock")
+            raise ContractViolation(f"save: stamp {mine.last_activity_at} is earlier than the clock")
         self.were_saved([pair])
 
     def were_saved(self, pairs: Sequence[Pair]) -> None:

@@ -1,4 +1,4 @@
-"""What came of checking a store."""
+"""The report of a check: a verdict for each case."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from sessiondex.testing.case import Case
 
 
 class Verdict(StrEnum):
-    """What came of a case."""
+    """The verdict on a case."""
 
     PASSED = "passed"
     FAILED = "failed"
     DIVERGES = "diverges"
-    """It failed, as was known and written down beforehand."""
+    """It failed, and `known_divergences` gives the reason."""
     UNSUPPORTED = "unsupported"
-    """The store does not have what the case is about."""
+    """The store lacks a capability or an operation that the case needs."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one case. `reason` is empty if it passed; `error` is what was raised, if anything was."""
+    """The result of one case. `reason` is empty if it passed; `error` is the exception that it raised, if any."""
 
     case: Case
     verdict: Verdict
@@ -31,7 +31,7 @@ class Outcome:
     error: BaseException | None = field(default=None, repr=False)
 
     def __str__(self) -> str:
-        """Return one line."""
+        """Return the outcome as one line."""
         law = f" (law {self.case.law})" if self.case.law else ""
         reason = f": {' '.join(self.reason.split())}" if self.reason else ""
         return f"{self.verdict:<11}  {self.case.name}{law}{reason}"
@@ -39,11 +39,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Report:
-    """What came of all cases, in their order.
+    """The outcomes of all cases, in the order in which they ran.
 
-    `missing` has the capabilities that the store does not have, of those that the cases needed, and why; `capabilities`
-    those that it has. `str` of a report has a line for each reason why cases are unsupported, and for each case that
-    diverges or failed, and the counts.
+    `capabilities` lists those that the cases needed and the store has, `missing` the others with the reason.
+    `str(report)` lists unsupported cases by reason, then the cases that diverge or failed, then the counts.
 
     >>> import asyncio
     >>> from sessiondex import ScanSessionStore
@@ -62,7 +61,7 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether no case failed, but for the known divergences, and any passed."""
+        """True if at least one case passed and none failed, except for known divergences."""
         return not self.failures and any(outcome.verdict is Verdict.PASSED for outcome in self.outcomes)
 
     @property
@@ -72,13 +71,13 @@ class Report:
 
     @property
     def unsupported(self) -> tuple[Outcome, ...]:
-        """The cases that the store could not be held to."""
+        """The cases that could not be run, because the store lacks a capability or an operation."""
         return tuple(outcome for outcome in self.outcomes if outcome.verdict is Verdict.UNSUPPORTED)
 
     def __str__(self) -> str:
         """Return a line for each case that did not pass, the counts, and the capabilities."""
-        # What failed comes last, where it is seen first.
-        lines = _grouped(self.unsupported)
+        # Failures come last: in a terminal the end is what one sees first.
+        lines = _group_by_reason(self.unsupported)
         lines += [str(outcome) for outcome in self.outcomes if outcome.verdict is Verdict.DIVERGES]
         lines += map(str, self.failures)
         counts = Counter(outcome.verdict for outcome in self.outcomes)
@@ -92,7 +91,7 @@ class Report:
         return "\n".join(lines)
 
 
-def _grouped(unsupported: tuple[Outcome, ...]) -> list[str]:
+def _group_by_reason(unsupported: tuple[Outcome, ...]) -> list[str]:
     """Return a line for each reason why cases are unsupported."""
     names: dict[str, list[str]] = {}
     for outcome in unsupported:

@@ -1,6 +1,14 @@
-"""Stores with one fault each: what the kit must find."""
+"""Stores with one fault each, which the kit must find."""
 
-from tests.support.broken_stores import arguments, moving, over_time, queries, saving, together
+from tests.support.broken_stores import (
+    arguments,
+    concurrency,
+    isolation,
+    life_cycle,
+    queries,
+    saves,
+    transfer,
+)
 from tests.support.broken_stores.fault import BROKEN
 
-__all__ = ["BROKEN", "arguments", "moving", "over_time", "queries", "saving", "together"]
+__all__ = ["BROKEN", "arguments", "concurrency", "isolation", "life_cycle", "queries", "saves", "transfer"]

@@ -1,4 +1,4 @@
-"""Faults in what is done about wrong arguments."""
+"""Stores with a fault in the check of arguments."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tests.support.broken_stores.fault import found_by
 
 
 @found_by("list-by-agent-refuses-bad-arguments")
-class TakesNegativeLimits(ScanSessionStore[Any]):
+class AcceptsNegativeLimits(ScanSessionStore[Any]):
     async def list_by_agent(self, *arguments: Any, limit: int = 100, **options: Any) -> Any:
         limit = max(0, limit) if type(limit) is int else limit
         return await super().list_by_agent(*arguments, limit=limit, **options)
 
 
 def _lenient(operation: str) -> Any:
-    """Return the operation as one that answers nothing where it should refuse its arguments."""
+    """Return the operation, changed to return `None` where it must refuse its arguments."""
     original = getattr(ScanSessionStore, operation)
 
     async def awaited(answer: Any) -> Any:
@@ -34,8 +34,10 @@ def _lenient(operation: str) -> Any:
     return call
 
 
-TakesAnything = type("TakesAnything", (ScanSessionStore,), {operation: _lenient(operation) for operation in BAD})
-found_by(*map(str, REFUSALS))(TakesAnything)
+AcceptsAnyArgument = type(
+    "AcceptsAnyArgument", (ScanSessionStore,), {operation: _lenient(operation) for operation in BAD}
+)
+found_by(*map(str, REFUSALS))(AcceptsAnyArgument)
 
 
 @found_by("list-by-customer-refuses-bad-arguments")
@@ -47,8 +49,8 @@ class BlamesAnotherArgument(ScanSessionStore[Any]):
             raise InvalidArgumentError("tenant_id", error.reason) from None
 
 
-@found_by("an-odd-cap-is-refused", "an-odd-idle-ttl-is-refused")
-class TakesAnyOption(ScanSessionStore[Any]):
+@found_by("an-invalid-cap-is-refused", "an-invalid-idle-ttl-is-refused")
+class AcceptsAnyOption(ScanSessionStore[Any]):
     def __init__(self, **options: Any) -> None:
         try:
             super().__init__(**options)

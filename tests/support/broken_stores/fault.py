@@ -1,25 +1,25 @@
-"""Which stores are broken on purpose, which cases must find it, and how they fail."""
+"""The registry of broken stores: the cases that must find each fault, and the error of each case."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from sessiondex.testing import LawBroken
+from sessiondex.testing import ContractViolation
 
 BROKEN: dict[type[Any], dict[str, type[Exception]]] = {}
-"""Each broken store, and the cases about its fault, with the error by which each fails."""
+"""By store: the name of each case that must fail, and the class of its error."""
 
 
-def found_by(*names: str, by: type[Exception] = LawBroken) -> Callable[[type[Any]], type[Any]]:
-    """Note the store, and by which cases its fault must be found.
+def found_by(*names: str, by: type[Exception] = ContractViolation) -> Callable[[type[Any]], type[Any]]:
+    """Register the store as broken, with the cases that must find its fault.
 
-    Each of them fails by that error: what it raises by itself, but where the fault is that the store raises something,
-    or, `TimeoutError`, that it never answers.
+    Each case must fail by `by`: usually `ContractViolation`. It is the error that the store raises if that is the
+    fault, or `TimeoutError` if the store never answers.
     """
 
-    def noted(cls: type[Any]) -> type[Any]:
+    def register(cls: type[Any]) -> type[Any]:
         BROKEN.setdefault(cls, {}).update(dict.fromkeys(names, by))
         return cls
 
-    return noted
+    return register

@@ -1,4 +1,4 @@
-"""Faults in what queries, pages, counts and steps answer."""
+"""Stores with a fault in queries, pages, counts or steps."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ class OldestFirst(ScanSessionStore[Any]):
 
 
 @found_by(
-    "the-most-recent-session-of-an-identity-answers",
-    "when-the-newest-of-an-identity-is-deleted-the-one-before-answers",
+    "get-by-channel-returns-the-most-recent-session",
+    "deleting-the-newest-session-of-an-identity-reveals-the-one-before",
 )
-class AnswersWithTheFirst(ScanSessionStore[Any]):
+class ReturnsTheOldest(ScanSessionStore[Any]):
     def _latest_by_channel(self, tenant: UUID, channel: Channel, user: str, since: Any, *, is_open: bool) -> Any:  # noqa: ARG002  # the fault
         found = [one for one in self._seen(tenant, since) if (one.channel, one.user_channel_id) == (channel, user)]
         return self._records.copy(found[0]) if found else None
 
 
 @found_by("each-agent-and-each-customer-has-a-list-of-its-own")
-class OneListForAllAgents(ScanSessionStore[Any]):
+class MixesAgents(ScanSessionStore[Any]):
     def _newest_by_agent(self, tenant: Any, agent: Any, *arguments: Any) -> Any:
         found = list(super()._newest_by_agent(tenant, agent, *arguments))
         for other in {one.agent_id for one in self._seen(tenant)} - {agent}:
@@ -52,7 +52,7 @@ class OneListForAllAgents(ScanSessionStore[Any]):
 
 
 @found_by("find-sessions-by-step-hash-is-newest-first")
-class OrderOfFirstSaves(ScanSessionStore[Any]):
+class OrdersByFirstSave(ScanSessionStore[Any]):
     def _at_step(self, *arguments: Any) -> Any:
         found = {one.session_id for one in super()._at_step(*arguments)}
         return [one for one in self._snapshots.values() if one.session_id in found][::-1]
@@ -65,7 +65,7 @@ class FoldsCase(ScanSessionStore[Any]):
         return found or super()._latest_by_channel(tenant, channel, user.lower(), since, is_open=is_open)
 
 
-@found_by("limits-cut-the-oldest", "the-default-limit-is-a-hundred", "a-limit-of-0-gives-an-empty-list")
+@found_by("limits-cut-the-oldest", "the-default-limit-is-100", "a-limit-of-0-gives-an-empty-list")
 class IgnoresLimits(ScanSessionStore[Any]):
     async def list_by_agent(self, *arguments: Any, limit: int = 100, **options: Any) -> Any:
         return await super().list_by_agent(*arguments, limit=limit + 1_000, **options)
@@ -86,8 +86,8 @@ def _after(cursor: Any) -> Any:
     return cursor if is_last else cursor + timedelta(microseconds=1)
 
 
-@found_by("an-iterator-bears-deletes-and-new-sessions-meanwhile")
-class PagesByNumber(ScanSessionStore[Any]):
+@found_by("an-iterator-allows-deletes-and-saves-during-the-iteration")
+class PagesByOffset(ScanSessionStore[Any]):
     async def iter_by_agent(self, *arguments: Any, page_size: int = 100, **options: Any) -> AsyncIterator[Any]:
         seen = 0
         while page := (await self.list_by_agent(*arguments, limit=seen + page_size, **options))[seen:]:
@@ -97,9 +97,9 @@ class PagesByNumber(ScanSessionStore[Any]):
 
 
 @found_by(
-    "iter-by-agent-repeats-none-that-is-saved-meanwhile",
-    "iter-by-agent-of-a-status-repeats-none-that-is-saved-meanwhile",
-    "iter-by-customer-repeats-none-that-is-saved-meanwhile",
+    "iter-by-agent-repeats-no-session-saved-during-the-iteration",
+    "iter-by-agent-of-a-status-repeats-no-session-saved-during-the-iteration",
+    "iter-by-customer-repeats-no-session-saved-during-the-iteration",
 )
 class CursorThatMoves(ScanSessionStore[Any]):
     async def iter_by_agent(self, *arguments: Any, page_size: int = 100, **options: Any) -> AsyncIterator[Any]:
@@ -125,14 +125,14 @@ class CountsAPage(ScanSessionStore[Any]):
 
 
 @found_by("a-session-that-is-not-active-stands-at-no-step", "count-by-step-hash-is-the-length-of-the-list")
-class AllStandAtSteps(ScanSessionStore[Any]):
+class IgnoresStatusAtSteps(ScanSessionStore[Any]):
     def _seen(self, tenant_id: UUID, since: Any = None) -> Any:
         for one in super()._seen(tenant_id, since):
             yield one.model_copy(update={"status": SessionStatus.ACTIVE})
 
 
 @found_by("a-filter-of-channel-node-and-age-at-once")
-class FiltersByOneThingAtATime(ScanSessionStore[Any]):
+class IgnoresAgesWithChannels(ScanSessionStore[Any]):
     def _at_step(self, tenant: Any, scenario: Any, version: Any, key: Any, scope: Any, since: Any) -> Any:  # noqa: PLR0917  # as the store has them
         if scope is not None and (scope.include_channels or scope.exclude_channels):
             scope = scope.model_copy(update={"min_session_age_days": None, "max_session_age_days": None})
@@ -151,20 +151,20 @@ class RoundsAgesUp(ScanSessionStore[Any]):
 
 
 @found_by("a-step-gives-all-that-stand-there")
-class OneAtAStep(ScanSessionStore[Any]):
+class LimitsStepsToOne(ScanSessionStore[Any]):
     def _at_step(self, *arguments: Any) -> Any:
         return super()._at_step(*arguments)[:1]
 
 
 @found_by("a-session-of-another-scenario-or-version-stands-elsewhere", "count-steps-has-every-step-of-the-version")
-class AllVersionsAreOne(ScanSessionStore[Any]):
+class MixesVersions(ScanSessionStore[Any]):
     def _seen(self, tenant_id: UUID, since: Any = None) -> Any:
         for one in super()._seen(tenant_id, since):
             yield one if one.active_scenario_version is None else one.model_copy(update={"active_scenario_version": 1})
 
 
 @found_by("a-session-stands-at-its-last-step-alone", "a-session-leaves-a-step-when-it-moves-on")
-class StandsWhereItEverWas(ScanSessionStore[Any]):
+class MatchesEarlierVisits(ScanSessionStore[Any]):
     def _at_step(self, tenant: Any, scenario: Any, version: Any, key: Any, scope: Any, since: Any) -> Any:  # noqa: PLR0917  # as the store has them
         found = super()._at_step(tenant, scenario, version, key, scope, since)
         was_there = [
@@ -174,7 +174,7 @@ class StandsWhereItEverWas(ScanSessionStore[Any]):
 
 
 @found_by("versions-and-hashes-do-not-run-into-each-other")
-class KeysThatRunTogether(ScanSessionStore[Any]):
+class JoinsVersionAndHash(ScanSessionStore[Any]):
     def _at_step(self, tenant: Any, scenario: Any, version: Any, key: Any, scope: Any, since: Any) -> Any:  # noqa: PLR0917  # as above
         found = [
             one
@@ -193,7 +193,7 @@ class IgnoresTheFilter(ScanSessionStore[Any]):
         return super()._at_step(tenant, scenario, version, key, None, since)
 
 
-@found_by("what-count-steps-answers-is-the-callers-own")
+@found_by("changing-a-result-of-count-steps-changes-no-other")
 class SharesItsCounts(ScanSessionStore[Any]):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)

@@ -1,4 +1,4 @@
-"""All cases of the kit, by subject: a file for each."""
+"""All cases of the kit, one file per subject."""
 
 from collections.abc import Iterator
 from types import ModuleType
@@ -7,18 +7,18 @@ from sessiondex.testing.case import Case
 from sessiondex.testing.cases import (
     arguments,
     bulk,
-    closing,
+    life_cycle,
     counts,
-    creating,
+    creation,
     eviction,
     feed,
-    hostile,
+    values,
     isolation,
-    moving,
+    transfer,
     pages,
     queries,
     revisions,
-    saving,
+    saves,
     steps,
     subclasses,
     tenants,
@@ -27,7 +27,7 @@ from sessiondex.testing.cases import (
 
 
 def _cases_of(module: ModuleType) -> Iterator[Case]:
-    """Return what is declared in the module, one by one or in tuples, in the order of the file."""
+    """Yield the cases that the module declares, single or in tuples, in the order of the file."""
     for value in vars(module).values():
         if isinstance(value, Case):
             yield value
@@ -36,25 +36,25 @@ def _cases_of(module: ModuleType) -> Iterator[Case]:
 
 
 _SUBJECTS = (
-    saving,
+    saves,
     queries,
     isolation,
     bulk,
-    hostile,
+    values,
     tenants,
     steps,
     subclasses,
     arguments,
-    closing,
+    life_cycle,
     revisions,
-    creating,
+    creation,
     turns,
     pages,
     counts,
     eviction,
     feed,
-    moving,
+    transfer,
 )
 
-CASES: tuple[Case, ...] = tuple(one for subject in _SUBJECTS for one in _cases_of(subject))
+CASES: tuple[Case, ...] = tuple(case for subject in _SUBJECTS for case in _cases_of(subject))
 """Every case of the kit."""

@@ -1,4 +1,4 @@
-"""Law 11, and every other bad argument: the error names it, and nothing changes."""
+"""Law 11 and all other bad arguments: the error names the argument, and nothing changes."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from uuid import uuid4
 from sessiondex.errors import InvalidArgumentError
 from sessiondex.models import Channel, Session
 from sessiondex.testing.case import Case, case
+from sessiondex.testing.case_context import CaseContext
 from sessiondex.testing.expectations import expect, expect_error
-from sessiondex.testing.trial import Trial
 
 SURROGATE = "\ud800"
-A, B = uuid4(), uuid4()  # any two ids
-NAIVE = datetime(2026, 1, 1)  # noqa: DTZ001  # hostile on purpose
+A, B = uuid4(), uuid4()
+NAIVE = datetime(2026, 1, 1)  # noqa: DTZ001  # naive on purpose
 
 Bad = tuple[tuple[Any, ...], dict[str, Any], str]
 
 
-async def _none_at_all() -> AsyncIterator[Any]:
+async def _empty_async_iterator() -> AsyncIterator[Any]:
     return
     yield
 
 
-def _nothing(*_: Any) -> None:
+def _change_nothing(*_: Any) -> None:
     return None
 
 
-def _session() -> Session:
+def _make_session() -> Session:
     return Session(tenant_id=A, agent_id=B, channel=Channel.WEBCHAT, user_channel_id="user-1")
 
 
@@ -50,17 +50,19 @@ BAD: Mapping[str, Callable[[], list[Bad]]] = {
         ((A,), {"tenant_id": "x"}, "tenant_id"),
     ],
     "save": lambda: [
-        ((_session(),), {"expected_revision": revision}, "expected_revision") for revision in (-1, 1.0, "1", True)
+        ((_make_session(),), {"expected_revision": revision}, "expected_revision") for revision in (-1, 1.0, "1", True)
     ],
     "delete": lambda: [((str(A),), {}, "session_id"), ((A,), {"tenant_id": 5}, "tenant_id")],
-    "save_many": lambda: [((things,), {}, "sessions") for things in (_session(), "text", None, 5, _none_at_all())],
+    "save_many": lambda: [
+        ((things,), {}, "sessions") for things in (_make_session(), "text", None, 5, _empty_async_iterator())
+    ],
     "delete_many": lambda: [
-        *(((things,), {}, "session_ids") for things in (A, "text", None, [None], [A, "text"], _none_at_all())),
+        *(((things,), {}, "session_ids") for things in (A, "text", None, [None], [A, "text"], _empty_async_iterator())),
         (([A],), {"tenant_id": "x"}, "tenant_id"),
     ],
     "load": lambda: [
         *((([],), {"batch": batch}, "batch") for batch in (0, -1, True, "x", 1.5, None)),
-        *(((things,), {}, "sessions") for things in (_session(), "text", None)),
+        *(((things,), {}, "sessions") for things in (_make_session(), "text", None)),
     ],
     "get_by_channel": lambda: [
         (("x", Channel.SMS, "u"), {}, "tenant_id"),
@@ -95,15 +97,15 @@ BAD: Mapping[str, Callable[[], list[Bad]]] = {
         ((A, B, 1, "h", {"max_session_age_days": 1}), {}, "scope_filter"),
     ],
     "update": lambda: [
-        ((str(A), _nothing), {}, "session_id"),
+        ((str(A), _change_nothing), {}, "session_id"),
         *(((A, change), {}, "change") for change in (None, 3)),
-        *(((A, _nothing), {"attempts": attempts}, "attempts") for attempts in (0, 1.5)),
+        *(((A, _change_nothing), {"attempts": attempts}, "attempts") for attempts in (0, 1.5)),
     ],
     "get_or_create": lambda: [
-        (("x", Channel.SMS, "u", _session), {}, "tenant_id"),
-        ((A, "pigeon", "u", _session), {}, "channel"),
-        ((A, Channel.SMS, "", _session), {}, "user_channel_id"),
-        ((A, Channel.SMS, "u", _session()), {}, "create"),
+        (("x", Channel.SMS, "u", _make_session), {}, "tenant_id"),
+        ((A, "pigeon", "u", _make_session), {}, "channel"),
+        ((A, Channel.SMS, "", _make_session), {}, "user_channel_id"),
+        ((A, Channel.SMS, "u", _make_session()), {}, "create"),
     ],
     "exclusive": lambda: [
         (("x",), {}, "session_id"),
@@ -111,25 +113,25 @@ BAD: Mapping[str, Callable[[], list[Bad]]] = {
     ],
     "changes": lambda: [((), {"since": since}, "since") for since in (-1, "0", 1.0)],
 }
-"""For each operation: positional and named arguments, and which of them is bad."""
+"""By operation: positional arguments, named arguments, and the name of the bad one."""
 
 
-def _refused(operation: str, bad: Callable[[], list[Bad]]) -> Case:
-    async def run(trial: Trial) -> None:
-        store, session = await trial.store(), trial.session()
+def _refusal_case(operation: str, bad: Callable[[], list[Bad]]) -> Case:
+    async def run(context: CaseContext) -> None:
+        store, session = await context.store(), context.session()
         await store.save(session)
         for arguments, options, name in bad():
-            what = f"{operation} with a bad {name}"
-            with expect_error(InvalidArgumentError, what) as caught:
+            call = f"{operation} with a bad {name}"
+            with expect_error(InvalidArgumentError, call) as caught:
                 answer = getattr(store, operation)(*arguments, **options)
                 if isawaitable(answer):
                     await answer
-            expect(caught.error.argument, name, f"argument of the error of {what}")
+            expect(caught.error.argument, name, f"argument of the error of {call}")
         expect(await store.get(session.session_id), session, f"get, after bad calls of {operation}")
 
-    called = f"{operation.replace('_', '-')}-refuses-bad-arguments"
-    promise = "An argument of the wrong type or range is refused at once, by its name, and nothing changes."
-    return case(11, name=called, promise=promise)(run)
+    case_name = f"{operation.replace('_', '-')}-refuses-bad-arguments"
+    promise = "A bad argument raises `InvalidArgumentError`, which names it, and nothing changes."
+    return case(11, name=case_name, promise=promise)(run)
 
 
-REFUSALS = tuple(_refused(operation, bad) for operation, bad in BAD.items())
+REFUSALS = tuple(_refusal_case(operation, bad) for operation, bad in BAD.items())

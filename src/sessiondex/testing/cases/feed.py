@@ -1,4 +1,4 @@
-"""Law 18: changes come in order, each once, with no gap."""
+"""Law 18: changes come in order, each once, without a gap."""
 
 from __future__ import annotations
 
@@ -10,60 +10,72 @@ from typing import Any
 from sessiondex.contract import Change, ChangeKind, SessionStore
 from sessiondex.errors import ChangesLostError, ConflictError, InvalidSessionError
 from sessiondex.models import Session
+from sessiondex.testing.builders import START
 from sessiondex.testing.case import case
+from sessiondex.testing.case_context import CaseContext
 from sessiondex.testing.expectations import expect, expect_error
-from sessiondex.testing.trial import Trial
 
-_MOST = 20  # changes that are read, since a feed that has no end need not let the loop run
+_MAX_CHANGES_READ = 20  # a faulty feed may yield for ever without a pause, and then no timeout can end the case
 
 
-async def _read(changes: AsyncIterator[Change[Any]], count: int) -> list[Change[Any]]:
+async def _read(changes: AsyncIterator[Change], count: int) -> list[Change]:
     return [await anext(changes) for _ in range(count)]
 
 
-async def _up_to(changes: AsyncIterator[Change[Any]], last: Session, store: SessionStore[Any]) -> list[Change[Any]]:
-    """Save a session, and return the changes that come before that."""
+async def _read_to_end(changes: AsyncIterator[Change]) -> list[Change]:
+    found: list[Change] = []
+    async for change in changes:
+        found.append(change)
+        if len(found) == _MAX_CHANGES_READ:
+            break
+    return found
+
+
+async def _read_up_to(changes: AsyncIterator[Change], last: Session, store: SessionStore[Any]) -> list[Change]:
+    """Save `last`, and return the changes before that save."""
     await store.save(last)
-    found: list[Change[Any]] = []
-    while len(found) < _MOST:
+    found: list[Change] = []
+    while len(found) < _MAX_CHANGES_READ:
         change = await anext(changes)
-        if change.after is not None and change.after.session_id == last.session_id:
+        if change.session_id == last.session_id:
             break
         found.append(change)
     return found
 
 
+def _describe(change: Change) -> tuple[Any, ...]:
+    return change.kind, change.tenant_id, change.session_id, change.revision, change.stamp
+
+
+def _expected(kind: ChangeKind, session: Session) -> tuple[Any, ...]:
+    return kind, session.tenant_id, session.session_id, session.revision, session.last_activity_at
+
+
 @case(18)
-async def each_change_comes_with_what_was_and_what_is(trial: Trial) -> None:
-    """From the first call of `changes` on: saves and deletes, with the session before and after."""
-    store, session = await trial.store(), trial.session()
+async def each_change_has_ids_revision_and_stamp(context: CaseContext) -> None:
+    """A change has the revision and stamp that a save stored, or that a deleted session had last."""
+    store, session = await context.store(), context.session()
     await store.save(session)
-    first = session.model_copy(deep=True)
     changes = store.changes()
-    session.turn_count = 1
     await store.save(session)
-    second = session.model_copy(deep=True)
+    saved = _expected(ChangeKind.SAVED, session)
     await store.delete(session.session_id)
-    session.turn_count = 2
+    deleted = _expected(ChangeKind.DELETED, session)
     await store.save(session)
-    found = [(change.kind, change.before, change.after) for change in await _read(changes, 3)]
-    expected = [
-        (ChangeKind.SAVED, first, second),
-        (ChangeKind.DELETED, second, None),
-        (ChangeKind.SAVED, None, session),
-    ]
-    for number, (actual, should) in enumerate(zip(found, expected, strict=True)):
-        for what, one, other in zip(("kind", "before", "after"), actual, should, strict=True):
-            expect(one, other, f"{what} of change {number}")
+    expected = [saved, deleted, _expected(ChangeKind.SAVED, session)]
+    names = ("kind", "tenant_id", "session_id", "revision", "stamp")
+    for number, (change, fields) in enumerate(zip(await _read(changes, 3), expected, strict=True)):
+        for name, actual, field in zip(names, _describe(change), fields, strict=True):
+            expect(actual, field, f"{name} of change {number}")
 
 
 @case(18)
-async def sequences_have_no_gap(trial: Trial) -> None:
-    """Each change has the number after that of the one before it."""
-    store = await trial.store()
+async def sequences_have_no_gap(context: CaseContext) -> None:
+    """The sequence of each change is one more than that of the change before it."""
+    store = await context.store()
     changes = store.changes()
     for _ in range(3):
-        session = trial.session()
+        session = context.session()
         await store.save(session)
         await store.delete(session.session_id)
     found = [change.sequence for change in await _read(changes, 6)]
@@ -71,104 +83,95 @@ async def sequences_have_no_gap(trial: Trial) -> None:
 
 
 @case(18)
-async def changes_of_many_come_one_by_one(trial: Trial) -> None:
-    """In the order of their stamps; of two saves of one session in a batch, the later one."""
-    store, first, second = await trial.store(), trial.session(), trial.session()
+async def a_batch_publishes_one_change_per_session(context: CaseContext) -> None:
+    """The changes of a batch come in the order of their stamps; of two saves of one session only the later comes."""
+    store, first, second = await context.store(), context.session(), context.session()
     changes = store.changes()
     await store.save_many([first, second, first])
     await store.delete_many([second.session_id, first.session_id])
-    found = [
-        (change.kind, (change.after or change.before).session_id)  # type: ignore[union-attr]  # one of them is there
-        for change in await _up_to(changes, trial.session(), store)
-    ]
-    expected = [
-        *((ChangeKind.SAVED, session.session_id) for session in (second, first)),
-        *((ChangeKind.DELETED, session.session_id) for session in (second, first)),
-    ]
-    expect(found, expected, "kinds and ids of the changes of save_many and delete_many")
+    found = [_describe(change) for change in await _read_up_to(changes, context.session(), store)]
+    kinds = (ChangeKind.SAVED, ChangeKind.DELETED)
+    expected = [_expected(kind, session) for kind in kinds for session in (second, first)]
+    expect(found, expected, "changes of save_many and delete_many")
 
 
 @case(18)
-async def what_changed_nothing_is_no_change(trial: Trial) -> None:
-    """Neither what was refused, nor a delete of what is not there."""
-    store, session, bad = await trial.store(), trial.session(), trial.session()
+async def a_restore_publishes_what_it_stored(context: CaseContext) -> None:
+    """The change of a restored session has its stored stamp, also if `restore` had to move that."""
+    store = await context.store()
+    changes = store.changes()
+    sessions = [context.session(last_activity_at=START, revision=number) for number in (3, 4)]
+    await store.restore(sessions)
+    found = [_describe(change) for change in await _read(changes, 2)]
+    stored = [_expected(ChangeKind.SAVED, await context.get_stored(store, one.session_id)) for one in sessions]
+    expect(sorted(found, key=str), sorted(stored, key=str), "changes of restore")
+
+
+@case(18)
+async def calls_that_change_nothing_publish_nothing(context: CaseContext) -> None:
+    """A refused save and a delete of a missing session publish no change."""
+    store, session, bad = await context.store(), context.session(), context.session()
     await store.save(session)
     changes = store.changes()
     bad.variables["x"] = float("nan")
     with expect_error(InvalidSessionError, "saving NaN"):
         await store.save(bad)
-    with expect_error(ConflictError, "saving with another revision than is stored"):
+    with expect_error(ConflictError, "saving with a wrong expected revision"):
         await store.save(session, expected_revision=7)
     with expect_error(InvalidSessionError, "saving NaN in bulk"):
-        await store.save_many([trial.session(), bad])
+        await store.save_many([context.session(), bad])
     await store.delete(bad.session_id)
-    await store.delete(session.session_id, tenant_id=trial.other_tenant_id)
-    expect(await _up_to(changes, trial.session(), store), [], "changes of what changed nothing")
+    await store.delete(session.session_id, tenant_id=context.other_tenant_id)
+    expect(await _read_up_to(changes, context.session(), store), [], "changes of calls that changed nothing")
 
 
 @case(18)
-async def what_a_reader_gets_is_its_own(trial: Trial) -> None:
-    """To change it changes neither what is stored nor what another reader gets."""
-    store, session = await trial.store(), trial.session()
-    one, other = store.changes(), store.changes()
-    await store.save(session)
-    first = session.model_copy(deep=True)
-    await store.save(session)
-    for before, after in ((None, first), (first, session)):
-        mine, theirs = await anext(one), await anext(other)
-        for got in (mine.before, mine.after):
-            if got is not None:
-                got.variables["x"] = 1
-        expect((theirs.before, theirs.after), (before, after), "before and after, as another reader gets them")
-    expect(await store.get(session.session_id), session, "get, after a reader changed what it got")
-
-
-@case(18)
-async def a_reader_goes_on_where_another_ended(trial: Trial) -> None:
-    """`since` is the sequence of the last change that was seen."""
-    store = await trial.store()
+async def a_reader_continues_where_another_ended(context: CaseContext) -> None:
+    """`since` is the sequence of the last change that was read."""
+    store = await context.store()
     changes = store.changes()
     for _ in range(5):
-        await store.save(trial.session())
+        await store.save(context.session())
     seen = await _read(changes, 2)
     again = await _read(store.changes(since=seen[-1].sequence), 3)
-    expect(again, await _read(changes, 3), "changes since the second, and those that the first reader goes on with")
+    expect(again, await _read(changes, 3), "changes since the second, compared with those of the first reader")
 
 
 @case(18)
-async def a_reader_that_waits_gets_what_comes(trial: Trial) -> None:
-    """And goes on though an earlier wait was cancelled."""
-    store, session = await trial.store(), trial.session()
+async def a_waiting_reader_gets_the_next_change(context: CaseContext) -> None:
+    """A reader that waits gets the next change, also if an earlier wait was cancelled."""
+    store, session = await context.store(), context.session()
     changes = store.changes()
     for _ in range(2):
-        given_up = trial.task(_read(changes, 1))
-        await trial.let_others_run(store)
-        given_up.cancel()
-        await asyncio.wait([given_up])
-        waiting = trial.task(_read(changes, 1))
-        await trial.let_others_run(store)
+        cancelled = context.task(_read(changes, 1))
+        await context.let_others_run(store)
+        cancelled.cancel()
+        await asyncio.wait([cancelled])
+        waiting = context.task(_read(changes, 1))
+        await context.let_others_run(store)
         await store.save(session)
-        expect([change.after for change in await waiting], [session], "what a reader gets that waited")
+        found = [_describe(change) for change in await waiting]
+        expect(found, [_expected(ChangeKind.SAVED, session)], "the change that a waiting reader gets")
 
 
 @case(18)
-async def a_place_that_was_never_reached_is_lost(trial: Trial) -> None:
-    """Whoever asks for what comes after it is told so, at once."""
-    store = await trial.store()
+async def a_sequence_that_was_never_reached_is_refused(context: CaseContext) -> None:
+    """`changes` after a sequence that was never reached raises `ChangesLostError` at once."""
+    store = await context.store()
     with expect_error(ChangesLostError, "changes since a sequence that was never reached"):
         await anext(store.changes(since=10**30))
 
 
 @case(18, "changes_kept")
-async def a_reader_that_has_missed_some_is_told(trial: Trial) -> None:
-    """`ChangesLostError` says what is still there; whoever follows from there misses nothing."""
-    store = await trial.store(changes_kept=3)
+async def a_reader_that_missed_changes_gets_an_error(context: CaseContext) -> None:
+    """`ChangesLostError` gives the oldest change that is kept, and a reader can continue from there."""
+    store = await context.store(changes_kept=3)
     changes = store.changes()
-    await store.save(trial.session())
+    await store.save(context.session())
     first = (await anext(changes)).sequence
     for _ in range(5):
-        await store.save(trial.session())
-    with expect_error(ChangesLostError, "reading after five changes, where three are kept") as lost:
+        await store.save(context.session())
+    with expect_error(ChangesLostError, "reading after five changes, of which three are kept") as lost:
         await anext(changes)
     expect((lost.error.since, lost.error.oldest), (first, first + 3), "since and oldest of the error")
     with expect_error(ChangesLostError, "changes since one that is no longer kept"):
@@ -178,48 +181,40 @@ async def a_reader_that_has_missed_some_is_told(trial: Trial) -> None:
 
 
 @case(18)
-async def what_was_committed_before_the_end_can_still_be_read(trial: Trial) -> None:
-    """Then the iteration ends."""
-    store, sessions = await trial.store(), [trial.session() for _ in range(3)]
+async def changes_committed_before_the_close_can_still_be_read(context: CaseContext) -> None:
+    """After the store was closed, a reader gets the remaining changes; then the iteration ends."""
+    store, sessions = await context.store(), [context.session() for _ in range(3)]
     changes = store.changes()
     waiting = store.changes()
     await store.save_many(sessions)
     await _read(waiting, 3)
-    end = trial.task(_read_all(waiting))
-    await trial.let_others_run(store)
+    end = context.task(_read_to_end(waiting))
+    await context.let_others_run(store)
     await store.aclose()
-    found = [change.after for change in await _read_all(changes)]
-    expect(found, sessions, "what is read after the store was closed")
-    expect(await end, [], "what comes to a reader that waits while the store is closed")
-
-
-async def _read_all(changes: AsyncIterator[Change[Any]]) -> list[Change[Any]]:
-    found: list[Change[Any]] = []
-    async for change in changes:
-        found.append(change)
-        if len(found) == _MOST:
-            break
-    return found
+    found = [_describe(change) for change in await _read_to_end(changes)]
+    expected = [_expected(ChangeKind.SAVED, session) for session in sessions]
+    expect(found, expected, "changes that are read after the store was closed")
+    expect(await end, [], "changes that a reader gets which waits while the store is closed")
 
 
 @case(18, "max_sessions")
-async def what_the_cap_lets_go_is_a_change(trial: Trial) -> None:
-    """Of kind `EVICTED`, after the save that made for it."""
-    store, sessions = await trial.store(max_sessions=2), [trial.session() for _ in range(3)]
+async def an_eviction_by_the_cap_is_a_change(context: CaseContext) -> None:
+    """It has the kind `EVICTED` and comes after the save that exceeded the cap."""
+    store, sessions = await context.store(max_sessions=2), [context.session() for _ in range(3)]
     changes = store.changes()
     for session in sessions:
         await store.save(session)
     *_, last = await _read(changes, 4)
-    expect((last.kind, last.before, last.after), (ChangeKind.EVICTED, sessions[0], None), "the fourth change")
+    expect(_describe(last), _expected(ChangeKind.EVICTED, sessions[0]), "the fourth change")
 
 
 @case(18, "clock", "idle_ttl")
-async def what_expires_is_a_change(trial: Trial) -> None:
-    """Of kind `EVICTED`, by the time that a count has looked."""
-    store, session = await trial.store(clock=trial.clock, idle_ttl=timedelta(hours=1)), trial.session()
+async def an_expiry_is_a_change(context: CaseContext) -> None:
+    """It has the kind `EVICTED` and is published by the next count at the latest."""
+    store, session = await context.store(clock=context.clock, idle_ttl=timedelta(hours=1)), context.session()
     changes = store.changes()
     await store.save(session)
-    trial.clock.move(hours=2)
-    expect(await store.count_by_agent(trial.tenant_id, trial.agent_id), 0, "count_by_agent, after it has expired")
+    context.clock.move(hours=2)
+    expect(await store.count_by_agent(context.tenant_id, context.agent_id), 0, "count_by_agent, after the expiry")
     _, last = await _read(changes, 2)
-    expect((last.kind, last.before, last.after), (ChangeKind.EVICTED, session, None), "the second change")
+    expect(_describe(last), _expected(ChangeKind.EVICTED, session), "the second change")

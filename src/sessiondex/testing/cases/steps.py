@@ -1,4 +1,4 @@
-"""Law 8: only active sessions stand at a step. Law 9: what a `ScopeFilter` lets through."""
+"""Law 8: only active sessions stand at a step. Law 9: the effect of a `ScopeFilter`."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from sessiondex.contract import SessionStore
 from sessiondex.models import Channel, ScopeFilter, SessionStatus
 from sessiondex.testing.builders import START, make_visit
 from sessiondex.testing.case import Case, case
+from sessiondex.testing.case_context import CaseContext
 from sessiondex.testing.expectations import expect
-from sessiondex.testing.trial import Trial
 
 DAY = timedelta(days=1)
 MICROSECOND = timedelta(microseconds=1)
 
-ELSEWHERE: dict[str, tuple[str, Callable[[Trial], list[dict[str, Any]]]]] = {
+ELSEWHERE: dict[str, tuple[str, Callable[[CaseContext], list[dict[str, Any]]]]] = {
     "a-session-that-is-not-active-stands-at-no-step": (
-        "Whatever else its status is, a session that is not active is not found.",
+        "A session of any status but active is not found.",
         lambda _: [{"status": status} for status in SessionStatus if status is not SessionStatus.ACTIVE],
     ),
     "a-session-of-another-scenario-or-version-stands-elsewhere": (
-        "Both must be as asked.",
-        lambda trial: [
-            {"active_scenario_id": trial.other_scenario_id},
+        "Scenario and version must both be equal to the arguments.",
+        lambda context: [
+            {"active_scenario_id": context.other_scenario_id},
             {"active_scenario_id": None},
             {"active_scenario_version": 2},
             {"active_scenario_version": None},
         ],
     ),
     "a-session-stands-at-its-last-step-alone": (
-        "Earlier visits do not count; without a visit, or if the last one has no hash, it stands nowhere.",
+        "Earlier visits do not count. Without a visit, or if the last one has no hash, a session is at no step.",
         lambda _: [
             {"step_history": [make_visit("hash-1"), make_visit("hash-2")]},
             {"step_history": [make_visit("hash-1"), make_visit(None)]},
@@ -41,52 +41,55 @@ ELSEWHERE: dict[str, tuple[str, Callable[[Trial], list[dict[str, Any]]]]] = {
 }
 
 
-async def _found(trial: Trial, store: SessionStore[Any], scope: ScopeFilter | None = None) -> list[str]:
-    sessions = await store.find_sessions_by_step_hash(trial.tenant_id, trial.scenario_id, 1, "hash-1", scope)
+async def _find_users(context: CaseContext, store: SessionStore[Any], scope: ScopeFilter | None = None) -> list[str]:
+    sessions = await store.find_sessions_by_step_hash(context.tenant_id, context.scenario_id, 1, "hash-1", scope)
     return [session.user_channel_id for session in sessions]
 
 
-def _elsewhere(name: str, promise: str, others: Callable[[Trial], list[dict[str, Any]]]) -> Case:
-    async def run(trial: Trial) -> None:
-        store = await trial.store()
-        await store.save(trial.at_step(user_channel_id="here"))
-        for fields in others(trial):
-            await store.save(trial.at_step(user_channel_id=f"with {', '.join(fields)}", **fields))
-        expect(await _found(trial, store), ["here"], "users that stand at the step")
+def _elsewhere_case(name: str, promise: str, others: Callable[[CaseContext], list[dict[str, Any]]]) -> Case:
+    async def run(context: CaseContext) -> None:
+        store = await context.store()
+        await store.save(context.at_step(user_channel_id="here"))
+        for fields in others(context):
+            await store.save(context.at_step(user_channel_id=f"with {', '.join(fields)}", **fields))
+        expect(await _find_users(context, store), ["here"], "users at the step")
 
     return case(8, name=name, promise=promise)(run)
 
 
-STANDING = tuple(_elsewhere(name, *row) for name, row in ELSEWHERE.items())
+STANDING = tuple(_elsewhere_case(name, *row) for name, row in ELSEWHERE.items())
 
 
 @case(8)
-async def a_session_leaves_a_step_when_it_moves_on(trial: Trial) -> None:
-    """Found at the new step, and no longer at the old one."""
-    store, session = await trial.store(), trial.at_step()
+async def a_session_leaves_a_step_when_it_moves_on(context: CaseContext) -> None:
+    """After a save with a new visit, the session is found at the new step and not at the old one."""
+    store, session = await context.store(), context.at_step()
     await store.save(session)
     session.step_history.append(make_visit("hash-2"))
     await store.save(session)
-    expect(await _found(trial, store), [], "users at the step that was left")
-    at = trial.tenant_id, trial.scenario_id, 1
+    expect(await _find_users(context, store), [], "users at the step that was left")
+    at = context.tenant_id, context.scenario_id, 1
     expect(await store.find_sessions_by_step_hash(*at, "hash-2"), [session], "sessions at the next step")
 
 
 @case(8)
-async def a_step_gives_all_that_stand_there(trial: Trial) -> None:
-    """However many they are, newest first: a plan that leaves some out is no plan."""
-    store, sessions = await trial.store(), [trial.at_step(user_channel_id=f"user-{number}") for number in range(130)]
+async def a_step_gives_all_that_stand_there(context: CaseContext) -> None:
+    """`find_sessions_by_step_hash` returns every session at the step, newest first, without a limit."""
+    store, sessions = (
+        await context.store(),
+        [context.at_step(user_channel_id=f"user-{number}") for number in range(130)],
+    )
     await store.save_many(sessions)
-    expect(await _found(trial, store), [one.user_channel_id for one in reversed(sessions)], "users at the step")
+    expect(await _find_users(context, store), [one.user_channel_id for one in reversed(sessions)], "users at the step")
 
 
 @case(8)
-async def versions_and_hashes_do_not_run_into_each_other(trial: Trial) -> None:
-    """Version 1 with hash "2:x" is not version 12 with hash ":x"; a missing hash is not the hash "None"."""
-    store = await trial.store()
+async def versions_and_hashes_do_not_run_into_each_other(context: CaseContext) -> None:
+    """Version 1 with hash "2:x" is not version 12 with hash ":x". A missing hash is not the hash "None"."""
+    store = await context.store()
     for content_hash in ("2:x", "\u00e9", None):
-        await store.save(trial.at_step(content_hash))
-    at = trial.tenant_id, trial.scenario_id
+        await store.save(context.at_step(content_hash))
+    at = context.tenant_id, context.scenario_id
     for version, content_hash in ((12, ":x"), (12, "x"), (1, ""), (1, "None"), (1, "e\u0301"), (-1, "2:x")):
         found = await store.find_sessions_by_step_hash(*at, version, content_hash)
         expect(found, [], f"sessions at hash {content_hash!r} of version {version}")
@@ -103,19 +106,19 @@ FOUR: dict[str, dict[str, Any]] = {
 }
 
 
-async def _expect_scopes(trial: Trial, scopes: list[tuple[dict[str, Any], str]]) -> None:
-    store = await trial.store()
+async def _expect_scopes(context: CaseContext, scopes: list[tuple[dict[str, Any], str]]) -> None:
+    store = await context.store()
     for name, fields in FOUR.items():
-        await store.save(trial.at_step(user_channel_id=name, **fields))
+        await store.save(context.at_step(user_channel_id=name, **fields))
     for scope, expected in scopes:
-        expect("".join(await _found(trial, store, ScopeFilter(**scope))), expected, f"users found with {scope}")
+        expect("".join(await _find_users(context, store, ScopeFilter(**scope))), expected, f"users found with {scope}")
 
 
 @case(9)
-async def a_filter_of_channels(trial: Trial) -> None:
-    """Those that are included, if any are named, and not excluded."""
+async def a_filter_of_channels(context: CaseContext) -> None:
+    """Sessions pass if their channel is included, or none is, and not excluded."""
     await _expect_scopes(
-        trial,
+        context,
         [
             ({}, "dcba"),
             ({"include_channels": [Channel.SMS]}, "ba"),
@@ -129,10 +132,10 @@ async def a_filter_of_channels(trial: Trial) -> None:
 
 
 @case(9)
-async def a_filter_of_nodes(trial: Trial) -> None:
-    """By the name of the last visit; a step without a name is in no include and in no exclude."""
+async def a_filter_of_nodes(context: CaseContext) -> None:
+    """Sessions pass by the name of their last visit; a step without a name is neither included nor excluded."""
     await _expect_scopes(
-        trial,
+        context,
         [
             ({"include_current_nodes": ["pay"]}, "da"),
             ({"exclude_current_nodes": ["pay"]}, "cb"),
@@ -144,11 +147,11 @@ async def a_filter_of_nodes(trial: Trial) -> None:
 
 
 @case(9)
-async def a_filter_of_ages(trial: Trial) -> None:
-    """Ages in whole days since `created_at`, rounded down, both ends included."""
-    store, now = await trial.store(), datetime.now(UTC)
+async def a_filter_of_ages(context: CaseContext) -> None:
+    """Ages are whole days since `created_at`, rounded down, and both bounds are inclusive."""
+    store, now = await context.store(), datetime.now(UTC)
     for days in (0, 1, 2, 3):
-        await store.save(trial.at_step(user_channel_id=str(days), created_at=now - (days + 0.5) * DAY))
+        await store.save(context.at_step(user_channel_id=str(days), created_at=now - (days + 0.5) * DAY))
     ages: list[tuple[dict[str, Any], list[str]]] = [
         ({"min_session_age_days": 1}, ["3", "2", "1"]),
         ({"max_session_age_days": 1}, ["1", "0"]),
@@ -158,18 +161,18 @@ async def a_filter_of_ages(trial: Trial) -> None:
         ({"max_session_age_days": 10**12}, ["3", "2", "1", "0"]),
     ]
     for bounds, expected in ages:
-        expect(await _found(trial, store, ScopeFilter(**bounds)), expected, f"ages in days found with {bounds}")
+        expect(await _find_users(context, store, ScopeFilter(**bounds)), expected, f"ages in days found with {bounds}")
 
 
 @case(9)
-async def a_filter_of_channel_node_and_age_at_once(trial: Trial) -> None:
-    """Each narrows what the others let through; the order is that of the last saves all the same."""
-    store, now = await trial.store(), datetime.now(UTC)
+async def a_filter_of_channel_node_and_age_at_once(context: CaseContext) -> None:
+    """All conditions must hold, and the result is still ordered by last save."""
+    store, now = await context.store(), datetime.now(UTC)
     kinds = [(channel, node, days) for days in (0, 1, 2) for channel in ("sms", "email") for node in ("pay", "ask")]
     for channel, node, days in kinds:
         name = f"{channel} {node} {days}"
         created = now - (days + 0.5) * DAY
-        await store.save(trial.at_step(name=node, channel=channel, user_channel_id=name, created_at=created))
+        await store.save(context.at_step(name=node, channel=channel, user_channel_id=name, created_at=created))
     scopes: list[tuple[dict[str, Any], list[str]]] = [
         (
             {"include_channels": ["sms"], "max_session_age_days": 1},
@@ -185,7 +188,7 @@ async def a_filter_of_channel_node_and_age_at_once(trial: Trial) -> None:
         ),
     ]
     for scope, expected in scopes:
-        expect(await _found(trial, store, ScopeFilter(**scope)), expected, f"users found with {scope}")
+        expect(await _find_users(context, store, ScopeFilter(**scope)), expected, f"users found with {scope}")
 
 
 AGES = {
@@ -199,11 +202,11 @@ AGES = {
 
 
 @case(9, "clock")
-async def a_filter_of_ages_is_exact(trial: Trial) -> None:
-    """To the microsecond, by the store's clock; what is created later than it says has a negative age."""
-    store = await trial.store(clock=trial.clock)
+async def a_filter_of_ages_is_exact(context: CaseContext) -> None:
+    """Ages are exact to the microsecond by the store's clock; a session created in the future has a negative age."""
+    store = await context.store(clock=context.clock)
     for name, age in AGES.items():
-        await store.save(trial.at_step(user_channel_id=name, created_at=START - age))
+        await store.save(context.at_step(user_channel_id=name, created_at=START - age))
     ages: list[tuple[int | None, int | None, list[str]]] = [
         (None, None, ["2", "almost 2", "1", "almost 1", "new", "future"]),
         (0, None, ["2", "almost 2", "1", "almost 1", "new"]),
@@ -215,15 +218,15 @@ async def a_filter_of_ages_is_exact(trial: Trial) -> None:
     ]
     for low, high, expected in ages:
         scope = ScopeFilter(min_session_age_days=low, max_session_age_days=high)
-        expect(await _found(trial, store, scope), expected, f"ages from {low} to {high} days")
+        expect(await _find_users(context, store, scope), expected, f"ages from {low} to {high} days")
 
 
 @case(9, "clock")
-async def ages_go_by_the_clock_at_the_time_of_the_query(trial: Trial) -> None:
-    """A session grows older without being saved."""
-    store = await trial.store(clock=trial.clock)
-    await store.save(trial.at_step())
+async def ages_go_by_the_clock_at_the_time_of_the_query(context: CaseContext) -> None:
+    """A session gets older without being saved."""
+    store = await context.store(clock=context.clock)
+    await store.save(context.at_step())
     today = ScopeFilter(max_session_age_days=0)
-    expect(await _found(trial, store, today), ["user-1"], "users of today")
-    trial.clock.move(days=1)
-    expect(await _found(trial, store, today), [], "users of today, a day later")
+    expect(await _find_users(context, store, today), ["user-1"], "users of today")
+    context.clock.move(days=1)
+    expect(await _find_users(context, store, today), [], "users of today, a day later")

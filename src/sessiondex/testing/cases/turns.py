@@ -1,4 +1,4 @@
-"""Law 14: one turn at a time, first come first served."""
+"""Law 14: one turn at a time, first come, first served."""
 
 from __future__ import annotations
 
@@ -9,41 +9,41 @@ from uuid import UUID, uuid4
 from sessiondex.contract import SessionStore
 from sessiondex.errors import ReentryError, StoreClosedError, TurnTimeoutError
 from sessiondex.testing.case import case
-from sessiondex.testing.expectations import LawBroken, expect, expect_error
-from sessiondex.testing.trial import Trial
+from sessiondex.testing.case_context import CaseContext
+from sessiondex.testing.expectations import ContractViolation, expect, expect_error
 
 
 async def _enter(
     store: SessionStore[Any],
     session_id: UUID,
-    timeout: float | None = None,  # noqa: ASYNC109  # it bounds the wait alone
+    timeout: float | None = None,  # noqa: ASYNC109  # bounds only the wait
 ) -> None:
     async with store.exclusive(session_id, timeout=timeout):
         pass
 
 
 @case(14)
-async def one_task_at_a_time_has_the_turn(trial: Trial) -> None:
-    """While one is within, however often it lets others run, no other is."""
-    store, session_id = await trial.store(), uuid4()
+async def one_task_at_a_time_holds_the_turn(context: CaseContext) -> None:
+    """While one task is inside `exclusive`, no other is, even if the first one yields often."""
+    store, session_id = await context.store(), uuid4()
     inside: list[int] = []
 
     async def work(number: int) -> None:
         async with store.exclusive(session_id):
             inside.append(number)
             if len(inside) != 1:
-                raise LawBroken(f"exclusive: tasks {inside} have the turn at the same time")
-            await trial.let_others_run(store)
+                raise ContractViolation(f"exclusive: tasks {inside} have the turn at the same time")
+            await context.let_others_run(store)
             inside.remove(number)
 
-    for task in [trial.task(work(number)) for number in range(6)]:
+    for task in [context.task(work(number)) for number in range(6)]:
         await task
 
 
 @case(14)
-async def turns_are_taken_in_the_order_in_which_they_were_asked_for(trial: Trial) -> None:
-    """First come, first served; a turn may be that of a session which does not exist."""
-    store, session_id = await trial.store(), uuid4()
+async def turns_are_granted_in_order_of_arrival(context: CaseContext) -> None:
+    """First come, first served; the session need not exist."""
+    store, session_id = await context.store(), uuid4()
     log: list[int] = []
 
     async def work(number: int) -> None:
@@ -53,75 +53,79 @@ async def turns_are_taken_in_the_order_in_which_they_were_asked_for(trial: Trial
     tasks = []
     async with store.exclusive(session_id):
         for number in range(5):
-            tasks.append(trial.task(work(number)))
-            await trial.let_others_run(store)
-        expect(log, [], "who had the turn while another had it")
+            tasks.append(context.task(work(number)))
+            await context.let_others_run(store)
+        expect(log, [], "the tasks that got the turn while another held it")
     for task in tasks:
         await task
     expect(log, [0, 1, 2, 3, 4], "the order in which tasks had their turns")
 
 
 @case(14)
-async def the_turn_of_one_session_is_not_that_of_another(trial: Trial) -> None:
-    """Who works on one keeps out nobody who works on another."""
-    store, one, other = await trial.store(), uuid4(), uuid4()
+async def each_session_has_its_own_turn(context: CaseContext) -> None:
+    """A task that holds the turn of one session does not block the turn of another."""
+    store, one, other = await context.store(), uuid4(), uuid4()
     async with store.exclusive(one):
-        await trial.task(_enter(store, other, 0))
+        await context.task(_enter(store, other, 0))
 
 
 @case(14)
-async def a_turn_keeps_out_nobody_who_does_not_ask_for_it(trial: Trial) -> None:
-    """Reads and saves of the session go on."""
-    store, session = await trial.store(), trial.session()
+async def a_turn_blocks_no_reads_and_saves(context: CaseContext) -> None:
+    """Tasks without the turn can read and save the session."""
+    store, session = await context.store(), context.session()
 
     async def work() -> Any:
         await store.save(session)
         return await store.get(session.session_id)
 
     async with store.exclusive(session.session_id):
-        expect(await trial.task(work()), session, "get, after a save, while another has the turn")
+        expect(await context.task(work()), session, "get, after a save, while another has the turn")
 
 
 @case(14)
-async def a_turn_that_does_not_come_in_time_is_an_error(trial: Trial) -> None:
-    """`TurnTimeoutError`, which leaves the queue as if nobody had asked."""
-    store, session_id = await trial.store(), uuid4()
+async def a_turn_that_is_not_free_in_time_is_an_error(context: CaseContext) -> None:
+    """`TurnTimeoutError` is raised, and the queue is as if the task had not asked."""
+    store, session_id = await context.store(), uuid4()
     async with store.exclusive(session_id):
         for timeout in (0, 0.001):
             with expect_error(
                 TurnTimeoutError, f"exclusive with a timeout of {timeout} s, while another has it"
             ) as late:
-                await trial.task(_enter(store, session_id, timeout))
-            expect((late.error.session_id, late.error.timeout), (session_id, timeout), "what the error says")
+                await context.task(_enter(store, session_id, timeout))
+            expect(
+                (late.error.session_id, late.error.timeout),
+                (session_id, timeout),
+                "session_id and timeout of the error",
+            )
     await _enter(store, session_id, 0)
 
 
 @case(14)
-async def a_task_does_not_wait_for_itself(trial: Trial) -> None:
-    """Who has the turn and asks for it gets `ReentryError`, and keeps it."""
-    store, session_id = await trial.store(), uuid4()
+async def a_task_that_asks_for_its_own_turn_is_refused(context: CaseContext) -> None:
+    """It gets `ReentryError` and keeps the turn."""
+    store, session_id = await context.store(), uuid4()
     async with store.exclusive(session_id):
         with expect_error(ReentryError, "exclusive, by the task that has the turn"):
             await _enter(store, session_id)
         with expect_error(TurnTimeoutError, "exclusive, by another task after that"):
-            await trial.task(_enter(store, session_id, 0))
+            await context.task(_enter(store, session_id, 0))
     await _enter(store, session_id, 0)
 
 
 @case(14)
-async def an_error_within_gives_the_turn_back(trial: Trial) -> None:
-    """And comes through."""
-    store, session_id = await trial.store(), uuid4()
+async def an_error_releases_the_turn(context: CaseContext) -> None:
+    """An error inside `exclusive` is raised to the caller, and the turn is free."""
+    store, session_id = await context.store(), uuid4()
     with expect_error(ZeroDivisionError, "an error within a turn"):
         async with store.exclusive(session_id):
             raise ZeroDivisionError
-    await trial.task(_enter(store, session_id, 0))
+    await context.task(_enter(store, session_id, 0))
 
 
 @case(14)
-async def a_task_that_is_cancelled_passes_its_turn_on(trial: Trial) -> None:
-    """While it waits, while it is within, and just as its turn comes."""
-    store, session_id, log = await trial.store(), uuid4(), []
+async def a_cancelled_task_releases_the_turn(context: CaseContext) -> None:
+    """A task that is cancelled while it waits, holds the turn or just gets it does not block the next one."""
+    store, session_id, log = await context.store(), uuid4(), []
     is_within = asyncio.Event()
 
     async def hold(name: str) -> None:
@@ -130,31 +134,31 @@ async def a_task_that_is_cancelled_passes_its_turn_on(trial: Trial) -> None:
             is_within.set()
             await asyncio.Event().wait()
 
-    within = trial.task(hold("within"))
-    entered = trial.task(is_within.wait())
+    within = context.task(hold("within"))
+    entered = context.task(is_within.wait())
     await asyncio.wait([within, entered], return_when=asyncio.FIRST_COMPLETED)
-    waiting, coming = trial.task(hold("waiting")), trial.task(hold("coming"))
-    await trial.let_others_run(store)
-    last = trial.task(_enter(store, session_id))
-    await trial.let_others_run(store)
+    waiting, coming = context.task(hold("waiting")), context.task(hold("coming"))
+    await context.let_others_run(store)
+    last = context.task(_enter(store, session_id))
+    await context.let_others_run(store)
     waiting.cancel()
     within.cancel()
     await asyncio.wait([within])
-    coming.cancel()  # its turn may have come, and it may not have run since
+    coming.cancel()  # it may have got the turn without having run since
     await asyncio.wait([waiting, coming])
     await last
-    expect(log[:1], ["within"], "who had the turn first")
+    expect(log[:1], ["within"], "the task that held the turn first")
 
 
 @case(14)
-async def whoever_waits_for_a_turn_is_told_that_the_store_closes(trial: Trial) -> None:
-    """`StoreClosedError`, for those who wait and those who come later."""
-    store, session_id = await trial.store(), uuid4()
+async def closing_ends_the_wait_for_a_turn(context: CaseContext) -> None:
+    """`StoreClosedError` is raised to tasks that wait for a turn, and to later ones."""
+    store, session_id = await context.store(), uuid4()
     async with store.exclusive(session_id):
-        waiting = trial.task(_enter(store, session_id))
-        await trial.let_others_run(store)
+        waiting = context.task(_enter(store, session_id))
+        await context.let_others_run(store)
         await store.aclose()
         with expect_error(StoreClosedError, "exclusive, waiting while the store closes"):
             await waiting
-    with expect_error(StoreClosedError, "exclusive, of a store that was closed"):
+    with expect_error(StoreClosedError, "exclusive, of a closed store"):
         await _enter(store, session_id)

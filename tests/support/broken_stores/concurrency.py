@@ -1,16 +1,18 @@
-"""Faults where several work together: bulk, updates, creation and turns."""
+"""Stores with a fault in bulk saves, updates, creation or turns."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from contextvars import ContextVar
 from typing import Any
 from uuid import UUID
 
 from sessiondex import (
     Channel,
     InvalidArgumentError,
+    ReentryError,
     ScanSessionStore,
     SessionNotFoundError,
     TurnTimeoutError,
@@ -23,8 +25,8 @@ from tests.support.broken_stores.fault import found_by
 
 @found_by(
     "readers-see-none-or-all",
-    "one-that-cannot-be-kept-leaves-all-as-it-was",
-    "a-batch-that-is-cancelled-is-saved-or-not",
+    "an-invalid-session-in-a-batch-changes-nothing",
+    "a-cancelled-batch-is-saved-completely-or-not-at-all",
 )
 class SavesOneByOne(ScanSessionStore[Any]):
     async def save_many(self, sessions: Any) -> list[UUID]:
@@ -42,20 +44,20 @@ class SavesBackwards(ScanSessionStore[Any]):
 
 
 @found_by("of-two-with-the-same-id-the-later-replaces-the-earlier")
-class TheEarlierStays(ScanSessionStore[Any]):
+class KeepsTheEarlierOfTwo(ScanSessionStore[Any]):
     async def _save_batch(self, sessions: Any, first: int) -> list[UUID]:
         await super()._save_batch(list({one.session_id: one for one in reversed(sessions)}.values())[::-1], first)
         return [one.session_id for one in sessions]
 
 
-@found_by("batches-before-one-that-fails-stay")
+@found_by("batches-before-a-failed-one-stay")
 class LoadsAllOrNothing(ScanSessionStore[Any]):
     async def load(self, sessions: Any, *, batch: int = 500) -> int:  # noqa: ARG002  # the fault
         return len(await self.save_many(sessions))
 
 
 @found_by("an-iterable-that-fails-saves-and-deletes-nothing")
-class SavesWhatCame(ScanSessionStore[Any]):
+class SavesBeforeTheError(ScanSessionStore[Any]):
     async def save_many(self, sessions: Any) -> list[UUID]:
         came = []
         try:
@@ -76,15 +78,15 @@ class LosesUpdates(ScanSessionStore[Any]):
 
 @found_by(
     "no-increment-is-lost",
-    "update-starts-over-when-the-session-was-saved-meanwhile",
-    "update-gives-up-after-so-many-attempts",
+    "update-starts-over-after-another-save",
+    "update-raises-the-conflict-of-the-last-attempt",
 )
-class UpdatesBlindly(ScanSessionStore[Any]):
+class UpdatesWithoutRevision(ScanSessionStore[Any]):
     async def _save_instead(self, session: Any, revision: int, stamp: Any) -> None:  # noqa: ARG002  # the fault
         await self.save(session)
 
 
-@found_by("update-undoes-no-session-that-was-made-anew-meanwhile")
+@found_by("update-overwrites-no-session-that-was-deleted-and-saved-again")
 class UpdatesByRevisionAlone(ScanSessionStore[Any]):
     async def _save_instead(self, session: Any, revision: int, stamp: Any) -> None:  # noqa: ARG002  # the fault
         await self.save(session, expected_revision=revision)
@@ -92,12 +94,13 @@ class UpdatesByRevisionAlone(ScanSessionStore[Any]):
 
 @found_by(
     "of-many-callers-one-creates",
-    "what-another-saved-meanwhile-is-gone-on-with",
-    "create-must-not-ask-for-what-it-is-to-create",
-    "what-create-must-not-make-is-refused",
-    "an-id-that-is-taken-is-a-conflict",
+    "get-or-create-returns-a-session-saved-during-create",
+    "get-or-create-within-create-for-the-same-identity-is-refused",
+    "get-or-create-in-a-task-of-create-is-refused",
+    "an-invalid-result-of-create-is-refused",
+    "an-id-that-is-in-use-is-a-conflict",
 )
-class TwoCreate(ScanSessionStore[Any]):
+class CreatesWithoutLock(ScanSessionStore[Any]):
     async def get_or_create(self, tenant_id: UUID, channel: Channel, user_channel_id: str, create: Any) -> Any:
         found = self._latest_by_channel(tenant_id, channel, user_channel_id, None, is_open=True)
         if found is not None:
@@ -108,29 +111,60 @@ class TwoCreate(ScanSessionStore[Any]):
         return session, True
 
 
-@found_by("a-closed-session-is-not-gone-on-with", "the-latest-session-that-is-not-closed-is-gone-on-with")
-class GoesOnWithClosed(ScanSessionStore[Any]):
+@found_by("get-or-create-in-a-task-of-create-is-refused")
+class WaitsForItsOwnTask(ScanSessionStore[Any]):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.creation = asyncio.Lock()
+
+    async def get_or_create(self, *arguments: Any) -> Any:
+        async with self.creation:
+            return await super().get_or_create(*arguments)
+
+
+_HAS_CREATED: ContextVar[bool] = ContextVar("has_created", default=False)
+
+
+@found_by("a-task-that-outlives-create-may-call-get-or-create", by=ReentryError)
+class RefusesTasksForEver(ScanSessionStore[Any]):
+    async def get_or_create(self, *arguments: Any) -> Any:
+        if _HAS_CREATED.get():
+            raise ReentryError
+        *identity, create = arguments
+
+        def create_once() -> Any:
+            _HAS_CREATED.set(True)  # and never reset: tasks that `create` starts inherit it
+            return create()
+
+        try:
+            return await super().get_or_create(*identity, create_once)
+        finally:
+            _HAS_CREATED.set(False)
+
+
+@found_by("get-or-create-skips-closed-sessions", "get-or-create-finds-the-latest-session-that-is-not-closed")
+class FindsClosedSessions(ScanSessionStore[Any]):
     def _latest_by_channel(self, tenant: UUID, channel: Channel, user: str, since: Any, *, is_open: bool) -> Any:  # noqa: ARG002  # the fault
         return super()._latest_by_channel(tenant, channel, user, since, is_open=False)
 
 
 @found_by("update-saves-what-it-returns", "update-and-get-or-create-give-the-class-back")
-class ReturnsWhatWasBefore(ScanSessionStore[Any]):
+class ReturnsTheOldSession(ScanSessionStore[Any]):
     async def update(self, session_id: UUID, change: Any, **options: Any) -> Any:
         before = await self.get(session_id)
         await super().update(session_id, change, **options)
         return before
 
 
-@found_by("update-of-a-session-that-is-not-there-is-refused")
-class UpdatesNothing(ScanSessionStore[Any]):
+@found_by("update-of-a-missing-session-is-refused")
+class IgnoresMissingSessions(ScanSessionStore[Any]):
     async def update(self, session_id: UUID, change: Any, **options: Any) -> Any:
         with suppress(SessionNotFoundError):
             return await super().update(session_id, change, **options)
 
 
-@found_by("a-change-may-return-another-session-and-may-be-a-coroutine")
-class ChangesInPlaceAlone(ScanSessionStore[Any]):
+@found_by("update-accepts-coroutine-functions-that-return-another-session")
+class IgnoresReturnedSessions(ScanSessionStore[Any]):
     async def update(self, session_id: UUID, change: Any, **options: Any) -> Any:
         async def in_place(current: Any) -> None:
             made = change(current)
@@ -140,15 +174,15 @@ class ChangesInPlaceAlone(ScanSessionStore[Any]):
         return await super().update(session_id, in_place, **options)
 
 
-@found_by("get-or-create-creates-once-and-finds-then", "of-many-callers-one-creates")
-class AlwaysCreated(ScanSessionStore[Any]):
+@found_by("get-or-create-creates-once", "of-many-callers-one-creates")
+class AlwaysReportsCreation(ScanSessionStore[Any]):
     async def get_or_create(self, *arguments: Any) -> Any:
         return (await super().get_or_create(*arguments))[0], True
 
 
 @found_by("create-may-be-a-coroutine-function", by=InvalidArgumentError)
-@found_by("a-create-that-fails-leaves-it-to-the-next")
-class CreatesAtOnce(ScanSessionStore[Any]):
+@found_by("a-waiting-caller-creates-after-create-failed")
+class RefusesCoroutineFunctions(ScanSessionStore[Any]):
     async def get_or_create(self, tenant_id: UUID, channel: Channel, user_channel_id: str, create: Any) -> Any:
         def created() -> Any:
             made = create()
@@ -164,7 +198,7 @@ class CreatesAtOnce(ScanSessionStore[Any]):
 
 
 @found_by("a-clock-that-fails-changes-nothing")
-class SavesWithoutTime(ScanSessionStore[Any]):
+class SavesWithoutClock(ScanSessionStore[Any]):
     async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:
         try:
             return await super().save(session, expected_revision=expected_revision)
@@ -173,14 +207,14 @@ class SavesWithoutTime(ScanSessionStore[Any]):
             raise
 
 
-@found_by("nothing-is-saved-of-nothing")
-class WantsSomething(ScanSessionStore[Any]):
+@found_by("an-empty-batch-changes-nothing")
+class ReturnsAnIdForNothing(ScanSessionStore[Any]):
     async def save_many(self, sessions: Any) -> list[UUID]:
         return await super().save_many(sessions) or [UUID(int=0)]
 
 
 @found_by("a-store-need-not-be-opened")
-class WantsToBeOpened(ScanSessionStore[Any]):
+class RequiresOpening(ScanSessionStore[Any]):
     is_open = False
 
     async def __aenter__(self) -> Any:
@@ -194,15 +228,15 @@ class WantsToBeOpened(ScanSessionStore[Any]):
 # -- turns --
 
 
-@found_by("one-task-at-a-time-has-the-turn", "a-turn-that-does-not-come-in-time-is-an-error")
-class TurnsOfAll(ScanSessionStore[Any]):
+@found_by("one-task-at-a-time-holds-the-turn", "a-turn-that-is-not-free-in-time-is-an-error")
+class NeverLocksTurns(ScanSessionStore[Any]):
     @asynccontextmanager
     async def _exclusive(self, session_id: UUID, timeout: float | None) -> AsyncIterator[None]:  # noqa: ARG002, ASYNC109  # the fault
         yield
 
 
-@found_by("turns-are-taken-in-the-order-in-which-they-were-asked-for")
-class LastComeFirstServed(ScanSessionStore[Any]):
+@found_by("turns-are-granted-in-order-of-arrival")
+class ServesTheLastFirst(ScanSessionStore[Any]):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.waiting: list[asyncio.Event] = []
@@ -220,7 +254,7 @@ class LastComeFirstServed(ScanSessionStore[Any]):
             self.waiting.pop().set()
 
 
-@found_by("a-task-does-not-wait-for-itself", "the-turn-of-one-session-is-not-that-of-another", by=TimeoutError)
+@found_by("a-task-that-asks-for-its-own-turn-is-refused", "each-session-has-its-own-turn", by=TimeoutError)
 class OneLockForAll(ScanSessionStore[Any]):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -232,16 +266,16 @@ class OneLockForAll(ScanSessionStore[Any]):
             yield
 
 
-@found_by("a-turn-keeps-out-nobody-who-does-not-ask-for-it", by=TurnTimeoutError)
-class TurnsKeepOutSaves(ScanSessionStore[Any]):
+@found_by("a-turn-blocks-no-reads-and-saves", by=TurnTimeoutError)
+class LocksSavesToo(ScanSessionStore[Any]):
     async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:
         async with self._exclusive(session.session_id, 0):
             return await super().save(session, expected_revision=expected_revision)
 
 
-@found_by("a-task-that-is-cancelled-passes-its-turn-on", by=TimeoutError)
-@found_by("an-error-within-gives-the-turn-back", by=TimeoutError)
-class TurnsThatAreKept(ScanSessionStore[Any]):
+@found_by("a-cancelled-task-releases-the-turn", by=TimeoutError)
+@found_by("an-error-releases-the-turn", by=TimeoutError)
+class KeepsTurnsAfterErrors(ScanSessionStore[Any]):
     @asynccontextmanager
     async def _exclusive(self, session_id: UUID, timeout: float | None) -> AsyncIterator[None]:  # noqa: ASYNC109  # as above
         self._check_loop()

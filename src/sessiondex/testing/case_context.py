@@ -1,4 +1,4 @@
-"""What a case works with: stores to try, a clock, and ids that no other case has."""
+"""The context of a case: its stores, its clock, and ids that no other case uses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sessiondex.contract import SessionStore
 from sessiondex.models import Session
 from sessiondex.testing import builders
 from sessiondex.testing.builders import ManualClock, SomeSession
-from sessiondex.testing.expectations import LawBroken
+from sessiondex.testing.expectations import ContractViolation
 
 T = TypeVar("T")
 
@@ -27,23 +27,23 @@ CAPABILITIES: Mapping[str, Callable[[], Any]] = {
     "on_evict": lambda: lambda *_: None,
     "changes_kept": lambda: 10,
 }
-"""Options that `make_store` may take, or leave: what each is called, and a value to try it with."""
+"""Options that `make_store` may support, each with a function that returns a value to try it with."""
 
-_ROUNDS = 5
+_SETTLE_ROUNDS = 5
 
 
-class Trial:
-    """Makes the stores of one case, and closes them when it has ended.
+class CaseContext:
+    """Makes the stores of one case, and closes them after the case has ended.
 
-    Its ids are random, so that a store which keeps its sessions does not mix up two cases.
+    All ids are random, so cases do not interfere in stores that share their sessions.
 
     >>> async def main():
     ...     from sessiondex import ScanSessionStore
-    ...     trial = Trial(ScanSessionStore)
-    ...     store = await trial.store(clock=trial.clock)
-    ...     await store.save(trial.session(user_channel_id="ann"))
-    ...     count = await store.count_by_agent(trial.tenant_id, trial.agent_id)
-    ...     await trial.close()
+    ...     context = CaseContext(ScanSessionStore)
+    ...     store = await context.store(clock=context.clock)
+    ...     await store.save(context.session(user_channel_id="ann"))
+    ...     count = await store.count_by_agent(context.tenant_id, context.agent_id)
+    ...     await context.close()
     ...     return count, await store.health_check()
     >>> asyncio.run(main())
     (1, False)
@@ -54,7 +54,7 @@ class Trial:
         self._stores: list[SessionStore[Any]] = []
         self._tasks: list[asyncio.Task[Any]] = []
         self.clock = ManualClock()
-        """Stands still until the case moves it. Given to the stores that ask for it."""
+        """Stands still until the case moves it. Used by the stores to which the case passes it."""
         self.tenant_id, self.other_tenant_id = uuid4(), uuid4()
         self.agent_id, self.other_agent_id = uuid4(), uuid4()
         self.customer_id, self.other_customer_id = uuid4(), uuid4()
@@ -62,16 +62,16 @@ class Trial:
 
     async def store(self, **options: Any) -> SessionStore[Any]:
         """Return a new store, made with these options."""
-        made = self.made(**options)
+        made = self.call_make_store(**options)
         store = (await made) if isawaitable(made) else made
         given: object = store
         if not isinstance(given, SessionStore):
-            raise LawBroken(f"make_store: it should return a SessionStore, but it returned a {type(given).__name__}")
+            raise ContractViolation(f"make_store: must return a SessionStore, but returned a {type(given).__name__}")
         self._stores.append(store)
         return store
 
-    def made(self, **options: Any) -> SessionStore[Any] | Awaitable[SessionStore[Any]]:
-        """Return what `make_store` does: for cases about loops, which then close it themselves."""
+    def call_make_store(self, **options: Any) -> SessionStore[Any] | Awaitable[SessionStore[Any]]:
+        """Return the result of `make_store`, which the case must close itself: for cases about event loops."""
         return self._make_store(**options)
 
     @overload
@@ -81,37 +81,37 @@ class Trial:
     def session(self, cls: type[SomeSession], **fields: Any) -> SomeSession: ...
 
     def session(self, cls: type[Session] = Session, **fields: Any) -> Session:
-        """Return a new session of this trial's tenant and agent."""
+        """Return a new session of this context's tenant and agent."""
         return builders.make_session(cls, **{"tenant_id": self.tenant_id, "agent_id": self.agent_id, **fields})
 
     def at_step(self, content_hash: str | None = "hash-1", name: str | None = "pay", **fields: Any) -> Session:
-        """Return a new session of this trial's customer that stands at that step of version 1 of its scenario."""
+        """Return a new session of this context's customer, at that step of version 1 of its scenario."""
         fields = {"active_scenario_id": self.scenario_id, "customer_profile_id": self.customer_id, **fields}
         session: Session = self.session(**builders.at_step(content_hash, name, **fields))
         return session
 
     def task(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Start a task, which is cancelled when the case has ended, if it has not ended by itself."""
+        """Start a task. `close` cancels it if it is still running."""
         task = asyncio.ensure_future(work)
         self._tasks.append(task)
         return task
 
     async def let_others_run(self, store: SessionStore[Any]) -> None:
-        """Let tasks that were started get as far as they can: some turns of the loop, and some answers of the store."""
-        for _ in range(_ROUNDS):
-            for _ in range(_ROUNDS):
+        """Let started tasks run until they wait: yield to the loop and call the store several times."""
+        for _ in range(_SETTLE_ROUNDS):
+            for _ in range(_SETTLE_ROUNDS):
                 await asyncio.sleep(0)
             await store.get(uuid4())
 
-    async def stored(self, store: SessionStore[Any], session_id: UUID) -> Any:
-        """Return the session that the store has, or raise `LawBroken` if it has none."""
+    async def get_stored(self, store: SessionStore[Any], session_id: UUID) -> Any:
+        """Return the stored session, or raise `ContractViolation` if there is none."""
         found = await store.get(session_id)
         if found is None:
-            raise LawBroken(f"get: session {session_id} was saved, but it was not found")
+            raise ContractViolation(f"get: session {session_id} was saved but not found")
         return found
 
     async def close(self) -> None:
-        """Cancel what still runs and close what was made."""
+        """Cancel the tasks that still run and close the stores."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -121,26 +121,26 @@ class Trial:
                 await store.aclose()
             except NotImplementedError:
                 pass
-            except Exception as error:  # noqa: BLE001  # after the other stores were closed as well
+            except Exception as error:  # noqa: BLE001  # raised below, after the other stores were closed
                 errors.append(error)
         if errors:
             raise errors[0]
 
 
 async def probe(make_store: MakeStore, name: str) -> None:
-    """Make a store with that option, and close it. Raises `TypeError` or `NotImplementedError` if it is not taken."""
+    """Make a store with that option and close it; raise `TypeError` or `NotImplementedError` if it is unsupported."""
     option = {name: CAPABILITIES[name]()}
-    trial = Trial(make_store)
+    context = CaseContext(make_store)
     try:
         _bind(make_store, option)
-        await trial.store(**option)
+        await context.store(**option)
     finally:
-        await trial.close()
+        await context.close()
 
 
 def _bind(make_store: MakeStore, options: dict[str, Any]) -> None:
     try:
         expected = signature(make_store)
-    except ValueError:  # of what is written in C nothing is known until it is called
+    except ValueError:  # a C function without a signature: only a call shows what it accepts
         return
     expected.bind(**options)

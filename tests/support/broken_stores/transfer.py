@@ -1,7 +1,8 @@
-"""Faults in moving sessions from one store to another."""
+"""Stores with a fault in `export` or `restore`."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from sessiondex import InvalidArgumentError, ScanSessionStore, TenantMismatchError
@@ -16,7 +17,7 @@ class ExportsTheFirstPage(ScanSessionStore[Any]):
         return page, None
 
 
-@found_by("restore-keeps-stamps-and-revisions", "what-is-restored-is-in-order")
+@found_by("restore-keeps-stamps-and-revisions", "restored-sessions-are-in-order-of-their-stamps")
 class RestoresBySaving(ScanSessionStore[Any]):
     async def restore(self, sessions: Any) -> int:
         given = [session.model_copy() for session in sessions]
@@ -24,16 +25,16 @@ class RestoresBySaving(ScanSessionStore[Any]):
         return len(await self.save_many(given)) if count else 0
 
 
-@found_by("restore-leaves-later-saves-alone")
-class RestoresWhatIsEarlier(ScanSessionStore[Any]):
+@found_by("restore-leaves-later-saves-alone", "restoring-twice-changes-nothing")
+class RestoresEarlierSaves(ScanSessionStore[Any]):
     async def restore(self, sessions: Any) -> int:
         for session in sessions:
             await self.delete(session.session_id)
         return await super().restore(sessions)
 
 
-@found_by("what-is-restored-is-in-order")
-class ForgetsTheStamps(ScanSessionStore[Any]):
+@found_by("restored-sessions-are-in-order-of-their-stamps")
+class ForgetsRestoredStamps(ScanSessionStore[Any]):
     async def restore(self, sessions: Any) -> int:
         last = self._stamps._last
         count = await super().restore(sessions)
@@ -41,8 +42,8 @@ class ForgetsTheStamps(ScanSessionStore[Any]):
         return count
 
 
-@found_by("what-was-never-saved-is-not-restored")
-class RestoresWhatItCan(ScanSessionStore[Any]):
+@found_by("restore-refuses-invalid-and-unsaved-sessions")
+class RestoresOneByOne(ScanSessionStore[Any]):
     async def restore(self, sessions: Any) -> int:
         count = 0
         for session in sessions:
@@ -50,8 +51,8 @@ class RestoresWhatItCan(ScanSessionStore[Any]):
         return count
 
 
-@found_by("restore-takes-no-other-tenants-id")
-class TakesOverWhenRestoring(ScanSessionStore[Any]):
+@found_by("restore-refuses-an-id-of-another-tenant")
+class RestoresOverOtherTenants(ScanSessionStore[Any]):
     async def restore(self, sessions: Any) -> int:
         try:
             return await super().restore(sessions)
@@ -62,7 +63,7 @@ class TakesOverWhenRestoring(ScanSessionStore[Any]):
 
 
 @found_by("export-and-restore-refuse-bad-arguments")
-class MovesAnything(ScanSessionStore[Any]):
+class AcceptsAnyExport(ScanSessionStore[Any]):
     async def export(self, **options: Any) -> Any:
         try:
             return await super().export(**options)
@@ -70,8 +71,8 @@ class MovesAnything(ScanSessionStore[Any]):
             return [], None
 
 
-@found_by("what-has-expired-is-not-moved")
-class BringsTheDeadBack(ScanSessionStore[Any]):
+@found_by("export-and-restore-skip-expired-sessions")
+class RestoresExpiredSessions(ScanSessionStore[Any]):
     async def restore(self, sessions: Any) -> int:
         count = await super().restore(sessions)
         if not count:
@@ -79,3 +80,31 @@ class BringsTheDeadBack(ScanSessionStore[Any]):
                 mark_saved(session, self._stamps.now(), session.revision)
             return await super().restore(sessions)
         return count
+
+
+@found_by(
+    "restored-sessions-with-equal-stamps-get-distinct-stamps",
+    "pages-and-counts-include-sessions-restored-with-equal-stamps",
+)
+class KeepsEqualStamps(ScanSessionStore[Any]):
+    async def restore(self, sessions: Any) -> int:
+        given = list(sessions)
+        count = await super().restore(given)
+        for session in given:
+            stored = self._snapshots[session.session_id]
+            vars(stored)["last_activity_at"] = session.last_activity_at
+        return count
+
+
+@found_by("a-copy-of-a-copy-is-identical", "restore-keeps-stamps-and-revisions")
+class MovesEveryStamp(ScanSessionStore[Any]):
+    async def restore(self, sessions: Any) -> int:
+        later = timedelta(microseconds=1)
+        moved = [one.model_copy(update={"last_activity_at": one.last_activity_at + later}) for one in sessions]
+        return await super().restore(moved)
+
+
+@found_by("restore-refuses-one-id-for-two-tenants")
+class RestoresTheLastTenant(ScanSessionStore[Any]):
+    async def restore(self, sessions: Any) -> int:
+        return await super().restore({session.session_id: session for session in sessions}.values())

@@ -1,10 +1,10 @@
-"""Faults that show over time: expiry, the cap, changes, loops and the life cycle."""
+"""Stores with a fault in expiry, the cap, changes, loops or the life cycle."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +17,8 @@ from sessiondex import (
     StoreClosedError,
     TenantMismatchError,
 )
-from sessiondex.testing.cases import closing
+from sessiondex.clock import EPOCH
+from sessiondex.testing.cases import life_cycle
 from tests.support.broken_stores.fault import found_by
 
 
@@ -32,9 +33,9 @@ from tests.support.broken_stores.fault import found_by
     "count-by-step-hash-sees-nothing-that-has-expired",
     "count-steps-sees-nothing-that-has-expired",
     "pages-end-where-sessions-have-expired",
-    "an-expired-session-is-not-gone-on-with",
+    "get-or-create-and-update-skip-expired-sessions",
 )
-class ShowsWhatHasExpired(ScanSessionStore[Any]):
+class ListsExpiredSessions(ScanSessionStore[Any]):
     async def _sweep_if_needed(self) -> None:
         pass
 
@@ -45,9 +46,9 @@ class ShowsWhatHasExpired(ScanSessionStore[Any]):
 @found_by(
     "get-sees-nothing-that-has-expired",
     "get-of-a-tenant-sees-nothing-that-has-expired",
-    "a-save-makes-a-session-young-again",
+    "a-save-restarts-the-idle-time",
 )
-class CountsFromTheFirstSave(ScanSessionStore[Any]):
+class ExpiresByFirstSave(ScanSessionStore[Any]):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.births: dict[UUID, datetime] = {}
@@ -63,115 +64,138 @@ class CountsFromTheFirstSave(ScanSessionStore[Any]):
         return None if is_gone else super()._get(session_id, tenant_id, since)
 
 
-@found_by("what-has-expired-is-in-nobodys-way", by=TenantMismatchError)
+@found_by("the-id-of-an-expired-session-is-free", by=TenantMismatchError)
 @found_by("delete-sees-nothing-that-has-expired", "delete-many-sees-nothing-that-has-expired")
-class ExpiredIdsAreTaken(ScanSessionStore[Any]):
+class KeepsExpiredIds(ScanSessionStore[Any]):
     def _evict_if_idle(self, session_id: UUID, since: datetime | None) -> None:
         pass
 
 
-@found_by("what-the-cap-lets-go-is-a-change", by=TimeoutError)
-@found_by("of-more-than-the-cap-the-longest-idle-go", "the-cap-holds-for-bulk-too")
+@found_by("an-eviction-by-the-cap-is-a-change", by=TimeoutError)
+@found_by("the-cap-evicts-the-longest-idle-sessions", "the-cap-applies-to-bulk-saves")
 class IgnoresTheCap(InMemorySessionStore[Any]):
     def _evict_surplus(self, since: datetime | None) -> None:
         pass
 
 
-@found_by("of-more-than-the-cap-the-longest-idle-go", "on-evict-is-told-of-each-that-the-cap-let-go")
-class LetsTheNewestGo(ScanSessionStore[Any]):
+@found_by("the-cap-evicts-the-longest-idle-sessions", "on-evict-is-called-for-each-session-over-the-cap")
+class EvictsTheNewest(ScanSessionStore[Any]):
     def _oldest(self) -> UUID | None:
         return max(self._snapshots, key=lambda key: self._snapshots[key].last_activity_at, default=None)
 
 
 @found_by("on-evict-may-use-the-store", by=TimeoutError)
-@found_by("on-evict-is-told-of-each-that-the-cap-let-go", "on-evict-is-told-of-each-that-expired")
-class TellsNobody(ScanSessionStore[Any]):
+@found_by("on-evict-is-called-for-each-session-over-the-cap", "on-evict-is-called-for-each-expired-session")
+class NeverCallsOnEvict(ScanSessionStore[Any]):
     def _tell_soon(self) -> None:
         self._evicted.clear()
 
 
-class _NoEntries(ScanSessionStore[Any]):
-    def leaves_out(self, kind: ChangeKind, before: Any) -> bool:
+class _OmitsChanges(ScanSessionStore[Any]):
+    """Publishes only the changes for which `omits` is false."""
+
+    def omits(self, kind: ChangeKind, head: Any) -> bool:
         raise NotImplementedError
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         add = self._feed.add
 
-        def added(kind: ChangeKind, before: Any, after: Any) -> None:
-            if not self.leaves_out(kind, before):
-                add(kind, before, after)
+        def add_some(kind: ChangeKind, session_id: UUID, head: Any) -> None:
+            if not self.omits(kind, head):
+                add(kind, session_id, head)
 
-        self._feed.add = added  # type: ignore[method-assign]  # the fault
+        self._feed.add = add_some  # type: ignore[method-assign]  # the fault
 
 
-@found_by("each-change-comes-with-what-was-and-what-is", by=TimeoutError)
-@found_by("changes-of-many-come-one-by-one")
-class FeedWithoutDeletes(_NoEntries):
-    def leaves_out(self, kind: ChangeKind, before: Any) -> bool:  # noqa: ARG002  # the fault
+@found_by("each-change-has-ids-revision-and-stamp", by=TimeoutError)
+@found_by("a-batch-publishes-one-change-per-session")
+class FeedWithoutDeletes(_OmitsChanges):
+    def omits(self, kind: ChangeKind, head: Any) -> bool:  # noqa: ARG002  # the fault
         return kind is ChangeKind.DELETED
 
 
-@found_by("what-the-cap-lets-go-is-a-change", "what-expires-is-a-change", by=TimeoutError)
-class FeedWithoutEvictions(_NoEntries):
-    def leaves_out(self, kind: ChangeKind, before: Any) -> bool:  # noqa: ARG002  # the fault
+@found_by("an-eviction-by-the-cap-is-a-change", "an-expiry-is-a-change", by=TimeoutError)
+class FeedWithoutEvictions(_OmitsChanges):
+    def omits(self, kind: ChangeKind, head: Any) -> bool:  # noqa: ARG002  # the fault
         return kind is ChangeKind.EVICTED
 
 
-@found_by("a-reader-that-waits-gets-what-comes", by=TimeoutError)
-class FeedWithoutSecondSaves(_NoEntries):
-    def leaves_out(self, kind: ChangeKind, before: Any) -> bool:
-        return kind is ChangeKind.SAVED and before is not None
+@found_by("a-waiting-reader-gets-the-next-change", by=TimeoutError)
+class FeedWithoutSecondSaves(_OmitsChanges):
+    def omits(self, kind: ChangeKind, head: Any) -> bool:
+        return kind is ChangeKind.SAVED and head is not None and head[1] > 1
 
 
-@found_by("sequences-have-no-gap")
-class FeedWithGaps(ScanSessionStore[Any]):
-    def changes(self, *, since: int | None = None) -> AsyncIterator[Change[Any]]:
-        return _doubled(super().changes(since=since))  # which begins now, and not when it is first read
-
-
-async def _doubled(changes: AsyncIterator[Change[Any]]) -> AsyncIterator[Change[Any]]:
-    async for change in changes:
-        yield replace(change, sequence=change.sequence * 2)
-
-
-@found_by("a-reader-goes-on-where-another-ended")
+@found_by("a-reader-continues-where-another-ended")
 class FeedThatRepeats(ScanSessionStore[Any]):
-    def changes(self, *, since: int | None = None) -> AsyncIterator[Change[Any]]:
+    def changes(self, *, since: int | None = None) -> AsyncIterator[Change]:
         return super().changes(since=since and since - 1)
 
 
-@found_by("what-changed-nothing-is-no-change")
+@found_by("calls-that-change-nothing-publish-nothing")
 class FeedOfAttempts(ScanSessionStore[Any]):
     def _remove(self, session_ids: Iterable[UUID], tenant_id: UUID | None) -> int:
         count = super()._remove(session_ids, tenant_id)
         if not count:
-            self._feed.add(ChangeKind.DELETED, None, None)
+            self._feed.add(ChangeKind.DELETED, UUID(int=0), (UUID(int=0), 1, EPOCH))
         return count
 
 
-@found_by("what-was-committed-before-the-end-can-still-be-read")
+@found_by("changes-committed-before-the-close-can-still-be-read")
 class FeedThatEndsAtOnce(ScanSessionStore[Any]):
     async def aclose(self) -> None:
-        self._feed._entries.clear()
+        self._feed._changes.clear()
         self._feed.check = lambda since: None  # type: ignore[method-assign]  # noqa: ARG005  # the fault
         self._feed.after = lambda since: None  # type: ignore[method-assign]  # noqa: ARG005  # as above
         await super().aclose()
 
 
 @found_by("a-closed-store-refuses-changes", "a-second-running-loop-is-refused-changes")
-class FeedForAnybody(ScanSessionStore[Any]):
-    async def changes(self, *, since: int | None = None) -> AsyncIterator[Change[Any]]:  # noqa: ARG002  # the fault
-        yield Change(1, ChangeKind.DELETED, None, None)
+class ChecksNoLoopInFeed(ScanSessionStore[Any]):
+    async def changes(self, *, since: int | None = None) -> AsyncIterator[Change]:  # noqa: ARG002  # the fault
+        yield Change(1, ChangeKind.DELETED, UUID(int=0), UUID(int=0), 1, EPOCH)
 
 
-@found_by("what-a-reader-gets-is-its-own")
-class FeedThatShares(ScanSessionStore[Any]):
-    def _opened(self, image: Any) -> Any:
-        return image
+class _AltersChanges(ScanSessionStore[Any]):
+    """Publishes each change as `alter` returns it."""
+
+    def alter(self, change: Change) -> Change:
+        raise NotImplementedError
+
+    def changes(self, *, since: int | None = None) -> AsyncIterator[Change]:
+        return self._altered(super().changes(since=since))  # created now: a reader starts at the call
+
+    async def _altered(self, changes: AsyncIterator[Change]) -> AsyncIterator[Change]:
+        async for change in changes:
+            yield self.alter(change)
 
 
-@found_by("a-reader-that-has-missed-some-is-told", "a-place-that-was-never-reached-is-lost")
+@found_by("each-change-has-ids-revision-and-stamp")
+class FeedOfOneTenant(_AltersChanges):
+    def alter(self, change: Change) -> Change:
+        return replace(change, tenant_id=UUID(int=0))
+
+
+@found_by("each-change-has-ids-revision-and-stamp", "a-batch-publishes-one-change-per-session")
+class FeedOfFirstRevisions(_AltersChanges):
+    def alter(self, change: Change) -> Change:
+        return replace(change, revision=1)
+
+
+@found_by("a-restore-publishes-what-it-stored", "an-expiry-is-a-change", "an-eviction-by-the-cap-is-a-change")
+class FeedOfLaterStamps(_AltersChanges):
+    def alter(self, change: Change) -> Change:
+        return replace(change, stamp=change.stamp + timedelta(microseconds=7))
+
+
+@found_by("sequences-have-no-gap")
+class FeedWithGaps(_AltersChanges):
+    def alter(self, change: Change) -> Change:
+        return replace(change, sequence=change.sequence * 2)
+
+
+@found_by("a-reader-that-missed-changes-gets-an-error", "a-sequence-that-was-never-reached-is-refused")
 class FeedThatSkips(ScanSessionStore[Any]):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -179,7 +203,7 @@ class FeedThatSkips(ScanSessionStore[Any]):
 
 
 @found_by("closing-twice-does-nothing", by=StoreClosedError)
-class ClosesOnce(ScanSessionStore[Any]):
+class RefusesASecondClose(ScanSessionStore[Any]):
     async def aclose(self) -> None:
         if self._is_closed:
             raise StoreClosedError
@@ -188,30 +212,30 @@ class ClosesOnce(ScanSessionStore[Any]):
 
 @found_by(
     "a-closed-store-refuses-changes",
-    "whoever-waits-for-a-turn-is-told-that-the-store-closes",
-    "what-was-committed-before-the-end-can-still-be-read",
+    "closing-ends-the-wait-for-a-turn",
+    "changes-committed-before-the-close-can-still-be-read",
     by=TimeoutError,
 )
 @found_by(
-    *(str(case) for case in closing.CLOSED if case.name != "a-closed-store-refuses-changes"),
+    *(str(case) for case in life_cycle.CLOSED if case.name != "a-closed-store-refuses-changes"),
     "a-store-may-be-opened-and-closed",
-    "an-error-within-comes-through-and-closes",
-    "whoever-waits-for-a-session-to-be-created-is-told-that-the-store-closes",
+    "an-error-inside-async-with-closes-the-store",
+    "closing-ends-the-wait-for-a-session-to-be-created",
 )
 class NeverCloses(ScanSessionStore[Any]):
     async def aclose(self) -> None:
         pass
 
 
-@found_by(*(str(case) for case in closing.ELSEWHERE if case.name != "a-second-running-loop-is-refused-changes"))
-class TakesAnyLoop(ScanSessionStore[Any]):
+@found_by(*(str(case) for case in life_cycle.ELSEWHERE if case.name != "a-second-running-loop-is-refused-changes"))
+class AcceptsAnyLoop(ScanSessionStore[Any]):
     def _move_to_this_loop(self) -> None:
         self._owner = None
         super()._move_to_this_loop()
 
 
-@found_by("a-store-serves-one-loop-after-another", "a-loop-that-paused-may-go-on-after-another", by=RuntimeError)
-class StaysInItsLoop(ScanSessionStore[Any]):
+@found_by("a-store-serves-one-loop-after-another", "a-paused-loop-may-continue-after-another", by=RuntimeError)
+class RefusesAnotherLoop(ScanSessionStore[Any]):
     def _move_to_this_loop(self) -> None:
         if self._loop is not None:
             raise RuntimeError("of another loop")
@@ -219,8 +243,8 @@ class StaysInItsLoop(ScanSessionStore[Any]):
 
 
 @found_by("a-list-of-a-status-has-that-status-alone", "list-by-agent-of-a-status-sees-nothing-that-has-expired")
-class StatusOfYesterday(InMemorySessionStore[Any]):
-    """Asks the index without the status, and knows of no time."""
+class IgnoresTheStatus(InMemorySessionStore[Any]):
+    """Ignores the status, and expiry if a status is given."""
 
     def _newest_by_agent(self, tenant: Any, agent: Any, status: Any, limit: int, before: Any, since: Any) -> Any:  # noqa: PLR0917  # as the store has them
         if status is None:

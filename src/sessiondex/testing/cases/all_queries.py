@@ -1,4 +1,4 @@
-"""Asking every query at once, by what a session says of itself."""
+"""All queries and counts, called with the keys of one session."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ COUNTS: Mapping[str, Query] = {
 
 
 async def found_everywhere(store: SessionStore[Any], like: Session) -> dict[str, list[Any]]:
-    """Return what each query answers that would find such a session, as lists. It must be of a scenario.
+    """Return the result of each query for the keys of the session, as lists. The session must have a scenario.
 
-    A query that the store does not have is left out.
+    Omits queries that the store does not implement.
     """
     found = {}
     for name, query in (*SINGLE.items(), *LISTS.items()):
@@ -63,7 +63,7 @@ async def found_everywhere(store: SessionStore[Any], like: Session) -> dict[str,
 
 
 async def expect_everywhere(store: SessionStore[Any], like: Session, expected: list[Any], what: str) -> None:
-    """Expect every query, and every count, to answer with these sessions and no others."""
+    """Expect every query and every count to find these sessions and no others."""
     for name, found in (await found_everywhere(store, like)).items():
         expect(found, expected, f"{name}, {what}")
     for name, query in COUNTS.items():

@@ -1,4 +1,4 @@
-"""Law 12: loops. And the life cycle: a store is opened, closed and asked how it is."""
+"""Law 12: loops. Also the life cycle: opening, closing and the health check."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from sessiondex.contract import SessionStore
 from sessiondex.errors import StoreClosedError, WrongLoopError
 from sessiondex.models import Channel, Session
 from sessiondex.testing.case import Case, case
+from sessiondex.testing.case_context import CaseContext
 from sessiondex.testing.expectations import expect, expect_error
-from sessiondex.testing.trial import Trial
 
 T = TypeVar("T")
 
@@ -44,7 +44,7 @@ CALLS: Mapping[str, Callable[[Any, Session], Awaitable[Any]]] = {
     "exclusive": lambda store, session: store.exclusive(session.session_id).__aenter__(),
     "changes": lambda store, _: anext(store.changes()),
 }
-"""A call of each operation, as it is to be refused."""
+"""A valid call of each operation, which a closed store or a second loop must refuse."""
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "reads": ("get", "get_by_channel", "list_by_agent", "list_by_customer", "find_sessions_by_step_hash"),
@@ -58,28 +58,28 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def _closed(group: str, operations: tuple[str, ...]) -> Case:
-    async def run(trial: Trial) -> None:
-        store, session = await trial.store(), trial.session()
+def _closed_case(group: str, operations: tuple[str, ...]) -> Case:
+    async def run(context: CaseContext) -> None:
+        store, session = await context.store(), context.session()
         await store.save(session)
         await store.aclose()
         for operation in operations:
-            with expect_error(StoreClosedError, f"{operation}, of a store that was closed"):
+            with expect_error(StoreClosedError, f"{operation}, of a closed store"):
                 await CALLS[operation](store, session)
 
-    called = f"a-closed-store-refuses-{group.replace(' ', '-')}"
-    return case(None, name=called, promise="Whoever uses a store that was closed gets `StoreClosedError`.")(run)
+    case_name = f"a-closed-store-refuses-{group.replace(' ', '-')}"
+    return case(None, name=case_name, promise="A closed store raises `StoreClosedError`.")(run)
 
 
 async def in_a_thread(work: Callable[[], T]) -> T:
-    """Return what the function does, called in a thread of its own; one that hangs keeps no program from ending."""
+    """Call the function in a new daemon thread, which cannot block the exit if it hangs, and return its result."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
 
-    def tell(answer: T | None, error: BaseException | None) -> None:
+    def finish(answer: T | None, error: BaseException | None) -> None:
         if not done.done():
             if error is None:
-                done.set_result(answer)  # type: ignore[arg-type]  # without an error there is one
+                done.set_result(answer)  # type: ignore[arg-type]  # without an error there is an answer
             else:
                 done.set_exception(error)
 
@@ -87,45 +87,47 @@ async def in_a_thread(work: Callable[[], T]) -> T:
         answer, error = None, None
         try:
             answer = work()
-        except BaseException as raised:  # noqa: BLE001  # it goes to the one who waits
+        except BaseException as raised:  # noqa: BLE001  # raised in the waiting task
             error = raised
-        loop.call_soon_threadsafe(tell, answer, error)
+        loop.call_soon_threadsafe(finish, answer, error)
 
     threading.Thread(target=main, daemon=True).start()
     return await done
 
 
-def _called(call: Callable[[Any, Session], Awaitable[Any]], store: SessionStore[Any], session: Session) -> Any:
-    return asyncio.run(_awaited(call(store, session)))
+def _run_call(call: Callable[[Any, Session], Awaitable[Any]], store: SessionStore[Any], session: Session) -> Any:
+    return asyncio.run(_await(call(store, session)))
 
 
-async def _awaited(value: Awaitable[T]) -> T:
+async def _await(value: Awaitable[T]) -> T:
     return await value
 
 
-def _elsewhere(group: str, operations: tuple[str, ...]) -> Case:
-    async def run(trial: Trial) -> None:
-        store, session = await trial.store(), trial.session()
+def _second_loop_case(group: str, operations: tuple[str, ...]) -> Case:
+    async def run(context: CaseContext) -> None:
+        store, session = await context.store(), context.session()
         await store.save(session)
         saved = session.model_copy(deep=True)
         for operation in operations:
             with expect_error(WrongLoopError, f"{operation}, from a second running loop"):
-                await in_a_thread(partial(_called, CALLS[operation], store, session))
+                await in_a_thread(partial(_run_call, CALLS[operation], store, session))
         expect(await store.get(session.session_id), saved, "get, after calls from another loop")
 
-    called = f"a-second-running-loop-is-refused-{group.replace(' ', '-')}"
-    promise = "Use from two running loops raises `WrongLoopError`, also if they do not collide, and changes nothing."
-    return case(12, name=called, promise=promise)(run)
+    case_name = f"a-second-running-loop-is-refused-{group.replace(' ', '-')}"
+    promise = (
+        "A call from a second running loop raises `WrongLoopError` and changes nothing, even if none is in progress."
+    )
+    return case(12, name=case_name, promise=promise)(run)
 
 
-CLOSED = tuple(_closed(group, operations) for group, operations in GROUPS.items())
-ELSEWHERE = tuple(_elsewhere(group, operations) for group, operations in GROUPS.items())
+CLOSED = tuple(_closed_case(group, operations) for group, operations in GROUPS.items())
+ELSEWHERE = tuple(_second_loop_case(group, operations) for group, operations in GROUPS.items())
 
 
 @case(12)
-async def a_store_serves_one_loop_after_another(trial: Trial) -> None:
-    """It may be made before any loop runs, and be used from loop after loop, by tasks that wait for one another."""
-    session = trial.session()
+async def a_store_serves_one_loop_after_another(context: CaseContext) -> None:
+    """A store may be created before any loop runs, and be used by tasks of one loop after another."""
+    session = context.session()
 
     async def write(store: SessionStore[Any]) -> None:
         await asyncio.gather(*(store.save(session) for _ in range(5)))
@@ -137,8 +139,8 @@ async def a_store_serves_one_loop_after_another(trial: Trial) -> None:
             await store.aclose()
 
     def work() -> Any:
-        made = trial.made()
-        store = asyncio.run(_awaited(made)) if isawaitable(made) else made
+        made = context.call_make_store()
+        store = asyncio.run(_await(made)) if isawaitable(made) else made
         for _ in range(2):
             asyncio.run(write(store))
         return asyncio.run(read_and_close(store))
@@ -148,14 +150,14 @@ async def a_store_serves_one_loop_after_another(trial: Trial) -> None:
 
 
 @case(12)
-async def a_loop_that_paused_may_go_on_after_another(trial: Trial) -> None:
-    """Loops may take turns, as long as one runs at a time."""
-    session = trial.session()
+async def a_paused_loop_may_continue_after_another(context: CaseContext) -> None:
+    """Two loops may use a store alternately, as long as only one runs at a time."""
+    session = context.session()
 
     def work() -> Any:
         first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
         try:
-            store = first.run_until_complete(trial.store())
+            store = first.run_until_complete(context.store())
             first.run_until_complete(store.save(session))
             second.run_until_complete(store.save(session))
             found = first.run_until_complete(store.get(session.session_id))
@@ -169,9 +171,9 @@ async def a_loop_that_paused_may_go_on_after_another(trial: Trial) -> None:
 
 
 @case(None)
-async def a_store_may_be_opened_and_closed(trial: Trial) -> None:
-    """`async with` gives the store, which is healthy until it ends."""
-    store, session = await trial.store(), trial.session()
+async def a_store_may_be_opened_and_closed(context: CaseContext) -> None:
+    """`async with` returns the store itself, which is healthy until the block ends."""
+    store, session = await context.store(), context.session()
     async with store as opened:
         expect(opened is store, True, "whether async with gives the store")
         await opened.save(session)
@@ -180,28 +182,28 @@ async def a_store_may_be_opened_and_closed(trial: Trial) -> None:
 
 
 @case(None)
-async def a_store_need_not_be_opened(trial: Trial) -> None:
-    """It works, and is healthy, from the beginning."""
-    store = await trial.store()
-    expect(await store.health_check(), True, "health_check of a store that nobody opened")
-    await store.save(trial.session())
+async def a_store_need_not_be_opened(context: CaseContext) -> None:
+    """A store works and is healthy without `async with`."""
+    store = await context.store()
+    expect(await store.health_check(), True, "health_check of a store that was not opened")
+    await store.save(context.session())
     expect(await store.health_check(), True, "health_check of a store that is in use")
 
 
 @case(None)
-async def closing_twice_does_nothing(trial: Trial) -> None:
-    """`aclose` of a store that was closed returns."""
-    store = await trial.store()
-    await store.save(trial.session())
+async def closing_twice_does_nothing(context: CaseContext) -> None:
+    """`aclose` of a closed store returns without an error."""
+    store = await context.store()
+    await store.save(context.session())
     for _ in range(3):
         await store.aclose()
     expect(await store.health_check(), False, "health_check of a closed store")
 
 
 @case(None)
-async def an_error_within_comes_through_and_closes(trial: Trial) -> None:
-    """`async with` hides nothing."""
-    store = await trial.store()
+async def an_error_inside_async_with_closes_the_store(context: CaseContext) -> None:
+    """The error is raised to the caller, and the store is closed."""
+    store = await context.store()
     with expect_error(ZeroDivisionError, "an error within async with"):
         async with store:
             raise ZeroDivisionError
@@ -209,17 +211,17 @@ async def an_error_within_comes_through_and_closes(trial: Trial) -> None:
 
 
 @case(None)
-async def whoever_waits_for_a_session_to_be_created_is_told_that_the_store_closes(trial: Trial) -> None:
-    """And so is the one that creates it: it comes too late."""
-    store, is_made = await trial.store(), asyncio.Event()
+async def closing_ends_the_wait_for_a_session_to_be_created(context: CaseContext) -> None:
+    """`StoreClosedError` is raised to the callers that wait for `create`, and to the one that runs it."""
+    store, is_made = await context.store(), asyncio.Event()
 
     async def create() -> Session:
         await is_made.wait()
-        return trial.session()
+        return context.session()
 
-    identity = trial.tenant_id, Channel.WEBCHAT, "user-1"
-    calls = [trial.task(store.get_or_create(*identity, create)) for _ in range(2)]
-    await trial.let_others_run(store)
+    identity = context.tenant_id, Channel.WEBCHAT, "user-1"
+    calls = [context.task(store.get_or_create(*identity, create)) for _ in range(2)]
+    await context.let_others_run(store)
     await store.aclose()
     is_made.set()
     for call in calls:

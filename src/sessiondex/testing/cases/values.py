@@ -1,4 +1,4 @@
-"""Law 6: accepted means kept. What could not come back equal is refused by name, and nothing changes."""
+"""Law 6: an accepted session comes back equal. Others are refused by field, and nothing changes."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from sessiondex.errors import InvalidSessionError
 from sessiondex.models import PendingMigration, Session, StepVisit
 from sessiondex.testing.builders import make_visit
 from sessiondex.testing.case import Case, case
+from sessiondex.testing.case_context import CaseContext
 from sessiondex.testing.expectations import expect, expect_error
-from sessiondex.testing.trial import Trial
 
 SURROGATE = "\ud800"
-NAIVE = datetime(2026, 1, 1)  # noqa: DTZ001  # hostile on purpose
+NAIVE = datetime(2026, 1, 1)  # noqa: DTZ001  # naive on purpose
 
 
-def _nested(depth: int) -> Any:
+def _nest(depth: int) -> Any:
     value: Any = 1
     for _ in range(depth):
         value = [value]
     return value
 
 
-def _circular() -> Any:
+def _make_circular() -> Any:
     value: list[Any] = []
     value.append(value)
     return value
@@ -39,7 +39,7 @@ KEPT: Mapping[str, Callable[[], Any]] = {
     "floats": lambda: [0.1, 1.0, -0.0, 1e308, 5e-324, 1e16],
     "texts": lambda: ["", "\u00e9", "e\u0301", "\u2028", "\U0001f600", '"\\/\n\0'],
     "keys": lambda: {"z": 1, "": 1, "a.b": 2, "\u00e9": 3, "\0": 4},
-    "nested values": lambda: _nested(150),
+    "nested values": lambda: _nest(150),
     "empty containers": lambda: [[], {}, [[]], {"a": {}}],
 }
 """JSON values that a store must keep."""
@@ -56,11 +56,11 @@ REFUSED: Mapping[str, tuple[Callable[[], Any], str]] = {
     "a datetime": (lambda: datetime(2026, 1, 1, tzinfo=UTC), "variables.value"),
     "a uuid": (uuid4, "variables.value"),
     "a decimal": (lambda: Decimal(1), "variables.value"),
-    "endless nesting": (lambda: _nested(100_000), "variables.value"),
-    "a list within itself": (_circular, "variables.value"),
+    "endless nesting": (lambda: _nest(100_000), "variables.value"),
+    "a list within itself": (_make_circular, "variables.value"),
     "an integer of 5000 digits": (lambda: 10**5000, "variables.value"),
 }
-"""Values that JSON would change or not take, and where the error says that they are."""
+"""Values that JSON would change or reject, and the field that the error must name."""
 
 PLANTED: Mapping[str, list[Any]] = {
     "created_at": [NAIVE, "yesterday", datetime.max.replace(tzinfo=timezone(-timedelta(hours=5))), None],
@@ -83,77 +83,77 @@ PLANTED: Mapping[str, list[Any]] = {
     ],
     "pending_migration": [PendingMigration.model_construct(target_version="x")],
 }
-"""Values that no session takes, but that may be planted past its validation."""
+"""Values that validation rejects, to be planted past it."""
 
 
-def _kept(name: str, make: Callable[[], Any]) -> Case:
-    async def run(trial: Trial) -> None:
-        store, session = await trial.store(), trial.session()
+def _kept_case(name: str, make: Callable[[], Any]) -> Case:
+    async def run(context: CaseContext) -> None:
+        store, session = await context.store(), context.session()
         session.variables["value"] = make()
         for _ in range(3):
             await store.save(session)
-            found = await trial.stored(store, session.session_id)
+            found = await context.get_stored(store, session.session_id)
             expect(found, session, f"get, with {name} in variables")
-            # Which tells True from 1, 1.0 from 1, -0.0 from 0.0, and the order of keys.
-            expect(_exact(found.variables), _exact(session.variables), f"{name} in variables, as JSON")
+            # Equality does not distinguish True from 1, 1.0 from 1, -0.0 from 0.0, nor orders of keys; JSON text does.
+            expect(_dump_exactly(found.variables), _dump_exactly(session.variables), f"{name} in variables, as JSON")
 
-    return case(6, name=f"{name.replace(' ', '-')}-are-kept", promise="They come back equal, and of the same type.")(
-        run
-    )
+    return case(
+        6, name=f"{name.replace(' ', '-')}-are-kept", promise="The values come back equal and with the same types."
+    )(run)
 
 
-def _exact(variables: Any) -> str:
+def _dump_exactly(variables: Any) -> str:
     return json.dumps(variables)
 
 
-async def _expect_refused(trial: Trial, field: str, values: list[Any], path: str, in_path: str = "") -> None:
-    store = await trial.store()
+async def _expect_refused(context: CaseContext, field: str, values: list[Any], path: str, in_path: str = "") -> None:
+    store = await context.store()
     for value in values:
-        session = trial.session()
+        session = context.session()
         await store.save(session)
         saved = session.model_copy(deep=True)
         vars(session)[field] = {"value": value} if in_path else value
         stamp = session.last_activity_at, session.revision
-        what = f"saving a bad {in_path or field} (a {type(value).__name__})"
-        with expect_error(InvalidSessionError, what) as caught:
+        call = f"saving a bad {in_path or field} (a {type(value).__name__})"
+        with expect_error(InvalidSessionError, call) as caught:
             await store.save(session)
         expect(
             (caught.error.field or "").startswith(path), True, f"whether {caught.error.field!r} begins with {path!r}"
         )
-        expect((session.last_activity_at, session.revision), stamp, f"stamp and revision after {what}")
-        expect(await store.get(saved.session_id), saved, f"get, after {what}")
-        expect(await store.list_by_agent(trial.tenant_id, saved.agent_id), [saved], f"list_by_agent, after {what}")
+        expect((session.last_activity_at, session.revision), stamp, f"stamp and revision after {call}")
+        expect(await store.get(saved.session_id), saved, f"get, after {call}")
+        expect(await store.list_by_agent(context.tenant_id, saved.agent_id), [saved], f"list_by_agent, after {call}")
         await store.delete(saved.session_id)
 
 
-def _refused(name: str, make: Callable[[], Any], path: str) -> Case:
-    async def run(trial: Trial) -> None:
-        await _expect_refused(trial, "variables", [make()], path, f"variable, {name}")
+def _refused_case(name: str, make: Callable[[], Any], path: str) -> Case:
+    async def run(context: CaseContext) -> None:
+        await _expect_refused(context, "variables", [make()], path, f"variable, {name}")
 
-    promise = "`InvalidSessionError` names where it is, and nothing changes."
+    promise = "`InvalidSessionError` names the path of the value, and nothing changes."
     return case(6, name=f"{name.replace(' ', '-')}-in-variables-is-refused", promise=promise)(run)
 
 
-def _planted(field: str, values: list[Any]) -> Case:
-    async def run(trial: Trial) -> None:
-        await _expect_refused(trial, field, values, field)
+def _planted_case(field: str, values: list[Any]) -> Case:
+    async def run(context: CaseContext) -> None:
+        await _expect_refused(context, field, values, field)
 
-    called = f"a-planted-{field.replace('_', '-')}-is-refused"
-    promise = "What was planted past validation is found by `save`: the error names the field, and nothing changes."
-    return case(6, name=called, promise=promise)(run)
+    case_name = f"a-planted-{field.replace('_', '-')}-is-refused"
+    promise = "`save` finds a value that was planted past validation: the error names the field, and nothing changes."
+    return case(6, name=case_name, promise=promise)(run)
 
 
-JSON_VALUES = tuple(_kept(name, make) for name, make in KEPT.items())
-NO_JSON_VALUES = tuple(_refused(name, *row) for name, row in REFUSED.items())
-PLANTED_VALUES = tuple(_planted(field, values) for field, values in PLANTED.items())
+JSON_VALUES = tuple(_kept_case(name, make) for name, make in KEPT.items())
+NO_JSON_VALUES = tuple(_refused_case(name, *row) for name, row in REFUSED.items())
+PLANTED_VALUES = tuple(_planted_case(field, values) for field, values in PLANTED.items())
 
 
 @case(6)
-async def a_missing_field_is_refused(trial: Trial) -> None:
-    """A session that was made past validation, and lacks a field, is refused by that field's name."""
-    store = await trial.store()
+async def a_missing_field_is_refused(context: CaseContext) -> None:
+    """A session made with `model_construct` that lacks a field is refused, and the error names the field."""
+    store = await context.store()
     for field in ("tenant_id", "step_history", "variables", "created_at"):
-        session = trial.session()
+        session = context.session()
         del vars(session)[field]
         with expect_error(InvalidSessionError, f"saving a session without {field}") as caught:
             await store.save(session)
@@ -161,9 +161,9 @@ async def a_missing_field_is_refused(trial: Trial) -> None:
 
 
 @case(6)
-async def what_is_no_session_is_refused(trial: Trial) -> None:
-    """`InvalidSessionError`, whose field is `None`."""
-    store: Any = await trial.store()
+async def an_object_that_is_no_session_is_refused(context: CaseContext) -> None:
+    """`save` raises `InvalidSessionError` with `None` as its field."""
+    store: Any = await context.store()
     for thing in (None, {"session_id": uuid4()}, StepVisit, object(), Session):
         with expect_error(InvalidSessionError, f"saving {thing!r}") as caught:
             await store.save(thing)
