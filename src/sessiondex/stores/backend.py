@@ -47,7 +47,7 @@ class Backend(Protocol[S, R, P]):
         """Return a private copy of what was stored.
 
         Raises:
-            UnknownClassError: the class of the session is gone, which implies that the session was removed.
+            ClassGoneError: the class of the session is gone, which implies that the session was removed.
         """
 
     def latest(self, query: ChannelQuery, cutoff: int | None) -> S | None:

@@ -28,7 +28,7 @@ from sessiondex.queries import (
     check_min,
     parse_id_cursor,
 )
-from sessiondex.snapshots.codec import Prepared, SnapshotCodec, UnknownClassError, write_back_version
+from sessiondex.snapshots.codec import Prepared, SnapshotCodec, ClassGoneError, write_back_version
 from sessiondex.stores.backend import Backend, P, R
 from sessiondex.stores.base import BaseSessionStore
 from sessiondex.stores.change_feed import ChangeFeed, ChangeReader
@@ -98,7 +98,7 @@ class LocalSessionStore(BaseSessionStore[S], Generic[S, R, P]):
         for stored in found:
             if slices.is_over:
                 await slices.pause()
-            with suppress(UnknownClassError):  # it was removed since, with all others of its class
+            with suppress(ClassGoneError):  # it was removed since, with all others of its class
                 sessions.append(to_session(stored))
         return sessions
 

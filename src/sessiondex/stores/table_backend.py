@@ -14,7 +14,7 @@ from sessiondex.engine.postings import decode_sortable, encode_sortable
 from sessiondex.engine.table import IndexKeys, Row, RowChange, Table
 from sessiondex.errors import InvalidSessionError, InvariantError
 from sessiondex.queries import ChannelQuery, CountQuery, ListQuery, Page, ScenarioQuery, StepQuery
-from sessiondex.snapshots.codec import Prepared, SnapshotCodec, UnknownClassError
+from sessiondex.snapshots.codec import Prepared, SnapshotCodec
 from sessiondex.stores.backend import RowHead
 from sessiondex.stores.lru_cache import LRUCache
 from sessiondex.stores.stats import IndexStats, StoreStats
@@ -175,6 +175,5 @@ class TableBackend(Generic[S]):
             raise InvariantError("a stored row, when it is read", repr(error), "no error") from error
 
     def _expected_keys(self, row: Row) -> IndexKeys:
-        key, owner, stamp, revision = self._table.head(row)
-        session = self._codec.unpack(self._table.value(row), key, owner, stamp, revision)
-        return self._codec.index_keys(session)
+        session = self._codec.unpack(self._table.value(row), *self._table.head(row))
+        return self._codec.prepare(session).index_keys
