@@ -33,12 +33,9 @@ def to_datetime(microseconds: int) -> datetime:
 class StampClock:
     """Gives stamps that strictly increase, also when the underlying clock stands still or steps back.
 
-    A save first asks for the next stamp, and takes it when it is committed: a refused save takes none.
-
     >>> clock = StampClock(lambda: EPOCH)
-    >>> clock.take(clock.next(clock.now()))
-    >>> clock.next(clock.now())
-    2
+    >>> clock.advance(), clock.advance()
+    (1, 2)
     """
 
     __slots__ = ("_clock", "_last_stamp")
@@ -55,32 +52,30 @@ class StampClock:
         Raises:
             InvalidArgumentError: the clock returns something else than an aware datetime from 1970 on.
         """
-        now = self._clock()
-        # The fast path spares a call for clocks in UTC. A subclass of datetime, such as pendulum's, may count in its own way.
-        if type(now) is datetime and now.tzinfo is UTC:
-            microseconds = (now - EPOCH) // MICROSECOND
-        else:
-            microseconds = _checked_microseconds(now)
-        if microseconds < 0:
-            raise InvalidArgumentError("clock", "must not return an instant before 1970-01-01 UTC")
-        return microseconds
+        return _checked_microseconds(self._clock())
 
     def instant(self) -> datetime:
         """Return the time of the clock as a datetime in UTC. Raises as `now` does."""
         return to_datetime(self.now())
 
-    def next(self, now: int, after: int | None = None) -> int:
-        """Return the stamp of the next save: `now`, or one microsecond after the last one if that is later.
+    def advance(self) -> int:
+        """Return a new stamp: the time of the clock, or one microsecond after the last stamp if that is later.
 
-        `after` is a stamp that will be taken before.
+        Raises:
+            InvalidArgumentError: as `now`, or there is no later instant.
         """
-        last = self._last_stamp if after is None else after
-        stamp = now if now > last else last + 1
+        instant = self._clock()  # as in `now`, without the call in the common case
+        if type(instant) is datetime and instant.tzinfo is UTC and instant >= EPOCH:
+            now = (instant - EPOCH) // MICROSECOND
+        else:
+            now = _checked_microseconds(instant)
+        stamp = now if now > self._last_stamp else self._last_stamp + 1
         if stamp > _MAX_STAMP:
             raise InvalidArgumentError("clock", "must return an instant before the year 10000")
+        self._last_stamp = stamp
         return stamp
 
-    def take(self, stamp: int) -> None:
+    def advance_to(self, stamp: int) -> None:
         """Make later stamps greater than this one."""
         if stamp > self._last_stamp:
             self._last_stamp = stamp
@@ -93,4 +88,8 @@ def _checked_microseconds(now: object) -> int:
         now = now.astimezone(UTC)
     except OverflowError:
         raise InvalidArgumentError("clock", "must return an instant before the year 10000") from None
-    return to_microseconds(datetime.combine(now.date(), now.time(), UTC))
+    # A subclass of datetime, such as pendulum's, may subtract in its own way.
+    microseconds = to_microseconds(datetime.combine(now.date(), now.time(), UTC))
+    if microseconds < 0:
+        raise InvalidArgumentError("clock", "must not return an instant before 1970-01-01 UTC")
+    return microseconds

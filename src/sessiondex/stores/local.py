@@ -61,6 +61,7 @@ class LocalSessionStore(BaseSessionStore[S], Generic[S, R, P]):
         self._codec = codec
         self._clock = clock
         self._policy = policy
+        self._has_evictions = policy.is_on
         self._writer = Writer(
             backend, clock, policy, suspend=self._guard.suspend, resume=self._guard.resume, has_checks=debug
         )
@@ -122,12 +123,17 @@ class LocalSessionStore(BaseSessionStore[S], Generic[S, R, P]):
 
     async def _put(self, session: S, expected: Expected | None) -> UUID:
         prepared = self._codec.prepare(session)
-        async with self._lock:
-            self._guard.enter()
+        lock = self._lock
+        await lock.acquire()  # `async with` takes two more calls
+        try:
+            if lock is not self._lock:  # this loop stood still, and the store moved to another
+                self._guard.enter()
             stamp, revision = self._writer.put(prepared, expected)
             write_back_version(session, stamp, revision)
-            if self._policy.is_on:
+            if self._has_evictions:
                 await self._evict_after(1)
+        finally:
+            lock.release()
         return prepared.session_id
 
     async def _put_if_absent(self, session: S, identity: ChannelQuery) -> S | None:
@@ -181,7 +187,7 @@ class LocalSessionStore(BaseSessionStore[S], Generic[S, R, P]):
 
     async def _evict_after(self, save_count: int) -> None:
         """Evict what is beyond the limit, and a few sessions that have expired. The caller holds the lock."""
-        if self._policy.is_on:
+        if self._has_evictions:
             while self._writer.evict_surplus(SLICE_SECONDS):
                 self._notify_evicted()
                 await asyncio.sleep(0)

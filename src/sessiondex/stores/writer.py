@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from time import perf_counter
-from typing import Generic, NamedTuple, TypeAlias, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 from uuid import UUID
 
 from sessiondex.clock import StampClock
@@ -23,7 +23,7 @@ from sessiondex.contract import ChangeKind, EvictionReason, S
 from sessiondex.errors import ConflictError, TenantMismatchError, add_position_note
 from sessiondex.queries import Expected
 from sessiondex.snapshots.codec import Prepared
-from sessiondex.stores.backend import Backend, P, R
+from sessiondex.stores.backend import Backend, P, R, RowHead
 from sessiondex.stores.commit import Commit, CommitListener, Mutation
 from sessiondex.stores.eviction import EvictionPolicy
 
@@ -31,12 +31,6 @@ Version: TypeAlias = tuple[int, int]
 """Stamp in microseconds and revision."""
 
 L = TypeVar("L")
-
-
-class _PendingCommit(NamedTuple, Generic[R, P]):
-    sequence: int
-    mutations: Sequence[Mutation[R]]
-    plans: Sequence[P]
 
 
 def _no_token() -> None:
@@ -69,7 +63,8 @@ class Writer(Generic[S, R, P, L]):
         self._has_checks = has_checks
         self._listeners: list[CommitListener[R]] = []
         self._last_sequence = 0
-        self._pending: _PendingCommit[R, P] | None = None
+        # Plans, mutations and the first sequence of the commit under way. A tuple: a named one takes a call.
+        self._pending: tuple[Sequence[P], Sequence[Mutation[R]], int] | None = None
 
     @property
     def last_sequence(self) -> int:
@@ -89,15 +84,16 @@ class Writer(Generic[S, R, P, L]):
             ConflictError: another version is stored than the expected one.
             TenantMismatchError: the id belongs to another tenant.
         """
-        now = self._clock.now()
         if self._policy.idle_ttl is not None:
-            self._evict_if_expired(prepared.session_id, self._policy.cutoff(now))
-        revision = self._revision_to_replace(prepared, expected) + 1
-        stamp = self._clock.next(now)
+            self._evict_if_expired(prepared.session_id, self._policy.cutoff(self._clock.now()))
+        head = self._backend.head(prepared.session_id)
+        if head is not None and expected is None and head[1] == prepared.tenant_id.int.to_bytes(16):
+            revision = head[3] + 1  # the common case, without a call
+        else:
+            revision = _check_replaceable(head, prepared, expected) + 1
+        stamp = self._clock.advance()  # now, when nothing can be refused any more
         plan = self._backend.plan_put(prepared, stamp, revision)
-        self._clock.take(stamp)
-        listened = self._listeners
-        self._commit([plan], [_saved(prepared, stamp, revision)] if listened else ())
+        self._commit((plan,), (_saved(prepared, stamp, revision),) if self._listeners else ())
         return stamp, revision
 
     def put_many(self, batch: Sequence[Prepared], first: int = 0) -> list[Version]:
@@ -105,29 +101,28 @@ class Writer(Generic[S, R, P, L]):
 
         Of two with the same id the later replaces the earlier; both count as a revision.
         """
-        now = self._clock.now()
-        cutoff = self._policy.cutoff(now)
-        versions: list[Version] = []
+        cutoff = self._policy.cutoff(self._clock.now())
         # By the bytes of the id: the hash of a UUID can be made to collide.
-        last: dict[bytes, tuple[Prepared, int, int]] = {}
-        stamp = None
+        last: dict[bytes, tuple[Prepared, int]] = {}
+        revisions = []
         for position, prepared in enumerate(batch):
             key = prepared.session_id.bytes
-            earlier = last.pop(key, None)  # in the order of the stamps
+            earlier = last.pop(key, None)  # so that the dict is in the order of the stamps
             try:
                 if earlier is None:
                     self._evict_if_expired(prepared.session_id, cutoff)
-                    revision = self._revision_to_replace(prepared, None) + 1
+                    revision = _check_replaceable(self._backend.head(prepared.session_id), prepared) + 1
                 else:
                     _check_same_tenant(prepared, earlier[0])
-                    revision = earlier[2] + 1
-                stamp = self._clock.next(now, after=stamp)
+                    revision = earlier[1] + 1
             except TenantMismatchError as error:
                 add_position_note(error, first + position)
                 raise
-            last[key] = (prepared, stamp, revision)
-            versions.append((stamp, revision))
-        self._commit_puts(list(last.values()))
+            last[key] = (prepared, revision)
+            revisions.append(revision)
+        versions = [(self._clock.advance(), revision) for revision in revisions]
+        version_of = dict(zip([prepared.session_id.bytes for prepared in batch], versions, strict=True))
+        self._commit_puts([(prepared, *version_of[key]) for key, (prepared, _) in last.items()])
         return versions
 
     def restore(self, batch: Sequence[tuple[Prepared, int, int]]) -> int:
@@ -146,7 +141,7 @@ class Writer(Generic[S, R, P, L]):
                 if other is not None:
                     _check_same_tenant(prepared, other[0])
                 if head is not None and (cutoff is None or head[2] >= cutoff):
-                    self._revision_to_replace(prepared, None)
+                    _check_replaceable(head, prepared)
             except TenantMismatchError as error:
                 add_position_note(error, position)
                 raise
@@ -172,21 +167,6 @@ class Writer(Generic[S, R, P, L]):
         if found:
             self._commit_removals(list(found.values()), ChangeKind.DELETED)
         return len(found)
-
-    def _revision_to_replace(self, prepared: Prepared, expected: Expected | None) -> int:
-        """Return the stored revision, 0 if there is none. Raises as `put` does."""
-        head = self._backend.head(prepared.session_id)
-        if head is None:
-            stamp = revision = 0
-        else:
-            _, owner, stamp, revision = head
-            if owner != prepared.tenant_id.bytes:
-                raise TenantMismatchError(prepared.session_id)
-        if expected is not None and (
-            expected.revision != revision or (expected.stamp is not None and expected.stamp != stamp)
-        ):
-            raise ConflictError(prepared.session_id, expected.revision, revision)
-        return revision
 
     def _with_free_stamps(self, puts: Sequence[tuple[Prepared, int, int]]) -> list[tuple[Prepared, int, int]]:
         taken: set[tuple[bytes, int]] = set()
@@ -245,7 +225,7 @@ class Writer(Generic[S, R, P, L]):
         """Commit puts of different sessions, in the order of their stamps."""
         if puts:
             plans = [self._backend.plan_put(*put) for put in puts]
-            self._clock.take(puts[-1][1])
+            self._clock.advance_to(puts[-1][1])
             self._commit(plans, [_saved(*put) for put in puts] if self._listeners else ())
 
     def _commit_removals(
@@ -264,11 +244,13 @@ class Writer(Generic[S, R, P, L]):
     def _commit(self, plans: Sequence[P], mutations: Sequence[Mutation[R]]) -> None:
         """Carry out the plans, each of another session, and publish the mutations, if anybody listens."""
         token = self._suspend()
-        self._pending = _PendingCommit(self._last_sequence + 1, mutations, plans)
+        self._pending = plans, mutations, self._last_sequence + 1
         try:
             for plan in plans:
                 self._backend.apply(plan)
-            self._publish(self._pending)
+            if mutations:
+                self._publish(mutations, self._last_sequence + 1)
+            self._last_sequence += len(plans)
         except BaseException:
             self.recover()
             raise
@@ -277,20 +259,40 @@ class Writer(Generic[S, R, P, L]):
         if self._has_checks:
             self._backend.check()
 
-    def _publish(self, pending: _PendingCommit[R, P]) -> None:
-        if pending.mutations:
-            commit = Commit(pending.sequence, pending.mutations)
-            for listener in self._listeners:
-                listener.on_commit(commit)
-        self._last_sequence = pending.sequence + len(pending.plans) - 1
+    def _publish(self, mutations: Sequence[Mutation[R]], sequence: int) -> None:
+        commit = Commit(sequence, mutations)
+        for listener in self._listeners:
+            listener.on_commit(commit)
 
     def recover(self) -> None:
         """Finish an interrupted commit, if there is one. Cost: O(n log n) in that case."""
         pending = self._pending
         if pending is not None:
-            self._backend.recover(pending.plans)
-            self._publish(pending)
+            plans, mutations, sequence = pending
+            self._backend.recover(plans)
+            if mutations:
+                self._publish(mutations, sequence)
+            self._last_sequence = sequence + len(plans) - 1
             self._pending = None
+
+
+def _check_replaceable(head: RowHead | None, prepared: Prepared, expected: Expected | None = None) -> int:
+    """Return the stored revision, 0 if there is none.
+
+    Raises:
+        ConflictError: another version is stored than the expected one.
+        TenantMismatchError: the id belongs to another tenant.
+    """
+    stamp = revision = 0
+    if head is not None:
+        _, owner, stamp, revision = head
+        if owner != prepared.tenant_id.int.to_bytes(16):
+            raise TenantMismatchError(prepared.session_id)
+    if expected is not None and (
+        expected.revision != revision or (expected.stamp is not None and expected.stamp != stamp)
+    ):
+        raise ConflictError(prepared.session_id, expected.revision, revision)
+    return revision
 
 
 def _saved(prepared: Prepared, stamp: int, revision: int) -> Mutation[R]:
