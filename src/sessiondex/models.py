@@ -1,7 +1,7 @@
-"""The session and its values: pydantic models, checked when made and at every assignment.
+"""Define the session and its values: pydantic models, validated when made and at every assignment.
 
-Every constraint here is one that JSON keeps: datetimes are aware and kept in UTC, floats are finite, integers that the
-service counts fit 64 bits, text is valid UTF-8. `records` relies on that.
+JSON keeps every value that these models accept: datetimes are aware and in UTC, floats are finite, counts fit 64 bits,
+text is valid UTF-8. `snapshots` relies on that, and repeats the constraints in `snapshots/compiled.py`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pydantic import (
 
 
 class Channel(StrEnum):
-    """Where the customer talks to the agent."""
+    """Name the medium by which the customer talks to the agent."""
 
     WHATSAPP = "whatsapp"
     SLACK = "slack"
@@ -39,7 +39,7 @@ class Channel(StrEnum):
 
 
 class SessionStatus(StrEnum):
-    """What a session is doing. Only an `ACTIVE` session stands at a step."""
+    """Name the state of a conversation. Only an `ACTIVE` session stands at a step."""
 
     ACTIVE = "active"
     IDLE = "idle"
@@ -49,26 +49,26 @@ class SessionStatus(StrEnum):
 
 
 def utc_now() -> datetime:
-    """Return the present instant, timezone-aware, in UTC. The clock of a store unless it is given another."""
+    """Return the current time, timezone-aware, in UTC. The default clock of a store."""
     return datetime.now(UTC)
 
 
 def in_utc(value: datetime) -> datetime:
     """Return the same instant as an exact datetime in UTC, or raise `ValueError`."""
-    # One zone for all: an offset with seconds, or a local time that a clock change repeats, is not equal to itself
-    # once it has been through JSON.
+    # JSON cuts the seconds of an offset, and does not record which of two repeated local times is meant. UTC has
+    # neither problem.
     if value.tzinfo is UTC and type(value) is datetime:
         return value
     try:
         value = value.astimezone(UTC)
-        # Exact, since subclasses, such as pendulum's, calculate in their own ways.
+        # Subclasses, such as pendulum's, override arithmetic, so return an exact datetime.
         return value if type(value) is datetime else datetime.combine(value.date(), value.time(), UTC)
     except OverflowError:
         raise ValueError("the instant is outside the years 1 to 9999 in UTC") from None
 
 
 def check_user_channel_id(value: str) -> str:
-    """Return `value` if it can name a user on a channel, else raise `ValueError` saying why not."""
+    """Return `value` if it can name a user on a channel, else raise `ValueError` with the reason."""
     if not value:
         raise ValueError("must not be empty; use the id that the channel gives its user")
     if "\0" in value:
@@ -76,26 +76,26 @@ def check_user_channel_id(value: str) -> str:
     return value
 
 
-# A length constraint, even one that always holds, makes pydantic refuse lone surrogates.
+# pydantic refuses lone surrogates only where a length constraint stands, so there is one that always holds.
 Text = Annotated[str, StringConstraints(min_length=0)]
 UtcDatetime = Annotated[AwareDatetime, AfterValidator(in_utc)]
 Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
 UserChannelId = Annotated[str, StringConstraints(min_length=0), AfterValidator(check_user_channel_id)]
 
 
-class _Fact(BaseModel):
-    """What is frozen, and may therefore be shared."""
+class _FrozenModel(BaseModel):
+    """Base of values that never change. Stores share their instances between sessions."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
 
     @property
     def model_fields_set(self) -> set[str]:
-        """The names of the fields that were set explicitly; of one that a store gave, all."""
-        return set(self.__pydantic_fields_set__)  # a copy, since whoever shares this fact shares the set
+        """Return the names of the fields that were set explicitly; of a value from a store, all names."""
+        return set(super().model_fields_set)  # a copy, because values from a store share one set
 
 
-class StepVisit(_Fact):
-    """One visit to a step of a scenario: a fact, hence frozen."""
+class StepVisit(_FrozenModel):
+    """Record one visit to a step of a scenario. Frozen."""
 
     step_id: UUID
     step_name: Text | None = None
@@ -108,8 +108,8 @@ class StepVisit(_Fact):
     step_content_hash: Text | None = None
 
 
-class PendingMigration(_Fact):
-    """A mark that the session is to move to another version of its scenario."""
+class PendingMigration(_FrozenModel):
+    """Mark a session that will move to another version of its scenario. Frozen."""
 
     target_version: Count
     anchor_content_hash: Text
@@ -118,11 +118,11 @@ class PendingMigration(_Fact):
 
 
 class Session(BaseModel):
-    """The state of one conversation. Subclass it to add fields of your own.
+    """Hold the state of one conversation. Subclass it to add fields of your own.
 
-    A session is yours alone: a store keeps a private copy at `save` and hands out another at each read. Change it as
-    you like, then save it. Assignments are validated; what is changed inside a list or dict is validated by `save`.
-    All datetimes must be timezone-aware and are kept in UTC. The store sets `last_activity_at` and `revision`.
+    A store keeps a private copy at `save` and returns another copy at each read, so you may change your session freely
+    and save it again. Assignments are validated at once, changes inside a list or dict by `save`. All datetimes must be
+    timezone-aware and are converted to UTC. The store sets `last_activity_at` and `revision`.
 
     >>> session = Session(tenant_id=uuid4(), agent_id=uuid4(), channel="slack", user_channel_id="U024BE7LH")
     >>> session.channel, session.status
@@ -156,12 +156,17 @@ class Session(BaseModel):
     scenario_checksum: Text | None = None
     created_at: UtcDatetime = Field(default_factory=utc_now)
     last_activity_at: UtcDatetime = Field(default_factory=utc_now)
-    """The instant of the last `save`, unique within its store."""
+    """The time of the last `save`, unique within its store."""
     revision: Count = 0
-    """How often it was saved, since it was new or had been deleted. Of one that was never saved, 0."""
+    """The number of saves since the session was new or was deleted. 0 before the first save."""
+
+    @property
+    def model_fields_set(self) -> set[str]:
+        """Return the names of the fields that were set explicitly; of a session from a store, all names."""
+        return set(super().model_fields_set)  # a copy, because sessions from a store share one set
 
 
-# Callers may pass any collection; what is kept is a frozenset.
+# Callers may pass any collection. It is converted to a frozenset.
 _Channels = Annotated[
     Collection[Channel], GetPydanticSchema(lambda _source, handler: handler.generate_schema(frozenset[Channel]))
 ]
@@ -171,10 +176,10 @@ _Nodes = Annotated[
 
 
 class ScopeFilter(BaseModel):
-    """Narrows `find_sessions_by_step_hash`. A field left at `None` does not restrict.
+    """Narrow the result of `find_sessions_by_step_hash`. A field left at `None` does not restrict it.
 
-    A *node* is the name of the last visited step. Ages are whole days since `created_at`, rounded down; both bounds are
-    included. An empty `include_...` is refused, since it could be read as "all" and as "none".
+    A *node* is the name of the last visited step. Ages are whole days since `created_at`, rounded down. Both bounds are
+    included. An empty `include_...` is refused, because it could mean "all" or "none".
 
     >>> ScopeFilter(include_channels=[Channel.SMS], max_session_age_days=7).include_channels
     frozenset({<Channel.SMS: 'sms'>})

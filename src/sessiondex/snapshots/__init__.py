@@ -1,0 +1,1 @@
+"""Check sessions, and convert them to the form that stores keep."""

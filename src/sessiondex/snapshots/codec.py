@@ -1,0 +1,305 @@
+"""Convert sessions to the form that stores keep, and back.
+
+The rule of stores is: an accepted session comes back equal. The proof is a round trip: dump the session to JSON, load
+it, compare. This works for any class, and its verdict is final, but it costs as much as eight `model_dump_json()`.
+
+Plain classes have a fast path. Generated code checks that each value is exactly of its type and within the bounds that
+JSON keeps, and packs it (see `compiled`). The fast path accepts a session or leaves it to the round trip. It never
+refuses one.
+
+A packed session starts with four bytes: the number of its class, and whether the rest is JSON.
+
+The codec must not keep classes alive that were created at run time, but a stored session needs its class. So storages
+count the stored sessions of each class by `retain` and `release`. When the codec meets a new class, it forgets those
+that no stored session has. It still finds a forgotten class while the class exists elsewhere, so a save in progress is
+not affected. Numbers of classes are never reused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+from itertools import count
+from typing import Any, Generic, NamedTuple, TypeVar, cast
+from functools import cached_property
+from uuid import UUID
+from weakref import WeakKeyDictionary, WeakValueDictionary
+
+from pydantic import TypeAdapter
+
+from sessiondex.errors import InvalidSessionError
+from sessiondex.models import Session, in_utc, utc_now
+from sessiondex.snapshots.compiled import EPOCH, PREFIX_SIZE, UUIDCache, compile_class
+from sessiondex.snapshots.differences import (
+    declared_values,
+    explain,
+    find_difference,
+    find_non_json_variable,
+    find_widened_field,
+)
+from sessiondex.snapshots.instances import (
+    add_to_fields_set,
+    construct_unchecked,
+    copy_by_value,
+    hidden_parts,
+    instance_dict,
+    mark_all_fields_set,
+)
+from sessiondex.snapshots.json_values import printable
+from sessiondex.snapshots.plain_types import is_plain_class
+
+S = TypeVar("S", bound=Session)
+T = TypeVar("T", bound=Session)
+
+_VERSION_FIELDS = frozenset({"last_activity_at", "revision"})
+_new_tuple = tuple.__new__
+
+
+class ClassGoneError(LookupError):
+    """The class of a packed session no longer exists, so the session was deleted from its store."""
+
+
+class Prepared(NamedTuple):
+    """A session that passed all checks, in the form that a store keeps."""
+
+    session_id: UUID
+    tenant_id: UUID
+    packed: bytes
+    index_keys: tuple[Any, ...]
+
+
+class SnapshotCodec(Generic[S]):
+    """Checks, packs, unpacks and copies sessions. Not thread-safe.
+
+    `index_keys` computes the keys of a session from its checked field values, in which `last_activity_at` and
+    `revision` have no meaning. It must not change or keep them. `now` gives the time that stands in for
+    `last_activity_at` during a round trip; 1 stands in for the revision.
+
+    The storage calls `retain` when a packed session is added and `release` when one is removed.
+
+    >>> from uuid import UUID
+    >>> codec = SnapshotCodec[Session](lambda values: (values["status"].value,))
+    >>> ids = {"session_id": UUID(int=3), "tenant_id": UUID(int=1), "agent_id": UUID(int=2)}
+    >>> session_id, tenant_id, packed, keys = codec.prepare(Session(**ids, channel="sms", user_channel_id="+1"))
+    >>> keys
+    ('active',)
+    >>> codec.unpack(packed, session_id.bytes, tenant_id.bytes, stamp=0, revision=1).last_activity_at
+    datetime.datetime(1970, 1, 1, 0, 0, tzinfo=datetime.timezone.utc)
+    """
+
+    def __init__(
+        self, index_keys: Callable[[Mapping[str, Any]], tuple[Any, ...]], now: Callable[[], datetime] = utc_now
+    ) -> None:
+        self._index_keys = index_keys
+        self._now = now
+        self._ids = UUIDCache()
+        self._by_class: dict[type[Session], _ClassCodec] = {}
+        self._by_prefix: dict[bytes, _ClassCodec] = {}
+        self._next_number = count()
+        # Classes that were ever met and still exist.
+        self._numbers: WeakKeyDictionary[type[Session], int] = WeakKeyDictionary()
+        self._classes: WeakValueDictionary[int, type[Session]] = WeakValueDictionary()
+
+    def prepare(self, session: S) -> Prepared:
+        """Check the session and pack it. The session is left as it is.
+
+        Cost: about one `model_dump_json()` of it, eight for a class that is not plain or a value in doubt.
+
+        Raises:
+            InvalidSessionError: the session would not come back equal. Names the field.
+        """
+        codec = self._by_class.get(type(session)) or self._codec_of(type(session))
+        if codec.pack is not None:
+            packed = codec.pack(session)
+            if packed is not None:
+                values = session.__dict__
+                keys = self._index_keys(values)
+                return _new_tuple(Prepared, (values["session_id"], values["tenant_id"], packed, keys))
+        values, packed = codec.round_trip(session, in_utc(self._now()))
+        session_id, tenant_id = _exact_uuid(values["session_id"]), _exact_uuid(values["tenant_id"])
+        return Prepared(session_id, tenant_id, packed, self._index_keys(values))
+
+    def unpack(self, packed: bytes, session_id: bytes, tenant_id: bytes, stamp: int, revision: int) -> S:
+        """Return the session, which nobody else has. `stamp` is in microseconds since 1970.
+
+        Cost: about one `model_dump_json()` of it, three for a class that is not plain.
+
+        Raises:
+            InvalidSessionError: a validator of its class refuses a value that it accepted before.
+            ClassGoneError: its class no longer exists, so the row that held it was deleted since.
+        """
+        codec = self._by_prefix.get(packed[:PREFIX_SIZE]) or self._codec_of_prefix(packed)
+        return cast("S", codec.unpack(packed, session_id, tenant_id, stamp, revision))
+
+    def copy(self, snapshot: S) -> S:
+        """Return a copy that shares no mutable state. Cost: about 1.2 shallow `model_copy()`."""
+        codec = self._by_class.get(type(snapshot)) or self._codec_of(type(snapshot))
+        return cast("S", codec.copy(snapshot))
+
+    def to_json(
+        self, packed: bytes, session_id: bytes, tenant_id: bytes, stamp: int, revision: int
+    ) -> tuple[type[S], bytes]:
+        """Return the class of a packed session, and JSON that `from_json` reads in any process. Raises like `unpack`.
+
+        The JSON of a class that is not plain is that of the round trip, with its stand-ins for stamp and revision.
+        """
+        codec = self._by_prefix.get(packed[:PREFIX_SIZE]) or self._codec_of_prefix(packed)
+        if packed.startswith(codec.json_prefix):
+            return cast("type[S]", codec.cls), packed[PREFIX_SIZE:]
+        session = codec.unpack(packed, session_id, tenant_id, stamp, revision)
+        return cast("type[S]", codec.cls), codec.dump(session)
+
+    def from_json(self, cls: type[T], data: bytes, stamp: int, revision: int) -> T:
+        """Return the session of that class. Stamp and revision are those given, not those in the JSON.
+
+        Raises:
+            InvalidSessionError: the class does not load the JSON.
+        """
+        codec = self._by_class.get(cls) or self._codec_of(cls)
+        return cast("T", codec.load(data, stamp, revision))
+
+    # -- classes --
+
+    def retain(self, packed: bytes) -> None:
+        """Count one more stored session of the class. Only the first four bytes of `packed` matter.
+
+        Raises:
+            ClassGoneError: the class no longer exists. Cannot happen while a session of it exists.
+        """
+        codec = self._by_prefix.get(packed[:PREFIX_SIZE]) or self._codec_of_prefix(packed)
+        codec.stored_count += 1
+
+    def release(self, packed: bytes) -> None:
+        """Count one stored session of the class less. Cannot fail: a surplus call is ignored until `recount`."""
+        codec = self._by_prefix.get(packed[:PREFIX_SIZE])
+        if codec is not None and codec.stored_count:
+            codec.stored_count -= 1
+
+    def recount(self, stored: Iterable[bytes]) -> None:
+        """Count anew, from all stored packed sessions. Repairs the counts after an interrupted commit."""
+        counts: dict[bytes, int] = {}
+        for packed in stored:
+            prefix = packed[:PREFIX_SIZE]
+            counts[prefix] = counts.get(prefix, 0) + 1
+        found = [(self._by_prefix.get(prefix) or self._codec_of_prefix(prefix), n) for prefix, n in counts.items()]
+        for codec in self._by_class.values():
+            codec.stored_count = 0
+        for codec, number in found:
+            codec.stored_count += number
+
+    def _codec_of(self, cls: type[Any]) -> _ClassCodec:
+        if not issubclass(cls, Session):
+            reason = f"save() takes a sessiondex.Session, not {cls.__name__}; build one with Session(...)"
+            raise InvalidSessionError(None, reason)
+        number = self._numbers.get(cls)
+        if number is None:
+            # Only here: a class that was forgotten and comes back drives out no other, or two would take turns.
+            self._forget_unused_classes()
+            number = next(self._next_number)
+        codec = _ClassCodec(cls, number, self._ids)
+        self._numbers[cls], self._classes[number] = number, cls
+        self._by_prefix[codec.prefix] = self._by_prefix[codec.json_prefix] = codec
+        self._by_class[cls] = codec
+        return codec
+
+    def _codec_of_prefix(self, packed: bytes) -> _ClassCodec:
+        cls = self._classes.get(int.from_bytes(packed[:PREFIX_SIZE]) // 2)
+        if cls is None:
+            raise ClassGoneError("the class of this packed session no longer exists")
+        return self._codec_of(cls)
+
+    def _forget_unused_classes(self) -> None:
+        self._by_class = {cls: codec for cls, codec in self._by_class.items() if codec.stored_count}
+        self._by_prefix = {prefix: codec for prefix, codec in self._by_prefix.items() if codec.stored_count}
+
+
+class _ClassCodec:
+    """Checks, packs, unpacks and copies the sessions of one class."""
+
+    def __init__(self, cls: type[Session], number: int, ids: UUIDCache) -> None:
+        self.cls = cls
+        self.stored_count = 0
+        self.prefix, self.json_prefix = ((2 * number + is_json).to_bytes(PREFIX_SIZE) for is_json in (0, 1))
+        self._adapter = TypeAdapter(cls)
+        self._all_set = set(cls.model_fields)
+        compiled = compile_class(cls, self.prefix, ids) if is_plain_class(cls) else None
+        self.pack = compiled and compiled.pack
+        self.copy = compiled.copy if compiled else copy_by_value
+        self._unpack = compiled and compiled.unpack
+
+    def unpack(self, packed: bytes, session_id: bytes, tenant_id: bytes, stamp: int, revision: int) -> Session:
+        if self._unpack is not None and packed.startswith(self.prefix):
+            return self._unpack(packed, session_id, tenant_id, stamp, revision)
+        return self.load(packed[PREFIX_SIZE:], stamp, revision)
+
+    def dump(self, session: Session) -> bytes:
+        return self._adapter.serializer.to_json(session, by_alias=False, round_trip=True, warnings="none")
+
+    def load(self, data: bytes, stamp: int, revision: int) -> Session:
+        try:
+            session = copy_by_value(self._load(data))
+        except Exception as error:  # users' validators may raise anything
+            reason = (
+                f"{self.cls.__name__} does not load what it accepted when this session was saved "
+                f"({type(error).__name__}); let the verdict of its validators depend on nothing but the value"
+            )
+            raise InvalidSessionError(None, reason) from None
+        if self._unpack is not None:
+            mark_all_fields_set(session, self._all_set)
+        _set_version(instance_dict(session), stamp, revision)
+        return session
+
+    def round_trip(self, session: Session, now: datetime) -> tuple[dict[str, Any], bytes]:
+        """Return the field values that come back from JSON, and the packed session, if they are equal; else raise."""
+        given = _stand_in(session, now)
+        try:
+            data = self.dump(given)
+            # Copied, because each read copies it, and a class may refuse that.
+            loaded = copy_by_value(self._load(data))
+            declared = declared_values(loaded)
+            error = (
+                find_difference(given, loaded) or find_widened_field(loaded, declared) or find_non_json_variable(given)
+            )
+        except MemoryError:  # no fault of the session
+            raise
+        except Exception as raised:  # users' code may raise anything
+            raise explain(self._adapter, given, raised) from None
+        if error is not None:
+            raise explain(self._adapter, given, error)
+        # JSON loads as exact types, so the values of a plain class can be packed now, unless they are very deep or long.
+        packed = None if self.pack is None else self.pack(loaded)
+        # Index keys are made of what Session declares: of an enum, say, where a subclass keeps its value.
+        return {**loaded.__dict__, **declared}, packed or self.json_prefix + data
+
+    def _load(self, data: bytes) -> Session:
+        session: Session = self._adapter.validator.validate_json(data, by_alias=False, by_name=True)
+        return session
+
+
+def write_back_version(session: Session, stamp: int, revision: int) -> None:
+    """Set `last_activity_at` and `revision` of a session that was saved. `stamp` is in microseconds since 1970."""
+    # Without validation: the session is stored already, so this must not fail, even for a frozen subclass.
+    _set_version(instance_dict(session), stamp, revision)
+    add_to_fields_set(session, _VERSION_FIELDS)
+
+
+def _set_version(values: dict[str, Any], stamp: int, revision: int) -> None:
+    values["last_activity_at"] = EPOCH + timedelta(0, 0, stamp)
+    values["revision"] = revision
+
+
+def _exact_uuid(value: UUID) -> UUID:
+    return value if type(value) is UUID else UUID(int=value.int)
+
+
+def _stand_in(session: Session, now: datetime) -> Session:
+    """Return a session of the same parts, not copied and not validated, with stand-ins for stamp and revision."""
+    cls = type(session)
+    given = instance_dict(session)
+    values = {name: value for name, value in given.items() if name in cls.model_fields}
+    for name in given.keys() - values.keys():
+        # A cached property keeps its value there as well.
+        if type(name) is not str or not isinstance(getattr(cls, name, None), cached_property):
+            raise InvalidSessionError(printable(name), "is no field of its class; declare it in a subclass of Session")
+    values.update(last_activity_at=now, revision=1)
+    return construct_unchecked(cls, values, *hidden_parts(session))

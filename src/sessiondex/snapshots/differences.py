@@ -1,0 +1,129 @@
+"""Find out why a session cannot be stored, and name the field and the remedy.
+
+A session can be stored if it comes back equal from JSON, and if the fields that `Session` declares still hold what
+`Session` declares. Each function returns the error for the first field that breaks one of these rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from sessiondex.errors import InvalidSessionError
+from sessiondex.models import Session
+from sessiondex.snapshots.instances import hidden_parts
+from sessiondex.snapshots.json_values import find_non_json, printable
+
+_SESSION = TypeAdapter(Session)
+
+
+def invalid_session_error(details: Mapping[str, Any]) -> InvalidSessionError:
+    """Return the error for one entry of pydantic's `ValidationError.errors()`."""
+    return InvalidSessionError(".".join(map(printable, details["loc"])) or None, details["msg"])
+
+
+def _first_error(error: ValidationError) -> InvalidSessionError:
+    return invalid_session_error(error.errors(include_url=False, include_context=False, include_input=False)[0])
+
+
+def find_difference(given: Session, loaded: Session) -> InvalidSessionError | None:
+    """Return the error for the first part that did not come back equal, or `None` if all parts did."""
+    for name in type(given).model_fields:
+        if name not in given.__dict__:
+            return InvalidSessionError(name, "is missing; set it, or make the session with Session(...)")
+        before, after = given.__dict__[name], loaded.__dict__[name]
+        try:
+            is_equal = bool(before == after)
+        except Exception as error:  # users' values may raise anything
+            return InvalidSessionError(name, f"comparing it raises {type(error).__name__}")
+        if not is_equal:
+            return InvalidSessionError(
+                name,
+                f"this {type(before).__name__} does not come back equal from JSON; "
+                "declare the field as what it holds, of types that pydantic dumps and loads unchanged",
+            )
+    (extra, private), (loaded_extra, loaded_private) = hidden_parts(given), hidden_parts(loaded)
+    if (extra or {}) != (loaded_extra or {}):
+        return InvalidSessionError(None, "its extra fields do not come back equal from JSON; use plain JSON values")
+    if (private or {}) != (loaded_private or {}):
+        return InvalidSessionError(None, "private attributes are not kept; make them fields, or reset them before save")
+    return None
+
+
+def find_non_json_variable(given: Session) -> InvalidSessionError | None:
+    """Return the error for the first variable that is no JSON value, even if it compares equal to one."""
+    found = find_non_json({"variables": given.variables}, json_only={"variables"}, was_loaded=True)
+    return None if found is None else InvalidSessionError(*found)
+
+
+def declared_values(snapshot: Session) -> dict[str, Any]:
+    """Return the fields of `Session` as `Session` itself validates them.
+
+    Raises:
+        InvalidSessionError: a subclass declares a field so that its value is not valid for `Session`.
+    """
+    own = {name: snapshot.__dict__[name] for name in Session.model_fields}
+    try:
+        declared: dict[str, Any] = _SESSION.validate_python(own).__dict__
+    except ValidationError as error:
+        raise _first_error(error) from None
+    return declared
+
+
+def find_widened_field(snapshot: Session, declared: Mapping[str, Any]) -> InvalidSessionError | None:
+    """Return the error for the first field that `Session` would convert to an unequal value, or `None`.
+
+    A subclass may narrow the fields of `Session`. Indexes and queries cannot use the values of a widened one.
+    """
+    for name, value in declared.items():
+        if value != snapshot.__dict__[name]:
+            return InvalidSessionError(name, "must be of the type that Session declares; a subclass may only narrow it")
+    return None
+
+
+def explain(adapter: TypeAdapter[Any], given: Session, error: Exception) -> InvalidSessionError:
+    """Return the error that names the field, for an error on dumping, loading or comparing the session."""
+    try:
+        return _explain(adapter, given, error)
+    except Exception as raised:  # users' values may raise on every access
+        field = error.field if isinstance(error, InvalidSessionError) else _first_that_raises(adapter, given)
+        return InvalidSessionError(field, f"looking at it raises {type(raised).__name__}")
+
+
+def _explain(adapter: TypeAdapter[Any], given: Session, error: Exception) -> InvalidSessionError:
+    field = error.field if isinstance(error, InvalidSessionError) else None
+    found = find_non_json(given.__dict__, json_only={"variables"})
+    if found is not None and (field is None or found[0].partition(".")[0] == field):
+        return InvalidSessionError(*found)
+    for strict in (False, True):  # strict validation names every value that is not of its declared type
+        try:
+            adapter.validator.validate_python(given.__dict__, strict=strict, by_alias=False, by_name=True)
+        except ValidationError as invalid:
+            for details in invalid.errors(include_url=False, include_context=False, include_input=False):
+                if field is None or details["loc"][:1] == (field,):
+                    return invalid_session_error(details)
+        except Exception as raised:  # users' validators may raise anything
+            field = field or _first_that_raises(adapter, given)
+            return InvalidSessionError(field, f"validating it raises {type(raised).__name__}")
+    if isinstance(error, InvalidSessionError):
+        return error
+    if isinstance(error, ValidationError):
+        return _first_error(error)
+    reason = f"it cannot be kept as JSON: {type(error).__name__} on dumping or loading it"
+    return InvalidSessionError(_first_that_raises(adapter, given), reason)
+
+
+def _first_that_raises(adapter: TypeAdapter[Any], given: Session) -> str | None:
+    """Return the name of the first field that, alone, cannot be dumped, searched or validated."""
+    for name, value in given.__dict__.items():
+        try:
+            adapter.serializer.to_json(given, include={name}, by_alias=False, round_trip=True, warnings="none")
+            find_non_json({name: value})
+            with suppress(ValidationError):  # its message would name the field
+                adapter.validator.validate_assignment(type(given).model_construct(), name, value)
+        except Exception:  # users' code may raise anything
+            return name
+    return None

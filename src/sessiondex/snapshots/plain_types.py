@@ -1,0 +1,83 @@
+"""Decide which classes are plain, and check values of the types that a plain class may add."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from typing import Any, TypeAlias, Union, get_args, get_origin
+from uuid import UUID
+
+from pydantic import JsonValue
+from pydantic.fields import FieldInfo
+
+from sessiondex.models import Session
+from sessiondex.snapshots.instances import has_own_behaviour
+from sessiondex.snapshots.json_values import is_plain_json, is_utf8
+
+Check: TypeAlias = Callable[[Any], bool]
+"""Returns `True` only if JSON surely keeps the value."""
+
+
+def _exactly(cls: type) -> Check:
+    return lambda value: type(value) is cls and is_plain_json(value)
+
+
+_CHECKS: dict[Any, Check] = {
+    **{cls: _exactly(cls) for cls in (str, int, float, bool, types.NoneType)},
+    JsonValue: is_plain_json,
+}
+
+
+def is_plain_class(cls: type[Session]) -> bool:
+    """Return whether the class adds nothing to `Session` but fields of JSON types and ids, under their own names."""
+    return not has_own_behaviour(cls) and all(_is_plain_field(name, field) for name, field in cls.model_fields.items())
+
+
+def _is_plain_field(name: str, field: FieldInfo) -> bool:
+    renamed = field.alias or field.validation_alias or field.serialization_alias
+    if renamed or field.exclude or getattr(field, "exclude_if", None):
+        return False
+    inherited = Session.model_fields.get(name)
+    if inherited is not None:
+        return field.annotation == inherited.annotation and field.metadata == inherited.metadata
+    return not field.metadata and (field.annotation in (UUID, UUID | None) or check_of(field.annotation) is not None)
+
+
+def check_of(annotation: Any) -> Check | None:
+    """Return the check of a type of JSON values, or `None` for any other type.
+
+    >>> are_scores = check_of(list[float])
+    >>> are_scores([0.5]), are_scores([1]), check_of(set[float])
+    (True, False, None)
+    """
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if not arguments:
+        return next((check for plain, check in _CHECKS.items() if plain == annotation), None)
+    if origin in (Union, types.UnionType):
+        others = [argument for argument in arguments if argument is not types.NoneType]
+        # Optional types only: from a union of UUID and str, JSON loads a string.
+        inner = check_of(others[0]) if len(others) == 1 else None
+        return inner and _optional(inner)
+    if origin is list:
+        inner = check_of(arguments[0])
+        return inner and _list_of(inner)
+    if origin is dict and arguments[0] is str:
+        inner = check_of(arguments[1])
+        return inner and _dict_of(inner)
+    return None
+
+
+def _optional(check: Check) -> Check:
+    return lambda value: value is None or check(value)
+
+
+def _list_of(check: Check) -> Check:
+    return lambda value: type(value) is list and all(map(check, value))
+
+
+def _dict_of(check: Check) -> Check:
+    return lambda value: (
+        type(value) is dict
+        and all(type(key) is str and is_utf8(key) for key in value)
+        and all(map(check, value.values()))
+    )
