@@ -23,6 +23,7 @@ ARROWS = {
     "packing": {"models"},
     "records": {"copying", "errors", "json_values", "models", "packing", "refusals"},
     "refusals": {"errors", "json_values", "models"},
+    "snapshots": {"errors", "models"},
     "engine": set(),
     "schema": {"clock", "engine", "models"},
     "stores": {"clock", "contract", "engine", "errors", "models", "records", "schema"},
