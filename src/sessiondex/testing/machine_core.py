@@ -1,6 +1,6 @@
-"""The state machine's ground: two stores side by side, and what is written to them.
+"""The base of the state machine: two stores, the rules that write to them, and a model of the expected sessions.
 
-What was saved is remembered here as well, as deep copies, so that a fault which both stores share shows too.
+The model keeps deep copies of all saved sessions, so that it also finds a fault which both stores share.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sessiondex.contract import Change, SessionStore
 from sessiondex.errors import InvalidSessionError, TenantMismatchError
 from sessiondex.models import Session, SessionStatus
 from sessiondex.stores.scan import ScanSessionStore
-from sessiondex.testing import strategies as some
+from sessiondex.testing import strategies
 from sessiondex.testing.builders import START, ManualClock
 from sessiondex.testing.expectations import ContractViolation, expect, expect_error, expect_increasing
 
@@ -33,13 +33,13 @@ HALF_A_DAY = timedelta(hours=12)
 
 
 class MachineCore(RuleBasedStateMachine):
-    """Holds a store and the oracle, and has the rules of writes, of one session and of many."""
+    """Holds the store and the oracle, and has the rules for writes of one session and of many."""
 
     owns_time: ClassVar[bool] = True
-    """Whether `make_store` takes `clock`. If not, sessions are compared without their stamps; lists still in order."""
+    """Whether `make_store` takes `clock`. If not, sessions are compared without stamps, but still in order."""
 
     timeout: ClassVar[float] = 30.0
-    """For how many seconds one call may wait before it counts as one that hangs."""
+    """Seconds after which a call counts as hanging."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,20 +48,20 @@ class MachineCore(RuleBasedStateMachine):
         self.store: SessionStore[Any]
         self.oracle: SessionStore[Any]
         self.expected: dict[UUID, Any] = {}
-        """What the store should have: deep copies of what was saved."""
-        self.gone: dict[UUID, Any] = {}
-        """What it had, of sessions that were deleted."""
-        self.held: list[Pair] = []
-        """What callers still hold, of each store one."""
-        self.committed = 0
-        """How many changes were committed."""
+        """The sessions that the store must have: deep copies of the saved ones."""
+        self.deleted: dict[UUID, Any] = {}
+        """Deep copies of the deleted sessions."""
+        self.held_pairs: list[Pair] = []
+        """Sessions that callers still hold: pairs, one of each store."""
+        self.commit_count = 0
+        """The number of committed changes."""
 
     def make_store(self, **options: Any) -> SessionStore[Any] | Awaitable[SessionStore[Any]]:
-        """Return a new and empty store, or an awaitable of one. It is given `clock`, if the machine owns time."""
-        raise NotImplementedError("override make_store: return the store that is to be driven")
+        """Return a new and empty store, or an awaitable of one. Gets `clock` if `owns_time` is true."""
+        raise NotImplementedError("override make_store to return a new store")
 
     def teardown(self) -> None:
-        """Close the stores and the loop."""
+        """Close the stores and the event loop."""
         if hasattr(self, "store"):
             for store in (self.store, self.oracle):
                 with suppress(NotImplementedError):
@@ -71,51 +71,54 @@ class MachineCore(RuleBasedStateMachine):
     # -- both stores --
 
     def run(self, call: Awaitable[Any]) -> Any:
-        """Await it in the loop of this machine."""
+        """Await the call in the event loop of this machine, for at most `timeout` seconds."""
 
         async def awaited() -> Any:
             async with asyncio.timeout(self.timeout):
                 return await call
 
-        return self.runner.get_loop().run_until_complete(awaited())  # `Runner.run` takes care of Ctrl-C, each time
+        # Not `Runner.run`, which installs and removes a handler for Ctrl-C at each call.
+        return self.runner.get_loop().run_until_complete(awaited())
 
     def comparable(self, answer: Any) -> Any:
-        """Return the answer as it is to be compared: without stamps, if the machine does not own time."""
+        """Return the result as it is compared: without sequences, and without stamps unless the machine owns time."""
+        if isinstance(answer, Change):  # a store that is used by others as well does not count from 1
+            answer = replace(answer, sequence=0)
         if self.owns_time or answer is None:
             return answer
         if isinstance(answer, Session):
             return answer.model_copy(update={"last_activity_at": START})
         if isinstance(answer, Change):
-            return replace(answer, before=self.comparable(answer.before), after=self.comparable(answer.after))
+            return replace(answer, stamp=START)
         if isinstance(answer, list | tuple):
             return [self.comparable(part) for part in answer]
         return answer
 
     def expect_alike(self, answer: Any, other: Any, what: str) -> None:
-        """Expect the answers of both stores to be the same."""
+        """Expect the results of both stores to be equal."""
         expect(self.comparable(answer), self.comparable(other), f"{what}, beside ScanSessionStore")
 
     def agree(self, call: Call, what: str) -> Any:
-        """Return the answer of the store, which is that of the oracle."""
+        """Call both stores, expect equal results, and return that of the store."""
         answer = self.run(call(self.store))
         self.expect_alike(answer, self.run(call(self.oracle)), what)
         return answer
 
-    def both(self, session_id: UUID) -> Pair | None:
-        """Return the session from both stores, if they have it."""
+    def get_pair(self, session_id: UUID) -> Pair | None:
+        """Return the session from both stores, or `None` if it is not stored."""
         pair = self.run(self.store.get(session_id)), self.run(self.oracle.get(session_id))
         expect(pair[0], self.expected.get(session_id), "get")
         self.expect_alike(*pair, "get")
         return None if pair[0] is None else pair
 
-    def twins(self, session: Session) -> Pair:
-        """Return the session twice, of an age that does not depend on when it is asked for."""
+    def copy_twice(self, session: Session) -> Pair:
+        """Return the session and a copy of it, with an age that does not depend on the time of the query."""
         if not self.owns_time:
             session.created_at = datetime.now(UTC) - (START - session.created_at) - HALF_A_DAY
         return session, session.model_copy(deep=True)
 
     def save(self, pair: Pair) -> None:
-        """Save each of the two in its store, unless that is another tenant's id."""
+        """Save each session of the pair in its store, or expect a refusal if another tenant has the id."""
         mine, other = pair
         owner = self.expected.get(mine.session_id)
         if owner is not None and owner.tenant_id != mine.tenant_id:
@@ -123,16 +126,16 @@ class MachineCore(RuleBasedStateMachine):
             for store, session in ((self.store, mine), (self.oracle, other)):
                 with expect_error(TenantMismatchError, "saving under another tenant's id"):
                     self.run(store.save(session))
-            expect(mine.last_activity_at, before, "the stamp of what was refused")
+            expect(mine.last_activity_at, before, "the stamp of a refused session")
             return
-        expect(self.run(self.store.save(mine)), mine.session_id, "what save answers")
+        expect(self.run(self.store.save(mine)), mine.session_id, "the id that save returns")
         self.run(self.oracle.save(other))
         if self.owns_time and mine.last_activity_at < self.clock():
             raise ContractViolation(f"save: stamp {mine.last_activity_at} is earlier than the clock")
-        self.were_saved([pair])
+        self.note_saved([pair])
 
-    def were_saved(self, pairs: Sequence[Pair]) -> None:
-        """Note that these were saved one after another, and expect stamps and revisions that say so."""
+    def note_saved(self, pairs: Sequence[Pair]) -> None:
+        """Record that the pairs were saved in this order, and expect matching stamps and revisions."""
         latest = [session.last_activity_at for session in self.expected.values()]
         last_places = sorted({id(mine): place for place, (mine, _) in enumerate(pairs)}.values())
         stamps = [pairs[place][0].last_activity_at for place in last_places]
@@ -142,88 +145,88 @@ class MachineCore(RuleBasedStateMachine):
         for place, (mine, _) in enumerate(pairs):
             revisions[mine.session_id] = counted[place] = revisions.get(mine.session_id, 0) + 1
         for place in last_places:
-            expect(pairs[place][0].revision, counted[place], "the revision of what was saved")
+            expect(pairs[place][0].revision, counted[place], "the revision of a saved session")
         for mine, other in pairs:
-            self.expect_alike(mine, other, "what was saved")
+            self.expect_alike(mine, other, "a saved session")
             self.expected[mine.session_id] = mine.model_copy(deep=True)
-            self.held = [(mine, other), *self.held[:4]]
-        self.committed += len({mine.session_id for mine, _ in pairs})
+            self.held_pairs = [(mine, other), *self.held_pairs[:4]]
+        self.commit_count += len({mine.session_id for mine, _ in pairs})
 
     # -- one session --
 
-    @initialize(sessions=st.lists(some.ids.flatmap(some.sessions), max_size=6))
+    @initialize(sessions=st.lists(strategies.ids.flatmap(strategies.sessions), max_size=6))
     def start_with(self, sessions: list[Session]) -> None:
-        """Make both stores, and save these sessions."""
+        """Create both stores and save these sessions."""
         options: dict[str, Any] = {"clock": self.clock} if self.owns_time else {}
         made = self.make_store(**options)
         self.store = self.run(made) if isawaitable(made) else made
         self.oracle = ScanSessionStore(**options)
-        self.started()
+        self.on_start()
         for session in sessions:
-            self.save(self.twins(session))
+            self.save(self.copy_twice(session))
 
-    def started(self) -> None:
-        """Called when both stores are made, and empty."""
+    def on_start(self) -> None:
+        """Called once, after both stores were created and before the first save."""
 
-    @rule(session=some.ids.flatmap(some.sessions))
+    @rule(session=strategies.ids.flatmap(strategies.sessions))
     def save_new(self, session: Session) -> None:
-        self.save(self.twins(session))
+        self.save(self.copy_twice(session))
 
-    @rule(session_id=some.ids, name=st.sampled_from(sorted(some.changes)), data=st.data())
+    @rule(session_id=strategies.ids, name=st.sampled_from(sorted(strategies.changes)), data=st.data())
     def change_and_save(self, session_id: UUID, name: str, data: st.DataObject) -> None:
-        """What a service does at each turn."""
-        pair = self.both(session_id)
+        """Change one field and save, as a service does at each turn."""
+        pair = self.get_pair(session_id)
         if pair is not None and (name != "created_at" or self.owns_time):
-            value = data.draw(some.changes[name])
+            value = data.draw(strategies.changes[name])
             for session in pair:
                 setattr(session, name, value)
             self.save(pair)
 
-    @rule(session_id=some.ids, turns=st.integers(1, 3), is_saved=st.booleans())
-    def be_busy(self, session_id: UUID, turns: int, *, is_saved: bool) -> None:
-        """Read again and again, or read and saved: a store may keep such a session in another way."""
+    @rule(session_id=strategies.ids, turns=st.integers(1, 3), is_saved=st.booleans())
+    def repeat_reads_and_saves(self, session_id: UUID, turns: int, *, is_saved: bool) -> None:
+        """Read, or read and save, several times: a store may keep recently used sessions in another form."""
         for _ in range(turns):
-            pair = self.both(session_id)
+            pair = self.get_pair(session_id)
             if pair is not None and is_saved:
                 self.save(pair)
 
-    @rule(session_id=some.ids, visit=some.visits)
-    def step_in_place(self, session_id: UUID, visit: Any) -> None:
-        pair = self.both(session_id)
+    @rule(session_id=strategies.ids, visit=strategies.visits)
+    def add_a_visit(self, session_id: UUID, visit: Any) -> None:
+        pair = self.get_pair(session_id)
         if pair is not None:
             for session in pair:
                 session.step_history.append(visit)
             self.save(pair)
 
-    @rule(session_id=some.ids)
+    @rule(session_id=strategies.ids)
     def close_a_conversation(self, session_id: UUID) -> None:
-        pair = self.both(session_id)
+        pair = self.get_pair(session_id)
         if pair is not None:
             for session in pair:
                 session.status = SessionStatus.CLOSED
             self.save(pair)
 
-    @precondition(lambda self: self.held)
+    @precondition(lambda self: self.held_pairs)
     @rule(data=st.data())
-    def change_what_is_held(self, data: st.DataObject) -> None:
-        """In place, and without saving: nobody but the holder may notice."""
-        for session in data.draw(st.sampled_from(self.held)):
+    def change_held_sessions(self, data: st.DataObject) -> None:
+        """Change sessions in place without saving them, which must not change any store."""
+        for session in data.draw(st.sampled_from(self.held_pairs)):
             session.variables["held"] = [1]
             session.step_history.clear()
             session.rule_fires.clear()
             session.__dict__["status"] = SessionStatus.CLOSED
 
-    @precondition(lambda self: self.held)
+    @precondition(lambda self: self.held_pairs)
     @rule(data=st.data())
-    def save_what_is_held(self, data: st.DataObject) -> None:
-        """Perhaps stale, perhaps deleted meanwhile: last write wins."""
-        self.save(data.draw(st.sampled_from(self.held)))
+    def save_held_sessions(self, data: st.DataObject) -> None:
+        """Save sessions that may be stale or deleted: the last write wins."""
+        self.save(data.draw(st.sampled_from(self.held_pairs)))
 
-    @precondition(lambda self: self.held)
+    @precondition(lambda self: self.held_pairs)
     @rule(data=st.data(), field=st.sampled_from(["variables", "turn_count", "created_at"]))
-    def save_what_cannot_be_kept(self, data: st.DataObject, field: str) -> None:
+    def save_invalid_sessions(self, data: st.DataObject, field: str) -> None:
         bad = {"variables": {"x": float("nan")}, "turn_count": "five", "created_at": None}[field]
-        for store, session in zip((self.store, self.oracle), data.draw(st.sampled_from(self.held)), strict=True):
+        for store, session in zip((self.store, self.oracle), data.draw(st.sampled_from(self.held_pairs)), strict=True):
             good = session.__dict__[field]
             session.__dict__[field] = bad
             with expect_error(InvalidSessionError, f"saving a bad {field}") as caught:
@@ -231,42 +234,44 @@ class MachineCore(RuleBasedStateMachine):
             expect((caught.error.field or "").partition(".")[0], field, "field of the error")
             session.__dict__[field] = good
 
-    @rule(session_id=some.ids, tenant=st.none() | some.tenants)
+    @rule(session_id=strategies.ids, tenant=st.none() | strategies.tenants)
     def delete(self, session_id: UUID, tenant: UUID | None) -> None:
-        is_there = self.is_there(session_id, tenant)
-        expect(self.agree(lambda store: store.delete(session_id, tenant_id=tenant), "delete"), is_there, "delete")
-        if is_there:
-            self.gone[session_id] = self.expected.pop(session_id)
-            self.committed += 1
+        is_stored = self.is_stored(session_id, tenant)
+        expect(self.agree(lambda store: store.delete(session_id, tenant_id=tenant), "delete"), is_stored, "delete")
+        if is_stored:
+            self.deleted[session_id] = self.expected.pop(session_id)
+            self.commit_count += 1
 
-    def is_there(self, session_id: UUID, tenant: UUID | None) -> bool:
-        """Return whether there should be such a session of that tenant, if one is given."""
+    def is_stored(self, session_id: UUID, tenant: UUID | None) -> bool:
+        """Return whether the session must exist and, if `tenant` is given, belong to it."""
         session = self.expected.get(session_id)
         return session is not None and tenant in {None, session.tenant_id}
 
     @precondition(lambda self: self.owns_time)
     @rule(seconds=st.sampled_from([0, 0.000001, 1, 86_400, -0.000001, -60, -86_400]))
-    def the_clock_moves(self, seconds: float) -> None:
+    def move_the_clock(self, seconds: float) -> None:
         self.clock.move(seconds=seconds)
 
     # -- bulk --
 
     @rule(
-        sessions=st.lists(some.ids.flatmap(some.sessions), max_size=4),
+        sessions=st.lists(strategies.ids.flatmap(strategies.sessions), max_size=4),
         batch=st.none() | st.integers(1, 3),
-        spoilt=st.none() | st.integers(0, 3),
+        invalid=st.none() | st.integers(0, 3),
         data=st.data(),
     )
-    def save_in_bulk(self, sessions: list[Session], batch: int | None, spoilt: int | None, data: st.DataObject) -> None:
-        """By `save_many`, or by `load` in batches: new sessions and held ones, perhaps one that cannot be kept."""
-        pairs = [self.twins(session) for session in sessions]
-        if spoilt is not None and spoilt < len(pairs):
-            for session in pairs[spoilt]:
-                session.variables["spoilt"] = float("inf")
-        if self.held:
-            pairs += data.draw(st.lists(st.sampled_from(self.held), max_size=2))
+    def save_in_bulk(
+        self, sessions: list[Session], batch: int | None, invalid: int | None, data: st.DataObject
+    ) -> None:
+        """Call `save_many`, or `load` in batches, with new and held sessions, of which one may be invalid."""
+        pairs = [self.copy_twice(session) for session in sessions]
+        if invalid is not None and invalid < len(pairs):
+            for session in pairs[invalid]:
+                session.variables["invalid"] = float("inf")
+        if self.held_pairs:
+            pairs += data.draw(st.lists(st.sampled_from(self.held_pairs), max_size=2))
         size = batch or max(len(pairs), 1)
-        flaw = self.first_flaw(pairs)
+        flaw = self.find_flaw(pairs)
         count = len(pairs) if flaw is None else flaw[0] // size * size
         stamps = [mine.last_activity_at for mine, _ in pairs]
 
@@ -275,40 +280,40 @@ class MachineCore(RuleBasedStateMachine):
             saving: Awaitable[Any] = store.save_many(given) if batch is None else store.load(iter(given), batch=batch)
             if flaw is None:
                 ids = [session.session_id for session in given]
-                expect(self.run(saving), ids if batch is None else len(ids), "what a bulk save answers")
+                expect(self.run(saving), ids if batch is None else len(ids), "the result of a bulk save")
             else:
                 with expect_error(flaw[1], "a bulk save") as refused:
                     self.run(saving)
                 notes = " ".join(getattr(refused.error, "__notes__", []))
-                expect(f"number {flaw[0]}" in notes, True, f"whether {notes!r} tells the number {flaw[0]}")
+                expect(f"number {flaw[0]}" in notes, True, f"whether a note ({notes!r}) gives the number {flaw[0]}")
         saved = {id(mine) for mine, _ in pairs[:count]}
         for (mine, _), stamp in zip(pairs, stamps, strict=True):
             if id(mine) not in saved:
-                expect(mine.last_activity_at, stamp, "the stamp of what was not saved")
-        self.were_saved_in_batches(pairs[:count], size)
+                expect(mine.last_activity_at, stamp, "the stamp of a session that was not saved")
+        self.note_saved_batches(pairs[:count], size)
 
-    def were_saved_in_batches(self, pairs: Sequence[Pair], size: int) -> None:
-        """Note it. Of one object that came twice the last save is what it shows."""
-        committed = self.committed
-        self.were_saved(pairs)
+    def note_saved_batches(self, pairs: Sequence[Pair], size: int) -> None:
+        """Record the saves of several batches. An object that came twice shows its last save."""
+        committed = self.commit_count
+        self.note_saved(pairs)
         batches = [pairs[start : start + size] for start in range(0, len(pairs), size)]
-        self.committed = committed + sum(len({mine.session_id for mine, _ in batch}) for batch in batches)
+        self.commit_count = committed + sum(len({mine.session_id for mine, _ in batch}) for batch in batches)
 
-    def first_flaw(self, pairs: Sequence[Pair]) -> tuple[int, type[Exception]] | None:
-        """Return the place of the first session that cannot be saved after those before it, and why."""
+    def find_flaw(self, pairs: Sequence[Pair]) -> tuple[int, type[Exception]] | None:
+        """Return the position of the first session that cannot be saved after those before it, and its error."""
         owners = {session_id: session.tenant_id for session_id, session in self.expected.items()}
         for place, (session, _) in enumerate(pairs):
-            if "spoilt" in session.variables:
+            if "invalid" in session.variables:
                 return place, InvalidSessionError
             if owners.setdefault(session.session_id, session.tenant_id) != session.tenant_id:
                 return place, TenantMismatchError
         return None
 
-    @rule(ids=st.lists(some.ids, max_size=5), tenant=st.none() | some.tenants)
+    @rule(ids=st.lists(strategies.ids, max_size=5), tenant=st.none() | strategies.tenants)
     def delete_many(self, ids: list[UUID], tenant: UUID | None) -> None:
-        there = {session_id for session_id in ids if self.is_there(session_id, tenant)}
+        there = {session_id for session_id in ids if self.is_stored(session_id, tenant)}
         count = self.agree(lambda store: store.delete_many(iter(ids), tenant_id=tenant), "delete_many")
         expect(count, len(there), "delete_many")
         for session_id in there:
-            self.gone[session_id] = self.expected.pop(session_id)
-        self.committed += len(there)
+            self.deleted[session_id] = self.expected.pop(session_id)
+        self.commit_count += len(there)

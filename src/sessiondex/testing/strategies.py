@@ -1,4 +1,4 @@
-"""Hypothesis strategies for sessions: small domains, so that keys meet.
+"""Hypothesis strategies for sessions. Their domains are small, so that keys collide often.
 
 Needs Hypothesis: `pip install "sessiondex[testing]"`.
 """
@@ -24,18 +24,18 @@ AGENT, OTHER_AGENT = UUID(int=11), UUID(int=12)
 CUSTOMER, OTHER_CUSTOMER = UUID(int=21), UUID(int=22)
 SCENARIO, OTHER_SCENARIO = UUID(int=31), UUID(int=32)
 IDS = [UUID(int=number) for number in range(1, 15)]
-"""Of sessions: few, so that most of what is done meets what is there."""
+"""Session ids: few, so that most operations meet a stored session."""
 
 
 class NotedSession(Session):
-    """What a user might make of it, with fields of plain types."""
+    """A subclass with fields of plain types."""
 
     note: str = ""
     scores: list[float] = Field(default_factory=list)
 
 
 class TaggedSession(Session):
-    """What a user might make of it, with a field of a type that JSON does not have."""
+    """A subclass with a field whose type JSON does not have."""
 
     tags: set[str] = Field(default_factory=set)
 
@@ -97,12 +97,12 @@ changes: dict[str, st.SearchStrategy[Any]] = {
     "created_at": ages.map(lambda age: START - age),
     "pending_migration": st.none() | migrations,
 }
-"""What a service changes in a session, field by field."""
+"""Values for each field that a service changes in a session."""
 
 
 @st.composite
 def sessions(draw: st.DrawFn, session_id: UUID) -> Session:
-    """Draw a session, of `Session` or a subclass, most often active and at a step."""
+    """Draw a session of `Session` or a subclass, usually active and at a step."""
     cls = draw(st.sampled_from([Session, Session, NotedSession, TaggedSession]))
     fields = {name: draw(values) for name, values in changes.items()}
     if draw(st.integers(0, 3)):
@@ -117,7 +117,7 @@ def sessions(draw: st.DrawFn, session_id: UUID) -> Session:
 
 @st.composite
 def scope_filters(draw: st.DrawFn) -> ScopeFilter | None:
-    """Draw a filter of any combination of its parts, or none."""
+    """Draw `None` or a filter with any combination of conditions."""
     if draw(st.booleans()):
         return None
     low, high = sorted([draw(st.integers(0, 4)), draw(st.integers(0, 4))])

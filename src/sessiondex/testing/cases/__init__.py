@@ -7,14 +7,12 @@ from sessiondex.testing.case import Case
 from sessiondex.testing.cases import (
     arguments,
     bulk,
-    life_cycle,
     counts,
     creation,
     eviction,
     feed,
-    values,
     isolation,
-    transfer,
+    life_cycle,
     pages,
     queries,
     revisions,
@@ -22,7 +20,9 @@ from sessiondex.testing.cases import (
     steps,
     subclasses,
     tenants,
+    transfer,
     turns,
+    values,
 )
 
 

@@ -47,7 +47,7 @@ COUNTS: Mapping[str, Query] = {
 }
 
 
-async def found_everywhere(store: SessionStore[Any], like: Session) -> dict[str, list[Any]]:
+async def run_all_queries(store: SessionStore[Any], like: Session) -> dict[str, list[Any]]:
     """Return the result of each query for the keys of the session, as lists. The session must have a scenario.
 
     Omits queries that the store does not implement.
@@ -62,9 +62,9 @@ async def found_everywhere(store: SessionStore[Any], like: Session) -> dict[str,
     return found
 
 
-async def expect_everywhere(store: SessionStore[Any], like: Session, expected: list[Any], what: str) -> None:
+async def expect_in_all_queries(store: SessionStore[Any], like: Session, expected: list[Any], what: str) -> None:
     """Expect every query and every count to find these sessions and no others."""
-    for name, found in (await found_everywhere(store, like)).items():
+    for name, found in (await run_all_queries(store, like)).items():
         expect(found, expected, f"{name}, {what}")
     for name, query in COUNTS.items():
         try:
