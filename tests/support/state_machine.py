@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant
 
 from sessiondex import InMemorySessionStore, Session
-from sessiondex.testing import strategies as some
+from sessiondex.testing import strategies
 from sessiondex.testing.machine import SessionStoreMachine
 from sessiondex.testing.machine_core import Pair
 from tests.support.exact_values import exact
@@ -34,7 +34,7 @@ class StepCounter:
 
 
 class StoreMachine(StepCounter, SessionStoreMachine):
-    """Every operation, by sessions that are new, changed, stale, spoilt or of another class."""
+    """Every operation, by sessions that are new, changed, stale, invalid or of another class."""
 
     hot_sessions = 0
 
@@ -42,15 +42,16 @@ class StoreMachine(StepCounter, SessionStoreMachine):
         return InMemorySessionStore(hot_sessions=self.hot_sessions, **options)
 
     @initialize(
-        hot_sessions=st.sampled_from([0, 1, 2, 10_000]), sessions=st.lists(some.ids.flatmap(some.sessions), max_size=6)
+        hot_sessions=st.sampled_from([0, 1, 2, 10_000]),
+        sessions=st.lists(strategies.ids.flatmap(strategies.sessions), max_size=6),
     )
     def start_with(self, hot_sessions: int, sessions: list[Session]) -> None:
         self.hot_sessions = hot_sessions
         super().start_with(sessions)
 
-    def both(self, session_id: UUID) -> Pair | None:
+    def get_pair(self, session_id: UUID) -> Pair | None:
         """Return the session from both stores, of which each part is of the very type that was saved."""
-        pair = super().both(session_id)
+        pair = super().get_pair(session_id)
         if pair is not None:
             assert exact(pair[0]) == exact(pair[1]) == exact(self.expected[session_id])
         return pair

@@ -56,16 +56,16 @@ class NeverAnswers(ScanSessionStore[Any]):
 
 COMPLAINTS: dict[Any, str] = {
     saves.StampsThatRepeat: "^stamps: each should be greater",
-    isolation.SharesGivenSessions: "^(get|what was saved|before and after of a change|what all changes lead to)",
-    isolation.SharesResultsOfGet: "^(get|what was saved|before and after of a change|what all changes lead to)",
-    isolation.NeverUnfilesAgents: "^(list_by_agent|iter_by_agent|what a page has|count_by_agent, beside the list)",
-    isolation.ForgetsTheClass: "^(get|update|what was saved|list_by_|find_sessions|iter_by_).*Session",
+    isolation.SharesGivenSessions: "^(get|a saved session|the replayed versions)",
+    isolation.SharesResultsOfGet: "^(get|a saved session|the replayed versions)",
+    isolation.NeverUnfilesAgents: "^(list_by_agent|iter_by_agent|sessions of a page|count_by_agent, beside the list)",
+    isolation.ForgetsTheClass: "^(get|update|a saved session|list_by_|find_sessions|iter_by_).*Session",
     isolation.LeaksInQueries: "^(get_by_channel|list_by_|find_sessions|iter_by_|count_|get_or_create)",
     queries.OldestFirst: "^(list_by_|iter_by_).*, number [0-9]",
-    concurrency.LosesUpdates: "^saving what expects revision",
+    concurrency.LosesUpdates: "^saving with expected revision",
     life_cycle.CountsIdleOnes: "^count_by_agent",
     life_cycle.FeedWithGaps: "^sequences, counted from the first",
-    FeedThatIsSilent: "^changes: one that was committed did not come",
+    FeedThatIsSilent: "^changes: a committed change did not come",
 }
 """What the machine says of stores with a fault."""
 

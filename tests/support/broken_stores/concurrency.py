@@ -130,16 +130,11 @@ class RefusesTasksForEver(ScanSessionStore[Any]):
     async def get_or_create(self, *arguments: Any) -> Any:
         if _HAS_CREATED.get():
             raise ReentryError
-        *identity, create = arguments
-
-        def create_once() -> Any:
-            _HAS_CREATED.set(True)  # and never reset: tasks that `create` starts inherit it
-            return create()
-
-        try:
-            return await super().get_or_create(*identity, create_once)
+        token = _HAS_CREATED.set(True)
+        try:  # tasks that `create` starts inherit the value, and keep it after the reset
+            return await super().get_or_create(*arguments)
         finally:
-            _HAS_CREATED.set(False)
+            _HAS_CREATED.reset(token)
 
 
 @found_by("get-or-create-skips-closed-sessions", "get-or-create-finds-the-latest-session-that-is-not-closed")

@@ -18,16 +18,15 @@ from hypothesis.stateful import rule
 from sessiondex.contract import Change
 from sessiondex.models import Session, SessionStatus
 from sessiondex.stores.redis import RedisSessionStore
-from sessiondex.testing import START
-from sessiondex.testing import strategies as some
+from sessiondex.testing import START, strategies
 from sessiondex.testing.expectations import expect
-from sessiondex.testing.machine import SessionStoreMachine, _next
+from sessiondex.testing.machine import SessionStoreMachine, next_change, version_of
 from sessiondex.testing.machine_core import Pair
 from tests.support.redis.recount import check_indexes
 from tests.support.redis.servers import Servers
 from tests.support.waiting import HANG_SECONDS
 
-CLASSES = [some.NotedSession, some.TaggedSession]
+CLASSES = [strategies.NotedSession, strategies.TaggedSession]
 
 
 class RedisMachine(SessionStoreMachine):
@@ -52,57 +51,59 @@ class RedisMachine(SessionStoreMachine):
         if isinstance(answer, Session):
             return answer.model_copy(update={"last_activity_at": START})
         if isinstance(answer, Change):
-            return replace(answer, before=self.comparable(answer.before), after=self.comparable(answer.after))
+            return replace(answer, sequence=0, stamp=START)
         return [self.comparable(part) for part in answer] if isinstance(answer, list | tuple) else answer
 
-    def were_saved(self, pairs: Sequence[Pair]) -> None:
+    def note_saved(self, pairs: Sequence[Pair]) -> None:
         for tenant in sorted({mine.tenant_id for mine, _ in pairs}):
             with self.only(tenant):
-                super().were_saved([pair for pair in pairs if pair[0].tenant_id == tenant])
+                super().note_saved([pair for pair in pairs if pair[0].tenant_id == tenant])
 
     @contextmanager
     def only(self, tenant: UUID) -> Iterator[None]:
         """Know of nothing of the others meanwhile."""
-        expected, held = self.expected, self.held
+        expected, held = self.expected, self.held_pairs
         self.expected = {key: session for key, session in expected.items() if session.tenant_id == tenant}
-        self.held = [pair for pair in held if pair[0].tenant_id == tenant]
+        self.held_pairs = [pair for pair in held if pair[0].tenant_id == tenant]
         yield
         self.expected |= {key: session for key, session in expected.items() if session.tenant_id != tenant}
-        self.held = [*self.held, *(pair for pair in held if pair[0].tenant_id != tenant)][:6]
+        self.held_pairs = [*self.held_pairs, *(pair for pair in held if pair[0].tenant_id != tenant)][:6]
 
-    @rule(session_id=some.ids, like=some.ids, status=st.none() | some.statuses, limit=st.integers(0, 5))
+    @rule(
+        session_id=strategies.ids, like=strategies.ids, status=st.none() | strategies.statuses, limit=st.integers(0, 5)
+    )
     def read_a_page(self, session_id: UUID, like: UUID, status: SessionStatus | None, limit: int) -> None:
-        if self.is_there(session_id, self.like(like).tenant_id):
+        if self.is_stored(session_id, self.session_like(like).tenant_id):
             super().read_a_page(session_id, like, status, limit)
 
     # -- many sessions, of one tenant --
 
     @rule(
-        tenant=some.tenants,
-        sessions=st.lists(some.ids.flatmap(some.sessions), max_size=4),
+        tenant=strategies.tenants,
+        sessions=st.lists(strategies.ids.flatmap(strategies.sessions), max_size=4),
         batch=st.none() | st.integers(1, 3),
-        spoilt=st.none() | st.integers(0, 3),
+        invalid=st.none() | st.integers(0, 3),
         data=st.data(),
     )
     def save_in_bulk(  # Hypothesis draws each
-        self, tenant: UUID, sessions: list[Session], batch: int | None, spoilt: int | None, data: st.DataObject
+        self, tenant: UUID, sessions: list[Session], batch: int | None, invalid: int | None, data: st.DataObject
     ) -> None:
         # Of what is wrong with a batch one thing is told: not by all stores the same, if there are several.
         theirs = {key for key, session in self.expected.items() if session.tenant_id != tenant}
         sessions = [session for session in sessions if session.session_id not in theirs] + [
-            session for session in sessions if session.session_id in theirs and spoilt is None
+            session for session in sessions if session.session_id in theirs and invalid is None
         ][:1]
         for session in sessions:
             session.tenant_id = tenant
-        held = self.held
-        self.held = [pair for pair in held if pair[0].tenant_id == tenant and pair[0].session_id not in theirs]
-        others = [pair for pair in held if pair not in self.held]
-        super().save_in_bulk(sessions, batch, spoilt, data)
-        self.held = [*self.held, *others][:6]
+        held = self.held_pairs
+        self.held_pairs = [pair for pair in held if pair[0].tenant_id == tenant and pair[0].session_id not in theirs]
+        others = [pair for pair in held if pair not in self.held_pairs]
+        super().save_in_bulk(sessions, batch, invalid, data)
+        self.held_pairs = [*self.held_pairs, *others][:6]
 
-    @rule(ids=st.lists(some.ids, max_size=5), tenant=some.tenants, is_told=st.booleans())
+    @rule(ids=st.lists(strategies.ids, max_size=5), tenant=strategies.tenants, is_told=st.booleans())
     def delete_many(self, ids: list[UUID], tenant: UUID, *, is_told: bool) -> None:
-        theirs = [one for one in ids if one not in self.expected or self.is_there(one, tenant)]
+        theirs = [one for one in ids if one not in self.expected or self.is_stored(one, tenant)]
         super().delete_many(ids if is_told else theirs, tenant if is_told else None)
 
     def teardown(self) -> None:
@@ -115,31 +116,24 @@ class RedisMachine(SessionStoreMachine):
 class ClusterMachine(RedisMachine):
     """Where each tenant has a feed of its own."""
 
-    def started(self) -> None:
-        self.tenants = [some.TENANT, some.OTHER_TENANT]
-        self.tenant_feeds = {tenant: self.store.changes(tenant_id=tenant) for tenant in self.tenants}  # type: ignore[call-arg]
-        self.feeds = [self.oracle.changes()]
-        self.state: dict[Any, Any] = {}
-        self.followed = 0
+    def on_start(self) -> None:
+        self.tenants = [strategies.TENANT, strategies.OTHER_TENANT]
+        self.tenant_readers = {tenant: self.store.changes(tenant_id=tenant) for tenant in self.tenants}  # type: ignore[call-arg]
+        self.readers = [self.oracle.changes()]
+        self.replayed: dict[Any, Any] = {}
+        self.followed_count = 0
         self.last: dict[Any, int] = {}
 
     @rule()
     def follow_the_changes(self) -> None:
         """Of each tenant those that the oracle has, in the same order."""
-        while self.followed < self.committed:
-            other = self.run(_next(self.feeds[0]))
-            session = other.before or other.after
-            tenant = session.tenant_id
-            change = self.run(_next(self.tenant_feeds[tenant]))
-            last = self.last.get(tenant, change.sequence - 1)
+        while self.followed_count < self.commit_count:
+            other = self.run(next_change(self.readers[0]))
+            change = self.run(next_change(self.tenant_readers[other.tenant_id]))
+            last = self.last.get(other.tenant_id, change.sequence - 1)
             expect(change.sequence, last + 1, "the sequence of a change of the tenant")
-            self.last[tenant] = change.sequence
-            expect(change.kind, other.kind, "the kind of a change")
-            self.expect_alike(
-                [change.before, change.after], [other.before, other.after], "before and after of a change"
-            )
-            self.state.pop(session.session_id, None)
-            if change.after is not None:
-                self.state[session.session_id] = change.after
-            self.followed += 1
-        expect(self.state, self.expected, "what all changes lead to")
+            self.last[other.tenant_id] = change.sequence
+            self.expect_alike(change, other, "a change")
+            self.replay(change)
+            self.followed_count += 1
+        expect(self.replayed, {key: version_of(one) for key, one in self.expected.items()}, "the replayed versions")
