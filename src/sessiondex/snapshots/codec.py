@@ -7,7 +7,7 @@ Plain classes have a fast path. Generated code checks that each value is exactly
 JSON keeps, and packs it (see `compiled`). The fast path accepts a session or leaves it to the round trip. It never
 refuses one.
 
-A packed session starts with four bytes: the number of its class, and whether the rest is JSON.
+A packed session ends with four bytes: the number of its class, and whether the rest is JSON.
 
 The codec must not keep classes alive that were created at run time, but a stored session needs its class. So storages
 count the stored sessions of each class by `retain` and `release`. When the codec meets a new class, it forgets those
@@ -29,7 +29,7 @@ from pydantic import TypeAdapter
 
 from sessiondex.errors import InvalidSessionError
 from sessiondex.models import Session, in_utc, utc_now
-from sessiondex.snapshots.compiled import EPOCH, PREFIX_SIZE, UUIDCache, compile_class
+from sessiondex.snapshots.compiled import EPOCH, SUFFIX_SIZE, UUIDCache, compile_class
 from sessiondex.snapshots.differences import (
     declared_values,
     explain,
@@ -94,7 +94,7 @@ class SnapshotCodec(Generic[S]):
         self._now = now
         self._ids = UUIDCache()
         self._by_class: dict[type[Session], _ClassCodec] = {}
-        self._by_prefix: dict[bytes, _ClassCodec] = {}
+        self._by_suffix: dict[bytes, _ClassCodec] = {}
         self._next_number = count()
         # Classes that were ever met and still exist.
         self._numbers: WeakKeyDictionary[type[Session], int] = WeakKeyDictionary()
@@ -128,7 +128,7 @@ class SnapshotCodec(Generic[S]):
             InvalidSessionError: a validator of its class refuses a value that it accepted before.
             ClassGoneError: its class no longer exists, so the row that held it was deleted since.
         """
-        codec = self._by_prefix.get(packed[:PREFIX_SIZE]) or self._codec_of_prefix(packed)
+        codec = self._by_suffix.get(packed[-SUFFIX_SIZE:]) or self._codec_of_suffix(packed)
         return cast("S", codec.unpack(packed, session_id, tenant_id, stamp, revision))
 
     def copy(self, snapshot: S) -> S:
@@ -143,9 +143,9 @@ class SnapshotCodec(Generic[S]):
 
         The JSON of a class that is not plain is that of the round trip, with its stand-ins for stamp and revision.
         """
-        codec = self._by_prefix.get(packed[:PREFIX_SIZE]) or self._codec_of_prefix(packed)
-        if packed.startswith(codec.json_prefix):
-            return cast("type[S]", codec.cls), packed[PREFIX_SIZE:]
+        codec = self._by_suffix.get(packed[-SUFFIX_SIZE:]) or self._codec_of_suffix(packed)
+        if packed.endswith(codec.json_suffix):
+            return cast("type[S]", codec.cls), packed[:-SUFFIX_SIZE]
         session = codec.unpack(packed, session_id, tenant_id, stamp, revision)
         return cast("type[S]", codec.cls), codec.dump(session)
 
@@ -161,17 +161,17 @@ class SnapshotCodec(Generic[S]):
     # -- classes --
 
     def retain(self, packed: bytes) -> None:
-        """Count one more stored session of the class. Only the first four bytes of `packed` matter.
+        """Count one more stored session of the class. Only the last four bytes of `packed` matter.
 
         Raises:
             ClassGoneError: the class no longer exists. Cannot happen while a session of it exists.
         """
-        codec = self._by_prefix.get(packed[:PREFIX_SIZE]) or self._codec_of_prefix(packed)
+        codec = self._by_suffix.get(packed[-SUFFIX_SIZE:]) or self._codec_of_suffix(packed)
         codec.stored_count += 1
 
     def release(self, packed: bytes) -> None:
         """Count one stored session of the class less. Cannot fail: a surplus call is ignored until `recount`."""
-        codec = self._by_prefix.get(packed[:PREFIX_SIZE])
+        codec = self._by_suffix.get(packed[-SUFFIX_SIZE:])
         if codec is not None and codec.stored_count:
             codec.stored_count -= 1
 
@@ -179,9 +179,9 @@ class SnapshotCodec(Generic[S]):
         """Count anew, from all stored packed sessions. Repairs the counts after an interrupted commit."""
         counts: dict[bytes, int] = {}
         for packed in stored:
-            prefix = packed[:PREFIX_SIZE]
-            counts[prefix] = counts.get(prefix, 0) + 1
-        found = [(self._by_prefix.get(prefix) or self._codec_of_prefix(prefix), n) for prefix, n in counts.items()]
+            suffix = packed[-SUFFIX_SIZE:]
+            counts[suffix] = counts.get(suffix, 0) + 1
+        found = [(self._by_suffix.get(suffix) or self._codec_of_suffix(suffix), n) for suffix, n in counts.items()]
         for codec in self._by_class.values():
             codec.stored_count = 0
         for codec, number in found:
@@ -198,19 +198,19 @@ class SnapshotCodec(Generic[S]):
             number = next(self._next_number)
         codec = _ClassCodec(cls, number, self._ids)
         self._numbers[cls], self._classes[number] = number, cls
-        self._by_prefix[codec.prefix] = self._by_prefix[codec.json_prefix] = codec
+        self._by_suffix[codec.suffix] = self._by_suffix[codec.json_suffix] = codec
         self._by_class[cls] = codec
         return codec
 
-    def _codec_of_prefix(self, packed: bytes) -> _ClassCodec:
-        cls = self._classes.get(int.from_bytes(packed[:PREFIX_SIZE]) // 2)
+    def _codec_of_suffix(self, packed: bytes) -> _ClassCodec:
+        cls = self._classes.get(int.from_bytes(packed[-SUFFIX_SIZE:]) // 2)
         if cls is None:
             raise ClassGoneError("the class of this packed session no longer exists")
         return self._codec_of(cls)
 
     def _forget_unused_classes(self) -> None:
         self._by_class = {cls: codec for cls, codec in self._by_class.items() if codec.stored_count}
-        self._by_prefix = {prefix: codec for prefix, codec in self._by_prefix.items() if codec.stored_count}
+        self._by_suffix = {suffix: codec for suffix, codec in self._by_suffix.items() if codec.stored_count}
 
 
 class _ClassCodec:
@@ -219,18 +219,18 @@ class _ClassCodec:
     def __init__(self, cls: type[Session], number: int, ids: UUIDCache) -> None:
         self.cls = cls
         self.stored_count = 0
-        self.prefix, self.json_prefix = ((2 * number + is_json).to_bytes(PREFIX_SIZE) for is_json in (0, 1))
+        self.suffix, self.json_suffix = ((2 * number + is_json).to_bytes(SUFFIX_SIZE) for is_json in (0, 1))
         self._adapter = TypeAdapter(cls)
         self._all_set = set(cls.model_fields)
-        compiled = compile_class(cls, self.prefix, ids) if is_plain_class(cls) else None
+        compiled = compile_class(cls, self.suffix, ids) if is_plain_class(cls) else None
         self.pack = compiled and compiled.pack
         self.copy = compiled.copy if compiled else copy_by_value
         self._unpack = compiled and compiled.unpack
 
     def unpack(self, packed: bytes, session_id: bytes, tenant_id: bytes, stamp: int, revision: int) -> Session:
-        if self._unpack is not None and packed.startswith(self.prefix):
+        if self._unpack is not None and packed.endswith(self.suffix):
             return self._unpack(packed, session_id, tenant_id, stamp, revision)
-        return self.load(packed[PREFIX_SIZE:], stamp, revision)
+        return self.load(packed[:-SUFFIX_SIZE], stamp, revision)
 
     def dump(self, session: Session) -> bytes:
         return self._adapter.serializer.to_json(session, by_alias=False, round_trip=True, warnings="none")
@@ -246,7 +246,7 @@ class _ClassCodec:
             raise InvalidSessionError(None, reason) from None
         if self._unpack is not None:
             mark_all_fields_set(session, self._all_set)
-        _set_version(instance_dict(session), stamp, revision)
+        write_back_version(session, stamp, revision)
         return session
 
     def round_trip(self, session: Session, now: datetime) -> tuple[dict[str, Any], bytes]:
@@ -269,7 +269,7 @@ class _ClassCodec:
         # JSON loads as exact types, so the values of a plain class can be packed now, unless they are very deep or long.
         packed = None if self.pack is None else self.pack(loaded)
         # Index keys are made of what Session declares: of an enum, say, where a subclass keeps its value.
-        return {**loaded.__dict__, **declared}, packed or self.json_prefix + data
+        return {**loaded.__dict__, **declared}, packed or data + self.json_suffix
 
     def _load(self, data: bytes) -> Session:
         session: Session = self._adapter.validator.validate_json(data, by_alias=False, by_name=True)
@@ -279,13 +279,12 @@ class _ClassCodec:
 def write_back_version(session: Session, stamp: int, revision: int) -> None:
     """Set `last_activity_at` and `revision` of a session that was saved. `stamp` is in microseconds since 1970."""
     # Without validation: the session is stored already, so this must not fail, even for a frozen subclass.
-    _set_version(instance_dict(session), stamp, revision)
-    add_to_fields_set(session, _VERSION_FIELDS)
-
-
-def _set_version(values: dict[str, Any], stamp: int, revision: int) -> None:
+    values = object.__getattribute__(session, "__dict__")
     values["last_activity_at"] = EPOCH + timedelta(0, 0, stamp)
     values["revision"] = revision
+    fields_set = getattr(session, "__pydantic_fields_set__", None)
+    if type(fields_set) is not set or not fields_set >= _VERSION_FIELDS:
+        add_to_fields_set(session, _VERSION_FIELDS)
 
 
 def _exact_uuid(value: UUID) -> UUID:

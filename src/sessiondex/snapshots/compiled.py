@@ -23,12 +23,12 @@ from uuid import UUID, SafeUUID
 
 from sessiondex.models import Channel, PendingMigration, Session, SessionStatus, StepVisit
 from sessiondex.snapshots import instances
-from sessiondex.snapshots.json_values import copy_json, is_plain_dict, is_utf8
+from sessiondex.snapshots.json_values import copy_json, is_plain_json, is_utf8
 from sessiondex.snapshots.plain_types import check_of
 
 S = TypeVar("S", bound=Session)
 
-PREFIX_SIZE = 4  # bytes in front of every packed session: the number of its class, and whether JSON follows
+SUFFIX_SIZE = 4  # bytes at the end of every packed session: the number of its class, and whether it is JSON
 ROW_FIELDS = ("session_id", "tenant_id", "last_activity_at", "revision")
 """Fields that the row keeps, in the order of `unpack`'s arguments. The store sets the last two: `pack` ignores them."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -79,9 +79,9 @@ class CompiledClass(NamedTuple, Generic[S]):
     copy: Callable[[S], S]
 
 
-def compile_class(cls: type[S], prefix: bytes, ids: UUIDCache) -> CompiledClass[S]:
-    """Return the functions for a plain class. `prefix` goes in front of all that is packed."""
-    scope: dict[str, Any] = {**_SCOPE, "cls": cls, "prefix": prefix, "ids": ids, "all_set": set(cls.model_fields)}
+def compile_class(cls: type[S], suffix: bytes, ids: UUIDCache) -> CompiledClass[S]:
+    """Return the functions for a plain class. `suffix` ends all that is packed."""
+    scope: dict[str, Any] = {**_SCOPE, "cls": cls, "suffix": suffix, "ids": ids, "all_set": set(cls.model_fields)}
     forms = {}
     for number, (name, field) in enumerate(cls.model_fields.items()):
         scope[f"is_valid_{number}"] = check_of(field.annotation)
@@ -165,12 +165,12 @@ def _session_source(forms: Mapping[str, Form]) -> str:
 def pack(session):
     try:
 {indent(_pack_source("session", "cls", "no_mark", forms, "v"), "        ")}
-        return prefix + dumps(session, {_MARSHAL_VERSION})
+        return dumps(session, {_MARSHAL_VERSION}) + suffix
     except Exception:
         return None
 
 def unpack(packed, {parameters}):
-    session = loads(packed[{PREFIX_SIZE}:])
+    session = loads(packed)  # which stops before the suffix
 {indent(_unpack_source("session", "cls", "all_set", forms, "v"), "    ")}
     return session
 
@@ -283,7 +283,7 @@ SESSION_FORMS = {
     "relocalization_count": _COUNT,
     "rule_fires": _dict_of(f"type(item) is int and 0 <= item <= {_MAX_COUNT}"),
     "rule_last_fire_turn": _dict_of(f"type(item) is int and 0 <= item <= {_MAX_COUNT}"),
-    "variables": Form("type($) is dict and is_plain_dict($)", copy="copy_json($)"),
+    "variables": Form("type($) is dict and is_plain_json($)", copy="copy_json($)"),
     "variable_updated_at": _dict_of(
         "type(item) is datetime and item.tzinfo is UTC", "reduce_instant(item)[1][0]", "instant(item, UTC)"
     ),
@@ -327,7 +327,7 @@ _SCOPE: dict[str, Any] = {
     "is_unknown": SafeUUID.unknown,
     "int_from_bytes": int.from_bytes,
     "is_utf8": is_utf8,
-    "is_plain_dict": is_plain_dict,
+    "is_plain_json": is_plain_json,
     "copy_json": copy_json,
     "channels": {channel.value: channel for channel in Channel},
     "statuses": {status.value: status for status in SessionStatus},

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import sys
 import types
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from math import isfinite
 from typing import Any
 
 from pydantic import BaseModel
 
 _MAX_FAST_DEPTH = 32  # of the fast check only; deeper values go through the round trip
+_MAX_FAST_CONTAINERS = 100_000  # in one level, likewise
 _MAX_DEPTH = 190  # a little less than the depth that pydantic loads
 _BITS_PER_DIGIT = 3.32
 _MIN_INT, _MAX_INT = -(2**63), 2**63 - 1
@@ -51,68 +52,43 @@ def copy_json(value: Any) -> Any:
 def is_plain_json(value: Any) -> bool:
     """Return whether JSON certainly keeps the value: all types are exact, all numbers and depths moderate.
 
-    `False` is a doubt, not a verdict.
+    `False` is a doubt, not a verdict. Cost: about 0.1 µs an item.
 
     >>> is_plain_json({"total": 12.5, "tags": ["new"]}), is_plain_json((1, 2))
     (True, False)
     """
-    kind = type(value)
-    if kind is dict:
-        return is_plain_dict(value)
-    if kind is list:
-        return _is_plain_list(value, 1)
-    return _is_plain_scalar(value)
-
-
-def is_plain_dict(values: dict[Any, Any], depth: int = 1) -> bool:  # noqa: C901  # one call for each container
-    """Do the same for a value that is a dict. Cost: about 0.1 µs an item."""
-    # A call for each item would double the cost, so the checks of scalars are written out, here and for lists.
-    for key, item in values.items():
-        if type(key) is not str or not (key.isascii() or is_utf8(key)):
+    # One level after another, without a call for a container or an item: that would double the cost.
+    level = [[value]]
+    for _ in range(_MAX_FAST_DEPTH):
+        containers: list[Any] = []
+        for container in level:
+            items: Iterable[Any] = container
+            if type(container) is dict:
+                for key in container:
+                    if type(key) is not str or not (key.isascii() or is_utf8(key)):
+                        return False
+                items = container.values()
+            for item in items:
+                kind = type(item)
+                if kind is str:
+                    if not (item.isascii() or is_utf8(item)):
+                        return False
+                elif kind is dict or kind is list:
+                    containers.append(item)
+                elif kind is int:
+                    if not _MIN_INT <= item <= _MAX_INT:
+                        return False
+                elif kind is float:
+                    if not isfinite(item):
+                        return False
+                elif item is not None and kind is not bool:
+                    return False
+        if not containers:
+            return True
+        if len(containers) > _MAX_FAST_CONTAINERS:  # or a list that holds itself twice would take for ever
             return False
-        kind = type(item)
-        if kind is str:
-            if not (item.isascii() or is_utf8(item)):
-                return False
-        elif kind is dict:
-            if depth >= _MAX_FAST_DEPTH or not is_plain_dict(item, depth + 1):
-                return False
-        elif kind is list:
-            if depth >= _MAX_FAST_DEPTH or not _is_plain_list(item, depth + 1):
-                return False
-        elif not _is_plain_number(item):
-            return False
-    return True
-
-
-def _is_plain_list(values: list[Any], depth: int) -> bool:
-    for item in values:
-        kind = type(item)
-        if kind is str:
-            if not (item.isascii() or is_utf8(item)):
-                return False
-        elif kind is dict:
-            if depth >= _MAX_FAST_DEPTH or not is_plain_dict(item, depth + 1):
-                return False
-        elif kind is list:
-            if depth >= _MAX_FAST_DEPTH or not _is_plain_list(item, depth + 1):
-                return False
-        elif not _is_plain_number(item):
-            return False
-    return True
-
-
-def _is_plain_number(value: Any) -> bool:
-    kind = type(value)
-    if kind is int:
-        return bool(_MIN_INT <= value <= _MAX_INT)
-    if kind is float:
-        return isfinite(value)
-    return value is None or kind is bool
-
-
-def _is_plain_scalar(value: Any) -> bool:
-    return is_utf8(value) if type(value) is str else _is_plain_number(value)
+        level = containers
+    return False
 
 
 def find_non_json(

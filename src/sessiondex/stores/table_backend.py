@@ -14,13 +14,12 @@ from sessiondex.engine.postings import decode_sortable, encode_sortable
 from sessiondex.engine.table import IndexKeys, Row, RowChange, Table
 from sessiondex.errors import InvalidSessionError, InvariantError
 from sessiondex.queries import ChannelQuery, CountQuery, ListQuery, Page, ScenarioQuery, StepQuery
-from sessiondex.snapshots.codec import Prepared, SnapshotCodec
+from sessiondex.snapshots.codec import SUFFIX_SIZE, Prepared, SnapshotCodec
 from sessiondex.stores.backend import RowHead
 from sessiondex.stores.lru_cache import LRUCache
 from sessiondex.stores.stats import IndexStats, StoreStats
 
 _SORTABLE_SIZE = 8
-_CLASS_NUMBER_SIZE = 4
 
 Stored: TypeAlias = Row | S
 """A row, or the live snapshot that the cache had of it. Neither ever changes."""
@@ -148,11 +147,18 @@ class TableBackend(Generic[S]):
     def apply(self, plan: RowChange) -> None:
         self._table.apply(plan)
         self._cache.discard(plan.key)
+        old, new = plan.old, plan.new
+        if old is None or new is None or old[-SUFFIX_SIZE:] != new[-SUFFIX_SIZE:]:
+            if new is not None:
+                self._codec.retain(new)
+            if old is not None:
+                self._codec.release(old)
 
     def recover(self, plans: Sequence[RowChange]) -> None:
         for plan in plans:
             self._table.apply_to_row(plan)
         self._table.rebuild()
+        self._codec.recount(self._table.rows())
         self._cache.clear()
 
     # -- checking --
