@@ -6,6 +6,7 @@ A session can be stored if it comes back equal from JSON, and if the fields that
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -14,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from sessiondex.errors import InvalidSessionError
 from sessiondex.models import Session
-from sessiondex.snapshots.instances import hidden_parts
+from sessiondex.snapshots.instances import construct_unchecked, hidden_parts
 from sessiondex.snapshots.json_values import find_non_json, printable
 
 _SESSION = TypeAdapter(Session)
@@ -117,13 +118,15 @@ def _explain(adapter: TypeAdapter[Any], given: Session, error: Exception) -> Inv
 
 
 def _first_that_raises(adapter: TypeAdapter[Any], given: Session) -> str | None:
-    """Return the name of the first field that, alone, cannot be dumped, searched or validated."""
+    """Return the name of the first field that, alone, cannot be dumped, searched, copied or validated."""
+    probe = construct_unchecked(type(given), dict(given.__dict__), *hidden_parts(given))
     for name, value in given.__dict__.items():
         try:
             adapter.serializer.to_json(given, include={name}, by_alias=False, round_trip=True, warnings="none")
             find_non_json({name: value})
+            copy.deepcopy(value)
             with suppress(ValidationError):  # its message would name the field
-                adapter.validator.validate_assignment(type(given).model_construct(), name, value)
+                adapter.validator.validate_assignment(probe, name, value)
         except Exception:  # users' code may raise anything
             return name
     return None

@@ -1,0 +1,490 @@
+"""The codec returns every accepted session as it was, and nothing that it returns is shared."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import Annotated, Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationInfo, field_validator
+
+from sessiondex import Channel, InvalidSessionError, PendingMigration, Session, SessionStatus, StepVisit
+from sessiondex.snapshots.codec import SnapshotCodec, write_back_version
+from sessiondex.snapshots.instances import VALIDATED
+from sessiondex.testing import strategies as some
+from tests.support.builders import AGENT, START, NotedSession, TaggedSession, make_session, visit
+from tests.support.exact_values import exact
+from tests.support.mutable_containers import CLASSES, containers, session_with_everything, spoil
+from tests.support.session_classes import EnumValues, Secretive
+from tests.support.snapshots import (
+    STAMP,
+    ByRoundTrip,
+    full_session,
+    is_accepted_at_once,
+    make_codec,
+    through_codec,
+    unpack,
+)
+from tests.support.unusual_sessions import ODD, Id, Text
+
+
+@pytest.mark.parametrize("make", ODD.values(), ids=ODD)
+def test_sessions_of_all_kinds_come_back(make: Callable[[], Any]) -> None:
+    """Unpacked, copied, and through JSON: equal, with equal types in all three."""
+    codec, session = make_codec(), make()
+    before = exact(session)
+    prepared = codec.prepare(session)
+    found, again = unpack(codec, prepared), unpack(codec, prepared)
+    cls, data = codec.to_json(prepared.packed, prepared.session_id.bytes, prepared.tenant_id.bytes, STAMP, 7)
+    loaded = make_codec().from_json(cls, data, STAMP, 7)
+
+    assert exact(session) == before
+    assert cls is type(found) is type(session)
+    assert through_codec(session) == session
+    assert exact(found) == exact(again) == exact(codec.copy(again)) == exact(loaded)
+    assert (found.last_activity_at, found.revision) == (START, 7)
+    for one in (found, codec.copy(found), loaded):
+        assert one.model_fields_set == set(cls.model_fields)
+
+
+def test_sessions_of_many_classes_are_each_unpacked_as_their_own() -> None:
+    codec = make_codec()
+    sessions = [make() for _ in range(2) for make in ODD.values()]
+    prepared = [codec.prepare(session) for session in sessions]
+
+    assert [type(unpack(codec, one)) for one in prepared] == [type(session) for session in sessions]
+
+
+@pytest.mark.parametrize("cls", [Session, NotedSession, ByRoundTrip, TaggedSession])
+def test_the_row_decides_on_stamp_and_revision(cls: type[Session]) -> None:
+    codec = make_codec()
+    prepared = codec.prepare(make_session(cls, last_activity_at=START - timedelta(days=1), revision=3))
+    found = unpack(codec, prepared, stamp=1, revision=2**40)
+
+    assert (found.last_activity_at, found.revision) == (datetime(1970, 1, 1, 0, 0, 0, 1, UTC), 2**40)
+    assert type(found.last_activity_at) is datetime
+
+
+def test_a_plain_packed_session_does_not_depend_on_the_version() -> None:
+    """So a conflict or a touch never packs again."""
+    session = full_session()
+    packed = make_codec().prepare(session).packed
+    write_back_version(session, STAMP + 1, 9)
+
+    assert make_codec().prepare(session).packed == packed
+    assert session.session_id.bytes not in packed
+    assert session.tenant_id.bytes not in packed
+
+
+@pytest.mark.parametrize("stamp", [0, 1, STAMP, 253_402_300_799_999_999])
+def test_any_stamp(stamp: int) -> None:
+    codec = make_codec()
+    found = unpack(codec, codec.prepare(make_session()), stamp=stamp)
+
+    assert (found.last_activity_at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) == stamp
+
+
+# -- index keys --
+
+
+@pytest.mark.parametrize("cls", [Session, ByRoundTrip])
+def test_index_keys_are_computed_from_checked_values(cls: type[Session]) -> None:
+    seen: list[Any] = []
+
+    def index_keys(values: Any) -> tuple[Any, ...]:
+        seen.append(dict(values))
+        return values["agent_id"].bytes, values["channel"].value
+
+    session = make_session(cls)
+    prepared = SnapshotCodec[Any](index_keys).prepare(session)
+    assert prepared.index_keys == (AGENT.bytes, "webchat")
+    vars(session)["channel"] = "fax"
+    with pytest.raises(InvalidSessionError):
+        SnapshotCodec[Any](index_keys).prepare(session)
+
+    assert len(seen) == 1
+
+
+def test_index_keys_are_made_of_enums_where_a_class_keeps_their_values() -> None:
+    session = make_session(EnumValues, status="idle", channel="sms")
+    assert type(session.status) is str
+    values = make_codec().prepare(session).index_keys[0]
+
+    assert (values["status"], values["channel"]) == (SessionStatus.IDLE, Channel.SMS)
+    assert (type(values["status"]), type(values["channel"])) == (SessionStatus, Channel)
+
+
+def test_index_keys_may_use_fields_of_a_subclass() -> None:
+    for cls in (NotedSession, TaggedSession):
+        values = make_codec().prepare(make_session(cls)).index_keys[0]
+        assert set(values) == set(cls.model_fields)
+
+
+@pytest.mark.parametrize("cls", [Session, ByRoundTrip])
+def test_ids_of_a_subclass_of_uuid_are_normalised(cls: type[Session]) -> None:
+    """Database drivers return such ids."""
+    session = make_session(cls, session_id=Id(int=7), tenant_id=Id(int=8), agent_id=Id(int=9))
+    prepared = make_codec().prepare(session)
+
+    assert (type(prepared.session_id), type(prepared.tenant_id)) == (UUID, UUID)
+    assert (prepared.session_id, prepared.tenant_id) == (UUID(int=7), UUID(int=8))
+    assert type(prepared.index_keys[0]["agent_id"]) is UUID
+    assert type(through_codec(session).agent_id) is UUID
+
+
+class OwnIds(Session):
+    session_id: Annotated[UUID, PlainValidator(lambda value: Id(str(value)))]
+
+
+def test_ids_are_exact_even_if_the_class_insists_on_its_own() -> None:
+    session = make_session(OwnIds, session_id=UUID(int=7))
+
+    assert type(make_codec().prepare(session).session_id) is UUID
+    assert type(through_codec(session).session_id) is Id
+
+
+# -- which way --
+
+
+@pytest.mark.parametrize("make", [full_session, make_session, lambda: full_session(NotedSession)])
+def test_common_sessions_are_accepted_at_once(make: Callable[[], Any]) -> None:
+    codec, session = make_codec(), make()
+
+    assert is_accepted_at_once(session)
+    assert is_accepted_at_once(unpack(codec, codec.prepare(session)))
+
+
+@pytest.mark.parametrize("values", [{"turn_count": True}, {"agent_id": Id(int=1)}, {"scenario_checksum": Text("x")}])
+def test_a_plain_session_that_needed_a_round_trip_is_packed_all_the_same(values: dict[str, Any]) -> None:
+    """It came back with exact types, and unpacks faster than JSON."""
+    session = make_session()
+    plain = make_codec().prepare(session).packed
+    vars(session).update(values)
+    assert not is_accepted_at_once(session)
+
+    assert make_codec().prepare(session).packed[:4] == plain[:4]
+
+
+def test_a_value_beyond_the_fast_check_is_stored_as_json() -> None:
+    session = make_session(variables={"x": 2**64})
+    packed = make_codec().prepare(session).packed
+
+    assert json.loads(packed[4:])["variables"] == {"x": 2**64}
+    assert through_codec(session) == session
+
+
+# -- no sharing --
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_unpacked_sessions_and_copies_share_nothing_mutable(cls: type[Session]) -> None:
+    codec, session = make_codec(), session_with_everything(cls)
+    prepared = codec.prepare(session)
+    first, second = unpack(codec, prepared), unpack(codec, prepared)
+    third = codec.copy(second)
+    parts = [{id(part) for part in (*containers(one), vars(one))} for one in (session, first, second, third)]
+    assert all(not mine & other for n, mine in enumerate(parts) for other in parts[n + 1 :])
+    expected = exact(second)
+    for one in (session, first, third):
+        assert spoil(one) >= 10
+
+    assert exact(second) == expected == exact(unpack(codec, prepared))
+
+
+def test_changes_after_prepare_do_not_reach_the_packed_session() -> None:
+    codec, session = make_codec(), full_session()
+    prepared = codec.prepare(session)
+    expected = exact(unpack(codec, prepared))
+    session.step_history.append(visit())
+    session.variables["a"]["b"].append(1)
+
+    assert exact(unpack(codec, prepared)) == expected
+
+
+# -- fields sets --
+
+
+def test_the_set_of_set_fields_belongs_to_the_caller() -> None:
+    codec = make_codec()
+    prepared = codec.prepare(full_session())
+    found = unpack(codec, prepared)
+    found.model_fields_set.clear()
+    found.step_history[0].model_fields_set.clear()
+    found.pending_migration.model_fields_set.clear()
+
+    for one in (found, unpack(codec, prepared)):
+        assert one.model_fields_set == set(Session.model_fields)
+        assert one.step_history[0].model_fields_set == set(StepVisit.model_fields) == VALIDATED
+        assert one.pending_migration.model_fields_set == set(PendingMigration.model_fields)
+
+
+def change_everything(found: Any) -> None:
+    """Change a session in each way that pydantic offers."""
+    found.turn_count = 9
+    with pytest.raises(ValueError, match="nickname"):
+        found.nickname = "x"
+    del found.scenario_checksum
+    found.scenario_checksum = "again"
+    found.model_copy(update={"turn_count": 1, "nickname": "x"})
+    found.model_copy(deep=True).turn_count = 2
+    copy.copy(found).turn_count = 3
+    copy.deepcopy(found).turn_count = 4
+    pickle.loads(pickle.dumps(found)).turn_count = 5  # noqa: S301  # our own
+    found.__setstate__(found.__getstate__())
+    Session.model_construct(found.model_fields_set, turn_count=6)
+    write_back_version(found, 0, 1)
+
+
+def test_a_changed_session_does_not_change_the_others() -> None:
+    """They share the set of set fields: assignment, `model_copy`, pickle, `deepcopy` and `del` leave it alone."""
+    codec = make_codec()
+    prepared = codec.prepare(full_session())
+    found, other = unpack(codec, prepared), unpack(codec, prepared)
+    expected = exact(other)
+    change_everything(found)
+
+    assert found.turn_count == 9
+    for one in (other, codec.copy(other), unpack(codec, prepared)):
+        assert one.model_fields_set == set(Session.model_fields)
+        assert one.model_dump(exclude_unset=True) == one.model_dump()
+        assert exact(one) == expected
+
+
+@pytest.mark.parametrize("make", [ODD["complete"], ODD["long way"], ODD["extra fields"]])
+@pytest.mark.parametrize("through", [copy.copy, copy.deepcopy, lambda found: pickle.loads(pickle.dumps(found))])  # noqa: S301  # our own
+def test_unpacked_sessions_can_be_copied_and_pickled(make: Callable[[], Any], through: Callable[[Any], Any]) -> None:
+    codec = make_codec()
+    found = unpack(codec, codec.prepare(make()))
+    again = through(found)
+
+    assert exact(again) == exact(found)
+    assert again.model_fields_set == found.model_fields_set
+    assert [v.model_fields_set for v in again.step_history] == [v.model_fields_set for v in found.step_history]
+    assert exact(unpack(codec, codec.prepare(again))) == exact(found)
+
+
+def test_an_extra_field_counts_as_set_in_one_session_only() -> None:
+    codec = make_codec()
+    prepared = codec.prepare(ODD["extra fields"]())
+    found, other = unpack(codec, prepared), unpack(codec, prepared)
+    found.more = 1
+
+    assert "more" in found.model_fields_set
+    assert "more" not in other.model_fields_set
+
+
+def test_a_session_of_the_callers_keeps_its_own_set() -> None:
+    session = make_session()
+    given = session.model_fields_set
+    make_codec().prepare(session)
+    session.turn_count = 1
+
+    assert session.model_fields_set == {*given, "turn_count"}
+
+
+@pytest.mark.parametrize("fields_set", [None, frozenset({"agent_id"}), set(), {"agent_id"}])
+def test_a_session_with_an_odd_set_of_set_fields_gets_its_version(fields_set: Any) -> None:
+    """Nothing that can fail may come after the commit."""
+    session = make_session()
+    object.__setattr__(session, "__pydantic_fields_set__", fields_set)
+    write_back_version(session, STAMP, 4)
+
+    assert (session.last_activity_at, session.revision) == (START, 4)
+    assert session.model_fields_set == {*(fields_set or ()), "last_activity_at", "revision"}
+
+
+def test_a_frozen_session_gets_its_version() -> None:
+    class Frozen(Session, frozen=True):
+        pass
+
+    session = make_session(Frozen)
+    write_back_version(session, STAMP, 4)
+
+    assert (session.last_activity_at, session.revision) == (START, 4)
+
+
+@pytest.mark.parametrize("fields_set", [None, set(), MISSING := object()])
+def test_a_session_without_a_set_of_set_fields_is_checked_all_the_same(fields_set: Any) -> None:
+    session = make_session()
+    if fields_set is MISSING:
+        object.__delattr__(session, "__pydantic_fields_set__")
+    else:
+        object.__setattr__(session, "__pydantic_fields_set__", fields_set)
+    assert through_codec(session) == session
+    vars(session)["turn_count"] = -1
+
+    with pytest.raises(InvalidSessionError, match="turn_count"):
+        make_codec().prepare(session)
+
+
+# -- visits that were validated before --
+
+
+def spoilt(known: StepVisit) -> StepVisit:
+    vars(known)["confidence"] = 7.0
+    return known
+
+
+DERIVED: dict[str, Callable[[StepVisit], StepVisit]] = {
+    "model_copy": lambda known: known.model_copy(update={"confidence": 7.0}),
+    "deep model_copy": lambda known: known.model_copy(update={"confidence": 7.0}, deep=True),
+    "model_construct": lambda known: StepVisit.model_construct(**{**vars(known), "confidence": 7.0}),
+    "model_construct with its set": lambda known: StepVisit.model_construct(
+        known.model_fields_set, **{**vars(known), "confidence": 7.0}
+    ),
+    "copy": lambda known: spoilt(copy.copy(known)),
+    "deepcopy": lambda known: spoilt(copy.deepcopy(known)),
+    "pickle": lambda known: spoilt(pickle.loads(pickle.dumps(known))),  # noqa: S301  # our own
+    "validation": lambda known: spoilt(StepVisit.model_validate(known.model_dump())),
+}
+
+
+@pytest.mark.parametrize("by_json", [False, True])
+@pytest.mark.parametrize("derive", DERIVED.values(), ids=DERIVED)
+def test_a_visit_that_was_made_from_an_unpacked_one_is_checked(
+    derive: Callable[[StepVisit], StepVisit], *, by_json: bool
+) -> None:
+    codec = make_codec()
+    session_id, tenant_id, packed, _ = codec.prepare(full_session())
+    args = session_id.bytes, tenant_id.bytes, STAMP, 1
+    session = codec.from_json(*codec.to_json(packed, *args), STAMP, 1) if by_json else codec.unpack(packed, *args)
+    assert session.step_history[0].__pydantic_fields_set__ is VALIDATED
+    assert is_accepted_at_once(session)
+    session.step_history[0] = derive(session.step_history[0])
+
+    with pytest.raises(InvalidSessionError, match=r"step_history\.0\.confidence"):
+        codec.prepare(session)
+
+
+def unchecked(value: Any) -> StepVisit:
+    if isinstance(value, StepVisit):
+        return value
+    checked = StepVisit.model_validate({**value, "confidence": 1.0})
+    return StepVisit.model_construct(**{**vars(checked), "confidence": value["confidence"]})
+
+
+class Unchecked(Session):
+    """Checks less of its visits than `Session` does."""
+
+    step_history: list[Annotated[StepVisit, PlainValidator(unchecked)]] = []
+
+
+def test_a_visit_from_a_class_that_checks_less_is_checked() -> None:
+    session = make_session(Unchecked)
+    session.step_history.append(visit().model_copy(update={"confidence": 7.0}))
+    found = through_codec(session)
+    assert found.step_history[0].confidence == 7.0
+
+    with pytest.raises(InvalidSessionError, match=r"step_history\.0"):
+        make_codec().prepare(make_session().model_copy(update={"step_history": found.step_history}))
+
+
+# -- classes with behaviour --
+
+
+class Cached(Session):
+    @cached_property
+    def words(self) -> list[str]:
+        return ["a", "b"]
+
+
+def test_a_cached_property_is_left_behind() -> None:
+    """Python keeps its value in the instance. It is no field, so it is not stored, and does no harm."""
+    session = full_session(Cached)
+    assert session.words == ["a", "b"]
+    found = through_codec(session)
+
+    assert "words" not in vars(found)
+    assert found == full_session(Cached).model_copy(update=vars(found))
+    assert session.words == ["a", "b"]
+
+
+class ByContext(Session):
+    allowed: int = 3
+
+    @field_validator("allowed")
+    @classmethod
+    def _at_most(cls, value: int, _info: ValidationInfo) -> int:
+        if value > LIMIT["now"]:
+            raise ValueError("too many")
+        return value
+
+
+LIMIT = {"now": 5}
+
+
+def test_a_validator_that_changes_its_mind_is_named_on_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    codec = make_codec()
+    prepared = codec.prepare(make_session(ByContext))
+    monkeypatch.setitem(LIMIT, "now", 1)
+
+    with pytest.raises(InvalidSessionError, match="ByContext does not load what it accepted"):
+        unpack(codec, prepared)
+
+
+def test_json_of_another_class_is_refused() -> None:
+    session = make_session(NotedSession)
+    with pytest.raises(InvalidSessionError, match="Session does not load"):
+        make_codec().from_json(Session, session.model_dump_json().encode(), STAMP, 1)
+
+
+def test_json_holds_the_given_version_and_no_alias() -> None:
+    codec = make_codec()
+    session_id, tenant_id, packed, _ = codec.prepare(full_session())
+    cls, data = codec.to_json(packed, session_id.bytes, tenant_id.bytes, STAMP, 5)
+
+    assert cls is Session
+    assert Session.model_validate_json(data) == codec.unpack(packed, session_id.bytes, tenant_id.bytes, STAMP, 5)
+
+
+def test_an_excluded_field_with_its_default_survives_json() -> None:
+    codec = make_codec()
+    session_id, tenant_id, packed, _ = codec.prepare(make_session(Secretive))
+    cls, data = codec.to_json(packed, session_id.bytes, tenant_id.bytes, STAMP, 5)
+
+    assert codec.from_json(cls, data, STAMP, 5).secret == ""
+
+
+class Shape(BaseModel):
+    model_config = ConfigDict(frozen=True)
+    name: str = ""
+
+    @cached_property
+    def words(self) -> list[str]:
+        return [self.name]
+
+
+class Anything(Session):
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+    shapes: list[Shape] = []
+    pair: tuple[list[int], int] = ([], 0)
+    by_key: dict[int, list[int]] = {}
+    numbers: set[int] = set()
+
+
+def test_copies_of_any_class_share_nothing_mutable() -> None:
+    """A frozen model may cache a list."""
+    codec = make_codec()
+    session = make_session(Anything, shapes=[Shape(name="x")], pair=([1], 2), by_key={1: [3]}, numbers={1})
+    found: Any = unpack(codec, codec.prepare(session))
+    assert found.shapes[0].words == ["x"]
+    again = codec.copy(found)
+    again.shapes[0].words.append("spoilt")
+    for container in (again.pair[0], again.by_key[1], again.numbers):
+        container.clear()
+
+    assert (found.shapes[0].words, found.pair, found.by_key, found.numbers) == (["x"], ([1], 2), {1: [3]}, {1})
+
+
+@given(st.builds(lambda fields: make_session(**fields), st.fixed_dictionaries(some.changes)))
+def test_any_session_comes_back(session: Session) -> None:
+    """Also if a number is too long for the fast check."""
+    assert exact(through_codec(session)) == exact(session)
