@@ -1,1 +1,1 @@
-"""A primary dict with secondary indexes: generic, synchronous, without a clock. It knows no session."""
+"""A primary dict with secondary indexes. Generic and synchronous: no sessions, no asyncio, no clock."""

@@ -1,4 +1,4 @@
-"""A declared index: which values of a record it looks at, and where it files them."""
+"""The declaration of an index, and the interface of the storage behind it."""
 
 from __future__ import annotations
 
@@ -6,50 +6,53 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+K_contra = TypeVar("K_contra", contravariant=True)
 
-class Filing(Protocol):
-    """What an index files rows in: `Postings`, or something that splits them further.
 
-    An item is eight bytes to order a row by, and the key of the row.
+class IndexStorage(Protocol[K_contra]):
+    """Keep postings under index keys: `Postings`, or a class that splits them further.
+
+    A posting is eight bytes that sort like the stamp of a row, followed by the key of the row.
     """
 
     def __len__(self) -> int:
-        """Return how many keys there are."""
+        """Return the number of keys."""
 
     @property
-    def entries(self) -> int:
-        """How many rows are filed, under all keys."""
+    def posting_count(self) -> int:
+        """The number of postings under all keys."""
 
-    def add(self, entry: Any, item: bytes) -> None:
-        """File the item under the entry."""
+    def add(self, index_key: K_contra, posting: bytes, /) -> None:
+        """Add the posting under the index key."""
 
-    def remove(self, entry: Any, item: bytes) -> None:
-        """Take the item from under the entry, where it must be."""
+    def remove(self, index_key: K_contra, posting: bytes, /) -> None:
+        """Remove the posting from under the index key, where it must be."""
 
-    def move(self, entry: Any, item: bytes, new_item: bytes) -> None:
-        """File the new item, of the same row, under the entry in place of the other."""
+    def move(self, index_key: K_contra, posting: bytes, new_posting: bytes, /) -> None:
+        """Replace the posting under the index key by a new one of the same row."""
 
-    def _check(self, expected: Iterable[tuple[Any, bytes]]) -> None: ...
+    def clear(self) -> None:
+        """Remove all postings, in whatever state an interrupted change left them."""
+
+    def _check(self, expected: Iterable[tuple[K_contra, bytes]], /) -> None: ...
 
 
-F = TypeVar("F", bound=Filing)
+# The type of the index keys varies from index to index; `storage` is what gives a caller the precise type.
+F = TypeVar("F", bound=IndexStorage[Any])
 
 
 @dataclass(frozen=True, eq=False)
 class Index(Generic[F]):
-    """The declaration of an index filed in an `F`.
+    """Declare an index that keeps its postings in an `F`.
 
-    `fields` names the values of a record that it looks at, two or more. `entry` tells, from these values, where the
-    record belongs, as bytes or a tuple of plain values, or `None` if it does not belong in this index. `filing` makes
-    the empty index.
+    `fields` names the values that the index keys are made of; it is documentation. `storage` makes the empty storage.
 
     >>> from sessiondex.engine.postings import Postings
-    >>> index = Index("month", ("year", "month"), lambda year, month: b"%d-%d" % (year, month), Postings)
-    >>> index.entry(2026, 3)
-    b'2026-3'
+    >>> by_month = Index("month", ("year", "month"), Postings)
+    >>> by_month.name, len(by_month.storage())
+    ('month', 0)
     """
 
     name: str
     fields: tuple[str, ...]
-    entry: Callable[..., Any]
-    filing: Callable[[], F]
+    storage: Callable[[], F]

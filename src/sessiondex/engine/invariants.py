@@ -1,4 +1,4 @@
-"""What the engine says of itself when it checks itself."""
+"""Compare stored state with its recomputation, and report the first difference."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from typing import Any
 
 
 class DivergenceError(AssertionError):
-    """What is kept is not what it should be: has both sides, `actual` and `expected`, and says `where`.
+    """Report a stored value that differs from its recomputation.
 
-    >>> print(DivergenceError("entries", 3, 4))
-    entries: found 3, expected 4
+    `where` names the value, `actual` is the stored one, `expected` the recomputed one.
+
+    >>> print(DivergenceError("postings", 3, 4))
+    postings: found 3, expected 4
     """
 
     def __init__(self, where: str, actual: Any, expected: Any) -> None:
@@ -23,6 +25,6 @@ class DivergenceError(AssertionError):
 
 
 def check_same(where: str, actual: Any, expected: Any) -> None:
-    """Raise `DivergenceError` unless the two are equal. Unlike `assert` it does so under `python -O` as well."""
+    """Raise `DivergenceError` unless the two are equal. Unlike `assert`, this also runs under `python -O`."""
     if actual != expected:
         raise DivergenceError(where, actual, expected)
