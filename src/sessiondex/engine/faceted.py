@@ -204,4 +204,4 @@ def _composite_key(key: bytes, outer: Facet, inner: Facet) -> bytes:
 
 
 def _encode_facet(facet: Facet) -> bytes:
-    return b"" if facet is None else b"=" + facet.encode()
+    return b"" if facet is None else b"=" + facet.encode(errors="surrogatepass")  # so that no text fails here

@@ -18,7 +18,7 @@ its postings are.
 from __future__ import annotations
 
 import marshal
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import itemgetter
 from struct import Struct
 from struct import error as StructError  # noqa: N812  # it is a class
@@ -76,7 +76,8 @@ class Table:
 
     Keys and owners have 16 bytes. Revisions are from 0 to 2**64 - 1, stamps from -2**63 to 2**63 - 1.
 
-    Every index equals what the rows say. The caller applies a change before it plans the next one of the same key.
+    Every index equals what the rows say. The caller applies a change before it plans the next one of the same key, and
+    gives each index the keys that its storage accepts.
 
     >>> from sessiondex.engine.postings import Postings
     >>> by_month = Index("month", ("month",), Postings)
@@ -108,6 +109,18 @@ class Table:
     def row(self, key: bytes) -> Row | None:
         """Return the row of the key, or `None`. Runtime: O(1)."""
         return self._shards[hash(key) & self._mask].get(key)
+
+    def rows(self) -> Iterator[Row]:
+        """Yield all rows, in no order. Runtime: O(n)."""
+        return (row for _, row in self._rows.items())
+
+    def head_of_key(self, key: bytes) -> RowHead | None:
+        """Return the fixed values of the row of the key, or `None`. Runtime: O(1)."""
+        row = self._shards[hash(key) & self._mask].get(key)
+        if row is None:
+            return None
+        key, owner, stamp, revision, _ = _unpack_head(row)
+        return _new_tuple(RowHead, (key, owner, stamp - SORTABLE_OFFSET, revision))
 
     @staticmethod
     def head(row: Row) -> RowHead:

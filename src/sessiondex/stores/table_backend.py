@@ -45,7 +45,7 @@ class TableBackend(Generic[S]):
     # -- reading --
 
     def get(self, session_id: UUID, tenant_id: UUID | None, cutoff: int | None) -> S | None:
-        key = session_id.int.to_bytes(16, "big")
+        key = session_id.int.to_bytes(16)
         snapshot = self._cache.get(key)
         if snapshot is not None:
             is_visible = (tenant_id is None or snapshot.tenant_id == tenant_id) and (
@@ -62,8 +62,7 @@ class TableBackend(Generic[S]):
         return self._unpack(row)
 
     def head(self, session_id: UUID) -> RowHead | None:
-        row = self._table.row(session_id.int.to_bytes(16, "big"))
-        return None if row is None else self._table.head(row)
+        return self._table.head_of_key(session_id.int.to_bytes(16))
 
     def find(self, session_id: UUID) -> Row | None:
         return self._table.row(session_id.bytes)
@@ -138,7 +137,7 @@ class TableBackend(Generic[S]):
     # -- writing --
 
     def plan_put(self, prepared: Prepared, stamp: int, revision: int) -> RowChange:
-        key, owner = prepared.session_id.int.to_bytes(16, "big"), prepared.tenant_id.int.to_bytes(16, "big")
+        key, owner = prepared.session_id.int.to_bytes(16), prepared.tenant_id.int.to_bytes(16)
         return self._table.plan_put(key, owner, stamp, revision, prepared.index_keys, prepared.packed)
 
     def plan_remove(self, session_id: UUID) -> RowChange:
