@@ -9,6 +9,7 @@ import pytest
 from sessiondex import CopyProgress, InMemorySessionStore, InvalidArgumentError, ScanSessionStore, copy_sessions
 from tests.support.builders import at_step
 from tests.support.copies import answers, fill
+from tests.support.stores import check_indexes
 
 
 @pytest.mark.parametrize("page_size", [1, 7, 500])
@@ -21,7 +22,7 @@ async def test_all_queries_of_the_copy_answer_alike(make_store: Any, page_size: 
 
     assert CopyProgress(50, 50, None) == there == back
     assert await answers(source, sessions) == await answers(middle, sessions) == await answers(target, sessions)
-    target._check()
+    check_indexes(target)
 
 
 async def test_a_copy_that_was_interrupted_goes_on_from_its_cursor(make_store: Any) -> None:

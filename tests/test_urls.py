@@ -12,7 +12,7 @@ from sessiondex import InMemorySessionStore, InvalidArgumentError, ScanSessionSt
 
 
 async def test_memory_with_options_in_the_url_and_beside_it() -> None:
-    store: Any = open_store("memory://?hot_sessions=7&idle_ttl=90.5&debug=true", max_sessions=3)
+    store: Any = open_store("memory://?cache_size=7&idle_ttl=90.5&debug=true", max_sessions=3)
 
     assert isinstance(store, InMemorySessionStore)
     assert (store._hot.bound, store._debug) == (7, True)
@@ -26,14 +26,14 @@ async def test_memory_with_options_in_the_url_and_beside_it() -> None:
         ("memory", "must be like memory://"),
         ("mysql://host", "there are memory://, redis://, rediss://, valkey://"),
         ("memory://host", "nothing behind it but a question mark and some of"),
-        ("memory://?prefix=x", "has no 'prefix'; there are hot_sessions"),
+        ("memory://?prefix=x", "has no 'prefix'; there are cache_size"),
         ("memory://?color=red", "nothing behind it but a question mark"),
         ("memory://?debug=perhaps", "'debug' that cannot be read"),
         ("memory://?idle_ttl=soon", "'idle_ttl' that cannot be read"),
         ("memory://?debug=1&debug=0", "'debug' twice"),
         ("memory://?max_sessions=0", "must be at least 1"),
         ("redis://localhost?color=red", "has no parameter 'color'; there are client_name"),
-        ("redis://localhost?hot_sessions=1", "has no 'hot_sessions'; there are prefix"),
+        ("redis://localhost?cache_size=1", "has no 'cache_size'; there are prefix"),
         ("redis://localhost/seven", "a number, of a database"),
         ("redis+cluster://localhost/1", "a cluster has one database"),
         ("redis://localhost:port", "must be like redis://user:password@host"),
@@ -69,7 +69,7 @@ def test_no_error_shows_the_password(url: str) -> None:
 
 
 def test_an_option_that_a_store_does_not_have_is_refused() -> None:
-    with pytest.raises(InvalidArgumentError, match="has no 'colour'; there are hot_sessions"):
+    with pytest.raises(InvalidArgumentError, match="has no 'colour'; there are cache_size"):
         open_store("memory://", colour="red")
 
 

@@ -27,11 +27,11 @@ from sessiondex import InMemorySessionStore, Session
 
 ROOT = Path(__file__).parents[2]
 NONE_HOT = "indexed, none hot"
-"""The indexed store with `hot_sessions=0`: every session is packed."""
+"""The indexed store with `cache_size=0`: every session is packed."""
 
 VARIANTS: dict[str, Callable[[], Store]] = {
     INDEXED: InMemorySessionStore,
-    NONE_HOT: lambda: InMemorySessionStore(hot_sessions=0),
+    NONE_HOT: lambda: InMemorySessionStore(cache_size=0),
     REFERENCE: ReferenceScan,
 }
 
@@ -48,7 +48,7 @@ class Footprint:
     sessions: int
     bytes_per_session: float | None
     """Growth of the resident memory over loading and reading. `None` below 10,000 sessions and outside Linux."""
-    hot_sessions: int | None
+    cache_size: int | None
     collection: float
     """Milliseconds of a full garbage collection with the sessions."""
     collection_before: float
@@ -123,7 +123,7 @@ async def measure(variant: str, size: int, seed: int, seconds: float) -> Footpri
         variant=variant,
         sessions=size,
         bytes_per_session=round(((resident or 0) - (resident_before or 0)) / size, 1) if is_weighed else None,
-        hot_sessions=None if stats is None else stats.hot_sessions,
+        cache_size=None if stats is None else stats.cached_sessions,
         collection=collection,
         collection_before=collection_before,
         loaded_per_second=round(size / load_seconds, 1),

@@ -37,8 +37,8 @@ def test_variants() -> None:
     """The indexed store reports its hot sessions; the reference scan has none, and is sent no lists."""
     indexed, none_hot, scan = small_run().footprints
 
-    assert (none_hot.hot_sessions, scan.hot_sessions) == (0, None)
-    assert indexed.hot_sessions
+    assert (none_hot.cache_size, scan.cache_size) == (0, None)
+    assert indexed.cache_size
     assert {traffic.lists_due for traffic in indexed.traffic} == {100}
     assert {traffic.lists_due for traffic in scan.traffic} == {0}
 

@@ -7,6 +7,7 @@ from typing import Any
 from sessiondex import InMemorySessionStore, copy_sessions
 from tests.support.builders import NotedSession, TaggedSession
 from tests.support.copies import answers, fill
+from tests.support.stores import check_indexes
 
 
 async def test_from_memory_to_a_server_and_back(make_redis: Any) -> None:
@@ -18,7 +19,7 @@ async def test_from_memory_to_a_server_and_back(make_redis: Any) -> None:
 
     assert (there.restored, back.restored) == (50, 50)
     assert await answers(source, sessions) == await answers(server, sessions) == await answers(target, sessions)
-    target._check()
+    check_indexes(target)
 
 
 async def test_a_copy_from_a_server_goes_on_from_its_cursor(make_redis: Any) -> None:

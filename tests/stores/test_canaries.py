@@ -35,6 +35,7 @@ from tests.support.seeds import TryEach, skip_with_seed
 from tests.support.sizes import search_size
 from tests.support.two_tenants import SHARED_AGENT, SHARED_CUSTOMER, SHARED_SCENARIO, A, B, trace_in
 from tests.support.two_tenants_walk import LeakError, Walk
+from tests.support.stores import check_indexes
 
 
 async def drained(sessions: AsyncIterator[Any]) -> list[Any]:
@@ -215,8 +216,8 @@ def bare(answer: Any) -> Any:
 # -- at random --
 
 WALKS: dict[str, tuple[Callable[[], Any], int]] = {
-    "indexed": (lambda: InMemorySessionStore(clock=Clock(), hot_sessions=8), search_size(50_000)),
-    "packed": (lambda: InMemorySessionStore(clock=Clock(), hot_sessions=0), search_size(50_000)),
+    "indexed": (lambda: InMemorySessionStore(clock=Clock(), cache_size=8), search_size(50_000)),
+    "packed": (lambda: InMemorySessionStore(clock=Clock(), cache_size=0), search_size(50_000)),
     "scan": (lambda: ScanSessionStore(clock=Clock()), search_size(10_000)),
 }
 SEED = 7
@@ -226,7 +227,7 @@ async def walk(make: Callable[[], Any], seed: int, count: int) -> Walk:
     store = make()
     walk = Walk(store, seed)
     await walk.go(count)
-    store._check()
+    check_indexes(store)
     return walk
 
 

@@ -18,6 +18,7 @@ from tests.support.operations import CONTENTION, IDENTITY, OPERATIONS, Operation
 from tests.support.sizes import IS_STRESS
 from tests.support.stores import STORES
 from tests.support.virtual_time import run
+from tests.support.stores import check_indexes
 
 Run = Callable[[Stage], Coroutine[Any, Any, Any]]
 
@@ -52,7 +53,7 @@ async def cut_short(
     if not cancelled.is_cut:
         await task
     await check_nothing_is_left(stage, str(cut))
-    stage.store._check()
+    check_indexes(stage.store)
     content = await stage.content()
     assert content in (allowed if cancelled.is_cut else [after]), f"{cut}: neither as before nor as after: {content}"
     assert stage.created.count(True) <= 1, f"{cut}: it was created twice"

@@ -16,6 +16,7 @@ from sessiondex.stores.commits import _Intent
 from tests.support.builders import AGENT, CUSTOMER, OTHER_AGENT, OTHER_CUSTOMER, SCENARIO, TENANT, Clock, at_step, visit
 from tests.support.opcode_faults import Fault, raising
 from tests.support.waiting import HANG_SECONDS
+from tests.support.stores import check_indexes
 
 IDS = [UUID(int=number) for number in range(1, 7)]
 Write = Callable[[Any, Clock], Awaitable[Any]]
@@ -58,8 +59,8 @@ RECORDS = Records()
 EXCEPTIONS = MemoryError, KeyboardInterrupt, ValueError
 STORES: dict[str, Callable[..., Any]] = {
     "all hot": InMemorySessionStore,
-    "two hot": lambda **options: InMemorySessionStore(hot_sessions=2, **options),
-    "none hot": lambda **options: InMemorySessionStore(hot_sessions=0, **options),
+    "two hot": lambda **options: InMemorySessionStore(cache_size=2, **options),
+    "none hot": lambda **options: InMemorySessionStore(cache_size=0, **options),
     "scan": ScanSessionStore,
 }
 
@@ -80,7 +81,7 @@ async def filled(make: Callable[..., Any], clock: Clock, told: list[Any]) -> tup
 
 async def content(store: Any) -> Any:
     """Return all that the store has to say, and that it agrees with itself."""
-    store._check()
+    check_indexes(store)
     sessions = [await store.get(session_id) for session_id in IDS]
     kept = {
         "agents": [await store.list_by_agent(TENANT, agent) for agent in (AGENT, OTHER_AGENT)],
@@ -124,7 +125,7 @@ async def outcome_of(make: Callable[..., Any], write: Write, fault: Fault | None
     assert all(last.last_activity_at > one.last_activity_at for one in now[0] if one is not None)
     assert await store.get(IDS[4]) == last
     assert (await anext(feed)).after == last
-    store._check()
+    check_indexes(store)
     return now, changes, told
 
 

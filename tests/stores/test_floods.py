@@ -57,12 +57,12 @@ def test_ids_that_collide_do_not_as_bytes() -> None:
     assert len({hash(session_id.bytes) for session_id in ids}) == 1_000
 
 
-@pytest.mark.parametrize("hot_sessions", [0, 10, 10_000])
+@pytest.mark.parametrize("cache_size", [0, 10, 10_000])
 async def test_no_dict_of_the_store_is_keyed_by_what_anyone_can_make_collide(
-    make_indexed: Any, hot_sessions: int
+    make_indexed: Any, cache_size: int
 ) -> None:
     """Neither by ids nor by numbers, after all reads and writes, wherever in the store."""
-    store = make_indexed(hot_sessions=hot_sessions)
+    store = make_indexed(cache_size=cache_size)
     ids = colliding(100)
     sessions = [
         at_step(
@@ -125,7 +125,7 @@ async def filled(store: InMemorySessionStore, count: int) -> int:
 
 async def test_the_collector_has_no_more_to_visit_of_many_sessions_than_of_few(make_indexed: Any) -> None:
     """Where none is hot, ten times as many sessions are ten times as many bytes, and hardly an object more."""
-    store = make_indexed(hot_sessions=0)
+    store = make_indexed(cache_size=0)
     few = await filled(store, 200)
     many = await filled(store, 2_000)
 
@@ -136,9 +136,9 @@ async def test_the_collector_has_no_more_to_visit_of_many_sessions_than_of_few(m
 
 
 async def test_of_hot_sessions_it_visits_no_more_than_the_bound(make_indexed: Any) -> None:
-    store = make_indexed(hot_sessions=20)
+    store = make_indexed(cache_size=20)
     few = await filled(store, 200)
     many = await filled(store, 1_000)
 
-    assert store.stats().hot_sessions == 20
+    assert store.stats().cached_sessions == 20
     assert abs(many - few) < 100

@@ -144,7 +144,7 @@ MOOD: list[int] = []
 
 async def test_debug_tells_a_session_that_no_longer_loads_from_the_one_that_is_saved() -> None:
     """The error is none of the session that was given, which is stored."""
-    store, other = InMemorySessionStore[Any](debug=True, hot_sessions=0), make_session()
+    store, other = InMemorySessionStore[Any](debug=True, cache_size=0), make_session()
     await store.save(make_session(Moody, note="x"))
     MOOD.append(1)
     try:

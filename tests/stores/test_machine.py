@@ -59,7 +59,7 @@ def test_after_any_steps_every_index_is_equal_to_its_recomputation(name: str, tr
 
 class OfCountsOfIdleOnes(StoreMachine):
     def make_store(self, **options: Any) -> Any:
-        return CountsIdleOnes(hot_sessions=self.hot_sessions, **options)
+        return CountsIdleOnes(cache_size=self.cache_size, **options)
 
 
 @skip_with_seed

@@ -15,6 +15,7 @@ import pytest
 from tests.support.builders import AGENT, TENANT, make_session
 from tests.support.contract_methods import missing_in
 from tests.support.waiting import HANG_SECONDS
+from tests.support.stores import check_indexes
 
 FORKED = """
 import asyncio, os, sys, threading
@@ -141,7 +142,7 @@ async def test_a_write_near_the_end_of_the_stack_is_done_or_not(store: Any) -> N
             else:
                 done += 1
                 assert await store.count_by_agent(TENANT, AGENT) == after
-            store._check()
+            check_indexes(store)
             await write()
             assert await store.count_by_agent(TENANT, AGENT) == after
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, create_model
 
 from sessiondex import InMemorySessionStore, InvalidSessionError, PendingMigration, ScopeFilter, Session, WrongLoopError
 from tests.support.builders import AGENT, START, TENANT, at_step, make_session, visit
+from tests.support.stores import check_indexes
 
 
 @pytest.mark.parametrize("names", [["order-total"], ["a b"], ["a{}b"], ["ﬁ", "fi"], ["'", '"']])
@@ -62,10 +63,10 @@ async def test_a_clock_may_have_datetimes_of_its_own(make_store: Any) -> None:
     assert type(session.last_activity_at) is type(session.created_at) is datetime
 
 
-@pytest.mark.parametrize("hot_sessions", [0, 10])
-async def test_all_fields_of_what_a_store_gave_count_as_set(hot_sessions: int) -> None:
+@pytest.mark.parametrize("cache_size", [0, 10])
+async def test_all_fields_of_what_a_store_gave_count_as_set(cache_size: int) -> None:
     """Of its visits and its migration as well, hot or packed."""
-    store: InMemorySessionStore = InMemorySessionStore(hot_sessions=hot_sessions)
+    store: InMemorySessionStore = InMemorySessionStore(cache_size=cache_size)
     session = make_session(step_history=[visit()])
     session.pending_migration = PendingMigration(
         target_version=2, anchor_content_hash="hash-1", migration_plan_id=uuid4()
@@ -78,7 +79,7 @@ async def test_all_fields_of_what_a_store_gave_count_as_set(hot_sessions: int) -
         for fact in facts:
             assert fact.model_fields_set == type(fact).model_fields.keys()
             assert fact.model_dump(exclude_unset=True) == fact.model_dump()
-    store._check()
+    check_indexes(store)
 
 
 async def test_what_is_set_during_a_batch_still_counts_as_set(store: Any) -> None:
@@ -149,7 +150,7 @@ def test_a_call_that_stood_still_does_not_go_on_beside_another_loop(start: Start
         call = runner.run(begin())
         with running_elsewhere(store), pytest.raises(WrongLoopError):
             runner.run(finish(call))
-    store._check()
+    check_indexes(store)
 
 
 def test_a_writer_that_waited_does_not_write_after_the_store_went_over_to_another_loop() -> None:
@@ -177,4 +178,4 @@ def test_a_writer_that_waited_does_not_write_after_the_store_went_over_to_anothe
             results = runner.run(finish(futures))
     assert [type(result) for result in results] == [WrongLoopError] * 4
     assert store.stats().sessions == 2
-    store._check()
+    check_indexes(store)

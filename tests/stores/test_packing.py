@@ -33,6 +33,7 @@ from tests.support.builders import (
 from tests.support.exact_values import exact
 from tests.support.mutable_containers import CLASSES, containers, session_with_everything, spoil
 from tests.support.unusual_sessions import ODD
+from tests.support.stores import check_indexes
 
 
 async def save_twice(store: InMemorySessionStore, session: Any) -> None:
@@ -80,7 +81,7 @@ async def asked(query: Callable[[Any, Any], Any], store: Any, session: Any) -> A
 @pytest.mark.parametrize("make", ODD.values(), ids=ODD)
 async def test_hot_or_packed_makes_no_visible_difference(make_indexed: Any, make: Callable[[], Any]) -> None:
     """Content, classes of every part, extra fields, and which fields count as set: the same in all states."""
-    store, session = make_indexed(hot_sessions=1), make()
+    store, session = make_indexed(cache_size=1), make()
     await store.save(session)
     first = await store.get(session.session_id)
     assert not is_hot(store, session)
@@ -107,7 +108,7 @@ async def test_what_a_store_gave_can_be_copied_and_pickled(
     make_indexed: Any, make: Callable[[], Any], through: Callable[[Any], Any]
 ) -> None:
     """Sessions and their visits, hot or packed, are ordinary models."""
-    store, session = make_indexed(hot_sessions=1), make()
+    store, session = make_indexed(cache_size=1), make()
     await make_hot(store, session)
     hot = await store.get(session.session_id)
     await drive_out(store)
@@ -123,7 +124,7 @@ async def test_what_a_store_gave_can_be_copied_and_pickled(
 
 
 async def test_a_tenant_sees_no_other_tenants_session_hot_or_packed(make_indexed: Any) -> None:
-    store, session = make_indexed(hot_sessions=1), make_session()
+    store, session = make_indexed(cache_size=1), make_session()
     await make_hot(store, session)
     for _ in range(2):
         assert await store.get(session.session_id, tenant_id=OTHER_TENANT) is None
@@ -137,9 +138,9 @@ async def test_a_tenant_sees_no_other_tenants_session_hot_or_packed(make_indexed
 
 
 @given(st.lists(st.integers(0, 5).flatmap(lambda n: some.sessions(UUID(int=n))), max_size=5), st.integers(0, 3))
-def test_whatever_is_accepted_comes_back_through_packing(sessions: list[Session], hot_sessions: int) -> None:
+def test_whatever_is_accepted_comes_back_through_packing(sessions: list[Session], cache_size: int) -> None:
     """As `save` left it, whether it was saved, read or driven out since."""
-    store: InMemorySessionStore = InMemorySessionStore(hot_sessions=hot_sessions)
+    store: InMemorySessionStore = InMemorySessionStore(cache_size=cache_size)
 
     async def use() -> None:
         expected = {}
@@ -154,7 +155,7 @@ def test_whatever_is_accepted_comes_back_through_packing(sessions: list[Session]
                 assert exact(await store.get(other)) == expected[other]
 
     asyncio.run(use())
-    store._check()
+    check_indexes(store)
 
 
 # -- what is hot --
@@ -163,7 +164,7 @@ def test_whatever_is_accepted_comes_back_through_packing(sessions: list[Session]
 @pytest.mark.parametrize("use", ["save", "get", "get_by_channel", "list_by_agent"])
 async def test_a_session_becomes_hot_with_its_second_use(make_indexed: Any, use: str) -> None:
     """So what is written once, or read once, leaves no live object behind."""
-    store, session = make_indexed(hot_sessions=10), at_step()
+    store, session = make_indexed(cache_size=10), at_step()
     uses: dict[str, Callable[[], Any]] = {
         "save": lambda: store.save(session),
         "get": lambda: store.get(session.session_id),
@@ -179,7 +180,7 @@ async def test_a_session_becomes_hot_with_its_second_use(make_indexed: Any, use:
 
 async def test_a_turn_of_a_conversation_makes_no_session_hot(make_indexed: Any) -> None:
     """It reads once and saves once."""
-    store, session = make_indexed(hot_sessions=10), make_session()
+    store, session = make_indexed(cache_size=10), make_session()
     await store.load([session])
     await store.save(await store.get(session.session_id))
 
@@ -187,7 +188,7 @@ async def test_a_turn_of_a_conversation_makes_no_session_hot(make_indexed: Any) 
 
 
 async def test_a_walk_over_many_does_not_drive_out_the_busy(make_indexed: Any) -> None:
-    store, busy = make_indexed(hot_sessions=2), [make_session(agent_id=OTHER_AGENT) for _ in range(2)]
+    store, busy = make_indexed(cache_size=2), [make_session(agent_id=OTHER_AGENT) for _ in range(2)]
     await store.load([at_step() for _ in range(250)])
     for session in busy:
         await make_hot(store, session)
@@ -200,7 +201,7 @@ async def test_a_walk_over_many_does_not_drive_out_the_busy(make_indexed: Any) -
 
 async def test_the_longest_unused_is_packed_first(make_indexed: Any) -> None:
     """Reading, saving and being found in a list count as use."""
-    store = make_indexed(hot_sessions=4)
+    store = make_indexed(cache_size=4)
     sessions = [make_session(user_channel_id=f"user-{n}", customer_profile_id=UUID(int=n)) for n in range(4)]
     for session in reversed(sessions):
         await make_hot(store, session)
@@ -219,7 +220,7 @@ async def test_the_longest_unused_is_packed_first(make_indexed: Any) -> None:
 
 async def test_a_hot_session_that_a_list_had_found_packed_drives_out_no_other(make_indexed: Any) -> None:
     """It is used again there, but needs no room: it has become hot meanwhile."""
-    store, sessions, other = make_indexed(hot_sessions=2), [at_step() for _ in range(101)], make_session()
+    store, sessions, other = make_indexed(cache_size=2), [at_step() for _ in range(101)], make_session()
     await store.save_many(sessions)
     await make_hot(store, other)
     listing = asyncio.ensure_future(store.find_sessions_by_step_hash(TENANT, SCENARIO, 1, "hash-1"))
@@ -234,7 +235,7 @@ async def test_a_hot_session_that_a_list_had_found_packed_drives_out_no_other(ma
 
 async def test_what_is_packed_already_is_not_packed_again(make_indexed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A session that became hot by reading, or went the long way, is driven out for nothing."""
-    store, read, tagged = make_indexed(hot_sessions=2), make_session(), make_session(TaggedSession, tags={"a"})
+    store, read, tagged = make_indexed(cache_size=2), make_session(), make_session(TaggedSession, tags={"a"})
     await store.save_many([read])
     for _ in range(2):
         await store.get(read.session_id)
@@ -256,7 +257,7 @@ async def test_what_is_packed_already_is_not_packed_again(make_indexed: Any, mon
 
 async def test_hot_sessions_of_a_class_share_what_all_of_them_have(make_indexed: Any) -> None:
     """Which fields are set takes more memory than most sessions: it is kept once, however they became hot."""
-    store, saved, read = make_indexed(hot_sessions=10), make_session(), make_session()
+    store, saved, read = make_indexed(cache_size=10), make_session(), make_session()
     await make_hot(store, saved)
     await store.save_many([read])
     for _ in range(2):
@@ -267,13 +268,13 @@ async def test_hot_sessions_of_a_class_share_what_all_of_them_have(make_indexed:
 
 
 async def test_a_bound_of_nothing_keeps_nothing_live(make_indexed: Any) -> None:
-    store, session = make_indexed(hot_sessions=0), at_step(customer_profile_id=CUSTOMER)
+    store, session = make_indexed(cache_size=0), at_step(customer_profile_id=CUSTOMER)
     for _ in range(3):
         await store.save(session)
         for query in QUERIES:
             assert await asked(query, store, session) == session
 
-    assert (store.stats().hot_sessions, list(store._hot), dict(store._read._now)) == (0, [], {})
+    assert (store.stats().cached_sessions, list(store._hot), dict(store._read._now)) == (0, [], {})
 
 
 # -- eviction --
@@ -283,7 +284,7 @@ async def test_a_bound_of_nothing_keeps_nothing_live(make_indexed: Any) -> None:
 async def test_saved_while_hot_then_driven_out_a_session_is_as_saved_last(
     make_indexed: Any, cls: type[Session]
 ) -> None:
-    store, session = make_indexed(hot_sessions=1), at_step(cls=cls, customer_profile_id=CUSTOMER)
+    store, session = make_indexed(cache_size=1), at_step(cls=cls, customer_profile_id=CUSTOMER)
     await make_hot(store, session)
     session.variables["n"] = 1
     session.agent_id = OTHER_AGENT
@@ -303,7 +304,7 @@ async def test_hot_by_reading_then_saved_then_driven_out_a_session_is_as_saved_l
     make_indexed: Any, cls: type[Session]
 ) -> None:
     """What was packed when it became hot is not what it is now."""
-    store, session = make_indexed(hot_sessions=1), make_session(cls)
+    store, session = make_indexed(cache_size=1), make_session(cls)
     await store.save_many([session])
     for _ in range(2):
         await store.get(session.session_id)
@@ -318,7 +319,7 @@ async def test_hot_by_reading_then_saved_then_driven_out_a_session_is_as_saved_l
 
 @pytest.mark.parametrize("delete", ["delete", "delete_many"])
 async def test_deleted_while_hot_a_session_is_gone(make_indexed: Any, delete: str) -> None:
-    store, session = make_indexed(hot_sessions=1), at_step(customer_profile_id=CUSTOMER)
+    store, session = make_indexed(cache_size=1), at_step(customer_profile_id=CUSTOMER)
     await make_hot(store, session)
     if delete == "delete":
         assert await store.delete(session.session_id)
@@ -326,14 +327,14 @@ async def test_deleted_while_hot_a_session_is_gone(make_indexed: Any, delete: st
         assert await store.delete_many([session.session_id]) == 1
 
     assert [await query(store, session) for query in QUERIES] == [None, None, None, [], [], [], []]
-    assert store.stats().hot_sessions == 0
+    assert store.stats().cached_sessions == 0
     session.variables["again"] = True
     await store.save(session)
     assert await store.get(session.session_id) == session
 
 
 async def test_saved_in_bulk_while_hot_a_session_is_as_saved_last(make_indexed: Any) -> None:
-    store, session = make_indexed(hot_sessions=2), at_step(customer_profile_id=CUSTOMER)
+    store, session = make_indexed(cache_size=2), at_step(customer_profile_id=CUSTOMER)
     await make_hot(store, session)
     session.variables["n"] = 1
     session.agent_id = OTHER_AGENT
@@ -347,7 +348,7 @@ async def test_saved_in_bulk_while_hot_a_session_is_as_saved_last(make_indexed: 
 
 async def test_what_becomes_hot_or_is_driven_out_while_a_batch_is_checked_is_as_saved_last(make_indexed: Any) -> None:
     """Readers do not wait for writers: by the time a batch is written, what it replaces may be kept otherwise."""
-    store = make_indexed(hot_sessions=1)
+    store = make_indexed(cache_size=1)
     hot, packed, *others = [make_session() for _ in range(62)]
     await store.save(packed)
     await make_hot(store, hot)
@@ -366,7 +367,7 @@ async def test_what_becomes_hot_or_is_driven_out_while_a_batch_is_checked_is_as_
 
 async def test_a_session_may_change_its_class(make_indexed: Any) -> None:
     """Last write wins, also over one that is hot."""
-    store, plain = make_indexed(hot_sessions=1), make_session()
+    store, plain = make_indexed(cache_size=1), make_session()
     tagged = make_session(TaggedSession, session_id=plain.session_id, tags={"a"})
     await make_hot(store, plain)
     await store.save(tagged)
@@ -378,7 +379,7 @@ async def test_a_session_may_change_its_class(make_indexed: Any) -> None:
 
 
 async def test_a_refused_save_leaves_a_hot_session_as_it_was(make_indexed: Any) -> None:
-    store, session = make_indexed(hot_sessions=1), make_session()
+    store, session = make_indexed(cache_size=1), make_session()
     await make_hot(store, session)
     saved = session.model_copy(deep=True)
     session.variables["x"] = float("nan")
@@ -396,8 +397,8 @@ uses = st.lists(
 
 
 @given(uses, st.integers(0, 3))
-def test_the_bound_holds_always(uses: list[tuple[str, int]], hot_sessions: int) -> None:
-    store: InMemorySessionStore = InMemorySessionStore(hot_sessions=hot_sessions)
+def test_the_bound_holds_always(uses: list[tuple[str, int]], cache_size: int) -> None:
+    store: InMemorySessionStore = InMemorySessionStore(cache_size=cache_size)
     sessions = [make_session() for _ in range(6)]
     calls: dict[str, Callable[[Session], Any]] = {
         "save": store.save,
@@ -410,8 +411,8 @@ def test_the_bound_holds_always(uses: list[tuple[str, int]], hot_sessions: int) 
     async def use() -> None:
         for call, number in uses:
             await calls[call](sessions[number])
-            assert len(store._hot) <= hot_sessions
-            store._check()
+            assert len(store._hot) <= cache_size
+            check_indexes(store)
 
     asyncio.run(use())
 
@@ -423,7 +424,7 @@ def test_the_bound_holds_always(uses: list[tuple[str, int]], hot_sessions: int) 
 @pytest.mark.parametrize("by", ["saving", "bulk"])
 async def test_every_read_is_an_object_of_its_own(make_indexed: Any, cls: type[Session], by: str) -> None:
     """The first, packed, the second, which becomes hot, and the third share nothing mutable, nor with the store."""
-    store, session = make_indexed(hot_sessions=2), session_with_everything(cls)
+    store, session = make_indexed(cache_size=2), session_with_everything(cls)
     await (store.save(session) if by == "saving" else store.save_many([session]))
     reads = [await store.get(session.session_id) for _ in range(4)]
     assert is_hot(store, session)
@@ -444,7 +445,7 @@ async def test_every_read_is_an_object_of_its_own(make_indexed: Any, cls: type[S
 @pytest.mark.parametrize("cls", CLASSES)
 async def test_what_was_spoilt_is_not_packed(make_indexed: Any, cls: type[Session]) -> None:
     """What the caller has of a hot session does not find its way into the packed one."""
-    store, session = make_indexed(hot_sessions=1), session_with_everything(cls)
+    store, session = make_indexed(cache_size=1), session_with_everything(cls)
     await make_hot(store, session)
     expected = exact(session)
     spoil(await store.get(session.session_id))
@@ -457,12 +458,12 @@ async def test_what_was_spoilt_is_not_packed(make_indexed: Any, cls: type[Sessio
 # -- long lists --
 
 
-@pytest.mark.parametrize("hot_sessions", [0, 2, 10_000])
+@pytest.mark.parametrize("cache_size", [0, 2, 10_000])
 async def test_a_long_list_stays_as_it_was_found_whatever_is_written_meanwhile(
-    make_indexed: Any, hot_sessions: int
+    make_indexed: Any, cache_size: int
 ) -> None:
     """Between its slices sessions are changed, deleted, saved in bulk, and made hot: it has what there was."""
-    store, sessions = make_indexed(hot_sessions=hot_sessions), [at_step() for _ in range(350)]
+    store, sessions = make_indexed(cache_size=cache_size), [at_step() for _ in range(350)]
     await store.save_many(sessions)
     for session in sessions[::50]:
         await save_twice(store, session)
@@ -490,7 +491,7 @@ async def test_a_long_list_stays_as_it_was_found_whatever_is_written_meanwhile(
     assert [exact(found) for found in listing.result()] == expected
     assert [exact(found) for found in finding.result()] == expected
     assert len(await store.list_by_agent(TENANT, OTHER_AGENT, limit=350)) == turns * 10
-    assert store.stats().hot_sessions <= hot_sessions
+    assert store.stats().cached_sessions <= cache_size
 
 
 @pytest.mark.parametrize("meanwhile", ["saved", "deleted", "deleted and saved", "read"])
@@ -498,7 +499,7 @@ async def test_what_a_long_list_found_does_not_become_hot_if_it_is_not_what_is_s
     make_indexed: Any, meanwhile: str
 ) -> None:
     """A session that was read before it was listed is used again there, but what was found may be of the past."""
-    store, sessions = make_indexed(hot_sessions=1_000), [at_step() for _ in range(150)]
+    store, sessions = make_indexed(cache_size=1_000), [at_step() for _ in range(150)]
     await store.save_many(sessions)
     last, before = sessions[0], exact(sessions[0])
     await store.get(last.session_id)
@@ -516,7 +517,7 @@ async def test_what_a_long_list_found_does_not_become_hot_if_it_is_not_what_is_s
     assert exact((await listing)[-1]) == before
     found = await store.get(last.session_id)
     assert found is None if meanwhile == "deleted" else exact(found) == exact(last)
-    store._check()
+    check_indexes(store)
 
 
 # -- validators that change their mind --
@@ -544,7 +545,7 @@ def moody(mood: Mood) -> type[Session]:
 
 async def test_a_session_that_no_longer_loads_says_so_and_harms_no_other(make_indexed: Any) -> None:
     """The error names the class, and no content; what is hot is still read; deleting and replacing work."""
-    store, mood = make_indexed(hot_sessions=2), Mood()
+    store, mood = make_indexed(cache_size=2), Mood()
     one, other = (make_session(moody(mood), word="hunter2", user_channel_id=f"user-{n}") for n in range(2))
     plain = make_session(user_channel_id="user-2")
     for session in (one, other, plain):
@@ -569,7 +570,7 @@ async def test_a_session_that_no_longer_loads_says_so_and_harms_no_other(make_in
 
 async def test_a_session_that_does_not_load_today_may_tomorrow(make_indexed: Any) -> None:
     """A failed read changes nothing."""
-    store, mood = make_indexed(hot_sessions=1), Mood()
+    store, mood = make_indexed(cache_size=1), Mood()
     session = make_session(moody(mood), word="x")
     await store.save(session)
     mood.left = 1
@@ -585,7 +586,7 @@ async def test_a_session_that_does_not_load_today_may_tomorrow(make_indexed: Any
 
 async def test_a_hot_session_is_driven_out_whatever_its_validators_say(make_indexed: Any) -> None:
     """To make room for another must not depend on them: it was packed when it was checked."""
-    store, mood = make_indexed(hot_sessions=1), Mood()
+    store, mood = make_indexed(cache_size=1), Mood()
     session, other = make_session(moody(mood), word="x"), make_session()
     await make_hot(store, session)
     mood.left = 0
@@ -613,24 +614,24 @@ async def test_a_hot_session_is_driven_out_whatever_its_validators_say(make_inde
 )
 async def test_check_sees_what_is_wrong(spoil_it: Callable[..., None], reason: str) -> None:
     """The check can fail: for what is hot, what is packed, and what is both."""
-    store: InMemorySessionStore = InMemorySessionStore(hot_sessions=1)
+    store: InMemorySessionStore = InMemorySessionStore(cache_size=1)
     hot, packed = make_session(), make_session()
     await make_hot(store, hot)
     await store.save(packed)
-    store._check()
+    check_indexes(store)
     hot.variables["changed"] = True
     spoil_it(store, hot.session_id.bytes, packed.session_id.bytes, hot)
 
     with pytest.raises(AssertionError, match=reason):
-        store._check()
+        check_indexes(store)
 
 
 async def test_check_sees_more_hot_sessions_than_there_should_be() -> None:
-    store: InMemorySessionStore = InMemorySessionStore(hot_sessions=1)
+    store: InMemorySessionStore = InMemorySessionStore(cache_size=1)
     sessions = [make_session() for _ in range(2)]
     await store.save_many(sessions)
     for session in sessions:
         store._hot.put(session.session_id.bytes, session)
 
     with pytest.raises(AssertionError, match="beyond their bound: found 1"):
-        store._check()
+        check_indexes(store)

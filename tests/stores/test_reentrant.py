@@ -17,6 +17,7 @@ from sessiondex.stores.turns import Turns
 from tests.support.builders import AGENT, TENANT, Clock, make_session
 from tests.support.opcode_faults import Fault, raising
 from tests.support.waiting import HANG_SECONDS, until
+from tests.support.stores import check_indexes
 
 
 class _AsksWithin(InMemorySessionStore[Any]):
@@ -37,7 +38,7 @@ async def test_stats_in_the_middle_of_a_commit(clock: Clock) -> None:
         await store.save(session)
     await store.delete(sessions[-1].session_id)
 
-    store._check()
+    check_indexes(store)
     assert [sessions[3], sessions[2]] == await store.list_by_agent(TENANT, AGENT)
 
 

@@ -79,13 +79,13 @@ async def test_saves_in_bulk_are_counted_one_by_one(store: Any) -> None:
 
 
 async def test_it_survives_being_packed_and_read(make_indexed: Any) -> None:
-    store = make_indexed(hot_sessions=1)
+    store = make_indexed(cache_size=1)
     session, other = make_session(), make_session()
     for _ in range(5):
         await store.save(session)
     for _ in range(3):
         await store.save(other)  # which drives the first out
-    assert store.stats().hot_sessions == 1
+    assert store.stats().cached_sessions == 1
 
     assert (await store.get(session.session_id)).revision == 5
     await store.save(session, expected_revision=5)

@@ -23,8 +23,8 @@ from tests.support.sizes import search_size
 
 SCHEDULES = search_size(5_000)
 STORES: list[Callable[..., Any]] = [
-    partial(InMemorySessionStore[Session], hot_sessions=2),
-    partial(InMemorySessionStore[Session], hot_sessions=0),
+    partial(InMemorySessionStore[Session], cache_size=2),
+    partial(InMemorySessionStore[Session], cache_size=0),
     ScanSessionStore,
 ]
 

@@ -255,8 +255,8 @@ class Spoiler:
 
 STORES: dict[str, Callable[..., Any]] = {
     "hot": InMemorySessionStore,
-    "by turns": lambda **options: InMemorySessionStore(hot_sessions=3, **options),
-    "packed": lambda **options: InMemorySessionStore(hot_sessions=0, **options),
+    "by turns": lambda **options: InMemorySessionStore(cache_size=3, **options),
+    "packed": lambda **options: InMemorySessionStore(cache_size=0, **options),
     "scan": ScanSessionStore,
 }
 SEED, MUTATIONS = 3, 20_000

@@ -34,14 +34,14 @@ def is_exact(store: InMemorySessionStore, *sessions: Any) -> bool:
     """Whether the store says what is true when these are all that it holds."""
     stats = store.stats()
     rows = [len(row) for _, row in store._table._rows.items()]
-    counts = (stats.sessions, stats.hot_sessions, stats.packed_bytes, dict(stats.indexes))
+    counts = (stats.sessions, stats.cached_sessions, stats.packed_bytes, dict(stats.indexes))
     return counts == (len(sessions), len(list(store._hot)), sum(rows), recount(sessions))
 
 
 async def test_an_empty_store_has_nothing_in_any_index(indexed: InMemorySessionStore) -> None:
     assert indexed.stats() == StoreStats(
         sessions=0,
-        hot_sessions=0,
+        cache_size=0,
         packed_bytes=0,
         indexes={
             name: IndexStats(entries=0, keys=0)
@@ -68,10 +68,10 @@ async def test_every_index_tells_its_sessions_and_its_keys(indexed: InMemorySess
     }
 
 
-@pytest.mark.parametrize("hot_sessions", [0, 1, 2, 10_000])
-async def test_counts_are_exact_after_every_kind_of_write(make_indexed: Any, hot_sessions: int) -> None:
+@pytest.mark.parametrize("cache_size", [0, 1, 2, 10_000])
+async def test_counts_are_exact_after_every_kind_of_write(make_indexed: Any, cache_size: int) -> None:
     """New, changed, refused, packed, deleted, in bulk: each leaves the counts as a recount has them."""
-    store = make_indexed(hot_sessions=hot_sessions)
+    store = make_indexed(cache_size=cache_size)
     one, two, three = at_step(customer_profile_id=CUSTOMER), at_step(), make_session(TaggedSession, tags={"a"})
     for session in (one, two, three, one, two, one, three):
         await store.save(session)
@@ -101,26 +101,26 @@ async def test_counts_are_exact_after_every_kind_of_write(make_indexed: Any, hot
     assert is_exact(store)
 
 
-@pytest.mark.parametrize("hot_sessions", [0, 1, 3])
-async def test_hot_sessions_are_counted_up_to_their_bound(make_indexed: Any, hot_sessions: int) -> None:
-    store = make_indexed(hot_sessions=hot_sessions)
+@pytest.mark.parametrize("cache_size", [0, 1, 3])
+async def test_hot_sessions_are_counted_up_to_their_bound(make_indexed: Any, cache_size: int) -> None:
+    store = make_indexed(cache_size=cache_size)
     sessions = [make_session() for _ in range(5)]
     await store.save_many(sessions)
-    assert store.stats().hot_sessions == 0
+    assert store.stats().cached_sessions == 0
 
     for session in sessions:
         await store.get(session.session_id)
         await store.get(session.session_id)
-    assert store.stats().hot_sessions == hot_sessions
+    assert store.stats().cached_sessions == cache_size
 
 
 async def test_packing_takes_bytes_and_deleting_gives_them_back(make_indexed: Any) -> None:
-    store = make_indexed(hot_sessions=1)
+    store = make_indexed(cache_size=1)
     session = make_session(variables={"text": "x" * 10_000})
     await store.save(session)
     await store.save(session)
     hot = store.stats()
-    assert (hot.hot_sessions, hot.packed_bytes < 10_000) == (1, True)
+    assert (hot.cached_sessions, hot.packed_bytes < 10_000) == (1, True)
 
     other = make_session()
     await store.save(other)
@@ -162,6 +162,6 @@ async def test_stats_count_nothing_one_by_one(indexed: InMemorySessionStore, mon
 @pytest.mark.parametrize(("value", "reason"), [(-1, "negative"), (True, "int"), (1.5, "int"), (None, "int")])
 def test_a_bound_that_is_none_is_refused(value: Any, reason: str) -> None:
     with pytest.raises(InvalidArgumentError, match=reason) as error:
-        InMemorySessionStore(hot_sessions=value)
+        InMemorySessionStore(cache_size=value)
 
-    assert error.value.argument == "hot_sessions"
+    assert error.value.argument == "cache_size"

@@ -59,7 +59,7 @@ async def test_ages_are_whole_days_rounded_down_with_both_ends_included(
 
 async def test_the_filter_drives_the_index(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a step with many sessions, only those that pass are so much as looked up or unpacked."""
-    indexed: InMemorySessionStore = InMemorySessionStore(hot_sessions=0, clock=clock)
+    indexed: InMemorySessionStore = InMemorySessionStore(cache_size=0, clock=clock)
     for number in range(300):
         await indexed.save(at_step(name=f"node-{number % 10}", created_at=START - number * DAY))
     await indexed.save(at_step(channel=Channel.SMS))

@@ -14,7 +14,8 @@ from sessiondex import Channel, EvictionReason, InMemorySessionStore, ScanSessio
 from sessiondex.testing.strategies import IDS
 from tests.support.builders import AGENT, START, TENANT, Clock, make_session
 from tests.support.state_machine import StepCounter
-from tests.support.waiting import until_told
+from tests.support.waiting import until_notified
+from tests.support.stores import check_indexes
 
 SECOND = timedelta(seconds=1)
 
@@ -34,15 +35,15 @@ class EvictionMachine(StepCounter, RuleBasedStateMachine):
         self.runner.close()
 
     @initialize(
-        hot_sessions=st.sampled_from([0, 2, 10_000]),
+        cache_size=st.sampled_from([0, 2, 10_000]),
         ttl=st.none() | st.integers(1, 20),
         cap=st.none() | st.integers(1, 8),
     )
-    def start(self, hot_sessions: int, ttl: int | None, cap: int | None) -> None:
+    def start(self, cache_size: int, ttl: int | None, cap: int | None) -> None:
         self.ttl, self.cap = None if ttl is None else ttl * SECOND, cap
         options: dict[str, Any] = {"idle_ttl": self.ttl, "max_sessions": cap, "clock": self.clock}
         self.stores = [
-            InMemorySessionStore(hot_sessions=hot_sessions, on_evict=self.teller(0), **options),
+            InMemorySessionStore(cache_size=cache_size, on_evict=self.teller(0), **options),
             ScanSessionStore(on_evict=self.teller(1), **options),
         ]
 
@@ -114,7 +115,7 @@ class EvictionMachine(StepCounter, RuleBasedStateMachine):
     @rule()
     def all_are_told_once(self) -> None:
         for store in self.stores:
-            self.runner.run(until_told(store))
+            self.runner.run(until_notified(store))
         assert self.told[0] == self.told[1]
         for session, reason in self.told[0]:
             assert (reason is EvictionReason.IDLE and self.ttl) or (reason is EvictionReason.CAP and self.cap)
@@ -123,5 +124,5 @@ class EvictionMachine(StepCounter, RuleBasedStateMachine):
     @invariant()
     def every_index_is_equal_to_its_recomputation(self) -> None:
         for store in self.stores:
-            store._check()
+            check_indexes(store)
         self.count_step()

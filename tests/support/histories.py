@@ -18,6 +18,7 @@ from tests.support.builders import AGENT, OTHER_TENANT, TENANT, Clock, make_sess
 from tests.support.linearizability import Call, linearization
 from tests.support.schedules import RECORDS
 from tests.support.virtual_time import run_shuffled
+from tests.support.stores import check_indexes
 
 ACTIVE, CLOSED = SessionStatus.ACTIVE, SessionStatus.CLOSED
 NAMES = [1, 2, 3]
@@ -290,7 +291,7 @@ def history_of(make_store: Callable[..., Any], seed: int) -> dict[UUID, list[Cal
         store._records = RECORDS
         history = History(store, seed)
         await history.main()
-        store._check()
+        check_indexes(store)
         return history.calls
 
     return run_shuffled(main(), seed)

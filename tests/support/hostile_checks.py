@@ -13,6 +13,7 @@ from tests.support.error_text import full_text
 from tests.support.fingerprints import fingerprint
 from tests.support.hostile_classes import CANARY
 from tests.support.hostile_places import SESSION_ID, MisfitError, Place, base, fresh
+from tests.support.stores import check_indexes
 
 
 class Kept(NamedTuple):
@@ -37,8 +38,8 @@ Verdict = Kept | Refused | None
 def stores_to_compare() -> dict[str, Any]:
     """Return stores that are to agree: hot and packed by turns, packed, and the oracle."""
     return {
-        "by turns": InMemorySessionStore(clock=Clock(), hot_sessions=1),
-        "packed": InMemorySessionStore(clock=Clock(), hot_sessions=0),
+        "by turns": InMemorySessionStore(clock=Clock(), cache_size=1),
+        "packed": InMemorySessionStore(clock=Clock(), cache_size=0),
         "scan": ScanSessionStore(clock=Clock()),
     }
 
@@ -141,7 +142,7 @@ async def _check_unchanged(store: Any, stored: Any, *, is_thorough: bool) -> Non
         listed = [one.session_id for one in await store.list_by_agent(tenant, agent, limit=3)]
         assert listed == [SESSION_ID], "something changed in a list though the session was refused"
         assert await store.count_by_agent(tenant, agent) == 1, "it was counted though it was refused"
-        store._check()
+        check_indexes(store)
 
 
 def _judged(place: Place, error: InvalidSessionError) -> Refused:
@@ -174,7 +175,7 @@ async def _kept(store: Any, session: Any, *, is_thorough: bool) -> Kept:
         await store.save(found)
         again = await store.get(session.session_id)
         assert (again.revision, again == found) == (session.revision + 1, True), "what came back cannot be saved again"
-        store._check()
+        check_indexes(store)
     return Kept(fingerprint(found))
 
 

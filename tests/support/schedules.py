@@ -24,6 +24,7 @@ from sessiondex import Channel, ConflictError, SessionStatus
 from sessiondex.records import Records
 from tests.support.builders import AGENT, CUSTOMER, TENANT, Clock, make_session
 from tests.support.virtual_time import run_shuffled
+from tests.support.stores import check_indexes
 
 COUNTERS = [UUID(int=101), UUID(int=102)]
 OTHERS = [UUID(int=201), UUID(int=202), UUID(int=203)]
@@ -241,7 +242,7 @@ class Schedule:
 
     async def _check(self) -> None:
         store = self.store
-        store._check()
+        check_indexes(store)
         assert not store._lock.locked(), "the lock was left"
         assert not len(store._turns), "a turn was left"
         assert not len(store._creations), "a creation was left"

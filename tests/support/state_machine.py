@@ -18,6 +18,7 @@ from sessiondex.testing.machine import SessionStoreMachine
 from sessiondex.testing.machine_core import Pair
 from tests.support.exact_values import exact
 from tests.support.recount import recount
+from tests.support.stores import check_indexes
 
 
 class StepCounter:
@@ -36,17 +37,17 @@ class StepCounter:
 class StoreMachine(StepCounter, SessionStoreMachine):
     """Every operation, by sessions that are new, changed, stale, invalid or of another class."""
 
-    hot_sessions = 0
+    cache_size = 0
 
     def make_store(self, **options: Any) -> InMemorySessionStore[Any]:
-        return InMemorySessionStore(hot_sessions=self.hot_sessions, **options)
+        return InMemorySessionStore(cache_size=self.cache_size, **options)
 
     @initialize(
-        hot_sessions=st.sampled_from([0, 1, 2, 10_000]),
+        cache_size=st.sampled_from([0, 1, 2, 10_000]),
         sessions=st.lists(strategies.ids.flatmap(strategies.sessions), max_size=6),
     )
-    def start_with(self, hot_sessions: int, sessions: list[Session]) -> None:
-        self.hot_sessions = hot_sessions
+    def start_with(self, cache_size: int, sessions: list[Session]) -> None:
+        self.cache_size = cache_size
         super().start_with(sessions)
 
     def get_pair(self, session_id: UUID) -> Pair | None:
@@ -59,10 +60,10 @@ class StoreMachine(StepCounter, SessionStoreMachine):
     @invariant()
     def every_index_is_equal_to_its_recomputation(self) -> None:
         store: Any = self.store
-        store._check()
+        check_indexes(store)
         stats, sessions = store.stats(), list(self.expected.values())
         assert stats.sessions == len(sessions)
-        assert stats.hot_sessions <= min(self.hot_sessions, len(sessions))
+        assert stats.cached_sessions <= min(self.cache_size, len(sessions))
         assert stats.packed_bytes == sum(len(row) for _, row in store._table._rows.items())
         assert stats.indexes == recount(sessions)
         self.count_step()

@@ -1,4 +1,4 @@
-"""What a store says of its size."""
+"""StoreStats: how much a store holds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class IndexStats:
-    """The size of an index: how many sessions are filed in it, and under how many keys."""
+    """The size of an index: how many sessions it files, and under how many keys."""
 
     entries: int
     keys: int
@@ -18,12 +18,12 @@ class IndexStats:
 class StoreStats:
     """The size of a store at an instant.
 
-    `sessions` counts all, `hot_sessions` those that are kept live. `packed_bytes` is the length of all rows: packed
-    sessions, with the index entries that each remembers; of a hot session that was saved since it was packed, the
-    entries alone. What Python adds, and the indexes, come on top. `indexes` has the size of each index, by its name.
+    `sessions` counts all, `cached_sessions` those that are kept as live objects as well. `packed_bytes` is the length
+    of all rows: packed sessions, each with its index keys. The indexes, and what Python adds, come on top. `indexes`
+    has the size of each index, by its name.
     """
 
     sessions: int
-    hot_sessions: int
+    cached_sessions: int
     packed_bytes: int
     indexes: Mapping[str, IndexStats]

@@ -41,7 +41,7 @@ class SessionStoreMachine(MachineCore):
     >>> from sessiondex import InMemorySessionStore
     >>> class StoreMachine(SessionStoreMachine):
     ...     def make_store(self, **options):
-    ...         return InMemorySessionStore(hot_sessions=2, **options)
+    ...         return InMemorySessionStore(cache_size=2, **options)
     >>> run_state_machine_as_test(StoreMachine, settings=settings(max_examples=2, stateful_step_count=5, deadline=None))
     """
 
