@@ -64,7 +64,7 @@ def is_plain_json(value: Any) -> bool:
     return _is_plain_scalar(value)
 
 
-def is_plain_dict(values: dict[Any, Any], depth: int = 1) -> bool:  # noqa: C901  # one call for each container
+def is_plain_dict(values: dict[Any, Any], depth: int = 1) -> bool:  # one call for each container
     """Do the same for a value that is a dict. Cost: about 0.1 µs an item."""
     # A call for each item would double the cost, so the checks of scalars are written out, here and for lists.
     for key, item in values.items():
