@@ -302,8 +302,8 @@ def test_a_session_with_an_odd_set_of_set_fields_gets_its_version(fields_set: An
 
 
 def test_a_frozen_session_gets_its_version() -> None:
-    class Frozen(Session, frozen=True):
-        pass
+    class Frozen(Session):
+        model_config = ConfigDict(frozen=True)
 
     session = make_session(Frozen)
     write_back_version(session, STAMP, 4)

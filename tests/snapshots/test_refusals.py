@@ -354,7 +354,8 @@ def test_a_value_that_a_subclass_would_not_lose_is_accepted(make: Callable[[], A
 
 
 def widened(field: str, annotation: Any) -> type[Session]:
-    return create_model("Widened", __base__=Session, **{field: (annotation, ...)})
+    fields: dict[str, Any] = {field: (annotation, ...)}
+    return create_model("Widened", __base__=Session, **fields)
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
+from functools import cached_property
 from itertools import count
 from typing import Any, Generic, NamedTuple, TypeVar, cast
-from functools import cached_property
 from uuid import UUID
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
@@ -266,7 +266,7 @@ class _ClassCodec:
             raise explain(self._adapter, given, raised) from None
         if error is not None:
             raise explain(self._adapter, given, error)
-        # JSON loads as exact types, so the values of a plain class can be packed now, unless they are very deep or long.
+        # JSON loads as exact types, so a plain class can pack the values now, unless they are very deep or long.
         packed = None if self.pack is None else self.pack(loaded)
         # Index keys are made of what Session declares: of an enum, say, where a subclass keeps its value.
         return {**loaded.__dict__, **declared}, packed or data + self.json_suffix
