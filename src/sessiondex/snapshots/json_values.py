@@ -59,7 +59,7 @@ def is_plain_json(value: Any) -> bool:
     """
     # One level after another, without a call for a container or an item: that would double the cost.
     level = [[value]]
-    for _ in range(_MAX_FAST_DEPTH):
+    for _ in range(_MAX_FAST_DEPTH + 1):  # the first holds the value alone
         containers: list[Any] = []
         for container in level:
             items: Iterable[Any] = container
