@@ -23,7 +23,7 @@ from collections.abc import Iterator
 
 from sortedcontainers import SortedList
 
-from sessiondex.engine.chunks import inserted, position, removed
+from sessiondex.engine.chunks import inserted, moved, position, removed
 from sessiondex.engine.invariants import check_same
 
 
@@ -94,9 +94,13 @@ class ChunkedList:
         """
         last = self._last
         if item >= last and new_item >= last:
-            # Removed and inserted in one step: the newest items move most often.
-            chunk = removed(self._chunks[last], item, self._width)
-            self._chunks[last] = inserted(chunk, new_item, self._width)
+            # The newest items move most often: in one step, and without a call if the item becomes the greatest.
+            chunk, width = self._chunks[last], self._width
+            at = chunk.find(item)
+            if at >= 0 and at % width == 0 and chunk[-width:] < new_item:
+                self._chunks[last] = chunk[:at] + chunk[at + width :] + new_item
+            else:
+                self._chunks[last] = moved(chunk, item, new_item, width)
         else:
             self.remove(item)
             self.add(new_item)
