@@ -49,7 +49,7 @@ class MutexSessionStore(BaseSessionStore[S]):
         keys = schema.eviction_index_keys if policy.is_on else schema.index_keys
         self.codec: SnapshotCodec[S] = SnapshotCodec(keys, self.clock.instant)
         self.backend = TableBackend(self.codec, 100, has_evictions=policy.is_on)
-        self.writer: Writer[S, Any, Any, Any] = Writer(self.backend, self.clock, policy)
+        self.writer: Writer[Any, Any] = Writer(self.backend, self.clock, policy)
         self.feed = ChangeFeed(changes_kept, 0)
         self.writer.subscribe(self.feed)
         self.notifier: Any = EvictionNotifier(on_evict, self.backend.to_session) if on_evict else None

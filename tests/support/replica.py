@@ -63,5 +63,3 @@ class ReplicatedStore(InMemorySessionStore[Any]):
 def _same(answer: Any, replayed: Any) -> Any:
     assert answer == replayed
     return answer
-
-
