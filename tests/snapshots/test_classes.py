@@ -81,7 +81,7 @@ def test_a_class_that_was_loaded_from_json_is_not_kept() -> None:
     assert not is_alive(cls)
 
 
-def test_a_thousand_classes_leave_nothing() -> None:
+def test_many_classes_leave_nothing() -> None:
     codec = make_codec()
     kept = codec.prepare(make_session())
     codec.retain(kept.packed)

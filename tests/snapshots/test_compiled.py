@@ -177,6 +177,17 @@ def test_fields_with_any_names(names: list[str]) -> None:
     assert exact(compile_class(cls, bytes(4), UUIDCache()).copy(session)) == exact(session)
 
 
+@pytest.mark.parametrize("name", ["$", "a = $", "']", "values", "copy_json"])
+def test_containers_in_fields_with_any_name_are_copied(name: str) -> None:
+    fields: dict[str, Any] = {name: (list[list[int]], [])}
+    session = make_session(create_model("Named", __base__=Session, **fields), **{name: [[1]]})
+    copied = compile_class(type(session), bytes(4), UUIDCache()).copy(session)
+    vars(copied)[name][0].append(2)
+
+    assert exact(through_codec(session)) == exact(session)
+    assert (vars(session)[name], vars(copied)[name]) == ([[1]], [[1, 2]])
+
+
 # -- shared ids --
 
 

@@ -318,18 +318,8 @@ class SharesWithOnEvict(ScanSessionStore[Any]):
         return image
 
 
-class SharesTheFieldsThatWereSet(ScanSessionStore[Any]):
-    async def get(self, session_id: UUID, *, tenant_id: UUID | None = None) -> Any:
-        session = await super().get(session_id, tenant_id=tenant_id)
-        if session is not None:
-            object.__setattr__(session, "__pydantic_fields_set__", self._snapshots[session_id].model_fields_set)
-        return session
-
-
 @skip_with_seed
-@pytest.mark.parametrize(
-    "cls", [SharesOnSave, SharesOnGet, SharesInAList, SharesWithOnEvict, SharesTheFieldsThatWereSet]
-)
+@pytest.mark.parametrize("cls", [SharesOnSave, SharesOnGet, SharesInAList, SharesWithOnEvict])
 def test_a_store_that_shares_one_container_is_found(cls: Any, try_each: TryEach) -> None:
     with pytest.raises(AssertionError, match=SEEN) as error:
         try_each([SEED], partial(spoilt, cls))
