@@ -123,7 +123,7 @@ async def outcome_of(make: Callable[..., Any], write: Write, fault: Fault | None
     await store.save(last)
     assert all(last.last_activity_at > one.last_activity_at for one in now[0] if one is not None)
     assert await store.get(IDS[4]) == last
-    assert (await anext(feed)).after == last
+    assert (await anext(feed)).stamp == last.last_activity_at
     store._check()
     return now, changes, told
 
@@ -244,7 +244,7 @@ class UndoesNothing(ScanSessionStore[Any]):
     def _commit(self, parts: Any, evicted: Any = None) -> None:
         for part in parts:
             self._apply(part.plan)
-        self._tell_of(_Intent(parts, (), self._feed.sequence, evicted))
+        self._tell_of(_Intent(parts, self._feed.sequence, evicted))
 
 
 class TellsTwice(InMemorySessionStore[Any]):

@@ -20,7 +20,7 @@ from itertools import count, pairwise
 from typing import Any
 from uuid import UUID
 
-from sessiondex import Channel, ConflictError, SessionStatus
+from sessiondex import ChangeKind, Channel, ConflictError, SessionStatus
 from sessiondex.records import Records
 from tests.support.builders import AGENT, CUSTOMER, TENANT, Clock, make_session
 from tests.support.virtual_time import run_shuffled
@@ -234,7 +234,7 @@ class Schedule:
                 async with asyncio.timeout(self.rng.choice((0, 0.001, 0.01))):
                     async for change in self._reader:
                         self._changes.append(change)
-                        if change.after is not None and change.after.session_id == last:
+                        if change.session_id == last:
                             return
 
     # -- in the end --
@@ -265,11 +265,15 @@ class Schedule:
         replayed: dict[UUID, Any] = {}
         for sequence, change in enumerate(self._changes, 1):
             assert change.sequence == sequence, f"change {change.sequence} came as number {sequence}"
-            session_id = (change.before or change.after).session_id
-            assert change.before == replayed.pop(session_id, None), f"change {sequence} does not follow what was"
-            if change.after is not None:
-                replayed[session_id] = change.after
-        assert replayed == stored, "the changes do not give what is stored"
+            before = replayed.pop(change.session_id, None)
+            if change.kind is ChangeKind.SAVED:
+                revision = 1 if before is None else before[0] + 1
+                assert change.revision == revision, f"change {sequence} does not follow the change before"
+                replayed[change.session_id] = (change.revision, change.stamp)
+            else:
+                assert (change.revision, change.stamp) == before, f"change {sequence} does not follow the last save"
+        versions = {key: (session.revision, session.last_activity_at) for key, session in stored.items()}
+        assert replayed == versions, "the changes do not lead to the stored sessions"
 
 
 Action = Callable[[Schedule], Coroutine[Any, Any, bool | None]]

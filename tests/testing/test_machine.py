@@ -55,13 +55,13 @@ class NeverAnswers(ScanSessionStore[Any]):
 
 
 COMPLAINTS: dict[Any, str] = {
-    saves.StampsThatRepeat: "^stamps: each should be greater",
+    saves.StampsThatRepeat: "^(stamps: each must be greater|get_or_create, beside)",
     isolation.SharesGivenSessions: "^(get|a saved session|the replayed versions)",
     isolation.SharesResultsOfGet: "^(get|a saved session|the replayed versions)",
-    isolation.NeverUnfilesAgents: "^(list_by_agent|iter_by_agent|sessions of a page|count_by_agent, beside the list)",
+    isolation.NeverUnfilesAgents: "^(list_by_agent|iter_by_agent|sessions of a page|count_by_agent, beside)",
     isolation.ForgetsTheClass: "^(get|update|a saved session|list_by_|find_sessions|iter_by_).*Session",
     isolation.LeaksInQueries: "^(get_by_channel|list_by_|find_sessions|iter_by_|count_|get_or_create)",
-    queries.OldestFirst: "^(list_by_|iter_by_).*, number [0-9]",
+    queries.OldestFirst: "^(list_by_|iter_by_).*; number [0-9]",
     concurrency.LosesUpdates: "^saving with expected revision",
     life_cycle.CountsIdleOnes: "^count_by_agent",
     life_cycle.FeedWithGaps: "^sequences, counted from the first",
