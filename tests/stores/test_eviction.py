@@ -21,7 +21,7 @@ from tests.support.builders import (
     at_step,
     make_session,
 )
-from tests.support.waiting import until, until_told
+from tests.support.waiting import until, until_notified
 
 HOUR = timedelta(hours=1)
 
@@ -86,7 +86,7 @@ async def test_what_expired_is_in_nobodys_way(make_store: Any, clock: Clock) -> 
     await store.save_many([second])
 
     assert other.revision == second.revision == 1
-    await until_told(store)
+    await until_notified(store)
     assert {session.session_id for session in told} == {first.session_id, second.session_id}
     assert await store.get(first.session_id) == other
 
@@ -138,7 +138,7 @@ async def test_the_longest_idle_go(make_store: Any) -> None:
         await store.save(session)
 
     assert await store.list_by_agent(TENANT, AGENT) == [sessions[4], sessions[3], sessions[0]]
-    await until_told(store)
+    await until_notified(store)
     assert told == [(sessions[1], EvictionReason.CAP), (sessions[2], EvictionReason.CAP)]
 
 
@@ -170,7 +170,7 @@ async def test_on_evict_gets_a_session_of_its_own(make_store: Any, clock: Clock,
     clock.move(hours=2)
     await store.save(make_session())
 
-    await until_told(store)
+    await until_notified(store)
     assert told == [(session, EvictionReason.IDLE)]
     assert told[0][0] is not session
 
@@ -187,7 +187,7 @@ async def test_what_on_evict_raises_is_logged_and_loses_nothing(
         await store.save(session)
 
     assert await store.list_by_agent(TENANT, AGENT) == sessions[2:]
-    await until_told(store)
+    await until_notified(store)
     assert [record.levelno for record in caplog.records] == [logging.ERROR] * 2
     assert all("on_evict" in record.message for record in caplog.records)
 
@@ -207,7 +207,7 @@ async def test_on_evict_runs_without_the_lock(make_store: Any) -> None:
     sessions = [make_session() for _ in range(3)]
     for session in sessions:
         await store.save(session)
-    await until_told(store)
+    await until_notified(store)
 
     assert await store.list_by_agent(TENANT, AGENT) == [kept[0], sessions[2]]
 
@@ -228,7 +228,7 @@ async def test_a_cancelled_write_cancels_nothing_that_is_told(make_store: Any) -
     assert writing.done()
     assert not done
     writing.cancel()
-    await until_told(store)
+    await until_notified(store)
     assert done == sessions[:3]
 
 
@@ -300,7 +300,7 @@ async def test_the_loop_runs_while_many_are_told(make_store: Any, monkeypatch: p
     store = make_store(max_sessions=1, on_evict=lambda session, _: told.append(session))
     ticking = asyncio.ensure_future(tick())
     await store.save_many([make_session() for _ in range(101)])
-    await until_told(store)
+    await until_notified(store)
     ticking.cancel()
     assert len(told) == 100
     assert len(set(turns)) >= 100
@@ -399,10 +399,10 @@ async def test_what_a_count_or_a_refused_save_evicts_is_told(make_store: Any, cl
     sessions[0].variables["x"] = float("nan")
     with pytest.raises(InvalidSessionError):
         await store.save(sessions[0])
-    await until_told(store)
+    await until_notified(store)
     assert len(told) == 1
     assert await store.count_by_agent(TENANT, AGENT) == 0
-    await until_told(store)
+    await until_notified(store)
     assert len(told) == 50
 
 
@@ -412,7 +412,7 @@ async def test_the_reason_is_what_came_first(make_store: Any, clock: Clock) -> N
     await store.save_many([make_session(), make_session()])
     clock.move(hours=2)
     await store.save_many([make_session() for _ in range(3)])
-    await until_told(store)
+    await until_notified(store)
     assert told == [EvictionReason.IDLE, EvictionReason.IDLE, EvictionReason.CAP]
 
 
@@ -432,7 +432,7 @@ async def test_what_on_evict_evicts_is_told_by_the_one_who_tells(make_store: Any
     store = make_store(max_sessions=2, on_evict=on_evict)
     for _ in range(300):
         await store.save(make_session())
-    await until_told(store)
+    await until_notified(store)
     assert deepest == 1
     assert len(told) >= 300
 
@@ -448,7 +448,7 @@ async def test_an_on_evict_that_was_cancelled_within_is_an_error_of_its_own(
     store = make_store(max_sessions=1, on_evict=on_evict)
     for _ in range(3):
         await store.save(make_session())
-    await until_told(store)
+    await until_notified(store)
     assert caplog.text.count("on_evict was cancelled within") == 2
 
 

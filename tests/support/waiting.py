@@ -17,7 +17,7 @@ async def until(condition: Callable[[], Any]) -> None:
             await asyncio.sleep(0.001)
 
 
-async def until_told(store: Any) -> None:
+async def until_notified(store: Any) -> None:
     """Wait until `on_evict` was called for every evicted session."""
     while store._teller is not None and not store._teller.done():
         await asyncio.wait([store._teller])
