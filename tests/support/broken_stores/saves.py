@@ -100,10 +100,10 @@ class IgnoresInvalidSessions(ScanSessionStore[Any]):
 @found_by("save-ignores-the-revision-of-the-given-session")
 class TrustsTheGivenRevision(ScanSessionStore[Any]):
     async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:
-        said = session.revision
+        given = session.revision
         session_id = await super().save(session, expected_revision=expected_revision)
         for one in (session, self._snapshots[session_id]):
-            vars(one)["revision"] = said + 1
+            vars(one)["revision"] = given + 1
         return session_id
 
 
