@@ -13,7 +13,7 @@ from sessiondex.testing.builders import START, every_field
 from sessiondex.testing.case import case
 from sessiondex.testing.case_context import CaseContext
 from sessiondex.testing.cases.pages import take
-from sessiondex.testing.expectations import expect, expect_error
+from sessiondex.testing.expectations import expect, expect_error, expect_increasing
 
 MICROSECOND = timedelta(microseconds=1)
 
@@ -81,16 +81,26 @@ async def restore_leaves_later_saves_alone(context: CaseContext) -> None:
 
 @case(None)
 async def restored_sessions_are_in_order_of_their_stamps(context: CaseContext) -> None:
-    """Restored sessions are listed by stamp, in whatever order they come, and later saves have later stamps."""
-    store, sessions = await context.store(), [_make_saved(context, number) for number in (3, 1, 4, 2)]
-    ahead = context.at_step(last_activity_at=START + timedelta(days=20_000), revision=1)
-    await store.restore(sessions)
-    await store.restore([ahead])
-    expected = [ahead, *sorted(sessions, key=lambda session: session.last_activity_at, reverse=True)]
+    """Restored sessions are listed by stamp, in whatever order they come, also in several calls."""
+    store, sessions = await context.store(), [_make_saved(context, number) for number in (3, 1, 4, 2, 5)]
+    await store.restore(sessions[:3])
+    await store.restore(sessions[3:])
+    expected = sorted(sessions, key=lambda session: session.last_activity_at, reverse=True)
     expect(await store.list_by_agent(context.tenant_id, context.agent_id), expected, "list_by_agent, after restore")
-    new = context.session()
-    await store.save(new)
-    expect(new.last_activity_at > ahead.last_activity_at, True, "whether a save is later than all that was restored")
+
+
+@case(1)
+async def saves_after_a_restore_have_later_stamps(context: CaseContext) -> None:
+    """A save is later than every session restored before, also if its stamp was moved or lies in the future."""
+    store, stamps = await context.store(), [START + timedelta(days=20_000, hours=hours) for hours in (1, 2, 2, 0)]
+    await store.restore([context.session(last_activity_at=stamp, revision=1) for stamp in stamps])
+    single, batch = context.session(), [context.session() for _ in range(3)]
+    await store.save(single)
+    await store.save_many(batch)
+    saved = [session.last_activity_at for session in (single, *batch)]
+    expect_increasing([START + timedelta(days=20_000, hours=2, microseconds=1), *saved], "stamps after a restore")
+    listed = await store.list_by_agent(context.tenant_id, context.agent_id)
+    expect(listed[:4], [*reversed(batch), single], "the newest of list_by_agent, after a restore and four saves")
 
 
 @case(None)
