@@ -1,4 +1,4 @@
-"""The page about the kit lists every case, under its law."""
+"""The page about the kit lists every case under its law."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def table() -> str:
 
 
 def test_the_page_has_each_case_under_its_law() -> None:
-    """If it has not, the assertion shows what to put there."""
+    """A failure shows the table to put there."""
     assert set(LAWS) == set(range(1, 19))
     heading = "## Laws and cases\n\n"
 
