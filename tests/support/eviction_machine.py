@@ -14,8 +14,8 @@ from sessiondex import Channel, EvictionReason, InMemorySessionStore, ScanSessio
 from sessiondex.testing.strategies import IDS
 from tests.support.builders import AGENT, START, TENANT, Clock, make_session
 from tests.support.state_machine import StepCounter
-from tests.support.waiting import until_notified
 from tests.support.stores import check_indexes
+from tests.support.waiting import until_notified
 
 SECOND = timedelta(seconds=1)
 

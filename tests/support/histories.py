@@ -17,8 +17,8 @@ from sessiondex import Channel, ConflictError, Session, SessionNotFoundError, Se
 from tests.support.builders import AGENT, OTHER_TENANT, TENANT, Clock, make_session
 from tests.support.linearizability import Call, linearization
 from tests.support.schedules import RECORDS
-from tests.support.virtual_time import run_shuffled
 from tests.support.stores import check_indexes
+from tests.support.virtual_time import run_shuffled
 
 ACTIVE, CLOSED = SessionStatus.ACTIVE, SessionStatus.CLOSED
 NAMES = [1, 2, 3]

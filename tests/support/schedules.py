@@ -20,11 +20,12 @@ from itertools import count, pairwise
 from typing import Any
 from uuid import UUID
 
-from sessiondex import Channel, ConflictError, SessionStatus
 from sessiondex.records import Records
+
+from sessiondex import Channel, ConflictError, SessionStatus
 from tests.support.builders import AGENT, CUSTOMER, TENANT, Clock, make_session
-from tests.support.virtual_time import run_shuffled
 from tests.support.stores import check_indexes
+from tests.support.virtual_time import run_shuffled
 
 COUNTERS = [UUID(int=101), UUID(int=102)]
 OTHERS = [UUID(int=201), UUID(int=202), UUID(int=203)]

@@ -132,9 +132,7 @@ async def test_a_known_divergence_whose_case_passes_is_a_failure() -> None:
         ),
     ],
 )
-async def test_an_invalid_divergence_is_refused_at_once(
-    divergences: dict[str, str], message: str
-) -> None:
+async def test_an_invalid_divergence_is_refused_at_once(divergences: dict[str, str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         await check_session_store(lambda: pytest.fail("too late"), known_divergences=divergences)
 

@@ -54,14 +54,16 @@ class NeverAnswers(ScanSessionStore[Any]):
         return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]  # never done
 
 
+SHARED = "^(get|a saved session|the replayed versions|list_by_|iter_by_|find_sessions|sessions of a page|count_|update)"
+
 COMPLAINTS: dict[Any, str] = {
-    saves.StampsThatRepeat: "^stamps: each should be greater",
-    isolation.SharesGivenSessions: "^(get|a saved session|the replayed versions)",
-    isolation.SharesResultsOfGet: "^(get|a saved session|the replayed versions)",
+    saves.StampsThatRepeat: "^(stamps: each must be greater|.*, beside ScanSessionStore: )",
+    isolation.SharesGivenSessions: SHARED,
+    isolation.SharesResultsOfGet: SHARED,
     isolation.NeverUnfilesAgents: "^(list_by_agent|iter_by_agent|sessions of a page|count_by_agent, beside the list)",
     isolation.ForgetsTheClass: "^(get|update|a saved session|list_by_|find_sessions|iter_by_).*Session",
     isolation.LeaksInQueries: "^(get_by_channel|list_by_|find_sessions|iter_by_|count_|get_or_create)",
-    queries.OldestFirst: "^(list_by_|iter_by_).*, number [0-9]",
+    queries.OldestFirst: "^(list_by_|iter_by_).*; number [0-9]",
     concurrency.LosesUpdates: "^saving with expected revision",
     queries.CountsIdleOnes: "^count_by_agent",
     feed.FeedWithGaps: "^sequences, counted from the first",
