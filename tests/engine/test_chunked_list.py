@@ -46,6 +46,7 @@ steps = st.lists(
 @example([("add", number) for number in (*range(20, 40), *range(20))], 2)
 @example([("add", number) for number in reversed(range(40))], 2)
 @example([("add", number) for number in range(40)] + [("remove", number) for number in range(40)], 4)
+@example([("add", number) for number in range(10)] + [("remove", 4), ("add", 4)], 4)  # a bound that is not an item
 def test_agrees_with_a_plain_sorted_list(steps: list[tuple[str, int]], items_per_chunk: int) -> None:
     """After each step the items are the same, in the same order, in sound chunks."""
     chunked, expected = list_of([], items_per_chunk), list[int]()

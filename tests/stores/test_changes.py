@@ -1,4 +1,4 @@
-"""Law 18: changes come in order, each once, with no gap."""
+"""Law 18: changes come in order, each once, without a gap."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from sessiondex import (
     Change,
     ChangeKind,
     ChangesLostError,
+    Session,
 )
 from tests.support.builders import Clock, NotedSession, TaggedSession, make_session
 from tests.support.shuffled_loop import run_interleaved
@@ -24,7 +25,7 @@ async def read(changes: Any, count: int) -> list[Any]:
 
 
 async def is_waiting(changes: Any) -> bool:
-    """Whether the reader has seen everything."""
+    """Return whether the reader has read every change and waits for the next."""
     waiting = asyncio.ensure_future(anext(changes))
     for _ in range(5):
         await asyncio.sleep(0)
@@ -35,44 +36,44 @@ async def is_waiting(changes: Any) -> bool:
     return True
 
 
+def change_of(sequence: int, kind: ChangeKind, session: Session) -> Change:
+    """Return the change that the store must publish for the session as it is now."""
+    return Change(
+        sequence=sequence,
+        kind=kind,
+        tenant_id=session.tenant_id,
+        session_id=session.session_id,
+        revision=session.revision,
+        stamp=session.last_activity_at,
+    )
+
+
 @pytest.mark.parametrize("cls", [NotedSession, TaggedSession])
 @pytest.mark.parametrize("is_hot", [False, True])
-async def test_each_change_comes_with_what_was_and_what_is(store: Any, cls: Any, *, is_hot: bool) -> None:
+async def test_each_change_has_ids_revision_and_stamp(store: Any, cls: Any, *, is_hot: bool) -> None:
     session = make_session(cls)
     for _ in range(4 if is_hot else 1):
         await store.save(session)
-    first = session.model_copy(deep=True)
     changes, last = store.changes(), store._feed.sequence
-    session.turn_count = 1
     await store.save(session)
-    second = session.model_copy(deep=True)
+    expected = [change_of(last + 1, ChangeKind.SAVED, session)]
     await store.delete(session.session_id)
-    session.turn_count = 2
+    expected.append(change_of(last + 2, ChangeKind.DELETED, session))
     await store.save(session)
+    expected.append(change_of(last + 3, ChangeKind.SAVED, session))
 
-    assert await read(changes, 3) == [
-        Change(last + 1, ChangeKind.SAVED, first, second),
-        Change(last + 2, ChangeKind.DELETED, second, None),
-        Change(last + 3, ChangeKind.SAVED, None, session),
-    ]
+    assert await read(changes, 3) == expected
     assert await is_waiting(changes) or pytest.fail("there is one more")
 
 
-async def test_what_a_reader_gets_of_before_is_its_own(store: Any) -> None:
-    """To change it changes nothing of what another reader gets, nor of what is kept for the next."""
-    session = make_session(variables={"cart": ["A1"]})
-    await store.save(session)
-    one, other = store.changes(), store.changes()
-    await store.save(session)
-    first = (await read(one, 1))[0]
-    first.before.variables["cart"].append("B2")
-    first.after.variables["cart"].append("C3")
-
-    second = (await read(other, 1))[0]
-    assert (second.before.variables, second.after.variables) == ({"cart": ["A1"]}, {"cart": ["A1"]})
+def test_a_change_is_immutable_and_has_no_dict() -> None:
+    change = change_of(1, ChangeKind.SAVED, make_session())
+    with pytest.raises(AttributeError):
+        change.sequence = 2  # type: ignore[misc]  # the mistake
+    assert not hasattr(change, "__dict__")
 
 
-async def test_changes_of_many_come_one_by_one(store: Any) -> None:
+async def test_a_batch_publishes_one_change_per_session(store: Any) -> None:
     changes = store.changes()
     sessions = [make_session() for _ in range(3)]
     await store.save_many([*sessions, sessions[0]])
@@ -93,10 +94,11 @@ async def test_evictions_are_changes(make_store: Any, clock: Clock) -> None:
 
     found = await read(changes, 7)
     assert [change.kind.value for change in found] == ["saved"] * 3 + ["evicted", "saved", "evicted", "evicted"]
-    assert [change.before for change in found if change.kind is ChangeKind.EVICTED] == sessions[:3]
+    evicted = [change.session_id for change in found if change.kind is ChangeKind.EVICTED]
+    assert evicted == [session.session_id for session in sessions[:3]]
 
 
-async def test_a_reader_goes_on_where_another_ended(store: Any) -> None:
+async def test_a_reader_continues_where_another_ended(store: Any) -> None:
     changes = store.changes()
     for _ in range(5):
         await store.save(make_session())
@@ -107,7 +109,7 @@ async def test_a_reader_goes_on_where_another_ended(store: Any) -> None:
     assert await read(store.changes(since=0), 5) == [*seen, *await read(changes, 3)]
 
 
-async def test_what_is_no_longer_kept_is_lost_and_said_to_be(make_store: Any) -> None:
+async def test_a_change_that_is_no_longer_kept_is_an_error(make_store: Any) -> None:
     store = make_store(changes_kept=3)
     changes = store.changes()
     for _ in range(5):
@@ -120,7 +122,7 @@ async def test_what_is_no_longer_kept_is_lost_and_said_to_be(make_store: Any) ->
     assert [change.sequence for change in await read(store.changes(since=2), 3)] == [3, 4, 5]
 
 
-async def test_what_was_before_anybody_asked_is_lost_too(store: Any) -> None:
+async def test_changes_before_the_first_reader_are_not_kept(store: Any) -> None:
     await store.save(make_session())
     with pytest.raises(ChangesLostError):
         store.changes(since=0)
@@ -129,7 +131,7 @@ async def test_what_was_before_anybody_asked_is_lost_too(store: Any) -> None:
     assert (await anext(changes)).sequence == 2
 
 
-async def test_a_store_that_keeps_none_still_numbers_them(make_store: Any) -> None:
+async def test_a_store_that_keeps_no_changes_numbers_them(make_store: Any) -> None:
     store = make_store(changes_kept=0)
     changes = store.changes()
     await store.save(make_session())
@@ -137,7 +139,7 @@ async def test_a_store_that_keeps_none_still_numbers_them(make_store: Any) -> No
         await anext(changes)
 
 
-async def test_readers_that_wait_cost_nobody_anything_and_leave_nothing_behind(store: Any) -> None:
+async def test_waiting_readers_leave_nothing_behind(store: Any) -> None:
     readers = [asyncio.ensure_future(anext(store.changes())) for _ in range(10)]
     await asyncio.sleep(0)
     assert len(store._feed._waiting) == 10
@@ -150,7 +152,7 @@ async def test_readers_that_wait_cost_nobody_anything_and_leave_nothing_behind(s
     assert not store._feed._waiting
 
 
-async def test_a_reader_goes_on_after_a_wait_that_was_cancelled(store: Any) -> None:
+async def test_a_reader_continues_after_a_cancelled_wait(store: Any) -> None:
     changes = store.changes()
     for number in range(1, 4):
         with pytest.raises(TimeoutError):
@@ -159,7 +161,7 @@ async def test_a_reader_goes_on_after_a_wait_that_was_cancelled(store: Any) -> N
         assert (await asyncio.wait_for(anext(changes), HANG_SECONDS)).sequence == number
 
 
-async def test_what_was_committed_before_the_end_can_still_be_read(store: Any) -> None:
+async def test_changes_committed_before_the_close_can_still_be_read(store: Any) -> None:
     changes = store.changes()
     await store.save_many([make_session() for _ in range(3)])
     await store.aclose()
@@ -183,12 +185,12 @@ def test_a_reader_that_waits_again_in_another_loop_fails_no_write(make_store: An
     other.run_until_complete(store.save(session))
     other.close()
     assert session.revision == 1
-    task._log_destroy_pending = False  # type: ignore[attr-defined]  # which it is, on purpose
+    task._log_destroy_pending = False  # type: ignore[attr-defined]  # its loop is closed on purpose
     task.get_coro().close()
 
 
 def test_a_reader_in_a_loop_that_ended_fails_no_write(make_store: Any) -> None:
-    """The loop was closed, and nobody had cancelled those who waited in it."""
+    """The loop was closed while a task waited in it."""
     store, session = make_store(), make_session()
     changes = store.changes()
 
@@ -201,26 +203,26 @@ def test_a_reader_in_a_loop_that_ended_fails_no_write(make_store: Any) -> None:
     task = loop.run_until_complete(begin())
     loop.close()
 
-    async def go_on() -> None:
+    async def save_and_read() -> None:
         await store.save(session)
         assert session.revision == 1
-        assert (await anext(changes)).after == session
+        assert await anext(changes) == change_of(1, ChangeKind.SAVED, session)
 
-    asyncio.run(go_on())
+    asyncio.run(save_and_read())
     assert not store._feed._waiting
-    task._log_destroy_pending = False  # type: ignore[attr-defined]  # which it is, on purpose
+    task._log_destroy_pending = False  # type: ignore[attr-defined]  # its loop is closed on purpose
     task.get_coro().close()
 
 
-async def test_nothing_is_kept_until_somebody_asks(store: Any) -> None:
+async def test_a_store_without_readers_keeps_no_changes(store: Any) -> None:
     for _ in range(3):
         await store.save(make_session())
-    assert not store._feed._entries
+    assert not store._feed._changes
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_every_reader_sees_the_same_changes_in_any_order_of_tasks(make_store: Any, seed: int) -> None:
-    """Their states follow from one another: each session is before what it was after."""
+    """Each change follows the revision of the change before it."""
     store = make_store(max_sessions=5)
 
     async def write(number: int) -> None:
@@ -241,18 +243,22 @@ def test_every_reader_sees_the_same_changes_in_any_order_of_tasks(make_store: An
         logs = await asyncio.gather(*readers)
         assert logs[0] == logs[1] == logs[2]
         assert [change.sequence for change in logs[0]] == list(range(1, len(logs[0]) + 1))
-        state: dict[Any, Any] = {}
+        versions: dict[Any, Change] = {}
         for change in logs[0]:
-            session_id = (change.before or change.after).session_id
-            assert state.get(session_id) == change.before
-            state[session_id] = change.after
+            before = versions.pop(change.session_id, None)
+            if change.kind is ChangeKind.SAVED:
+                assert change.revision == (1 if before is None else before.revision + 1)
+                versions[change.session_id] = change
+            else:
+                assert before is not None
+                assert (change.revision, change.stamp) == (before.revision, before.stamp)
 
     run_interleaved(main(), seed)
 
 
 @pytest.mark.parametrize("since", [1, 10**30])
-def test_a_place_that_was_never_reached_is_lost(store: Any, since: int) -> None:
-    """As one is that another process had reached, before it ended."""
+def test_a_sequence_that_was_never_reached_is_refused(store: Any, since: int) -> None:
+    """For example one that another process had reached."""
     with pytest.raises(ChangesLostError):
         store.changes(since=since)
 

@@ -181,6 +181,6 @@ async def test_who_waits_for_a_change_gets_it_though_telling_was_interrupted(mak
         is_interrupted = _interrupted(at, store._feed._wake)
         await store.save(session)
         await _ends(waiting)
-        assert session == waiting.result().after
+        assert waiting.result().stamp == session.last_activity_at
         if not is_interrupted:
             break

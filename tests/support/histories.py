@@ -1,7 +1,7 @@
 """Record histories of concurrent clients, and check them against a plain model.
 
-The model keeps a tenant's sessions in the order of their last saves. That is all a store does, as far as these
-operations tell: stamps are given in the order of commits, so newest first is that order, backwards.
+The model keeps the sessions of a tenant in the order of their last saves, and these operations depend on nothing else.
+Stamps are assigned in commit order, so newest first is the reverse of that order.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BALLAST = [make_session(session_id=UUID(int=10_000 + name), user_channel_id="bal
 
 
 class Entry(NamedTuple):
-    """A session as a client sees it: what it was saved as, and how often."""
+    """A session as a client sees it: its saved value and its revision."""
 
     name: int
     user: str
@@ -45,10 +45,10 @@ NOTHING: State = ()
 
 
 def model(state: State, call: Call) -> tuple[State, Any]:
-    """Return what is stored after the call, by the order of saves, and what it answers."""
+    """Return the stored sessions after the call, in order of their saves, and the result of the call."""
     operation, *arguments = call.what
     answered: tuple[State, Any] = MODELS[operation](state, *arguments)
-    if operation == "update" and call.answer == "gave up":  # it may, at any time, and has done nothing
+    if operation == "update" and call.answer == "gave up":  # allowed at any time; nothing was changed
         return state, "gave up"
     return answered
 
@@ -121,15 +121,15 @@ MODELS: dict[str, Callable[..., Any]] = {
 
 
 def changed(value: int, number: int) -> int:
-    """Return a value that tells what it was before, and what came to it."""
+    """Return a value that contains the old value and the new number."""
     return (value * 1_000 + number) % 10**15
 
 
-# -- the store, called in the same words --
+# -- the store, with the operations of the model --
 
 
 class History:
-    """Some clients of a store, who call it in random ways, and note what they are answered."""
+    """Some clients that call a store at random and record the results."""
 
     def __init__(self, store: Any, seed: int) -> None:
         self.store = store
@@ -181,7 +181,7 @@ class History:
         rng = self.rng
         name, user, number = rng.choice(NAMES), rng.choice(USERS), next(self._numbers)
         status = rng.choice([None, ACTIVE, CLOSED])
-        length = rng.choice([2, 3, 26, 26, 51])  # of which 25 are checked without a break
+        length = rng.choice([2, 3, 26, 26, 51])  # 25 sessions are checked before the loop runs
         many = ((rng.choice(NAMES), rng.choice(USERS), ACTIVE, next(self._numbers)) for _ in range(length))
         arguments: dict[str, tuple[Any, ...]] = {
             "save": (name, user, status or ACTIVE, number, rng.choice([None, 0, 1, 2])),
@@ -262,7 +262,7 @@ class History:
         return _seen(session), is_new
 
 
-# More of those that last, for the others to come in between.
+# More long operations, so that others run in between.
 OPERATIONS = [*MODELS, "save", "list_by_agent", *["save_many"] * 3, *["update"] * 4, *["get_or_create"] * 2]
 
 
@@ -298,8 +298,8 @@ def history_of(make_store: Callable[..., Any], seed: int) -> dict[UUID, list[Cal
 
 
 def check_history(make_store: Callable[..., Any], seed: int) -> None:
-    """Raise `AssertionError` unless the history of that seed is linearizable, for each tenant by itself."""
+    """Raise `AssertionError` unless the history of that seed is linearizable for each tenant."""
     for calls in history_of(make_store, seed).values():
         if linearization(calls, NOTHING, model) is None:
-            told = sorted(calls, key=lambda call: call.made)
-            raise AssertionError("not linearizable:\n" + "\n".join(str(tuple(call)) for call in told))
+            ordered = sorted(calls, key=lambda call: call.made)
+            raise AssertionError("not linearizable:\n" + "\n".join(str(tuple(call)) for call in ordered))

@@ -60,7 +60,7 @@ class MutexSessionStore(BaseSessionStore[S]):
         keys = schema.eviction_index_keys if policy.is_on else schema.index_keys
         self._codec: SnapshotCodec[S] = SnapshotCodec(keys, self._clock.instant)
         self._backend = TableBackend(self._codec, 100, has_evictions=policy.is_on)
-        self._writer: Writer[S, Any, Any, Any] = Writer(self._backend, self._clock, policy)
+        self._writer: Writer[Any, Any] = Writer(self._backend, self._clock, policy)
         self._feed = ChangeFeed(check_min("changes_kept", changes_kept, 0, "0 keeps none"), 0)
         self._writer.subscribe(self._feed)
         self._notifier: EvictionNotifier[Any] | None = None
@@ -119,7 +119,7 @@ class MutexSessionStore(BaseSessionStore[S]):
 
     async def _restore(self, versions: Sequence[tuple[S, int, int]]) -> int:
         prepared = self._prepare([session for session, _, _ in versions], 0)
-        batch = [(one, *version) for one, (_, *version) in zip(prepared, versions, strict=True)]
+        batch = [(one, stamp, revision) for one, (_, stamp, revision) in zip(prepared, versions, strict=True)]
         return self._run(lambda: self._writer.restore(batch))
 
     async def _remove(self, session_ids: Sequence[UUID], tenant_id: UUID | None) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from sessiondex import ChangeKind, InMemorySessionStore, schema
@@ -16,6 +16,8 @@ from sessiondex.stores.eviction import EvictionPolicy
 from sessiondex.stores.table_backend import TableBackend
 from sessiondex.stores.writer import Writer
 
+T = TypeVar("T")
+
 
 class Replica:
     """A backend that changes by replayed commits alone: it expires and evicts nothing by itself. A commit listener."""
@@ -24,7 +26,7 @@ class Replica:
         self._source = source
         self._codec: SnapshotCodec[Any] = SnapshotCodec(schema.index_keys, clock.instant)
         self.backend: TableBackend[Any] = TableBackend(self._codec, 100, has_evictions=False)
-        self._writer: Writer[Any, Any, Any, Any] = Writer(self.backend, clock, EvictionPolicy())
+        self._writer: Writer[Any, Any] = Writer(self.backend, clock, EvictionPolicy())
 
     def on_commit(self, commit: Commit[Any]) -> None:
         for sequence, mutation in enumerate(commit.mutations, commit.sequence):
@@ -82,6 +84,6 @@ class ReplicatedStore(InMemorySessionStore[Any]):
         return _same(counts, self._replica.backend.count_steps(query))
 
 
-def _same(answer: Any, replayed: Any) -> Any:
+def _same(answer: T, replayed: T) -> T:
     assert answer == replayed
     return answer

@@ -1,4 +1,4 @@
-"""List the in-process stores that tests run on, and check the indexes of those that a test made."""
+"""List the in-process stores that tests run on, and check the indexes of those that a test created."""
 
 from __future__ import annotations
 

@@ -1,20 +1,15 @@
-"""check_session_store: its cases, known divergences, faulty cases and stores, and the report."""
+"""The check itself: known divergences, cases that fail or hang, invalid arguments, and the report."""
 
 from __future__ import annotations
 
 import asyncio
-import inspect
-import re
-import subprocess
-import sys
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from sessiondex import ScanSessionStore, SessionStore
+from sessiondex import ScanSessionStore
 from sessiondex.testing import (
-    CAPABILITIES,
     CASES,
     Case,
     CaseContext,
@@ -30,76 +25,15 @@ from tests.support.broken_stores.queries import OldestFirst
 BY_NAME = {case.name: case for case in CASES}
 
 
-def some(*names: str) -> list[Case]:
+def cases_named(*names: str) -> list[Case]:
     return [BY_NAME[name] for name in names]
-
-
-# -- the cases --
-
-
-def test_names_of_cases_are_unique_and_promises_are_sentences() -> None:
-    assert len(BY_NAME) == len(CASES)
-
-    for one in CASES:
-        assert re.fullmatch("[a-z0-9-]+", one.name), one.name
-        assert one.promise.endswith("."), one.name
-        assert set(one.needs) <= set(CAPABILITIES)
-
-
-def test_every_law_has_cases() -> None:
-    assert {one.law for one in CASES} == {None, *range(1, 19)}
-
-
-async def test_every_operation_is_called_with_every_argument_and_options_only_where_they_are_needed() -> None:
-    """A store that records its options and calls shows that."""
-    called: dict[str, set[str]] = {}
-    options: set[str] = set()
-
-    class Recorder(ScanSessionStore[Any]):
-        def __init__(self, **given: Any) -> None:
-            super().__init__(**given)
-            options.update(given)
-
-        def __getattribute__(self, name: str) -> Any:
-            method = super().__getattribute__(name)
-            if name not in OPERATIONS:
-                return method
-
-            def record(*arguments: Any, **named: Any) -> Any:
-                bound = inspect.signature(method).bind(*arguments, **named)
-                called.setdefault(name, set()).update(bound.arguments)
-                return method(*arguments, **named)
-
-            return record
-
-    for one in CASES:
-        options.clear()
-        report = await check_session_store(Recorder, cases=[one])
-        assert report.ok, str(report)
-        assert options == set(one.needs)
-    assert called == OPERATIONS
-
-
-OPERATIONS = {
-    name: {parameter for parameter in inspect.signature(method).parameters if parameter != "self"}
-    for name, method in vars(SessionStore).items()
-    if getattr(method, "__isabstractmethod__", False) and not name.startswith("__")
-}
-
-
-def test_importing_the_kit_imports_neither_hypothesis_nor_pytest() -> None:
-    """So cases run anywhere."""
-    program = "import sys, sessiondex.testing; print({'hypothesis', 'pytest'} & set(sys.modules))"
-    result = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)  # noqa: S603  # our own
-
-    assert result.stdout.strip() == "set()"
 
 
 # -- known divergences --
 
 
-async def test_a_store_with_a_known_divergence_passes() -> None:
-    cases = some("list-by-agent-is-newest-first", "get-with-another-tenant-finds-nothing")
+async def test_a_known_divergence_is_no_failure() -> None:
+    cases = cases_named("list-by-agent-is-newest-first", "get-with-another-tenant-finds-nothing")
     report = await check_session_store(
         OldestFirst, cases=cases, known_divergences={"list-by-agent-is-newest-first": "we read forwards"}
     )
@@ -113,10 +47,10 @@ async def test_a_store_with_a_known_divergence_passes() -> None:
     assert isinstance(report.outcomes[0].error, ContractViolation)
 
 
-async def test_a_known_divergence_whose_case_passes_is_a_failure() -> None:
+async def test_a_divergence_of_a_case_that_passes_is_a_failure() -> None:
     case_name = "get-with-another-tenant-finds-nothing"
     report = await check_session_store(
-        ScanSessionStore, cases=some(case_name), known_divergences={case_name: "it leaks"}
+        ScanSessionStore, cases=cases_named(case_name), known_divergences={case_name: "it leaks"}
     )
 
     assert [outcome.reason for outcome in report.failures] == ["the case passes now: remove it from known_divergences"]
@@ -126,22 +60,19 @@ async def test_a_known_divergence_whose_case_passes_is_a_failure() -> None:
     ("divergences", "message"),
     [
         ({"no-such-case": "x"}, "there is no case 'no-such-case'; copy the name from the report"),
-        (
-            {"save-keeps-what-it-is-given": " "},
-            "has no reason; state why your store differs",
-        ),
+        ({"save-keeps-what-it-is-given": " "}, "'save-keeps-what-it-is-given' has no reason; state why"),
     ],
 )
-async def test_an_invalid_divergence_is_refused_at_once(divergences: dict[str, str], message: str) -> None:
+async def test_an_invalid_divergence_is_refused_before_any_case_runs(divergences: dict[str, str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         await check_session_store(lambda: pytest.fail("too late"), known_divergences=divergences)
 
 
-# -- faulty cases and stores --
+# -- failures --
 
 
 def test_a_case_that_hangs_is_a_failure() -> None:
-    """Also one that ends late after its cancellation. Its store is closed. Time is virtual."""
+    """Also if it delays its cancellation; its store is closed. Time is virtual."""
     virtual_time.run(check_a_case_that_hangs())
 
 
@@ -167,7 +98,7 @@ async def check_a_case_that_hangs() -> None:
     assert await stores[0].health_check() is False
 
 
-async def test_a_cancelled_check_is_cancelled_and_leaves_no_task() -> None:
+async def test_a_cancelled_check_leaves_no_task_behind() -> None:
     started = asyncio.Event()
 
     @case(None)
@@ -192,20 +123,20 @@ async def test_any_error_is_a_failure_and_the_next_case_runs() -> None:
             raise KeyError("odd")
 
     names = "save-keeps-what-it-is-given", "a-frozen-session-is-stamped-too", "an-empty-batch-changes-nothing"
-    report = await check_session_store(Odd, cases=some(*names))
+    report = await check_session_store(Odd, cases=cases_named(*names))
 
     assert [outcome.verdict for outcome in report.outcomes] == [Verdict.FAILED, Verdict.FAILED, Verdict.PASSED]
     assert report.failures[0].reason.startswith("KeyError in ")
     assert report.failures[0].reason.endswith("Odd.get: 'odd'")
 
 
-async def test_a_store_that_cannot_be_made_fails_each_case() -> None:
-    def unmade() -> Any:
+async def test_a_store_that_cannot_be_created_fails_each_case() -> None:
+    def refuse() -> Any:
         raise OSError("no server")
 
-    report = await check_session_store(unmade, cases=CASES[:2])
+    report = await check_session_store(refuse, cases=CASES[:2])
     assert [outcome.reason for outcome in report.failures] == [
-        f"OSError in {unmade.__qualname__}: no server",
+        f"OSError in {refuse.__qualname__}: no server",
     ] * 2
 
 
@@ -218,12 +149,12 @@ async def test_a_store_that_cannot_be_closed_fails_the_case() -> None:
     assert "closing the store after the case: OSError" in report.failures[0].reason
 
 
-async def test_a_cancellation_from_within_is_a_failure() -> None:
-    """The check goes on."""
+async def test_a_case_that_ends_by_a_cancellation_is_a_failure() -> None:
+    """The check itself continues."""
 
     @case(None)
     async def cancelling(context: CaseContext) -> None:
-        """Cancels a task and waits for it."""
+        """Cancels the task that it awaits."""
         task = context.task(asyncio.Event().wait())
         task.cancel()
         await task
@@ -232,8 +163,8 @@ async def test_a_cancellation_from_within_is_a_failure() -> None:
     assert report.failures[0].reason == "it ended with a CancelledError, but the kit did not cancel it"
 
 
-async def test_an_exception_of_a_test_runner_is_raised_to_the_caller() -> None:
-    """Such as `pytest.skip`, when there is no server to test with."""
+async def test_exceptions_of_a_test_runner_are_raised() -> None:
+    """For example `pytest.skip`, if there is no server."""
 
     def skipped() -> Any:
         pytest.skip("no server")
@@ -242,7 +173,7 @@ async def test_an_exception_of_a_test_runner_is_raised_to_the_caller() -> None:
         await check_session_store(skipped, cases=CASES[:1])
 
 
-async def test_a_task_that_a_case_leaves_running_is_cancelled() -> None:
+async def test_tasks_of_a_case_end_with_it() -> None:
     before = asyncio.all_tasks()
 
     @case(None)
@@ -258,23 +189,23 @@ async def test_a_task_that_a_case_leaves_running_is_cancelled() -> None:
 
 async def test_a_report_has_a_line_for_each_case_that_did_not_pass() -> None:
     report = await check_session_store(
-        LeaksInGet, cases=some("save-keeps-what-it-is-given", "get-with-another-tenant-finds-nothing")
+        LeaksInGet, cases=cases_named("save-keeps-what-it-is-given", "get-with-another-tenant-finds-nothing")
     )
-    session_id = report.failures[0].reason.split()[-3]
+    session = report.failures[0].reason.split()[-3]
 
     assert str(report) == (
         "failed       get-with-another-tenant-finds-nothing (law 7): get with another tenant's id: "
-        f"expected None, but it was Session {session_id} (revision 1)\n"
+        f"expected None, but it was Session {session} (revision 1)\n"
         "2 cases: 1 passed, 1 failed, 0 diverge, 0 unsupported"
     )
 
 
-def test_a_store_that_cannot_be_made_with_an_option_fails_the_cases_that_need_it() -> None:
-    """Whether it raises or hangs, also in `aclose`. The other cases run. Time is virtual."""
-    virtual_time.run(check_a_store_that_cannot_be_made())
+def test_a_store_that_cannot_be_created_with_an_option_fails_the_cases_that_need_it() -> None:
+    """If creating it raises or closing it hangs; the other cases run. Time is virtual."""
+    virtual_time.run(check_stores_that_cannot_be_created())
 
 
-async def check_a_store_that_cannot_be_made() -> None:
+async def check_stores_that_cannot_be_created() -> None:
 
     class HangsWhenClosed(ScanSessionStore[Any]):
         async def aclose(self) -> None:
@@ -288,13 +219,13 @@ async def check_a_store_that_cannot_be_made() -> None:
     def hanging(**options: Any) -> Any:
         return HangsWhenClosed(**options) if options else ScanSessionStore()
 
-    needy = [case for case in CASES if "clock" in case.needs][:1]
+    cases_with_needs = [case for case in CASES if "clock" in case.needs][:1]
     other = [case for case in CASES if not case.needs][:1]
-    for make, message in ((refusing, "nobody there"), (hanging, "did not finish within")):
-        report = await check_session_store(make, cases=[*needy, *other], timeout=0.2)
+    for make, said in ((refusing, "nobody there"), (hanging, "did not finish within")):
+        report = await check_session_store(make, cases=[*cases_with_needs, *other], timeout=0.2)
 
-        assert [outcome.case for outcome in report.failures] == needy
-        assert message in str(report)
+        assert [outcome.case for outcome in report.failures] == cases_with_needs
+        assert said in str(report)
         assert report.capabilities == ()
 
 
@@ -311,28 +242,14 @@ async def check_a_store_that_cannot_be_made() -> None:
         ({"known_divergences": {CASES[0].name: None}}, "known_divergences"),
     ],
 )
-async def test_a_bad_argument_is_refused(options: dict[str, Any], named: str) -> None:
+async def test_invalid_arguments_are_refused(options: dict[str, Any], named: str) -> None:
     with pytest.raises(ValueError, match=named):
         await check_session_store(ScanSessionStore, **options)
 
 
-async def test_a_bad_make_store_is_reported(store: Any) -> None:
-    returns_none: Any = lambda: None  # noqa: E731  # a bad factory
+async def test_a_make_store_that_returns_no_store_is_refused(store: Any) -> None:
+    made: Any = lambda: None  # noqa: E731  # the mistake
     with pytest.raises(ValueError, match="make_store"):
         await check_session_store(store)
-    report = await check_session_store(returns_none, cases=CASES[:1])
+    report = await check_session_store(made, cases=CASES[:1])
     assert "must return a SessionStore" in str(report)
-
-
-@pytest.mark.parametrize(
-    ("declare", "named"),
-    [
-        (lambda: case(99), "law"),
-        (lambda: case(None, "wings"), "needs"),
-        (lambda: case(None)(print), "a case must be a coroutine function"),  # type: ignore[arg-type]  # the mistake
-    ],
-)
-def test_a_wrong_declaration_of_a_case_is_refused(declare: Any, named: str) -> None:
-    """The error names the argument and says what to do."""
-    with pytest.raises(ValueError, match=named):
-        declare()

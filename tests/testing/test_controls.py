@@ -1,4 +1,4 @@
-"""Positive controls: the cases find each fault that is planted in a store."""
+"""Positive controls: the cases about it find each fault that is planted in a store."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from tests.support import virtual_time
 from tests.support.broken_stores import BROKEN
 
 BY_NAME = {case.name: case for case in CASES}
+GUARDED = {"get-or-create-in-a-task-of-create-is-refused"}
+"""Cases that end a call of a faulty store by a timeout of their own."""
 
 
 def errors_of(store: Any, cases: list[Case], run: Any) -> dict[str, type]:
-    """Return the class of error of each case that fails."""
+    """Return the class of the error of each case that fails."""
     if not cases:
         return {}
     report: Report = run(check_session_store(store, cases=cases))
@@ -23,20 +25,21 @@ def errors_of(store: Any, cases: list[Case], run: Any) -> dict[str, type]:
 
 
 @pytest.mark.parametrize("store", BROKEN, ids=lambda store: store.__name__)
-def test_each_fault_is_found_by_its_cases(store: Any) -> None:
-    """Each of these cases fails by the expected class of error, so not by accident.
+def test_a_fault_is_found_by_the_cases_about_it(store: Any) -> None:
+    """Each case fails by the registered error, and not by accident.
 
-    Cases that fail by a timeout run in virtual time: they take no time, and a slow machine fails none.
+    Cases that end by a timeout run in virtual time: they take no real time and do not depend on the speed of the
+    machine.
     """
     expected = BROKEN[store]
     cases: dict[bool, list[Case]] = {False: [], True: []}
     for name, error in expected.items():
-        cases[error is TimeoutError].append(BY_NAME[name])
+        cases[error is TimeoutError or name in GUARDED].append(BY_NAME[name])
     found = errors_of(store, cases[False], asyncio.run) | errors_of(store, cases[True], virtual_time.run)
 
     assert found == expected
 
 
-def test_each_case_finds_at_least_one_fault() -> None:
-    """A case that no fault fails could not fail at all."""
+def test_each_case_finds_a_fault() -> None:
+    """A case that no fault fails would prove nothing."""
     assert {name for names in BROKEN.values() for name in names} == set(BY_NAME)

@@ -1,4 +1,4 @@
-"""Expectations raise errors of one line, with the expected and the actual value."""
+"""The messages of unmet expectations: one line with the expected and the actual value."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from sessiondex import ScanSessionStore
 from sessiondex.testing import CaseContext, ContractViolation, case, expect, expect_error
 
 
-def test_a_message_names_the_field_in_which_sessions_differ() -> None:
+def test_a_message_names_the_field_that_differs() -> None:
     context = CaseContext(ScanSessionStore)
     session = context.session(turn_count=3)
     with pytest.raises(ContractViolation, match=r"get: turn_count of session .*: expected 3, but it was 4"):
         expect(session.model_copy(update={"turn_count": 4}), session, "get")
 
 
-def test_a_message_is_short_for_values_of_any_size() -> None:
+def test_a_message_is_short_for_any_difference() -> None:
     with pytest.raises(ContractViolation) as broken:
         expect(["x" * 1_000] * 1_000, [], "what")
 
     assert len(str(broken.value)) < 300
 
 
-def test_an_expected_error_must_be_raised_and_be_of_its_class() -> None:
+def test_an_expected_error_must_be_raised_and_of_its_class() -> None:
     with (
         pytest.raises(ContractViolation, match="saving: expected KeyError, but nothing was raised"),
         expect_error(KeyError, "saving"),
     ):
         pass
-    with pytest.raises(ContractViolation, match=r"saving: expected KeyError, but it raised OSError\('x'\)"):  # noqa: SIM117  # one within the other
+    with pytest.raises(ContractViolation, match=r"saving: expected KeyError, but it raised OSError\('x'\)"):  # noqa: SIM117  # nested on purpose
         with expect_error(KeyError, "saving"):
             raise OSError("x")
     with pytest.raises(NotImplementedError), expect_error(KeyError, "saving"):

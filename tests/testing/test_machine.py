@@ -1,4 +1,4 @@
-"""The state machine of the kit finds planted faults, and drives stores that have their own time."""
+"""The state machine of the kit: it finds faults, supports stores with their own clock, and names its requirements."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sessiondex.testing.machine import SessionStoreMachine
 from tests.support.broken_stores import concurrency, feed, isolation, queries, saves
 from tests.support.virtual_time import VirtualLoop
 
-# The same steps each time, and no search for shorter ones: these tests only need the failure.
+# Deterministic, without shrinking: the tests only need the first failure.
 FIND = settings(
     max_examples=1_000,
     stateful_step_count=30,
@@ -31,7 +31,7 @@ FIND = settings(
 
 
 def broken(make: Any) -> type[SessionStoreMachine]:
-    """Return a machine of the store, in virtual time, so that a call that hangs takes no time."""
+    """Return a machine for the store. Time is virtual, so a change that never comes is found at once."""
 
     class BrokenMachine(SessionStoreMachine):
         def __init__(self) -> None:
@@ -54,13 +54,11 @@ class NeverAnswers(ScanSessionStore[Any]):
         return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]  # never done
 
 
-SHARED = "^(get|a saved session|the replayed versions|list_by_|iter_by_|find_sessions|sessions of a page|count_|update)"
-
-COMPLAINTS: dict[Any, str] = {
-    saves.StampsThatRepeat: "^(stamps: each must be greater|.*, beside ScanSessionStore: )",
-    isolation.SharesGivenSessions: SHARED,
-    isolation.SharesResultsOfGet: SHARED,
-    isolation.NeverUnfilesAgents: "^(list_by_agent|iter_by_agent|sessions of a page|count_by_agent, beside the list)",
+FINDINGS: dict[Any, str] = {
+    saves.StampsThatRepeat: "^(stamps: each must be greater|get_or_create, beside)",
+    isolation.SharesGivenSessions: "^(get|a saved session|the replayed versions)",
+    isolation.SharesResultsOfGet: "^(get|a saved session|the replayed versions)",
+    isolation.NeverUnfilesAgents: "^(list_by_agent|iter_by_agent|sessions of a page|count_by_agent, beside)",
     isolation.ForgetsTheClass: "^(get|update|a saved session|list_by_|find_sessions|iter_by_).*Session",
     isolation.LeaksInQueries: "^(get_by_channel|list_by_|find_sessions|iter_by_|count_|get_or_create)",
     queries.OldestFirst: "^(list_by_|iter_by_).*; number [0-9]",
@@ -69,12 +67,12 @@ COMPLAINTS: dict[Any, str] = {
     feed.FeedWithGaps: "^sequences, counted from the first",
     FeedThatIsSilent: "^changes: a committed change did not come",
 }
-"""By store with a fault: the message of the machine."""
+"""By broken store: the message of the machine, as a regular expression."""
 
 
-@pytest.mark.parametrize("store", COMPLAINTS)
+@pytest.mark.parametrize("store", FINDINGS)
 def test_a_fault_is_found(store: Any) -> None:
-    with pytest.raises(ContractViolation, match=COMPLAINTS[store]):
+    with pytest.raises(ContractViolation, match=FINDINGS[store]):
         run_state_machine_as_test(broken(store), settings=FIND)
 
 
@@ -86,8 +84,8 @@ def test_a_call_that_hangs_ends_after_the_timeout() -> None:
         run_state_machine_as_test(Impatient, settings=FIND)
 
 
-def test_a_store_may_have_its_own_time_and_be_made_by_a_coroutine() -> None:
-    """Stamps are not compared then; everything else is, with its order."""
+def test_a_store_may_have_its_own_clock_and_a_coroutine_function_as_factory() -> None:
+    """Stamps are ignored then; all other results are compared, including their order."""
 
     class ServerMachine(SessionStoreMachine):
         owns_time = False
@@ -101,14 +99,14 @@ def test_a_store_may_have_its_own_time_and_be_made_by_a_coroutine() -> None:
 
 
 @pytest.mark.parametrize("store", [isolation.SharesResultsOfGet, isolation.LeaksInQueries])
-def test_a_fault_is_found_in_a_store_with_its_own_time(store: Any) -> None:
+def test_a_fault_is_found_in_a_store_with_its_own_clock(store: Any) -> None:
     class BrokenMachine(SessionStoreMachine):
         owns_time = False
 
         def make_store(self, **_: Any) -> Any:
             return store()
 
-    with pytest.raises(ContractViolation, match=COMPLAINTS[store]):
+    with pytest.raises(ContractViolation, match=FINDINGS[store]):
         run_state_machine_as_test(BrokenMachine, settings=FIND)
 
 
@@ -117,8 +115,8 @@ def test_make_store_must_be_overridden() -> None:
         run_state_machine_as_test(SessionStoreMachine, settings=settings(FIND, max_examples=1))
 
 
-def test_the_oracle_agrees_with_itself() -> None:
-    """So the faults that are found are not those of the machine."""
+def test_the_scan_store_passes_compared_with_itself() -> None:
+    """A finding is therefore a fault of the store and not of the machine."""
 
     class OracleMachine(SessionStoreMachine):
         def make_store(self, **options: Any) -> Any:
@@ -128,9 +126,9 @@ def test_the_oracle_agrees_with_itself() -> None:
 
 
 @pytest.mark.parametrize("module", ["machine", "strategies"])
-def test_the_error_without_hypothesis_says_what_to_install(module: str) -> None:
+def test_without_hypothesis_the_error_names_the_extra(module: str) -> None:
     program = f"import sys; sys.modules['hypothesis'] = None; import sessiondex.testing.{module}"
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)  # noqa: S603  # our own
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)  # noqa: S603  # a constant command
 
     assert result.returncode == 1
     assert "ImportError: " in result.stderr

@@ -209,12 +209,16 @@ class MachineCore(RuleBasedStateMachine):
     @precondition(lambda self: self.held_pairs)
     @rule(data=st.data())
     def change_held_sessions(self, data: st.DataObject) -> None:
-        """Change sessions in place without saving them, which must not change any store."""
-        for session in data.draw(st.sampled_from(self.held_pairs)):
-            session.variables["held"] = [1]
-            session.step_history.clear()
-            session.rule_fires.clear()
-            session.__dict__["status"] = SessionStatus.CLOSED
+        """Change saved objects in place without saving them, which must not change any store."""
+        _change_in_place(data.draw(st.sampled_from(self.held_pairs)))
+
+    @rule(session_id=strategies.ids)
+    def change_results_of_get(self, session_id: UUID) -> None:
+        """Change results of `get` in place without saving them, which must not change any store."""
+        pair = self.get_pair(session_id)
+        if pair is not None:
+            _change_in_place(pair)
+            self.get_pair(session_id)
 
     @precondition(lambda self: self.held_pairs)
     @rule(data=st.data())
@@ -322,3 +326,11 @@ class MachineCore(RuleBasedStateMachine):
         for session_id in there:
             self.deleted[session_id] = self.expected.pop(session_id)
         self.commit_count += len(there)
+
+
+def _change_in_place(sessions: Pair) -> None:
+    for session in sessions:
+        session.variables["held"] = [1]
+        session.step_history.clear()
+        session.rule_fires.clear()
+        session.__dict__["status"] = SessionStatus.CLOSED

@@ -58,7 +58,7 @@ class ExpiresByFirstSave(ScanSessionStore[Any]):
         return None if has_expired else await super()._find(session_id, tenant_id)
 
 
-class _KeepsExpired(Writer[Any, Any, Any, Any]):
+class _KeepsExpired(Writer[Any, Any]):
     def _evict_if_expired(self, session_id: UUID, cutoff: int | None) -> None:
         pass
 
@@ -69,7 +69,7 @@ class KeepsExpiredIds(PartsStore):
     writer_class = _KeepsExpired
 
 
-class _IgnoresTheCap(Writer[Any, Any, Any, Any]):
+class _IgnoresTheCap(Writer[Any, Any]):
     def evict_surplus(self, budget_seconds: float) -> bool:  # noqa: ARG002  # the fault
         return False
 

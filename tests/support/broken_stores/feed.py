@@ -95,7 +95,7 @@ class FeedThatRepeats(ScanSessionStore[Any]):
         return super().changes(since=since and since - 1)
 
 
-class _PublishesAttempts(Writer[Any, Any, Any, Any]):
+class _PublishesAttempts(Writer[Any, Any]):
     def remove(self, session_ids: Any, tenant_id: UUID | None) -> int:
         count = super().remove(session_ids, tenant_id)
         if not count:

@@ -31,7 +31,7 @@ class PartsStore(LocalSessionStore[Any, Any, Any]):
     backend_class: type[OpenBackend] = OpenBackend
     clock_class: type[StampClock] = StampClock
     guard_class: type[LoopGuard] = LoopGuard
-    writer_class: type[Writer[Any, Any, Any, Any]] = Writer
+    writer_class: type[Writer[Any, Any]] = Writer
 
     def __init__(
         self,

@@ -89,7 +89,7 @@ class StopsCountingRevisions(PartsStore):
     backend_class = _StopsCounting
 
 
-class _NeverStartsAgain(Writer[Any, Any, Any, Any]):
+class _NeverStartsAgain(Writer[Any, Any]):
     def __init__(self, *parts: Any, **options: Any) -> None:
         super().__init__(*parts, **options)
         self.revisions: dict[UUID, int] = {}
