@@ -1,7 +1,7 @@
 """Record histories of concurrent clients, and check them against a plain model.
 
-The model keeps the sessions of a tenant in the order of their last saves. These operations depend on nothing else: stamps
-are assigned in commit order, so newest first is the reverse of that order.
+The model keeps the sessions of a tenant in the order of their last saves, and these operations depend on nothing else.
+Stamps are assigned in commit order, so newest first is the reverse of that order.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from sessiondex import Channel, ConflictError, Session, SessionNotFoundError, Se
 from tests.support.builders import AGENT, OTHER_TENANT, TENANT, Clock, make_session
 from tests.support.linearizability import Call, linearization
 from tests.support.schedules import RECORDS
-from tests.support.virtual_time import run_shuffled
 from tests.support.stores import check_indexes
+from tests.support.virtual_time import run_shuffled
 
 ACTIVE, CLOSED = SessionStatus.ACTIVE, SessionStatus.CLOSED
 NAMES = [1, 2, 3]

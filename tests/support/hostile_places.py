@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
+from sessiondex.records import Records
 
 from sessiondex import PendingMigration, Session, StepVisit
-from sessiondex.records import Records
 from tests.support.builders import CUSTOMER, START, NotedSession, TaggedSession, at_step, visit
 from tests.support.hostile_classes import PlantedError
 

@@ -14,7 +14,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from sessiondex import InMemorySessionStore, ScanSessionStore
 from sessiondex.testing import ContractViolation
 from sessiondex.testing.machine import SessionStoreMachine
-from tests.support.broken_stores import concurrency, isolation, life_cycle, queries, saves
+from tests.support.broken_stores import concurrency, feed, isolation, queries, saves
 from tests.support.virtual_time import VirtualLoop
 
 # Deterministic, without shrinking: the tests only need the first failure.
@@ -63,8 +63,8 @@ FINDINGS: dict[Any, str] = {
     isolation.LeaksInQueries: "^(get_by_channel|list_by_|find_sessions|iter_by_|count_|get_or_create)",
     queries.OldestFirst: "^(list_by_|iter_by_).*; number [0-9]",
     concurrency.LosesUpdates: "^saving with expected revision",
-    life_cycle.CountsIdleOnes: "^count_by_agent",
-    life_cycle.FeedWithGaps: "^sequences, counted from the first",
+    queries.CountsIdleOnes: "^count_by_agent",
+    feed.FeedWithGaps: "^sequences, counted from the first",
     FeedThatIsSilent: "^changes: a committed change did not come",
 }
 """By broken store: the message of the machine, as a regular expression."""

@@ -210,7 +210,7 @@ class ChunkedList:
         elif bound and not chunk:
             self._remove_bound(bound)
 
-    def _check(self) -> None:
+    def check(self) -> None:
         """Raise `DivergenceError` unless chunks and bounds are in order and the length is right."""
         width, bounds = self._width, list(self._bounds)
         check_same("bounds in order, the first one empty", bounds, sorted({b"", *bounds}))

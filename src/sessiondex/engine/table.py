@@ -262,7 +262,7 @@ class Table:
                     storage.add(index_key, posting)
         self._size_of_rows = sum([len(row) for _, row in self._rows.items()])
 
-    def _check(self, expected_keys: Callable[[Row], IndexKeys]) -> None:
+    def check(self, expected_keys: Callable[[Row], IndexKeys]) -> None:
         """Raise `DivergenceError` unless each row has the expected index keys, and every index equals the rows.
 
         Runtime: O(n log n).
@@ -278,6 +278,6 @@ class Table:
                     postings.append((index_key, row[_STAMP] + key))
         for (index, storage), postings in zip(self.storages(), expected, strict=True):
             try:
-                storage._check(postings)
+                storage.check(postings)
             except DivergenceError as error:
                 raise DivergenceError(f"index {index.name!r}, {error.where}", error.actual, error.expected) from None

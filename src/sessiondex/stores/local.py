@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from time import perf_counter
 from typing import Generic
 from uuid import UUID
 
@@ -97,10 +98,12 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
         to_session, slices = self._backend.to_session, Slices(self._guard.enter)
         sessions = []
         for stored in found:
-            if slices.is_over:
+            if perf_counter() > slices.deadline:
                 await slices.pause()
-            with suppress(ClassGoneError):  # it was removed since, with all others of its class
+            try:
                 sessions.append(to_session(stored))
+            except ClassGoneError:  # it was removed since, with all others of its class
+                continue
         return sessions
 
     async def _count(self, query: CountQuery) -> int:
@@ -167,7 +170,7 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
     async def _prepare_many(self, sessions: Sequence[S], first: int) -> list[Prepared]:
         prepared, slices = [], Slices(self._guard.enter)
         for position, session in enumerate(sessions):
-            if slices.is_over:
+            if perf_counter() > slices.deadline:
                 await slices.pause()
             try:
                 prepared.append(self._codec.prepare(session))

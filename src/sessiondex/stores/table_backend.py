@@ -165,7 +165,7 @@ class TableBackend(Generic[S]):
 
     def check(self) -> None:
         try:
-            self._table._check(self._expected_keys)  # noqa: SLF001  # kept out of the public methods of the table
+            self._table.check(self._expected_keys)
             rows = {key: self._table.row(key) for key in self._cache}
             check_same("cached sessions that are not stored", [key for key, row in rows.items() if row is None], [])
             for key, row in rows.items():
