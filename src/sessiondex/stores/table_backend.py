@@ -20,7 +20,6 @@ from sessiondex.stores.backend import RowHead
 from sessiondex.stores.lru_cache import LRUCache
 from sessiondex.stores.stats import IndexStats, StoreStats
 
-
 Stored: TypeAlias = Row | S
 """A row, or the live snapshot that the cache had of it. Neither ever changes."""
 
