@@ -40,7 +40,8 @@ class Stage:
 
     def __init__(self, make_store: Callable[..., Any], options: dict[str, Any]) -> None:
         self.clock = Clock()
-        self.told: list[UUID] = []
+        self.evicted: list[UUID] = []
+        self._has_expiry = "idle_ttl" in options
         self.is_open = "on_evict" in options
         if self.is_open:
             options = {**options, "on_evict": self._on_evict}
@@ -52,7 +53,7 @@ class Stage:
 
     async def fill(self, stored: int) -> None:
         await self.store.save_many(STORED[:stored])
-        if self.store._eviction.idle_ttl is not None:  # all of these have expired, and only these
+        if self._has_expiry:  # all of these have expired, and only these
             self.clock.move(hours=2)
         if self.is_open:
             await self.store.__aenter__()
@@ -62,7 +63,7 @@ class Stage:
 
     async def _on_evict(self, evicted: Any, _reason: Any) -> None:
         await asyncio.sleep(0)
-        self.told.append(evicted.session_id)
+        self.evicted.append(evicted.session_id)
         await asyncio.sleep(0)
 
     async def content(self) -> Any:
@@ -71,7 +72,7 @@ class Stage:
         try:
             found = await store.list_by_agent(TENANT, AGENT, limit=1_000)
         except StoreClosedError:
-            return "closed", sorted(self.told)
+            return "closed", sorted(self.evicted)
         for one in found:
             assert await store.get(one.session_id) == one, "a list and get differ"
             assert await store.get_by_channel(TENANT, one.channel, one.user_channel_id) == one, "a channel is lost"

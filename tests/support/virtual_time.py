@@ -1,7 +1,7 @@
 """Provide event loops with virtual time: when nothing can run, time jumps to the next timer.
 
-So what sleeps takes no time and comes in the same order on any machine, and a test that nothing can wake any more fails
-at once instead of hanging.
+A task that sleeps takes no time, and tasks wake in the same order on any machine. Slices end after a count of items. A
+test that nothing can wake any more fails at once instead of hanging.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from tests.support.shuffled_loop import ShuffledLoop
+from tests.support.slice_time import counted_slices
 
 T = TypeVar("T")
 
@@ -53,7 +54,7 @@ class _Jumps(selectors.SelectSelector):
 def run(main: Coroutine[Any, Any, T], make_loop: Callable[[], VirtualLoop] = VirtualLoop) -> T:
     """Run the coroutine in a loop of its own. What the loop would only log, such as a forgotten error, is raised."""
     complaints: list[dict[str, Any]] = []
-    with asyncio.Runner(loop_factory=make_loop) as runner:
+    with counted_slices(), asyncio.Runner(loop_factory=make_loop) as runner:
         runner.get_loop().set_exception_handler(lambda _, context: complaints.append(context))
         result = runner.run(main)
     assert not complaints, complaints
