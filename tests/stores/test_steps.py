@@ -8,8 +8,6 @@ from typing import Any
 import pytest
 
 from sessiondex import Channel, InMemorySessionStore, ScopeFilter, Session
-from sessiondex.engine.table import Row
-from sessiondex.records import Packed, Records
 from tests.support.builders import SCENARIO, START, TENANT, Clock, at_step, make_session
 
 DAY = timedelta(days=1)
