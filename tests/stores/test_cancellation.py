@@ -208,7 +208,7 @@ class LosesSessionLock(ScanSessionStore[Session]):
         (KeepsLock, "save", "alone", "the lock is held"),
         (KeepsSessionLock, "exclusive", "alone", "the lock of a session is held"),
         (KeepsTask, "list_by_agent", "alone", "a task was left"),
-        (LosesSessionLock, "exclusive", "turn", "the lock of a session is held"),
+        (LosesSessionLock, "exclusive", "session lock", "the lock of a session is held"),
     ],
 )
 def test_a_store_that_is_cut_in_two_is_found(cls: Any, name: str, contention: str, complaint: str) -> None:

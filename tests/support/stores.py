@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from sessiondex import InMemorySessionStore, ScanSessionStore, Session
@@ -50,6 +50,11 @@ def lock_of(store: Any) -> asyncio.Lock:
     """Return the lock of all saves and deletions. Each event loop gets another one, at its first call."""
     lock: asyncio.Lock = store._lock
     return lock
+
+
+def put_without_lock(store: Any, sessions: Sequence[Session]) -> None:
+    """Save the sessions as a task that holds the lock does."""
+    store._writer.put_many([store._codec.prepare(session) for session in sessions], 0)
 
 
 def session_locks_of(store: Any) -> Any:
