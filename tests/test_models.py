@@ -143,3 +143,15 @@ def test_step_visit_fields() -> None:
         "checkpoint_description",
         "step_content_hash",
     ]
+
+
+def test_the_names_of_set_fields_are_a_copy() -> None:
+    """Sessions and visits from a store share the set of names, so callers get a copy."""
+    session = make_session(step_history=[visit()])
+    for model in (session, session.step_history[0]):
+        before = model.model_fields_set
+        model.model_fields_set.clear()
+        assert model.model_fields_set == before != set()
+    session.turn_count = 1
+
+    assert "turn_count" in session.model_fields_set

@@ -21,11 +21,11 @@ from sessiondex.errors import (
     WrongLoopError,
 )
 from sessiondex.models import Channel, PendingMigration, ScopeFilter, Session, SessionStatus, StepVisit
-from sessiondex.transfer import CopyProgress, copy_sessions
-from sessiondex.urls import open_store
 from sessiondex.stores.memory import InMemorySessionStore
 from sessiondex.stores.scan import ScanSessionStore
 from sessiondex.stores.stats import IndexStats, StoreStats
+from sessiondex.transfer import CopyProgress, copy_sessions
+from sessiondex.urls import open_store
 
 __all__ = [
     "Change",

@@ -77,8 +77,7 @@ class StampClock:
 
     def advance_to(self, stamp: int) -> None:
         """Make later stamps greater than this one."""
-        if stamp > self._last_stamp:
-            self._last_stamp = stamp
+        self._last_stamp = max(self._last_stamp, stamp)
 
 
 def _checked_microseconds(now: object) -> int:

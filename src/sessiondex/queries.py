@@ -14,7 +14,7 @@ from uuid import UUID
 from pydantic import BaseModel, ValidationError
 
 from sessiondex.clock import to_datetime, to_microseconds
-from sessiondex.errors import InvalidArgumentError, InvalidSessionError
+from sessiondex.errors import InvalidArgumentError, InvalidSessionError, add_position_note
 from sessiondex.models import Channel, ScopeFilter, Session, SessionStatus, check_user_channel_id, in_utc
 
 T = TypeVar("T")
@@ -85,18 +85,19 @@ CountQuery: TypeAlias = AgentQuery | CustomerQuery | StepQuery
 
 
 def agent_query(tenant_id: UUID, agent_id: UUID, status: SessionStatus | None) -> AgentQuery:
+    """Check the arguments of a query by agent."""
     return AgentQuery(
         check_uuid("tenant_id", tenant_id), check_uuid("agent_id", agent_id), check_optional_status(status)
     )
 
 
 def customer_query(tenant_id: UUID, customer_profile_id: UUID) -> CustomerQuery:
-    return CustomerQuery(
-        check_uuid("tenant_id", tenant_id), check_uuid("customer_profile_id", customer_profile_id)
-    )
+    """Check the arguments of a query by customer."""
+    return CustomerQuery(check_uuid("tenant_id", tenant_id), check_uuid("customer_profile_id", customer_profile_id))
 
 
 def channel_query(tenant_id: UUID, channel: Channel, user_channel_id: str, *, is_open: bool) -> ChannelQuery:
+    """Check the arguments of a query by channel identity."""
     # Common types are recognised here, without a call for each: this is a third of the cost of a lookup.
     if type(tenant_id) is not UUID:
         tenant_id = check_uuid("tenant_id", tenant_id)
@@ -110,6 +111,7 @@ def channel_query(tenant_id: UUID, channel: Channel, user_channel_id: str, *, is
 
 
 def scenario_query(tenant_id: UUID, scenario_id: UUID, scenario_version: int) -> ScenarioQuery:
+    """Check the arguments of a query by scenario."""
     return ScenarioQuery(
         check_uuid("tenant_id", tenant_id),
         check_uuid("scenario_id", scenario_id),
@@ -120,6 +122,7 @@ def scenario_query(tenant_id: UUID, scenario_id: UUID, scenario_version: int) ->
 def step_query(
     tenant_id: UUID, scenario_id: UUID, scenario_version: int, content_hash: str, scope_filter: ScopeFilter | None
 ) -> StepQuery:
+    """Check the arguments of a query by step."""
     scenario = scenario_query(tenant_id, scenario_id, scenario_version)
     content_hash = check_text("step_content_hash", content_hash)
     return StepQuery(*scenario, content_hash, check_optional_scope_filter(scope_filter))
@@ -131,8 +134,16 @@ def check_page(limit: int, before: datetime | None) -> Page:
     return Page(limit, None if before is None else _check_cursor(before))
 
 
-def check_page_size(value: int) -> int:
-    return check_min("page_size", value, 1, "some hundred is a good size")
+def check_batch_size(name: str, value: int) -> int:
+    return check_min(name, value, 1, "some hundred is a good size")
+
+
+def check_expected(revision: int) -> Expected:
+    return Expected(check_min("expected_revision", revision, 0, "0 expects that there is no session yet"))
+
+
+def check_optional_sequence(since: int | None) -> int | None:
+    return None if since is None else check_min("since", since, 0, "0 follows from the first change on")
 
 
 def check_uuid(name: str, value: object) -> UUID:
@@ -228,14 +239,14 @@ def check_duration(name: str, value: object, minimum: timedelta) -> None:
         raise InvalidArgumentError(name, f"must be a timedelta of at least {minimum.total_seconds()} s")
 
 
-def check_channel(value: object) -> Channel:
+def check_channel(value: str) -> Channel:
     try:
         return Channel(value)
     except (ValueError, RecursionError):  # the enum's own error prints the value, which may be a very deep list
         raise InvalidArgumentError("channel", f"must be one of {', '.join(Channel)}") from None
 
 
-def check_optional_status(value: object) -> SessionStatus | None:
+def check_optional_status(value: str | None) -> SessionStatus | None:
     try:
         return None if value is None else SessionStatus(value)
     except (ValueError, RecursionError):  # as above
@@ -300,12 +311,23 @@ def check_identity(session: object, identity: ChannelQuery) -> None:
         raise InvalidArgumentError("create", "must not return a closed session; no query would find it open")
 
 
-def saved_version(session: object) -> tuple[int, int]:
-    """Return stamp and revision of a session that was saved.
+def check_versions(sessions: Iterable[T]) -> list[tuple[T, int, int]]:
+    """Return each session with its stamp and revision.
 
     Raises:
-        InvalidSessionError: it was never saved.
+        InvalidSessionError: a session was never saved; a note has its position.
     """
+    versions = []
+    for position, session in enumerate(check_iterable("sessions", sessions, "save")):
+        try:
+            versions.append((session, *_saved_version(session)))
+        except InvalidSessionError as error:
+            add_position_note(error, position)
+            raise
+    return versions
+
+
+def _saved_version(session: object) -> tuple[int, int]:
     last, revision = getattr(session, "last_activity_at", None), getattr(session, "revision", None)
     stamp = to_microseconds(in_utc(last)) if isinstance(last, datetime) and last.utcoffset() is not None else -1
     if not 0 <= stamp <= MAX_RESTORED_STAMP:
@@ -313,5 +335,7 @@ def saved_version(session: object) -> tuple[int, int]:
         reason = f"must be an aware datetime, of the last save, until the year {year}; save() sets it"
         raise InvalidSessionError("last_activity_at", reason)
     if type(revision) is not int or not 1 <= revision <= MAX_RESTORED_STAMP:
-        raise InvalidSessionError("revision", f"must be from 1 to {MAX_RESTORED_STAMP}, of the last save; save() sets it")
+        raise InvalidSessionError(
+            "revision", f"must be from 1 to {MAX_RESTORED_STAMP}, of the last save; save() sets it"
+        )
     return stamp, revision

@@ -28,9 +28,7 @@ _CLOSED_CODE = b"closed "
 _VERSION_SIZE = 16 + 16 + 17  # tenant, scenario, version in hexadecimal and a colon
 _DAY = timedelta(days=1) // MICROSECOND
 
-CHANNEL: Index[Postings] = Index(
-    "channel identity", ("tenant_id", "channel", "user_channel_id", "status"), Postings
-)
+CHANNEL: Index[Postings] = Index("channel identity", ("tenant_id", "channel", "user_channel_id", "status"), Postings)
 """Open and closed sessions apart: an open one is found without a look at any number of closed ones."""
 AGENT: Index[Postings] = Index("agent and status", ("tenant_id", "agent_id", "status"), Postings)
 CUSTOMER: Index[Postings] = Index("customer", ("tenant_id", "customer_profile_id"), Postings)

@@ -76,7 +76,7 @@ ODD_VALUES: list[Any] = [
         START.astimezone(timezone(timedelta(hours=2))),
         datetime.max.replace(tzinfo=UTC),
     ),
-    *(START.replace(fold=1), START.replace(tzinfo=timezone.utc), START.astimezone(ZoneInfo("Europe/Lisbon"))),
+    *(START.replace(fold=1), START.replace(tzinfo=UTC), START.astimezone(ZoneInfo("Europe/Lisbon"))),
     *(Instant(2026, 1, 1, tzinfo=UTC), START.date(), START.timetz(), START.isoformat()),
     *([], [1], ["x"], [0.5], [None], [visit()], [Visit(**vars(visit()))], (visit(),), [visit(), None], [{}], List([1])),
     *({}, {"a": 1}, {"a": -1}, {"a": True}, {"a": "x"}, {"a": 2**63}, {"\ud800": 1}, {1: 1}, {Text("x"): 1}),

@@ -33,9 +33,9 @@ from tests.support.builders import START, Clock, NotedSession
 from tests.support.contract_methods import missing_in
 from tests.support.seeds import TryEach, skip_with_seed
 from tests.support.sizes import search_size
+from tests.support.stores import check_indexes
 from tests.support.two_tenants import SHARED_AGENT, SHARED_CUSTOMER, SHARED_SCENARIO, A, B, trace_in
 from tests.support.two_tenants_walk import LeakError, Walk
-from tests.support.stores import check_indexes
 
 
 async def drained(sessions: AsyncIterator[Any]) -> list[Any]:
@@ -332,7 +332,8 @@ class MixesIn(ScanSessionStore[Any]):
         self.answers += 1
         if found is not None and self.answers % 100 == 0:
             last = max(self._snapshots.values(), key=lambda snapshot: snapshot.last_activity_at)
-            found.model_fields_set.add(last.user_channel_id)  # which is no part of what is compared
+            # The set of set fields is not compared. `model_fields_set` returns a copy, so the set itself is replaced.
+            object.__setattr__(found, "__pydantic_fields_set__", {*found.model_fields_set, last.user_channel_id})
         return found
 
 

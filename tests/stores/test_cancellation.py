@@ -16,8 +16,8 @@ from tests.support.cancel_anywhere import CancelledRun, CancelPoint, cancel_ever
 from tests.support.contract_methods import missing_in
 from tests.support.operations import CONTENTION, IDENTITY, OPERATIONS, Operation, Stage, session
 from tests.support.sizes import IS_STRESS
-from tests.support.virtual_time import run
 from tests.support.stores import STORES, check_indexes, check_no_lock_is_held, lock_of, session_locks_of
+from tests.support.virtual_time import run
 
 Run = Callable[[Stage], Coroutine[Any, Any, Any]]
 

@@ -1,4 +1,4 @@
-"""Law 18: changes come in order, each once, with no gap."""
+"""Law 18: changes come in order, each once, without a gap."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ from typing import Any
 
 import pytest
 
-from sessiondex import Change, ChangeKind, ChangesLostError
+from sessiondex import (
+    Change,
+    ChangeKind,
+    ChangesLostError,
+    Session,
+)
 from tests.support.builders import Clock, NotedSession, TaggedSession, make_session
 from tests.support.shuffled_loop import run_interleaved
 from tests.support.stores import feed_of
@@ -21,7 +26,7 @@ async def read(changes: Any, count: int) -> list[Any]:
 
 
 async def is_waiting(changes: Any) -> bool:
-    """Return whether the reader has seen all changes."""
+    """Return whether the reader has read every change and waits for the next."""
     waiting = asyncio.ensure_future(anext(changes))
     for _ in range(5):
         await asyncio.sleep(0)
@@ -32,25 +37,33 @@ async def is_waiting(changes: Any) -> bool:
     return True
 
 
+def change_of(sequence: int, kind: ChangeKind, session: Session) -> Change:
+    """Return the change that the store must publish for the session as it is now."""
+    return Change(
+        sequence=sequence,
+        kind=kind,
+        tenant_id=session.tenant_id,
+        session_id=session.session_id,
+        revision=session.revision,
+        stamp=session.last_activity_at,
+    )
+
+
 @pytest.mark.parametrize("cls", [NotedSession, TaggedSession])
 @pytest.mark.parametrize("saves", [1, 4])
-async def test_saved_and_deleted(store: Any, cls: Any, saves: int) -> None:
-    """A change has the ids of the session and its version; of a deleted session, the last it had."""
+async def test_each_change_has_ids_revision_and_stamp(store: Any, cls: Any, saves: int) -> None:
     session = make_session(cls)
     for _ in range(saves):
         await store.save(session)
-    ids: dict[str, Any] = {"tenant_id": session.tenant_id, "session_id": session.session_id}
-    changes = store.changes()
+    changes, last = store.changes(), saves
     await store.save(session)
-    second = {"revision": session.revision, "stamp": session.last_activity_at}
+    expected = [change_of(last + 1, ChangeKind.SAVED, session)]
     await store.delete(session.session_id)
+    expected.append(change_of(last + 2, ChangeKind.DELETED, session))
     await store.save(session)
+    expected.append(change_of(last + 3, ChangeKind.SAVED, session))
 
-    assert await read(changes, 3) == [
-        Change(sequence=saves + 1, kind=ChangeKind.SAVED, **ids, **second),
-        Change(sequence=saves + 2, kind=ChangeKind.DELETED, **ids, **second),
-        Change(sequence=saves + 3, kind=ChangeKind.SAVED, **ids, revision=1, stamp=session.last_activity_at),
-    ]
+    assert await read(changes, 3) == expected
     assert await is_waiting(changes) or pytest.fail("there is one more")
 
 
@@ -63,7 +76,14 @@ async def test_a_change_shows_no_content(store: Any) -> None:
     assert "ann" not in shown
 
 
-async def test_changes_of_many_come_one_by_one(store: Any) -> None:
+def test_a_change_is_immutable_and_has_no_dict() -> None:
+    change = change_of(1, ChangeKind.SAVED, make_session())
+    with pytest.raises(AttributeError):
+        change.sequence = 2  # type: ignore[misc]  # the mistake
+    assert not hasattr(change, "__dict__")
+
+
+async def test_a_batch_publishes_one_change_per_session(store: Any) -> None:
     changes = store.changes()
     sessions = [make_session() for _ in range(3)]
     await store.save_many([*sessions, sessions[0]])
@@ -84,12 +104,11 @@ async def test_evictions_are_changes(make_store: Any, clock: Clock) -> None:
 
     found = await read(changes, 7)
     assert [change.kind.value for change in found] == ["saved"] * 3 + ["evicted", "saved", "evicted", "evicted"]
-    assert [change.session_id for change in found if change.kind is ChangeKind.EVICTED] == [
-        session.session_id for session in sessions[:3]
-    ]
+    evicted = [change.session_id for change in found if change.kind is ChangeKind.EVICTED]
+    assert evicted == [session.session_id for session in sessions[:3]]
 
 
-async def test_a_reader_goes_on_where_another_ended(store: Any) -> None:
+async def test_a_reader_continues_where_another_ended(store: Any) -> None:
     changes = store.changes()
     for _ in range(5):
         await store.save(make_session())
@@ -100,7 +119,7 @@ async def test_a_reader_goes_on_where_another_ended(store: Any) -> None:
     assert await read(store.changes(since=0), 5) == [*seen, *await read(changes, 3)]
 
 
-async def test_what_is_no_longer_kept_is_lost_and_said_to_be(make_store: Any) -> None:
+async def test_a_change_that_is_no_longer_kept_is_an_error(make_store: Any) -> None:
     store = make_store(changes_kept=3)
     changes = store.changes()
     for _ in range(5):
@@ -113,7 +132,7 @@ async def test_what_is_no_longer_kept_is_lost_and_said_to_be(make_store: Any) ->
     assert [change.sequence for change in await read(store.changes(since=2), 3)] == [3, 4, 5]
 
 
-async def test_what_was_before_anybody_asked_is_lost_too(store: Any) -> None:
+async def test_changes_before_the_first_reader_are_not_kept(store: Any) -> None:
     await store.save(make_session())
     with pytest.raises(ChangesLostError):
         store.changes(since=0)
@@ -122,7 +141,7 @@ async def test_what_was_before_anybody_asked_is_lost_too(store: Any) -> None:
     assert (await anext(changes)).sequence == 2
 
 
-async def test_a_store_that_keeps_none_still_numbers_them(make_store: Any) -> None:
+async def test_a_store_that_keeps_no_changes_numbers_them(make_store: Any) -> None:
     store = make_store(changes_kept=0)
     changes = store.changes()
     await store.save(make_session())
@@ -130,8 +149,7 @@ async def test_a_store_that_keeps_none_still_numbers_them(make_store: Any) -> No
         await anext(changes)
 
 
-async def test_nine_of_ten_waiting_readers_are_cancelled(store: Any) -> None:
-    """The save fails no one, and the tenth reader gets its change."""
+async def test_waiting_readers_leave_nothing_behind(store: Any) -> None:
     readers = [asyncio.ensure_future(anext(store.changes())) for _ in range(10)]
     await asyncio.sleep(0)
     for reader in readers[:9]:
@@ -142,7 +160,7 @@ async def test_nine_of_ten_waiting_readers_are_cancelled(store: Any) -> None:
     assert (await readers[9]).sequence == 1
 
 
-async def test_a_reader_goes_on_after_a_wait_that_was_cancelled(store: Any) -> None:
+async def test_a_reader_continues_after_a_cancelled_wait(store: Any) -> None:
     changes = store.changes()
     for number in range(1, 4):
         with pytest.raises(TimeoutError):
@@ -151,7 +169,7 @@ async def test_a_reader_goes_on_after_a_wait_that_was_cancelled(store: Any) -> N
         assert (await asyncio.wait_for(anext(changes), HANG_SECONDS)).sequence == number
 
 
-async def test_what_was_committed_before_the_end_can_still_be_read(store: Any) -> None:
+async def test_changes_committed_before_the_close_can_still_be_read(store: Any) -> None:
     changes = store.changes()
     await store.save_many([make_session() for _ in range(3)])
     await store.aclose()
@@ -175,12 +193,12 @@ def test_a_reader_that_waits_again_in_another_loop_fails_no_write(make_store: An
     other.run_until_complete(store.save(session))
     other.close()
     assert session.revision == 1
-    task._log_destroy_pending = False  # type: ignore[attr-defined]  # which it is, on purpose
+    task._log_destroy_pending = False  # type: ignore[attr-defined]  # its loop is closed on purpose
     task.get_coro().close()
 
 
 def test_a_reader_in_a_loop_that_ended_fails_no_write(make_store: Any) -> None:
-    """The loop was closed, and nobody had cancelled those who waited in it."""
+    """The loop was closed while a task waited in it."""
     store, session = make_store(), make_session()
     changes = store.changes()
 
@@ -193,18 +211,18 @@ def test_a_reader_in_a_loop_that_ended_fails_no_write(make_store: Any) -> None:
     task = loop.run_until_complete(begin())
     loop.close()
 
-    async def go_on() -> None:
+    async def save_and_read() -> None:
         await store.save(session)
         assert session.revision == 1
-        assert (await anext(changes)).session_id == session.session_id
+        assert await anext(changes) == change_of(1, ChangeKind.SAVED, session)
 
-    asyncio.run(go_on())
-    task._log_destroy_pending = False  # type: ignore[attr-defined]  # which it is, on purpose
+    asyncio.run(save_and_read())
+    task._log_destroy_pending = False  # type: ignore[attr-defined]  # its loop is closed on purpose
     task.get_coro().close()
 
 
-async def test_changes_of_a_store_that_nobody_follows(store: Any) -> None:
-    """They are numbered and not kept."""
+async def test_a_store_without_readers_keeps_no_changes(store: Any) -> None:
+    """They are numbered all the same."""
     for _ in range(3):
         await store.save(make_session())
     assert feed_of(store) is None
@@ -217,7 +235,7 @@ async def test_changes_of_a_store_that_nobody_follows(store: Any) -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_every_reader_sees_the_same_changes_in_any_order_of_tasks(make_store: Any, seed: int) -> None:
-    """Each change follows from the one before: a save has the next revision, a removal the last."""
+    """Each change follows the revision of the change before it."""
     store = make_store(max_sessions=5)
 
     async def write(number: int) -> None:
@@ -238,19 +256,22 @@ def test_every_reader_sees_the_same_changes_in_any_order_of_tasks(make_store: An
         logs = await asyncio.gather(*readers)
         assert logs[0] == logs[1] == logs[2]
         assert [change.sequence for change in logs[0]] == list(range(1, len(logs[0]) + 1))
-        revisions: dict[Any, int] = {}
+        versions: dict[Any, Change] = {}
         for change in logs[0]:
-            last = revisions.pop(change.session_id, 0)
+            before = versions.pop(change.session_id, None)
             if change.kind is ChangeKind.SAVED:
-                revisions[change.session_id] = last + 1
-            assert change.revision == (last + 1 if change.kind is ChangeKind.SAVED else last)
+                assert change.revision == (1 if before is None else before.revision + 1)
+                versions[change.session_id] = change
+            else:
+                assert before is not None
+                assert (change.revision, change.stamp) == (before.revision, before.stamp)
 
     run_interleaved(main(), seed)
 
 
 @pytest.mark.parametrize("since", [1, 10**30])
-def test_a_place_that_was_never_reached_is_lost(store: Any, since: int) -> None:
-    """As one is that another process had reached, before it ended."""
+def test_a_sequence_that_was_never_reached_is_refused(store: Any, since: int) -> None:
+    """For example one that another process had reached."""
     with pytest.raises(ChangesLostError):
         store.changes(since=since)
 

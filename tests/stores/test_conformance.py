@@ -1,4 +1,4 @@
-"""Our own stores keep the contract, as told by the public kit: each case on each store."""
+"""Every store within one process keeps the contract, also prototypes that are put together from the same parts."""
 
 from __future__ import annotations
 
@@ -8,13 +8,21 @@ from typing import Any
 import pytest
 
 from sessiondex.testing import CASES, Case, check_session_store
+from tests.support.mutex_store import MutexSessionStore
+from tests.support.replica import ReplicatedStore
 from tests.support.stores import STORES, made_and_checked
 
+CONFORMING: dict[str, tuple[Any, dict[str, Any]]] = {
+    **STORES,
+    "mutex": (MutexSessionStore, {}),
+    "replicated": (ReplicatedStore, {}),
+}
 
-@pytest.fixture(params=STORES)
+
+@pytest.fixture(params=CONFORMING)
 def make_bare_store(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """As its user makes it: with a clock of its own, unless the kit gives one."""
-    cls, defaults = STORES[request.param]
+    """Make stores as users do: without options, unless the kit passes some."""
+    cls, defaults = CONFORMING[request.param]
     yield from made_and_checked(lambda **options: cls(**{**defaults, **options}))
 
 

@@ -9,14 +9,13 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import pytest
-
-from sessiondex import InMemorySessionStore, InvariantError, ScanSessionStore, SessionStatus
 from sessiondex.records import Records
 from sessiondex.stores.commits import _Intent
+
+from sessiondex import InMemorySessionStore, InvariantError, ScanSessionStore, SessionStatus
 from tests.support.builders import AGENT, CUSTOMER, OTHER_AGENT, OTHER_CUSTOMER, SCENARIO, TENANT, Clock, at_step, visit
 from tests.support.opcode_faults import Fault, raising
 from tests.support.waiting import HANG_SECONDS
-from tests.support.stores import check_indexes
 
 IDS = [UUID(int=number) for number in range(1, 7)]
 Write = Callable[[Any, Clock], Awaitable[Any]]
@@ -81,7 +80,7 @@ async def filled(make: Callable[..., Any], clock: Clock, told: list[Any]) -> tup
 
 async def content(store: Any) -> Any:
     """Return all that the store has to say, and that it agrees with itself."""
-    check_indexes(store)
+    store._check()
     sessions = [await store.get(session_id) for session_id in IDS]
     kept = {
         "agents": [await store.list_by_agent(TENANT, agent) for agent in (AGENT, OTHER_AGENT)],
@@ -124,8 +123,8 @@ async def outcome_of(make: Callable[..., Any], write: Write, fault: Fault | None
     await store.save(last)
     assert all(last.last_activity_at > one.last_activity_at for one in now[0] if one is not None)
     assert await store.get(IDS[4]) == last
-    assert (await anext(feed)).after == last
-    check_indexes(store)
+    assert (await anext(feed)).stamp == last.last_activity_at
+    store._check()
     return now, changes, told
 
 
@@ -245,7 +244,7 @@ class UndoesNothing(ScanSessionStore[Any]):
     def _commit(self, parts: Any, evicted: Any = None) -> None:
         for part in parts:
             self._apply(part.plan)
-        self._tell_of(_Intent(parts, (), self._feed.sequence, evicted))
+        self._tell_of(_Intent(parts, self._feed.sequence, evicted))
 
 
 class TellsTwice(InMemorySessionStore[Any]):

@@ -94,13 +94,13 @@ async def test_a_suspended_guard_recovers_before_it_admits() -> None:
     guard = LoopGuard(recover=lambda: events.append("recover"))
     guard.enter()
     events.clear()
-    loop = guard.suspend()
+    guard.suspend()
     guard.enter()
     guard.enter()
 
     assert events == ["recover"]
     guard.suspend()
-    guard.resume(loop)
+    guard.resume()
     guard.enter()
     assert events == ["recover"]
 

@@ -67,13 +67,13 @@ def test_a_cache_agrees_with_a_list_of_keys(steps: list[tuple[str, bytes]], max_
 
 @given(st.lists(st.integers(0, 9).map(lambda number: b"%d" % number), max_size=60), st.integers(1, 4))
 def test_first_reads_are_remembered_for_one_to_two_generations(reads: list[bytes], max_size: int) -> None:
-    """A key qualifies if its first read is among the last `max_size`, never if not among the last twice as many."""
+    """A key qualifies if its first read is among the last `max_size`, and never if not among the last twice as many."""
     cache = LRUCache[int](max_size)
     first_reads: list[bytes] = []
     for key in reads:
         qualifies = cache.qualifies(key)
 
-        assert qualifies or key not in first_reads[:max_size]
-        assert not qualifies or key in first_reads[: 2 * max_size]
+        assert qualifies or key not in first_reads[-max_size:]
+        assert not qualifies or key in first_reads[-2 * max_size :]
         if not qualifies:
-            first_reads.insert(0, key)
+            first_reads.append(key)

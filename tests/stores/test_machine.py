@@ -11,7 +11,7 @@ from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from sessiondex.testing import ContractViolation
-from tests.support.broken_stores.life_cycle import CountsIdleOnes
+from tests.support.broken_stores.queries import CountsIdleOnes
 from tests.support.eviction_machine import EvictionMachine
 from tests.support.seeds import GIVEN_SEED, TryEach, skip_with_seed
 from tests.support.sizes import search_size

@@ -35,23 +35,23 @@ SCENARIO, OTHER_SCENARIO = UUID(int=31), UUID(int=32)
 
 
 class NotedSession(Session):
-    """What a user might make of it: plain fields, so saving goes the short way."""
+    """A subclass with fields of plain types: its sessions are checked by the fast path."""
 
     note: str = ""
     scores: list[float] = []
 
 
 class TaggedSession(Session):
-    """What a user might make of it: a field of a type that JSON does not have, so saving goes the long way."""
+    """A subclass with a field whose type JSON does not have: its sessions are checked by a round trip."""
 
     tags: set[str] = set()
 
 
 def make_session(cls: type[Session] = Session, **fields: Any) -> Any:
-    """Return a session of `TENANT` and `AGENT`, with every field set that the test does not care about."""
+    """Return a session of `TENANT` and `AGENT`; it has a value for every field that the test does not set."""
     return testing.make_session(cls, **{"tenant_id": TENANT, "agent_id": AGENT, **fields})
 
 
 def at_step(content_hash: str | None = "hash-1", name: str | None = "pay", **fields: Any) -> Any:
-    """Return a session that stands at that step of version 1 of `SCENARIO`."""
+    """Return a session at that step of version 1 of `SCENARIO`."""
     return make_session(**testing.at_step(content_hash, name, **{"active_scenario_id": SCENARIO, **fields}))

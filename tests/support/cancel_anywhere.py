@@ -1,8 +1,8 @@
 """Cancel an operation at each of its suspension points.
 
-A coroutine can be cancelled only where it yields to the loop, so to try each of these places is to try all. There are
-four ways at each: as soon as it waits, or just as what it waits for has come, when the loop has already set out to wake
-it; and once, or again at the next place at which it waits, which is its way out.
+A coroutine can be cancelled only where it yields to the loop, so trying each of these places tries all. There are four
+ways at each place. The cancellation comes as soon as the coroutine waits, or when its result is ready and the loop is
+about to wake it. And it comes once, or a second time at the next suspension during the clean-up.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class CancelPoint(NamedTuple):
-    """Where an operation is cancelled: at its suspension number `at`, counted from 0, and how."""
+    """Where and how an operation is cancelled: at its suspension number `at`, counted from 0."""
 
     at: int
     as_it_wakes: bool = False
@@ -24,11 +24,11 @@ class CancelPoint(NamedTuple):
 
 
 class CancelledRun(Generic[T]):
-    """Runs a coroutine in the task that awaits this, and cancels that task as the cut says.
+    """Runs a coroutine in the task that awaits this object, and cancels that task at the cut.
 
-    The coroutine must be awaited here first. Once it has ended, `is_cut` says whether it had come so far,
-    `waits_on_its_way_out` whether it yielded to the loop once more after that, and `waits_for_more_than_a_turn` whether
-    what it waited for then could have come at the same time as the cancellation, at either place.
+    The coroutine must be awaited here first. After its end, `is_cut` is true if it reached the cut.
+    `waits_on_its_way_out` is true if it yielded to the loop again after that. `waits_for_more_than_a_turn` is true if
+    the result that it waited for at either place could have come together with the cancellation.
     """
 
     def __init__(self, operation: Coroutine[Any, Any, T], cut: CancelPoint | None = None) -> None:
@@ -67,13 +67,13 @@ class CancelledRun(Generic[T]):
             self.is_cut |= task.cancel()
 
         if self._as_it_wakes and asyncio.isfuture(awaited):
-            awaited.add_done_callback(cancel)  # before the task adds its own, so it is called before it
+            awaited.add_done_callback(cancel)  # added before the callback of the task, so it runs first
         else:
             cancel()
 
 
 def cancel_everywhere(attempt: Callable[[CancelPoint], CancelledRun[Any]]) -> int:
-    """Attempt something with every cut that can differ, and return at how many places it yields to the loop."""
+    """Repeat the attempt with every different cut, and return the number of its suspension points."""
     for place in count():
         for as_it_wakes in (False, True):
             cut = CancelPoint(place, as_it_wakes)
@@ -91,7 +91,7 @@ def cancel_everywhere(attempt: Callable[[CancelPoint], CancelledRun[Any]]) -> in
 async def ended(
     operation: Coroutine[Any, Any, T], cut: CancelPoint | None = None
 ) -> tuple[asyncio.Task[T], CancelledRun[T]]:
-    """Run the operation in a task, cut as told, and return that task once it is done."""
+    """Run the operation in a task with that cut, and return the finished task."""
     run = CancelledRun(operation, cut)
 
     async def stepping() -> T:

@@ -1,4 +1,4 @@
-"""List the methods of the contract, so that tests of every method can be held to the list."""
+"""List the methods of the contract, so that tests of every method can be compared with the list."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ NOT_YET_COVERED: frozenset[str] = frozenset()
 
 
 def missing_in(covered: set[str], *, left_out: frozenset[str] = frozenset()) -> set[str]:
-    """Return which methods a test of every method does not have, but for those it leaves out."""
+    """Return the methods of the contract that a test of every method lacks, without those that it excludes."""
     return set(METHODS - NOT_YET_COVERED - left_out - covered)

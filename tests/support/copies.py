@@ -1,4 +1,4 @@
-"""Fill a store, and collect its answers to every query, to compare a copy with its source."""
+"""Fill a store, and collect the results of every query, to compare a copy with its source."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def fill(store: Any) -> list[Any]:
 
 
 async def answers(store: Any, sessions: list[Any]) -> list[Any]:
-    """Return what every query says."""
+    """Return the results of every query."""
     found = [await store.get(session.session_id, tenant_id=session.tenant_id) for session in sessions]
     for tenant in (TENANT, OTHER_TENANT):
         found += [await store.list_by_agent(tenant, AGENT), await store.list_by_customer(tenant, CUSTOMER)]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 
 def full_text(error: BaseException) -> str:
-    """Return the text, the parts and the notes of the error, and of those that it was raised from or during."""
+    """Return the texts of the error, of its parts and notes, and of its causes and contexts."""
     return "\n".join(text for one in _family(error) for text in _texts(one))
 
 
@@ -19,7 +19,7 @@ def _family(error: BaseException) -> Iterator[BaseException]:
             continue
         seen.add(id(one))
         yield one
-        found += [one.__cause__, one.__context__]  # also what `from None` only hides
+        found += [one.__cause__, one.__context__]  # `from None` hides the context but keeps it
 
 
 def _texts(error: BaseException) -> Iterator[str]:

@@ -15,19 +15,18 @@ from sessiondex.testing.strategies import IDS
 from tests.support.builders import AGENT, START, TENANT, Clock, make_session
 from tests.support.state_machine import StepCounter
 from tests.support.waiting import until_notified
-from tests.support.stores import check_indexes
 
 SECOND = timedelta(seconds=1)
 
 
 class EvictionMachine(StepCounter, RuleBasedStateMachine):
-    """Both stores with a time to live and a cap, and a model of which sessions are to be seen."""
+    """Both stores with a time to live and a cap, and a model of the visible sessions."""
 
     def __init__(self) -> None:
         super().__init__()
         self.clock = Clock()
         self.stores: list[Any] = []
-        self.told: list[list[Any]] = [[], []]
+        self.notified: list[list[Any]] = [[], []]
         self.model: dict[UUID, Session] = {}
         self.runner = asyncio.Runner()
 
@@ -43,23 +42,23 @@ class EvictionMachine(StepCounter, RuleBasedStateMachine):
         self.ttl, self.cap = None if ttl is None else ttl * SECOND, cap
         options: dict[str, Any] = {"idle_ttl": self.ttl, "max_sessions": cap, "clock": self.clock}
         self.stores = [
-            InMemorySessionStore(cache_size=cache_size, on_evict=self.teller(0), **options),
-            ScanSessionStore(on_evict=self.teller(1), **options),
+            InMemorySessionStore(cache_size=cache_size, on_evict=self.on_evict(0), **options),
+            ScanSessionStore(on_evict=self.on_evict(1), **options),
         ]
 
-    def teller(self, number: int) -> Any:
-        return lambda session, reason: self.told[number].append((session, reason))
+    def on_evict(self, number: int) -> Any:
+        return lambda session, reason: self.notified[number].append((session, reason))
 
     def both(self, call: Any) -> Any:
         async def awaited(store: Any) -> Any:
             return await call(store)
 
-        answers = [self.runner.run(awaited(store)) for store in self.stores]
-        assert answers[0] == answers[1]
-        return answers[0]
+        results = [self.runner.run(awaited(store)) for store in self.stores]
+        assert results[0] == results[1]
+        return results[0]
 
-    def seen(self) -> dict[UUID, Session]:
-        """Return what is to be seen, the newest first."""
+    def visible(self) -> dict[UUID, Session]:
+        """Return the visible sessions, newest first."""
         if self.ttl is not None:
             since = self.clock() - self.ttl
             self.model = {key: one for key, one in self.model.items() if one.last_activity_at >= since}
@@ -82,23 +81,23 @@ class EvictionMachine(StepCounter, RuleBasedStateMachine):
                 self.both(lambda store, number=number: store.save(given[id(store)][number]))
             self.model[ids[number]] = sessions[0][number].model_copy(deep=True)
             if not in_bulk:
-                self.seen()
-        self.seen()
+                self.visible()
+        self.visible()
         assert sessions[0] == sessions[1]
 
     @rule(seconds=st.sampled_from([0.000001, 1, 5, 30]))
-    def the_clock_moves(self, seconds: float) -> None:
+    def move_the_clock(self, seconds: float) -> None:
         self.clock.move(seconds=seconds)
 
     @rule(session_id=st.sampled_from(IDS))
     def delete(self, session_id: UUID) -> None:
-        is_there = session_id in self.seen()
-        assert self.both(lambda store: store.delete(session_id)) is is_there
+        is_stored = session_id in self.visible()
+        assert self.both(lambda store: store.delete(session_id)) is is_stored
         self.model.pop(session_id, None)
 
     @rule(session_id=st.sampled_from(IDS), limit=st.integers(0, 9))
     def read(self, session_id: UUID, limit: int) -> None:
-        newest = list(self.seen().values())
+        newest = list(self.visible().values())
         assert self.both(lambda store: store.get(session_id)) == self.model.get(session_id)
         assert self.both(lambda store: store.list_by_agent(TENANT, AGENT, limit=limit)) == newest[:limit]
         assert self.both(lambda store: store.get_by_channel(TENANT, Channel.WEBCHAT, "user-1")) == next(
@@ -107,22 +106,22 @@ class EvictionMachine(StepCounter, RuleBasedStateMachine):
 
     @rule()
     def count(self) -> None:
-        """Which removes what has expired."""
-        assert self.both(lambda store: store.count_by_agent(TENANT, AGENT)) == len(self.seen())
+        """Compare the counts, which also remove expired sessions."""
+        assert self.both(lambda store: store.count_by_agent(TENANT, AGENT)) == len(self.visible())
         if self.ttl is not None:
             assert self.stores[0].stats().sessions == len(self.model)
 
     @rule()
-    def all_are_told_once(self) -> None:
+    def check_notifications(self) -> None:
         for store in self.stores:
             self.runner.run(until_notified(store))
-        assert self.told[0] == self.told[1]
-        for session, reason in self.told[0]:
+        assert self.notified[0] == self.notified[1]
+        for session, reason in self.notified[0]:
             assert (reason is EvictionReason.IDLE and self.ttl) or (reason is EvictionReason.CAP and self.cap)
             assert session.session_id not in self.model or self.model[session.session_id] != session
 
     @invariant()
     def every_index_is_equal_to_its_recomputation(self) -> None:
         for store in self.stores:
-            check_indexes(store)
+            store._check()
         self.count_step()

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 
 def exact(value: Any) -> Any:
-    """Return the value with the type of every part beside it, which compares equal only to its exact like."""
+    """Return the value paired with the types of all its parts, so that `==` compares types as well."""
     return type(value), _parts(value)
 
 
@@ -23,5 +23,5 @@ def _parts(value: Any) -> Any:
     if isinstance(value, set | frozenset):
         return sorted((exact(item) for item in value), key=repr)
     if isinstance(value, datetime):
-        return value.isoformat(), type(value.tzinfo)  # `fold` says nothing in UTC
-    return repr(value) if isinstance(value, float) else value  # which tells -0.0 from 0.0
+        return value.isoformat(), type(value.tzinfo)  # `fold` has no meaning in UTC
+    return repr(value) if isinstance(value, float) else value  # `==` does not distinguish -0.0 from 0.0

@@ -1,7 +1,7 @@
 """Record histories of concurrent clients, and check them against a plain model.
 
-The model keeps a tenant's sessions in the order of their last saves. That is all a store does, as far as these
-operations tell: stamps are given in the order of commits, so newest first is that order, backwards.
+The model keeps the sessions of a tenant in the order of their last saves, and these operations depend on nothing else.
+Stamps are assigned in commit order, so newest first is the reverse of that order.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from uuid import UUID
 from sessiondex import Channel, ConflictError, Session, SessionNotFoundError, SessionStatus
 from tests.support.builders import AGENT, OTHER_TENANT, TENANT, Clock, make_session
 from tests.support.linearizability import Call, linearization
-from tests.support.virtual_time import run_shuffled
 from tests.support.stores import check_indexes, share_codec
+from tests.support.virtual_time import run_shuffled
 
 ACTIVE, CLOSED = SessionStatus.ACTIVE, SessionStatus.CLOSED
 NAMES = [1, 2, 3]
@@ -27,7 +27,7 @@ BALLAST = [make_session(session_id=UUID(int=10_000 + name), user_channel_id="bal
 
 
 class Entry(NamedTuple):
-    """A session as a client sees it: what it was saved as, and how often."""
+    """A session as a client sees it: its saved value and its revision."""
 
     name: int
     user: str
@@ -44,10 +44,10 @@ NOTHING: State = ()
 
 
 def model(state: State, call: Call) -> tuple[State, Any]:
-    """Return what is stored after the call, by the order of saves, and what it answers."""
+    """Return the stored sessions after the call, in order of their saves, and the result of the call."""
     operation, *arguments = call.what
     answered: tuple[State, Any] = MODELS[operation](state, *arguments)
-    if operation == "update" and call.answer == "gave up":  # it may, at any time, and has done nothing
+    if operation == "update" and call.answer == "gave up":  # allowed at any time; nothing was changed
         return state, "gave up"
     return answered
 
@@ -120,15 +120,15 @@ MODELS: dict[str, Callable[..., Any]] = {
 
 
 def changed(value: int, number: int) -> int:
-    """Return a value that tells what it was before, and what came to it."""
+    """Return a value that contains the old value and the new number."""
     return (value * 1_000 + number) % 10**15
 
 
-# -- the store, called in the same words --
+# -- the store, with the operations of the model --
 
 
 class History:
-    """Some clients of a store, who call it in random ways, and note what they are answered."""
+    """Some clients that call a store at random and record the results."""
 
     def __init__(self, store: Any, seed: int) -> None:
         self.store = store
@@ -261,7 +261,7 @@ class History:
         return _seen(session), is_new
 
 
-# More of those that last, for the others to come in between.
+# More long operations, so that others run in between.
 OPERATIONS = [*MODELS, "save", "list_by_agent", *["save_many"] * 3, *["update"] * 4, *["get_or_create"] * 2]
 
 
@@ -296,8 +296,8 @@ def history_of(make_store: Callable[..., Any], seed: int) -> dict[UUID, list[Cal
 
 
 def check_history(make_store: Callable[..., Any], seed: int) -> None:
-    """Raise `AssertionError` unless the history of that seed is linearizable, for each tenant by itself."""
+    """Raise `AssertionError` unless the history of that seed is linearizable for each tenant."""
     for calls in history_of(make_store, seed).values():
         if linearization(calls, NOTHING, model) is None:
-            in_order = sorted(calls, key=lambda call: call.made)
-            raise AssertionError("not linearizable:\n" + "\n".join(str(tuple(call)) for call in in_order))
+            ordered = sorted(calls, key=lambda call: call.made)
+            raise AssertionError("not linearizable:\n" + "\n".join(str(tuple(call)) for call in ordered))

@@ -17,13 +17,13 @@ from tests.support.stores import check_indexes
 
 
 class Kept(NamedTuple):
-    """What came back."""
+    """The verdict for an accepted value: the value that came back."""
 
     fingerprint: bytes
 
 
 class Refused(NamedTuple):
-    """What the error said."""
+    """The verdict for a refused value: field and reason of the error."""
 
     field: str | None
     reason: str
@@ -36,7 +36,7 @@ Verdict = Kept | Refused | None
 
 
 def stores_to_compare() -> dict[str, Any]:
-    """Return stores that are to agree: hot and packed by turns, packed, and the oracle."""
+    """Return stores that must agree: alternately hot and packed, always packed, and the oracle."""
     return {
         "by turns": InMemorySessionStore(clock=Clock(), cache_size=1),
         "packed": InMemorySessionStore(clock=Clock(), cache_size=0),
@@ -45,11 +45,11 @@ def stores_to_compare() -> dict[str, Any]:
 
 
 class Checker:
-    """Tries values in stores that are to agree. What breaks the law is an `AssertionError`, or whatever else is raised.
+    """Tries values in stores that must agree. A violation of the law raises `AssertionError` or another error.
 
-    Of every `thorough` trials, one looks at all that can be seen: at every query after a session was kept, and whether
-    anything has changed since the last that was kept. Where it is `lenient`, any error will do for a refusal, and what
-    is kept may be anything.
+    One of every `thorough` trials checks everything: each query after a session was accepted, and whether anything
+    changed since the last one. With `lenient`, any error counts as a refusal, and an accepted value may come back as
+    any value.
     """
 
     def __init__(self, stores: dict[str, Any], *, thorough: int = 1, lenient: bool = False) -> None:
@@ -61,7 +61,7 @@ class Checker:
         """What each of the stores keeps."""
 
     async def check(self, place: Place, make: Callable[[], Any]) -> Verdict:
-        """Return the verdict of all the stores on the value, of which each gets one of its own."""
+        """Return the common verdict of all stores on the value; each store gets its own copy."""
         self._trials += 1
         verdicts: dict[str, Verdict] = {}
         for name, store in self._stores.items():
@@ -78,7 +78,7 @@ class Checker:
 
     async def _tried(self, name: str, store: Any, place: Place, make: Callable[[], Any]) -> Verdict:
         if name not in self._stored:
-            for _ in range(2):  # the second save makes it hot, where sessions can be
+            for _ in range(2):  # the second save makes it hot in stores with hot sessions
                 await store.save(base())
             self._stored[name] = await store.get(SESSION_ID)
         try:
@@ -117,7 +117,7 @@ class Checker:
 
 
 def checkers(*, thorough: int = 1, lenient: bool = False) -> list[Checker]:
-    """Return two checkers to use by turns. Each compares two of the three stores, which costs a third less."""
+    """Return two checkers to use alternately. Each compares two of the three stores, which costs a third less."""
     return [
         Checker(
             {name: stores_to_compare()[name], "scan": stores_to_compare()["scan"]}, thorough=thorough, lenient=lenient
@@ -146,13 +146,13 @@ async def _check_unchanged(store: Any, stored: Any, *, is_thorough: bool) -> Non
 
 
 def _judged(place: Place, error: InvalidSessionError) -> Refused:
-    said = full_text(error)
-    said.encode()  # any log can take it
-    assert place.is_key or CANARY not in said, f"the error shows the value: {error}"
+    text = full_text(error)
+    text.encode()  # must not raise: logs are UTF-8
+    assert place.is_key or CANARY not in text, f"the error shows the value: {error}"
     if error.field is None and place.is_in_fact and error.reason.startswith(UNNAMED):
         return Refused(None, error.reason)  # see `test_a_fact_that_cannot_be_dumped_is_named`
     assert (error.field or "").split(".")[0] == place.field, f"it names {error.field} for {place.field}: {error}"
-    # Keys may be shown, and so may where in memory they are.
+    # Messages may show keys, and the addresses in default reprs.
     return Refused(place.field, "") if place.is_key else Refused(error.field, error.reason)
 
 
@@ -160,14 +160,14 @@ UNNAMED = "it cannot be kept as JSON: PydanticSerializationError"
 
 
 async def _kept(store: Any, session: Any, *, is_thorough: bool) -> Kept:
-    """Check what comes back, whichever way it is read, and return it."""
+    """Check that every read returns the same value, and return it."""
     found = await store.get(session.session_id)
     assert found == session, "what comes back is not equal"
     assert fingerprint(found.variables) == fingerprint(exact(session.variables)), "values of other types come back"
     if is_thorough:
         expected = fingerprint(found)
         await _drive_out(store)
-        for _ in range(3):  # packed, then packed for the last time, then hot
+        for _ in range(3):  # packed twice, then hot
             again = await store.get(session.session_id, tenant_id=session.tenant_id)
             assert fingerprint(again) == expected, "it depends on how the session is kept"
         for answer in await _queried(store, found):
@@ -180,7 +180,7 @@ async def _kept(store: Any, session: Any, *, is_thorough: bool) -> Kept:
 
 
 async def _drive_out(store: Any) -> None:
-    """Have another session take the place of the one that is hot, where there is but one."""
+    """Replace the hot session by another one, where the store keeps only one."""
     other = make_session(session_id=UUID(int=902), agent_id=CUSTOMER, user_channel_id="other", last_activity_at=START)
     for _ in range(2):
         await store.save(other)
@@ -204,9 +204,9 @@ async def _queried(store: Any, session: Any) -> list[Any]:
 
 
 def exact(value: Any) -> Any:
-    """Return the JSON value that is equal to this one, of exact types, whatever its class says of itself.
+    """Return the equal JSON value of exact types, for any subclasses.
 
-    A subclass comes back as its base. Raises `AssertionError` for what is no JSON value.
+    A subclass becomes its base class. Raises `AssertionError` for a value that JSON does not have.
     """
     if value is None or isinstance(value, bool):
         return value
@@ -214,7 +214,7 @@ def exact(value: Any) -> Any:
         value = value.value
     for base_type in (str, int, float):
         if issubclass(type(value), base_type):
-            return base_type.__getnewargs__(value)[0]  # the bare value
+            return base_type.__getnewargs__(value)[0]  # the value of the base class
     if issubclass(type(value), list):
         return [exact(item) for item in list.__iter__(value)]
     assert issubclass(type(value), dict), f"a {type(value).__name__} was accepted"

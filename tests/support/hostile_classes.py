@@ -16,7 +16,7 @@ SURROGATE = "\ud800"
 
 
 class PlantedError(Exception):
-    """Raised by hostile values, and by nothing else."""
+    """Raised only by hostile values."""
 
 
 class Number(int):
@@ -107,7 +107,7 @@ class EqualTuple(tuple[Any, ...]):
 
 class Nameless(type):
     @property
-    def __name__(cls) -> str:  # type: ignore[override]  # which is the point
+    def __name__(cls) -> str:  # type: ignore[override]  # wrong on purpose
         raise PlantedError
 
 
@@ -116,7 +116,7 @@ class OfNamelessClass(metaclass=Nameless):
 
 
 class Everything:
-    """Answers whatever it is asked, as a mock does."""
+    """Returns itself for every attribute and call, as a mock does."""
 
     def __getattr__(self, name: str) -> Any:
         return self
@@ -137,7 +137,7 @@ class OddZone(tzinfo):
 
 
 def claiming(cls: type) -> Any:
-    """Return an object that says that it is of that class, and knows nothing of it."""
+    """Return an object whose `__class__` is that class, without any of its behaviour."""
     return type("Claiming", (), {"__class__": cls})()
 
 

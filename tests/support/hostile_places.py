@@ -17,13 +17,13 @@ SESSION_ID = UUID(int=901)
 
 
 class MisfitError(Exception):
-    """The value cannot be put there, so there is nothing to save."""
+    """Raised if the value cannot be put at the place, so there is nothing to save."""
 
 
 class Place(NamedTuple):
-    """Where a value stands: in which field, of a session of which class, and how to put it there.
+    """A place for a value: the field, the class of the session, and the function that puts it there.
 
-    `put` returns the session to save, which need not be the one that it was given.
+    `put` returns the session to save, which may be another one than it was given.
     """
 
     field: str
@@ -35,7 +35,7 @@ class Place(NamedTuple):
 
 
 def base(cls: type[Session] = Session) -> Any:
-    """Return the session that is stored before a value is tried: something in every field, the same each time."""
+    """Return the session that is stored before a value is tried: every field has a value, the same each time."""
     return at_step(
         cls=cls,
         session_id=SESSION_ID,
@@ -68,7 +68,7 @@ def pending() -> PendingMigration:
 
 
 def assigned(field: str) -> Callable[[Any, Any], Any]:
-    """In the way that pydantic checks. What it refuses never gets to a store."""
+    """Assign the value with validation. A value that pydantic refuses never reaches a store."""
 
     def put(session: Any, value: Any) -> Any:
         try:
@@ -108,7 +108,7 @@ def as_key(field: str, item: Any, wrap: Callable[[Any], Any] | None = None) -> C
     def put(session: Any, value: Any) -> Any:
         try:
             keyed = {value: item}
-        except (TypeError, PlantedError):  # it has no hash, or one that raises
+        except (TypeError, PlantedError):  # unhashable, or its hash raises
             raise MisfitError from None
         if wrap is None:
             vars(session)[field].update(keyed)
@@ -120,7 +120,7 @@ def as_key(field: str, item: Any, wrap: Callable[[Any], Any] | None = None) -> C
 
 
 def in_fact(field: str, change: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
-    """Put a fact that `change` makes of the value: into the history, or as the pending migration."""
+    """Put a visit or a migration that `change` makes from the value: into the history, or as the pending one."""
 
     def put(session: Any, value: Any) -> Any:
         if field == "step_history":
@@ -157,7 +157,7 @@ def _fact_places() -> dict[str, Place]:
 
 
 def _past_validation(number: int, field: str) -> tuple[str, Callable[[Any, Any], Any]]:
-    """Each field in one of the three ways, which come to the same."""
+    """Put the value past validation, in one of three equivalent ways per field."""
     name, way = (("planted", planted), ("copied", copied), ("constructed", constructed))[number % 3]
     return f"{field}, {name}", way(field)
 

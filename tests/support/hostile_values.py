@@ -1,6 +1,6 @@
 """List values that break stores: each by name, with the function that builds it.
 
-Wherever a text can be part of one, it has the `CANARY` in it, which no error may show.
+Every text in a value contains the `CANARY` where that is possible. No error may show it.
 """
 
 from __future__ import annotations
@@ -305,7 +305,7 @@ HUGE = frozenset(
 
 
 def generated(rng: random.Random, names: list[str], depth: int = 0) -> Any:
-    """Return a hostile value, or a JSON value, or a mixture: of these names, nested up to four deep."""
+    """Return a hostile value, a JSON value or a mixture, with these names, nested at most four deep."""
     kind = rng.randrange(12)
     if depth < 4 and kind < 3:
         return [generated(rng, names, depth + 1) for _ in range(rng.randrange(4))]
@@ -320,7 +320,7 @@ def _key(rng: random.Random, names: list[str]) -> Any:
     if rng.randrange(12) == 0:
         value = HOSTILE[rng.choice(names)]()
         if isinstance(value, str):
-            return value.replace(CANARY, "key")  # errors may show keys
+            return value.replace(CANARY, "key")  # errors may show keys, so they need no canary
         if isinstance(value, int | float | bytes):
             return value
     return rng.choice(["", "a", "b", "\u00e9", "e\u0301", "a.b", "\0", "1", "__proto__"])

@@ -1,13 +1,13 @@
 """Decide whether concurrent calls could have happened one after another.
 
-Each call takes effect at one instant between being made and being answered: a history is linearizable if there is an
-order of its calls, in which none comes before one that was answered before it was made, and in which a plain model
-gives every answer that was given. A call that was cancelled was never answered, so it may have taken effect at any time
-since, or not at all.
+Each call takes effect at one instant between its start and its end. A history is linearizable if its calls have an
+order with two properties. No call comes before one that had returned before it started. And a plain model, called in
+that order, gives every recorded result. A cancelled call has no result, so it may take effect at any later time, or
+never.
 
-The search is that of Wing and Gong: take any call that may come first, and go on from there. Who has come to the same
-state with the same calls taken need not be followed again (Lowe). It may take exponential time, but histories are
-short.
+The search is that of Wing and Gong: take any call that may come first, and continue from there. A state that was
+reached with the same set of calls need not be searched again (Lowe). The search may take exponential time, but
+histories are short.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ State = TypeVar("State", bound=Hashable)
 
 
 class Call(NamedTuple):
-    """A call that a client made: what, when, and what it was answered when. Instants are places in one count."""
+    """A call of a client: operation, start, end and result. Start and end are positions in one count."""
 
     what: Any
     made: int
@@ -29,16 +29,16 @@ class Call(NamedTuple):
 
     @property
     def is_open(self) -> bool:
-        """Whether it was never answered."""
+        """True if the call never returned."""
         return self.answered == inf
 
 
 def linearization(
     calls: Sequence[Call], initial: State, model: Callable[[State, Call], tuple[State, Any]]
 ) -> list[Call] | None:
-    """Return an order in which the calls could have been, or `None` if there is none. Open calls may be left out.
+    """Return a valid order of the calls, or `None` if there is none. Open calls may be omitted.
 
-    `model` returns the state after a call and the answer to it.
+    `model` returns the state after a call and its result.
 
     >>> def counter(state, call):
     ...     return (state + 1, None) if call.what == "add" else (state, state)

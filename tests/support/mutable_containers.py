@@ -30,7 +30,7 @@ CLASSES = [Session, NotedSession, TaggedSession, NestedSession, OpenSession]
 
 
 def session_with_everything(cls: type[Session]) -> Any:
-    """Return a session of one of `CLASSES` with something in every container that it can have."""
+    """Return a session of one of `CLASSES` with a value in every container."""
     extras: dict[type[Session], dict[str, Any]] = {
         NotedSession: {"scores": [1.0]},
         TaggedSession: {"tags": {"a"}},
@@ -55,7 +55,7 @@ def session_with_everything(cls: type[Session]) -> Any:
 
 
 def containers(value: Any) -> list[Any]:
-    """Return every mutable container that can be reached from the value."""
+    """Return every mutable container that the value contains, at any depth."""
     if isinstance(value, Session) or (isinstance(value, BaseModel) and not value.model_config.get("frozen")):
         inner = [*vars(value).values(), value.model_extra]
     elif isinstance(value, dict):
@@ -69,7 +69,7 @@ def containers(value: Any) -> list[Any]:
 
 
 def spoil(session: Any) -> int:
-    """Empty every container that can be reached; return how many there were."""
+    """Empty every container that the value contains; return their number."""
     found = containers(session)
     for container in found:
         container.clear()

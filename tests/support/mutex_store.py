@@ -1,14 +1,14 @@
 """MutexSessionStore: a prototype of a store that guards the synchronous core by a `threading.Lock`.
 
 It shows that backend, writer and codec need neither asyncio nor an event loop: each step of them is one plain call
-under the mutex, never held across an `await`.
+under the mutex, which is never held across an `await`.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
@@ -18,8 +18,17 @@ from sessiondex.clock import StampClock
 from sessiondex.contract import S
 from sessiondex.errors import add_position_note
 from sessiondex.models import utc_now
-from sessiondex.queries import ChannelQuery, CountQuery, Expected, ListQuery, Page, ScenarioQuery, StepQuery
-from sessiondex.queries import parse_id_cursor
+from sessiondex.queries import (
+    ChannelQuery,
+    CountQuery,
+    Expected,
+    ListQuery,
+    Page,
+    ScenarioQuery,
+    StepQuery,
+    check_min,
+    parse_id_cursor,
+)
 from sessiondex.snapshots.codec import Prepared, SnapshotCodec, write_back_version
 from sessiondex.stores.base import BaseSessionStore
 from sessiondex.stores.change_feed import ChangeFeed, ChangeReader
@@ -28,6 +37,8 @@ from sessiondex.stores.table_backend import TableBackend
 from sessiondex.stores.writer import Writer
 
 T = TypeVar("T")
+
+_NO_LIMIT = 2**62
 
 
 class MutexSessionStore(BaseSessionStore[S]):
@@ -43,115 +54,117 @@ class MutexSessionStore(BaseSessionStore[S]):
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         super().__init__(lambda: None)
-        self.mutex = threading.Lock()
+        self._mutex = threading.Lock()
         policy = EvictionPolicy(idle_ttl, max_sessions, on_evict)
-        self.clock = StampClock(clock)
+        self._clock = StampClock(clock)
         keys = schema.eviction_index_keys if policy.is_on else schema.index_keys
-        self.codec: SnapshotCodec[S] = SnapshotCodec(keys, self.clock.instant)
-        self.backend = TableBackend(self.codec, 100, has_evictions=policy.is_on)
-        self.writer: Writer[S, Any, Any, Any] = Writer(self.backend, self.clock, policy)
-        self.feed = ChangeFeed(changes_kept, 0)
-        self.writer.subscribe(self.feed)
-        self.notifier: Any = EvictionNotifier(on_evict, self.backend.to_session) if on_evict else None
-        if self.notifier is not None:
-            self.writer.subscribe(self.notifier)
+        self._codec: SnapshotCodec[S] = SnapshotCodec(keys, self._clock.instant)
+        self._backend = TableBackend(self._codec, 100, has_evictions=policy.is_on)
+        self._writer: Writer[Any, Any] = Writer(self._backend, self._clock, policy)
+        self._feed = ChangeFeed(check_min("changes_kept", changes_kept, 0, "0 keeps none"), 0)
+        self._writer.subscribe(self._feed)
+        self._notifier: EvictionNotifier[Any] | None = None
+        if on_evict is not None:
+            self._notifier = EvictionNotifier(on_evict, self._backend.to_session)
+            self._writer.subscribe(self._notifier)
 
     def _run(self, step: Callable[[], T]) -> T:
-        """Run one step of the core under the mutex: what has expired is gone before it, and the surplus after it."""
-        with self.mutex:
-            self.writer.recover()
-            self.writer.evict_expired(2**62, 3600)
+        """Run one step of the core under the mutex, between evictions of expired and of surplus sessions."""
+        with self._mutex:
+            self._writer.recover()
+            self._writer.evict_expired(_NO_LIMIT, _NO_LIMIT)
             result = step()
-            self.writer.evict_surplus(3600)
-        if self.notifier is not None:
-            self.notifier.schedule()
+            self._writer.evict_surplus(_NO_LIMIT)
+        if self._notifier is not None:
+            self._notifier.schedule()
         return result
 
     def _prepare(self, sessions: Sequence[S], first: int) -> list[Prepared]:
         prepared = []
-        for position, session in enumerate(sessions):
+        for position, session in enumerate(sessions, first):
             try:
-                prepared.append(self.codec.prepare(session))
+                prepared.append(self._codec.prepare(session))
             except SessiondexError as error:
-                add_position_note(error, first + position)
+                add_position_note(error, position)
                 raise
         return prepared
 
+    def _to_sessions(self, found: Sequence[Any]) -> list[S]:
+        return [self._backend.to_session(stored) for stored in found]
+
     async def _find(self, session_id: UUID, tenant_id: UUID | None) -> S | None:
-        return self._run(lambda: self.backend.get(session_id, tenant_id, None))
+        return self._run(lambda: self._backend.get(session_id, tenant_id, None))
 
     async def _put(self, session: S, expected: Expected | None) -> UUID:
-        prepared = self.codec.prepare(session)
-        write_back_version(session, *self._run(lambda: self.writer.put(prepared, expected)))
+        prepared = self._codec.prepare(session)
+        write_back_version(session, *self._run(lambda: self._writer.put(prepared, expected)))
         return prepared.session_id
 
     async def _put_if_absent(self, session: S, identity: ChannelQuery) -> S | None:
-        prepared = self.codec.prepare(session)
+        prepared = self._codec.prepare(session)
 
         def put() -> S | None:
-            found = self.backend.latest(identity, None)
+            found = self._backend.latest(identity, None)
             if found is None:
-                write_back_version(session, *self.writer.put(prepared, Expected(0)))
+                write_back_version(session, *self._writer.put(prepared, Expected(0)))
             return found
 
         return self._run(put)
 
     async def _put_many(self, sessions: Sequence[S], first: int) -> list[UUID]:
         prepared = self._prepare(sessions, first)
-        for session, version in zip(sessions, self._run(lambda: self.writer.put_many(prepared, first)), strict=True):
+        for session, version in zip(sessions, self._run(lambda: self._writer.put_many(prepared, first)), strict=True):
             write_back_version(session, *version)
         return [one.session_id for one in prepared]
 
+    async def _restore(self, versions: Sequence[tuple[S, int, int]]) -> int:
+        prepared = self._prepare([session for session, _, _ in versions], 0)
+        batch = [(one, stamp, revision) for one, (_, stamp, revision) in zip(prepared, versions, strict=True)]
+        return self._run(lambda: self._writer.restore(batch))
+
     async def _remove(self, session_ids: Sequence[UUID], tenant_id: UUID | None) -> int:
-        return self._run(lambda: self.writer.remove(session_ids, tenant_id))
+        return self._run(lambda: self._writer.remove(session_ids, tenant_id))
 
     async def _latest(self, query: ChannelQuery) -> S | None:
-        return self._run(lambda: self.backend.latest(query, None))
+        return self._run(lambda: self._backend.latest(query, None))
 
     async def _newest(self, query: ListQuery, page: Page) -> list[S]:
-        return self._run(lambda: [*map(self.backend.to_session, self.backend.newest(query, page, None))])
+        return self._run(lambda: self._to_sessions(self._backend.newest(query, page, None)))
 
     async def _at_step(self, query: StepQuery) -> list[S]:
-        now = self.clock.now()
-        return self._run(lambda: [*map(self.backend.to_session, self.backend.at_step(query, now, None))])
+        return self._run(lambda: self._to_sessions(self._backend.at_step(query, self._clock.now(), None)))
 
     async def _count(self, query: CountQuery) -> int:
-        return self._run(lambda: self.backend.count(query))
+        return self._run(lambda: self._backend.count(query))
 
     async def _count_steps(self, query: ScenarioQuery) -> dict[str, int]:
-        return self._run(lambda: self.backend.count_steps(query))
+        return self._run(lambda: self._backend.count_steps(query))
 
     async def _export(self, cursor: str | None, limit: int) -> tuple[list[S], str | None]:
         after = None if cursor is None else parse_id_cursor(cursor)
-        found = self._run(lambda: [*map(self.backend.to_session, self.backend.page(after, limit))])
+        found = self._run(lambda: self._to_sessions(self._backend.page(after, limit)))
         return found, found[-1].session_id.hex if len(found) == limit else None
 
-    async def _restore(self, versions: Sequence[tuple[S, int, int]]) -> int:
-        prepared = self._prepare([session for session, _, _ in versions], 0)
-        batch = [(one, *version) for one, (_, *version) in zip(prepared, versions, strict=True)]
-        return self._run(lambda: self.writer.restore(batch))
-
-    def _hold_session(self, session_id: UUID, timeout: float | None) -> AbstractAsyncContextManager[None]:
-        @asynccontextmanager
-        async def hold() -> AsyncIterator[None]:
-            try:
-                await self._session_locks.acquire(session_id.bytes, timeout)
-            except TimeoutError:
-                raise TurnTimeoutError(session_id, timeout or 0) from None
-            try:
-                yield
-            finally:
-                self._session_locks.release(session_id.bytes)
-
-        return hold()
+    @asynccontextmanager
+    async def _hold_session(self, session_id: UUID, timeout: float | None) -> AsyncIterator[None]:  # noqa: ASYNC109  # it covers the wait alone
+        locks, key = self._session_locks, session_id.bytes
+        try:
+            await locks.acquire(key, timeout)
+        except TimeoutError:
+            raise TurnTimeoutError(session_id, timeout or 0) from None
+        try:
+            yield
+        finally:
+            locks.release(key)
 
     def _follow(self, after_sequence: int | None) -> AsyncIterator[Change]:
-        position = self.feed.last_sequence if after_sequence is None else after_sequence
-        return ChangeReader(self.feed, position, self._guard.enter)
+        position = self._feed.last_sequence if after_sequence is None else after_sequence
+        return ChangeReader(self._feed, position, self._guard.enter)
 
     def _on_new_loop(self) -> None:
-        if self.notifier is not None:
-            self.notifier.start_over()
+        if self._notifier is not None:
+            self._notifier.start_over()
+            self._notifier.schedule()
 
     def _start_sweeper(self) -> None:
         pass  # each step evicts what has expired
@@ -160,6 +173,6 @@ class MutexSessionStore(BaseSessionStore[S]):
         return True
 
     async def _release(self) -> None:
-        self.feed.close()
-        if self.notifier is not None:
-            await self.notifier.drain()
+        self._feed.close()
+        if self._notifier is not None:
+            await self._notifier.drain()

@@ -1,12 +1,12 @@
 """Raise an exception at any opcode of a store's code, as a signal or a lack of memory may.
 
-Python traces what it runs opcode by opcode. Here the opcodes of the package count, in plain functions, which is where
-writes are prepared and committed; at the one whose turn it is, an exception is raised in its place. Coroutines are left
-out: what runs there is the way to the write and back, with the lock around it.
+Python traces code opcode by opcode. Here the opcodes of plain functions of the package count: these functions prepare
+and commit writes. At the chosen opcode the exception is raised. Coroutines do not count: they only take the lock and
+call these functions.
 
-The opcodes within commits are counted apart from those outside, where nothing changes. Thorough, each counts each time
-that it runs. That is thousands for a single save, most of them in loops over the indexes; so otherwise an opcode of a
-commit counts, of each way that leads to it, the first and the fourth time, and of those outside each eighth.
+Opcodes within commits are counted separately from those outside, where nothing changes. A thorough run counts each
+opcode each time it runs, thousands for a single save, most of them in loops over the indexes. Otherwise an opcode of a
+commit counts the first and the fourth time for each call path, and outside commits every eighth opcode counts.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ COMPILED = "<string>"
 
 
 class Fault:
-    """Raises the exception at the opcode of that number, counted from 0, once; at none if it is `None`."""
+    """Raises the exception once, at the opcode with that number, counted from 0; never if it is `None`."""
 
     def __init__(
         self, exception: type[BaseException], at: int | None, *, in_commit: bool, thorough: bool = False
@@ -58,13 +58,13 @@ class Fault:
             self._commits = event != "return"
         if event == "call":
             if self._commits != self._in_commit and code.co_name != "_commit":
-                return None  # of what is called here, no more than that
-            frame.f_trace = self.trace  # as the return value does too, but Python 3.13 wants it before the next line
+                return None  # do not trace the functions that this one calls
+            frame.f_trace = self.trace  # Python 3.13 needs it before the next line; the return value comes too late
             frame.f_trace_lines, frame.f_trace_opcodes = False, self._commits == self._in_commit
             caller = frame.f_back
             self._way_to[frame] = hash((self._way_to.get(caller), caller and caller.f_lasti, code))
         if code.co_name == "_commit":
-            self._way_to[frame] = 0  # wherever it is called from
+            self._way_to[frame] = 0  # independent of the caller
         if event == "opcode":
             place = self._way_to[frame] if self._commits else code, frame.f_lasti
             self._ran[place] += 1
@@ -76,7 +76,7 @@ class Fault:
         return self.trace
 
     def _counts(self, times: int) -> bool:
-        """Return whether it does, of an opcode that has now run so many times."""
+        """Return whether an opcode counts that has run so many times."""
         if self._thorough:
             return True
         return times in {1, 4} if self._commits else times == 1 and len(self._ran) % 8 == 0
@@ -84,7 +84,7 @@ class Fault:
 
 @contextmanager
 def raising(fault: Fault) -> Iterator[None]:
-    """Have the fault raise its exception within this block, if its turn comes."""
+    """Let the fault raise its exception within this block, if the block reaches its opcode."""
     before = sys.gettrace()
     # Python 3.12 traces opcodes only if some frame has asked for them before `settrace`, which `trace` does too late.
     sys._getframe().f_trace_opcodes = True

@@ -37,11 +37,11 @@ STORED = [session(name) for name in range(103)]
 
 
 class Stage:
-    """A store with so many sessions, and all that an operation is given or leaves behind."""
+    """A store with some sessions, and everything that an operation is given or leaves behind."""
 
     def __init__(self, make_store: Callable[..., Any], options: dict[str, Any]) -> None:
         self.clock = Clock()
-        self.evicted: list[UUID] = []
+        self.notified: list[UUID] = []
         self._has_expiry = "idle_ttl" in options
         self.is_open = "on_evict" in options
         if self.is_open:
@@ -54,26 +54,26 @@ class Stage:
 
     async def fill(self, stored: int) -> None:
         await self.store.save_many(STORED[:stored])
-        if self._has_expiry:  # all of these have expired, and only these
+        if self._has_expiry:  # exactly these sessions have expired
             self.clock.move(hours=2)
         if self.is_open:
             await self.store.__aenter__()
-            await asyncio.sleep(0)  # in which the sweeper begins
+            await asyncio.sleep(0)  # the sweeper starts
         self.reader = self.store.changes()
         self.given = [session(name, turn_count=5) for name in range(30)]
 
     async def _on_evict(self, evicted: Any, _reason: Any) -> None:
         await asyncio.sleep(0)
-        self.evicted.append(evicted.session_id)
+        self.notified.append(evicted.session_id)
         await asyncio.sleep(0)
 
     async def content(self) -> Any:
-        """Return all that the store shows and what the given sessions show, but for the stamps."""
+        """Return the contents of the store and of the given sessions, without stamps."""
         store = self.store
         try:
             found = await store.list_by_agent(TENANT, AGENT, limit=1_000)
         except StoreClosedError:
-            return "closed", sorted(self.evicted)
+            return "closed", sorted(self.notified)
         for one in found:
             assert await store.get(one.session_id) == one, "a list and get differ"
             assert await store.get_by_channel(TENANT, one.channel, one.user_channel_id) == one, "a channel is lost"
@@ -109,7 +109,7 @@ async def _hold_lock(stage: Stage) -> None:
 async def _hold_session_lock(stage: Stage) -> None:
     async with stage.store.exclusive(FIRST):
         stage.inside += 1
-        await asyncio.sleep(1)  # of the loop's own time
+        await asyncio.sleep(1)  # in virtual time
         stage.inside -= 1
 
 
@@ -134,7 +134,7 @@ CONTENTION: dict[str, Callable[[Stage], Coroutine[Any, Any, None]] | None] = {
 
 
 class Operation(NamedTuple):
-    """What is done on a stage, and what else than all or nothing may be left of it when it is cut short."""
+    """An operation, and the outcomes besides all or nothing that an interruption may leave."""
 
     run: Callable[[Stage], Coroutine[Any, Any, Any]]
     waits: frozenset[str] = frozenset()
@@ -159,7 +159,7 @@ BACKGROUND: dict[str, Any] = {
 
 
 async def _save_expected(stage: Stage) -> None:
-    with suppress(ConflictError):  # as it is when the one who holds the lock saves it
+    with suppress(ConflictError):  # raised if the task that holds the lock saves it
         await stage.store.save(stage.given[0], expected_revision=1)
 
 
@@ -183,7 +183,7 @@ async def _iterate(sessions: Any) -> list[Any]:
 async def _iterate_and_leave(stage: Stage) -> None:
     async with aclosing(stage.store.iter_by_agent(TENANT, AGENT, page_size=101)) as sessions:
         async for one in sessions:
-            if one.session_id == IDS[0]:  # the last, on the second page
+            if one.session_id == IDS[0]:  # the last one, on the second page
                 break
 
 
@@ -231,14 +231,14 @@ async def _read_change(stage: Stage) -> None:
 
 
 async def _open_and_close(stage: Stage) -> None:
-    with suppress(StoreClosedError):  # the second time
+    with suppress(StoreClosedError):  # raised by the second call
         async with stage.store:
             await asyncio.sleep(0)
             await asyncio.sleep(0)
 
 
 async def _restore(stage: Stage) -> None:
-    """Sessions as another store saved them, later than what is there."""
+    """Restore sessions of another store, with later stamps than the stored ones."""
     later = stage.clock() + timedelta(days=1)
     saved = [
         one.model_copy(update={"revision": 7, "last_activity_at": later + timedelta(seconds=number)})
@@ -276,7 +276,9 @@ OPERATIONS: dict[str, Operation] = {
     "update_in_conflict": Operation(_update_in_conflict, ALWAYS, (_interfere,)),
     "get_or_create": Operation(_create, ALWAYS, contention=("alone", "lock", "creation")),
     "exclusive": Operation(_save_in_exclusive, ALWAYS, contention=("alone", "lock", "session lock")),
-    "exclusive_in_time": Operation(_exclusive_in_time, frozenset({"session lock"}), contention=("alone", "session lock")),
+    "exclusive_in_time": Operation(
+        _exclusive_in_time, frozenset({"session lock"}), contention=("alone", "session lock")
+    ),
     "changes": Operation(_read_change, ALWAYS, contention=("lock",)),
     "export": Operation(lambda stage: stage.store.export(limit=900), **LONG),
     "restore": Operation(_restore, ALWAYS),

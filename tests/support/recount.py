@@ -9,7 +9,7 @@ from sessiondex import IndexStats, Session, SessionStatus
 
 
 def recount(sessions: Iterable[Session]) -> dict[str, IndexStats]:
-    """Return what `stats().indexes` should be when these are stored."""
+    """Return the value that `stats().indexes` must have for these sessions."""
     keys: dict[str, list[Any]] = {
         "channel identity": [],
         "agent and status": [],
@@ -19,7 +19,7 @@ def recount(sessions: Iterable[Session]) -> dict[str, IndexStats]:
     }
     for session in sessions:
         tenant, scenario, version = session.tenant_id, session.active_scenario_id, session.active_scenario_version
-        is_open = session.status != SessionStatus.CLOSED  # open and closed ones are filed apart
+        is_open = session.status != SessionStatus.CLOSED  # open and closed sessions are indexed separately
         keys["channel identity"].append((tenant, session.channel, session.user_channel_id, is_open))
         keys["agent and status"].append((tenant, session.agent_id, session.status))
         keys["tenant and status"].append((tenant, session.status))

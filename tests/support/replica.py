@@ -1,67 +1,89 @@
-"""ReplicatedStore: a store whose commits a listener replays into a second store, to which it compares every answer."""
+"""ReplicatedStore: replays its commits into a second backend, and compares every answer with that of the replica."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
-from sessiondex import ChangeKind, InMemorySessionStore
-from sessiondex.queries import ChannelQuery, CountQuery, ListQuery, Page, ScenarioQuery, StepQuery
+from sessiondex import ChangeKind, InMemorySessionStore, schema
+from sessiondex.clock import StampClock
+from sessiondex.queries import ChannelQuery, CountQuery, ListQuery, Page, ScenarioQuery, StepQuery, parse_id_cursor
+from sessiondex.snapshots.codec import SnapshotCodec
+from sessiondex.stores.backend import Backend
 from sessiondex.stores.commit import Commit
+from sessiondex.stores.eviction import EvictionPolicy
+from sessiondex.stores.table_backend import TableBackend
+from sessiondex.stores.writer import Writer
+
+T = TypeVar("T")
 
 
-class Replica(InMemorySessionStore[Any]):
-    """A store that changes by replayed commits alone. A commit listener."""
+class Replica:
+    """A backend that changes by replayed commits alone: it expires and evicts nothing by itself. A commit listener."""
 
-    def __init__(self, source: Any, **options: Any) -> None:
-        super().__init__(**options)
-        self.source = source
-        self.last_sequence = 0
+    def __init__(self, source: Backend[Any, Any, Any], clock: StampClock) -> None:
+        self._source = source
+        self._codec: SnapshotCodec[Any] = SnapshotCodec(schema.index_keys, clock.instant)
+        self.backend: TableBackend[Any] = TableBackend(self._codec, 100, has_evictions=False)
+        self._writer: Writer[Any, Any] = Writer(self.backend, clock, EvictionPolicy())
 
     def on_commit(self, commit: Commit[Any]) -> None:
         for sequence, mutation in enumerate(commit.mutations, commit.sequence):
-            if sequence <= self.last_sequence:
+            if sequence <= self._writer.last_sequence:
                 continue
             if mutation.kind is ChangeKind.SAVED:
-                stored = self.source.find(mutation.session_id)
-                prepared = self._codec.prepare(self.source.to_session(stored))
-                assert self._writer.restore([(prepared, mutation.stamp, mutation.revision)]) == 1
+                saved = self._source.get(mutation.session_id, mutation.tenant_id, None)
+                count = self._writer.restore([(self._codec.prepare(saved), mutation.stamp, mutation.revision)])
             else:
-                assert self._writer.remove([mutation.session_id], mutation.tenant_id) == 1
-            self.last_sequence = sequence
+                count = self._writer.remove([mutation.session_id], mutation.tenant_id)
+            assert (count, self._writer.last_sequence) == (1, sequence)
+
+    def to_sessions(self, found: Sequence[Any]) -> list[Any]:
+        return [self.backend.to_session(stored) for stored in found]
 
 
 class ReplicatedStore(InMemorySessionStore[Any]):
-    """Answers as `InMemorySessionStore` does, and fails if its replica answers anything else."""
+    """Keeps the contract as `InMemorySessionStore` does, and fails if its replica gives another answer."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        unevicting = {name: value for name, value in options.items() if name not in {"on_evict", "max_sessions"}}
-        self.replica = Replica(self._backend, **unevicting)
-        self._writer.subscribe(self.replica)
+        self._replica = Replica(self._backend, self._clock)
+        self._writer.subscribe(self._replica)
 
     async def _find(self, session_id: UUID, tenant_id: UUID | None) -> Any:
-        return _same(await super()._find(session_id, tenant_id), await self.replica._find(session_id, tenant_id))
+        replayed = self._replica.backend.get(session_id, tenant_id, self._cutoff())
+        return _same(await super()._find(session_id, tenant_id), replayed)
 
     async def _latest(self, query: ChannelQuery) -> Any:
-        return _same(await super()._latest(query), await self.replica._latest(query))
+        replayed = self._replica.backend.latest(query, self._cutoff())
+        return _same(await super()._latest(query), replayed)
 
     async def _newest(self, query: ListQuery, page: Page) -> list[Any]:
-        return _same(await super()._newest(query, page), await self.replica._newest(query, page))
+        replayed = self._replica.to_sessions(self._replica.backend.newest(query, page, self._cutoff()))
+        return _same(await super()._newest(query, page), replayed)
 
     async def _at_step(self, query: StepQuery) -> list[Any]:
-        return _same(await super()._at_step(query), await self.replica._at_step(query))
+        found = self._replica.backend.at_step(query, self._clock.now(), self._cutoff())
+        replayed = self._replica.to_sessions(found)
+        return _same(await super()._at_step(query), replayed)
+
+    async def _export(self, cursor: str | None, limit: int) -> tuple[list[Any], str | None]:
+        cutoff, after = self._cutoff(), None if cursor is None else parse_id_cursor(cursor)
+        found = self._replica.backend.page(after, limit)
+        replayed = [one for one in found if cutoff is None or self._replica.backend.head_of(one)[2] >= cutoff]
+        sessions, next_cursor = await super()._export(cursor, limit)
+        return _same(sessions, self._replica.to_sessions(replayed)), next_cursor
 
     async def _count(self, query: CountQuery) -> int:
-        return _same(await super()._count(query), await self.replica._count(query))
+        count = await super()._count(query)  # which evicts expired sessions first
+        return _same(count, self._replica.backend.count(query))
 
     async def _count_steps(self, query: ScenarioQuery) -> dict[str, int]:
-        return _same(await super()._count_steps(query), await self.replica._count_steps(query))
+        counts = await super()._count_steps(query)
+        return _same(counts, self._replica.backend.count_steps(query))
 
 
-def _same(answer: Any, replayed: Any) -> Any:
+def _same(answer: T, replayed: T) -> T:
     assert answer == replayed
     return answer
-
-

@@ -1,12 +1,13 @@
 """Run random schedules: a few tasks on a few ids, interleaved in any order and cancelled anywhere.
 
-A call that returned has taken effect once. One that was cancelled has taken effect once, or not at all.
+In the end each successful operation must have taken effect exactly once. A cancelled one may have taken effect, at most
+once.
 
-- Counters are only ever added to, in every way in which no addition may get lost; each keeps the numbers it was given.
-- The members of the batch are saved and deleted together, so they are seen together.
-- Identities are only asked for by `get_or_create`.
-- The other sessions are saved and deleted by anyone at any time.
-- A reader follows all changes, which together must give what is stored.
+- Counters only grow, by every operation that must lose no addition; each keeps the numbers that were added.
+- The sessions of the batch are saved and deleted together, so readers must see them together.
+- Identities are used only by `get_or_create`.
+- Any client may save or delete the other sessions at any time.
+- A reader follows all changes, which must lead to the stored sessions.
 """
 
 from __future__ import annotations
@@ -22,26 +23,26 @@ from uuid import UUID
 
 from sessiondex import ChangeKind, Channel, ConflictError, SessionStatus
 from tests.support.builders import AGENT, CUSTOMER, TENANT, Clock, make_session
-from tests.support.virtual_time import run_shuffled
 from tests.support.stores import check_indexes, check_no_lock_is_held, share_codec
+from tests.support.virtual_time import run_shuffled
 
 COUNTERS = [UUID(int=101), UUID(int=102)]
 OTHERS = [UUID(int=201), UUID(int=202), UUID(int=203)]
-BATCH = [UUID(int=301 + number) for number in range(26)]  # which are checked with a break
+BATCH = [UUID(int=301 + number) for number in range(26)]  # more than 25: the loop runs during their checks
 LAST = UUID(int=401)
 USERS = ["user-a", "user-b"]
 DONE, CONFLICT, CANCELLED = "done", "conflict", "cancelled"
 
 
 class Schedule:
-    """One store, and all that is known of what was done to it."""
+    """Runs random operations on one store, and records their outcomes."""
 
     def __init__(self, store: Any, seed: int) -> None:
         self.store = store
         self.rng = random.Random(seed)
         self.trace: list[Any] = []
         """What ended, in what order, and how."""
-        self._operations = ANY if self.rng.random() < 0.8 else ANY + ABOUT_THE_BATCH  # which takes long
+        self._operations = ANY if self.rng.random() < 0.8 else ANY + ABOUT_THE_BATCH  # batches take long
         self._numbers = count(1)
         self._added: dict[UUID, set[int]] = defaultdict(set)
         self._perhaps_added: dict[UUID, set[int]] = defaultdict(set)
@@ -62,10 +63,10 @@ class Schedule:
                 await self.store.save(make_session(session_id=LAST))
                 await reading
         except TimeoutError:
-            raise AssertionError("somebody waits for ever") from None
+            raise AssertionError("a task waits for ever") from None
         await self._check()
 
-    # -- clients, and who cancels them --
+    # -- clients and cancellations --
 
     async def _client(self, length: int) -> None:
         for _ in range(length):
@@ -81,7 +82,7 @@ class Schedule:
             self.trace.append((operation.__name__, end))
 
     def _cancel_later(self, task: asyncio.Task[Any], rounds: int) -> None:
-        """Cancel the task after so many rounds of the loop, if it is not done by then."""
+        """Cancel the task after so many rounds of the loop, unless it is done."""
         if rounds and not task.done():
             asyncio.get_running_loop().call_soon(self._cancel_later, task, rounds - 1)
         else:
@@ -151,7 +152,7 @@ class Schedule:
             return False
         return True
 
-    # -- sessions of which anything may become --
+    # -- sessions that any client may change --
 
     async def save(self) -> None:
         status = self.rng.choice(list(SessionStatus))
@@ -227,7 +228,7 @@ class Schedule:
         assert sum(by_status) == number, "counts differ"  # nothing else runs in between
 
     async def _follow(self, last: UUID) -> None:
-        """Read changes up to that of `last`, giving up the wait and beginning it again now and then."""
+        """Read changes up to that of `last`, with waits that are sometimes cancelled and repeated."""
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self.rng.choice((0, 0.001, 0.01))):
@@ -254,7 +255,7 @@ class Schedule:
         for user in USERS:
             of_user = {session.session_id for session in everything if session.user_channel_id == user}
             assert len(of_user) <= 1, f"{user} was created more than once"
-            assert self._created[user] <= 1, f"{user} was said to be created {self._created[user]} times"
+            assert self._created[user] <= 1, f"{user} was reported as created {self._created[user]} times"
             assert self._found[user] <= of_user, f"{user} was found as another session than is stored"
         self._check_changes({session.session_id: session for session in everything})
 
@@ -307,7 +308,7 @@ def _check_newest_first(sessions: list[Any]) -> None:
 
 
 def run_schedule(make_store: Callable[..., Any], seed: int) -> list[Any]:
-    """Run the schedule of that seed, and return in what order all ended."""
+    """Run the schedule of that seed, and return the order in which operations ended."""
     trace: list[Any] = []
 
     async def main() -> None:

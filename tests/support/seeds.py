@@ -1,7 +1,7 @@
 """Try many seeds, or repeat one of them.
 
-`SESSIONDEX_SEED=1234 nox -s tests -- TEST` runs a test with that seed alone. What draws by Hypothesis, and has no seeds
-of its own, is told that one too: see `tests/conftest.py`.
+`SESSIONDEX_SEED=1234 nox -s tests -- TEST` runs a test with that seed alone. Hypothesis tests use the same seed: see
+`tests/conftest.py`.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ WHEEL = os.environ.get("SESSIONDEX_TEST_SERVER")
 
 
 class TryEach(Protocol):
-    """As `try_each` is, when it knows the test."""
+    """The type of `try_each` after the fixture has bound the test."""
 
     def __call__(self, seeds: Iterable[int], context: Callable[[int], object]) -> bool: ...
 
 
 def try_each(seeds: Iterable[int], context: Callable[[int], object], *, test: str) -> bool:
-    """Try each of the seeds, or only the one that the environment asks for; return whether all were tried.
+    """Run the function with each seed, or only with `SESSIONDEX_SEED` if it is set; return whether all seeds ran.
 
-    A failure says by which command it is repeated: that runs the test, with the seed that failed.
+    A note on a failure gives the command that repeats the test with the failing seed.
     """
     for seed in seeds if GIVEN_SEED is None else [int(GIVEN_SEED)]:
         try:
@@ -40,7 +40,7 @@ def try_each(seeds: Iterable[int], context: Callable[[int], object], *, test: st
 
 
 def command(test: str, seed: int | str | None = None) -> str:
-    """Return the command that runs the test, with that seed alone."""
+    """Return the command that runs the test with that seed alone."""
     asked = "" if seed is None else f"SESSIONDEX_SEED={seed} "
     stress = "SESSIONDEX_STRESS=1 " if IS_STRESS else ""
     session = "tests" if WHEEL is None else f"servers(wheel='{WHEEL}')"
@@ -48,7 +48,7 @@ def command(test: str, seed: int | str | None = None) -> str:
 
 
 def first_failure(seeds: Iterable[int], context: Callable[[int], object]) -> str:
-    """Return what the first of the seeds says that fails, as one of them must: a bug was planted."""
+    """Return the result of the first seed that fails; one must, because a bug was planted."""
     for seed in seeds:
         try:
             context(seed)
@@ -57,5 +57,7 @@ def first_failure(seeds: Iterable[int], context: Callable[[int], object]) -> str
     raise AssertionError("no seed found the planted bug")
 
 
-skip_with_seed = pytest.mark.skipif(GIVEN_SEED is not None, reason="a seed was asked for, and this is about others")
-"""For tests that a planted bug is found, and how it is told."""
+skip_with_seed = pytest.mark.skipif(
+    GIVEN_SEED is not None, reason="the planted bug needs other seeds than SESSIONDEX_SEED"
+)
+"""Skips tests of planted bugs while `SESSIONDEX_SEED` is set: they need the seeds that find the bug."""

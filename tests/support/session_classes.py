@@ -53,7 +53,7 @@ class Rated(StepVisit):
 
 
 class RatedSession(Session):
-    step_history: list[Rated] = []  # type: ignore[assignment]  # narrower, as users do
+    step_history: list[Rated] = []  # type: ignore[assignment]  # narrowed, as in code of users
 
 
 class Secretive(Session):
@@ -87,7 +87,7 @@ class Rich(Session):
 
 
 class ByHash(StepVisit):
-    """Equal to another by its own word, whatever hash it has."""
+    """Equal to every object that its own `__eq__` accepts, with any hash."""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ByHash) and self.step_id == other.step_id
@@ -96,7 +96,7 @@ class ByHash(StepVisit):
 
 
 class OddVisits(Session):
-    step_history: list[ByHash] = []  # type: ignore[assignment]  # narrower, as users do
+    step_history: list[ByHash] = []  # type: ignore[assignment]  # narrowed, as in code of users
 
 
 class EnumValues(Session):

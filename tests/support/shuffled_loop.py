@@ -1,7 +1,7 @@
 """Provide an event loop that runs ready callbacks in a seeded random order.
 
-asyncio runs callbacks in the order in which they were scheduled, so of all the ways in which tasks could interleave a
-test sees one, ever the same. Here each round of the loop is shuffled by a seeded generator.
+asyncio runs callbacks in the order in which they were scheduled, so a test sees only one interleaving of its tasks.
+This loop shuffles the callbacks of each round with a seeded generator.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class ShuffledLoop(asyncio.SelectorEventLoop):
-    """Runs what is ready in an order that the seed decides."""
+    """An event loop that runs ready callbacks in an order given by the seed."""
 
     def __init__(self, seed: int) -> None:
         self._rng = random.Random(seed)
@@ -27,6 +27,6 @@ class ShuffledLoop(asyncio.SelectorEventLoop):
 
 
 def run_interleaved(main: Coroutine[Any, Any, T], seed: int) -> T:
-    """Run the coroutine to its end in a loop of its own. A failure is repeated by the same seed."""
+    """Run the coroutine in a new loop. The same seed repeats a failure."""
     with asyncio.Runner(loop_factory=lambda: ShuffledLoop(seed)) as runner:
         return runner.run(main)

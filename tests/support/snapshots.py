@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
+
+import pytest
 
 from sessiondex import InvalidSessionError, PendingMigration, Session
 from sessiondex.snapshots.codec import Prepared, SnapshotCodec
@@ -100,3 +102,14 @@ def full_session(cls: type[Session] = Session) -> Any:
         scenario_checksum="c",
         pending_migration=pending,
     )
+
+
+def refusal(session: Any) -> InvalidSessionError:
+    """Return the error of the codec, and check that the session is as before."""
+    before = {name: id(value) for name, value in vars(session).items()}
+    with pytest.raises(InvalidSessionError) as error:
+        make_codec().prepare(session)
+    assert {name: id(value) for name, value in vars(session).items()} == before
+    str(error.value).encode()
+    assert error.value.__cause__ is None
+    return error.value

@@ -1,7 +1,7 @@
 """Drive the indexed store with the state machine of the kit, and recompute its indexes after each step.
 
-Of its sessions the indexed store keeps none, few or all live. After each step every index is compared with its
-recomputation, and the stats with a recount.
+The indexed store keeps none, few or all sessions live. After each step every index is compared with its recomputation,
+and the stats with a recount.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from tests.support.stores import check_indexes, size_of_rows
 
 
 class StepCounter:
-    """Counts the steps that all runs of a machine have made, each of them checked when it was done."""
+    """Counts the checked steps of all runs of a machine."""
 
     steps: ClassVar[int] = 0
     is_begun = False
 
     def count_step(self) -> None:
-        """Call it once when a run begins, and after each step."""
+        """Count a step. Called once at the start of a run, and after each step."""
         if self.is_begun:
             type(self).steps += 1
         self.is_begun = True
 
 
 class StoreMachine(StepCounter, SessionStoreMachine):
-    """Every operation, by sessions that are new, changed, stale, invalid or of another class."""
+    """Runs every operation with new, changed, stale and invalid sessions of several classes."""
 
     cache_size = 0
 
@@ -51,7 +51,7 @@ class StoreMachine(StepCounter, SessionStoreMachine):
         super().start_with(sessions)
 
     def get_pair(self, session_id: UUID) -> Pair | None:
-        """Return the session from both stores, of which each part is of the very type that was saved."""
+        """Return the session from both stores, and check that every part has the saved type."""
         pair = super().get_pair(session_id)
         if pair is not None:
             assert exact(pair[0]) == exact(pair[1]) == exact(self.expected[session_id])

@@ -1,4 +1,4 @@
-"""Build two tenants whose sessions carry a mark everywhere, and find that mark in any answer."""
+"""Build two tenants whose sessions carry a mark in all fields, and find that mark in any result."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SHARED_AGENT, SHARED_CUSTOMER, SHARED_SCENARIO = UUID(int=11), UUID(int=21), UUI
 
 
 class MarkedTenant(NamedTuple):
-    """A tenant, with the mark that all its texts have, and the number that all its ids begin with."""
+    """A tenant whose texts all contain a mark and whose ids all begin with a number."""
 
     mark: str
     prefix: int
@@ -31,19 +31,19 @@ class MarkedTenant(NamedTuple):
 
     @property
     def traces(self) -> tuple[str, ...]:
-        """What gives the tenant away in any text: its words, and its ids as text, hex, bytes and decimal."""
+        """The traces of the tenant in any text: its mark, and its ids as text, hex, bytes and decimal."""
         some = self.id(0)
         raw = repr(some.bytes)[2:14]
         return self.mark, some.hex[:8], raw, str(some.int)[:26]
 
     @property
     def raw_traces(self) -> tuple[bytes, ...]:
-        """What gives the tenant away in any fingerprint: the same, but for ids as decimals."""
+        """The traces of the tenant in a fingerprint: the same without decimal ids."""
         some = self.id(0)
         return self.mark.encode(), some.hex[:8].encode(), some.bytes[:12]
 
     def session(self, number: int, cls: type[Session] = Session, **fields: Any) -> Any:
-        """Return a session of the tenant with the mark in all its texts; each third is filed under shared ids."""
+        """Return a session of the tenant with the mark in all its texts; every third has ids that tenants share."""
         is_shared, mark = number % 3 == 0, self.mark
         last = visit(
             "hash-shared" if is_shared else f"hash-{mark}",
@@ -82,7 +82,7 @@ A, B = MarkedTenant("zeisig", 0xA11CEA11), MarkedTenant("kanarie", 0xB0BACAFE)
 
 
 def texts_of(answer: Any) -> Iterator[str]:
-    """Yield all that can be read from an answer, an error or a log record."""
+    """Yield all texts of a result, an error or a log record."""
     if isinstance(answer, BaseException):
         yield full_text(answer)
     elif isinstance(answer, list | tuple):
@@ -97,19 +97,19 @@ def texts_of(answer: Any) -> Iterator[str]:
 
 
 def without(text: str, given: UUID | None) -> str:
-    """Return the text without the id that the caller gave, which may come back to the caller."""
+    """Return the text without the id that the caller passed, which may be returned."""
     for form in () if given is None else (str(given), given.hex, repr(given.bytes)[2:-1], str(given.int)):
         text = text.replace(form, "")
     return text
 
 
 def raw_trace_in(answer: Any, marked: MarkedTenant) -> bytes | None:
-    """Return the tenant's trace in the fingerprint of the answer: ten times as fast as `trace_in`, less thorough."""
+    """Return a trace of the tenant in the fingerprint of the result: ten times as fast as `trace_in`, less thorough."""
     found = fingerprint(answer)
     return next((trace for trace in marked.raw_traces if trace in found), None)
 
 
 def trace_in(answer: Any, marked: MarkedTenant, given: UUID | None = None) -> str | None:
-    """Return the tenant's trace in the texts of the answer, or `None`."""
+    """Return a trace of the tenant in the texts of the result, or `None`."""
     text = "\n".join(without(one, given) for one in texts_of(answer))
     return next((trace for trace in marked.traces if trace in text), None)

@@ -1,4 +1,4 @@
-"""Run random operations of two tenants on one store, and check each answer against the tenant's own saves."""
+"""Run random operations of two tenants on one store, and check each result against the tenant's own saves."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from tests.support.two_tenants import (
 )
 
 _NUMBERS = 16
-_EVERY = 20  # of how many answers one is read in all the texts that it has, too; of errors, all are
+_THOROUGH_INTERVAL = 20  # results per full search of all texts; errors are always searched
 
 
 class LeakError(AssertionError):
-    """A tenant saw something of the other's, or not what is its own."""
+    """Raised if a tenant sees data of the other tenant, or not its own."""
 
 
 class Walk:
-    """Two tenants at work. What each has is remembered here, and is all that its answers may depend on."""
+    """Runs operations of two tenants. Results may depend only on the saves of the tenant, which it records."""
 
     def __init__(self, store: Any, seed: int) -> None:
         self._store = store
@@ -51,7 +51,7 @@ class Walk:
         self.refused = 0
 
     async def go(self, count: int) -> None:
-        """Do so many operations."""
+        """Run that number of operations."""
         operations = [self.save, self.get, self.delete, self.list_, self.step, self.turn, self.update, self.create]
         names = [operation.__name__ for operation in operations]
         for number in range(count):
@@ -77,12 +77,12 @@ class Walk:
             if isinstance(session, Session) and session.tenant_id != self._me.tenant:
                 return "a session of the other"
         raw = raw_trace_in(answer, self._other)
-        if raw is None and number % _EVERY < 2:  # one of each tenant's
+        if raw is None and number % _THOROUGH_INTERVAL < 2:  # one of each tenant
             trace = trace_in(answer, self._other)
             return trace and f"the answer shows {trace}"
         return None if raw is None else f"the answer has {raw!r} in it"
 
-    # -- what a tenant asks for: ids of its own, of the other, or of both --
+    # -- arguments: ids of the tenant, of the other one, or of both --
 
     @property
     def _mine(self) -> dict[UUID, Session]:
@@ -104,7 +104,7 @@ class Walk:
         return self._me.session(self._rng.randrange(_NUMBERS) if number is None else number, status=status, **fields)
 
     def _have(self, **fields: Any) -> list[Session]:
-        """Return what this tenant has with these fields, the newest first."""
+        """Return the tenant's sessions with these fields, newest first."""
         found = [
             session
             for session in self._mine.values()
@@ -211,7 +211,7 @@ class Walk:
             session.user_channel_id == user and session.status != SessionStatus.CLOSED
             for session in self._mine.values()
         )
-        is_mine = self._other.mark not in user  # what it saves has none of the other's words
+        is_mine = self._other.mark not in user  # saved sessions never contain the mark of the other tenant
         fields: dict[str, Any] = {"user_channel_id": user} if is_mine else {}
         made = self._me.session(self._rng.randrange(_NUMBERS), **fields)
         try:

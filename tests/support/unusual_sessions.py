@@ -35,29 +35,29 @@ from tests.support.session_classes import (
 
 
 class Text(str):
-    """As markup libraries have it."""
+    """A subclass of `str`, as in markup libraries."""
 
     __slots__ = ()
 
 
 class Id(UUID):
-    """As database drivers have it."""
+    """A subclass of `UUID`, as in database drivers."""
 
 
 class Cached(Session, validate_default=True):
-    """A class that goes the long way for no reason that its fields would tell."""
+    """A class with plain fields that is still checked by a round trip."""
 
 
 class Aliased(Session, serialize_by_alias=True, validate_by_alias=True, validate_by_name=True):
-    """By default it is dumped under other names than the model has."""
+    """Dumped under its aliases by default, which are not the names of its fields."""
 
     loud: str = Field(default="", alias="LOUD")
 
 
 class Computed(Session):
-    """By default it is dumped with more than it loads."""
+    """Dumped with a computed field by default, which it cannot load."""
 
-    @computed_field  # type: ignore[prop-decorator]  # as pydantic documents it
+    @computed_field  # type: ignore[prop-decorator]  # documented by pydantic
     @property
     def turns(self) -> int:
         return self.turn_count
@@ -80,7 +80,7 @@ def lax() -> Any:
 
 
 def complete() -> Any:
-    """Return a session in which no field has its default."""
+    """Return a session in which every field differs from its default."""
     pending = PendingMigration(target_version=2, anchor_content_hash="h", migration_plan_id=uuid4(), marked_at=START)
     return at_step(
         customer_profile_id=CUSTOMER,

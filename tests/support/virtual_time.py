@@ -1,7 +1,7 @@
-"""Provide event loops with virtual time: when nothing can run, time jumps to the next timer.
+"""Provide event loops with virtual time: when no callback is ready, the time jumps to the next timer.
 
-A task that sleeps takes no time, and tasks wake in the same order on any machine. Slices end after a count of items. A
-test that nothing can wake any more fails at once instead of hanging.
+Sleeping takes no real time, the order of timers does not depend on the machine, and slices end after a count of items. A
+test in which no event can wake a task fails at once instead of hanging.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ T = TypeVar("T")
 
 
 class StuckError(AssertionError):
-    """Every task waits, and nothing is left that could wake one."""
+    """Raised if every task waits and no event can wake one."""
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """Runs what is ready in the order in which it became so; its time goes on only when nothing is."""
+    """An event loop with virtual time, which advances only when no callback is ready."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -34,11 +34,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class ShuffledVirtualLoop(ShuffledLoop, VirtualLoop):
-    """Runs what is ready in an order that the seed decides."""
+    """A loop with virtual time that runs ready callbacks in an order given by the seed."""
 
 
 class _Jumps(selectors.SelectSelector):
-    """Jumps over the time for which it should wait. Of files it sees nothing: the tests' loops have none."""
+    """A selector that advances the time instead of waiting. It watches no files: the tests' loops have none."""
 
     def __init__(self, loop: VirtualLoop) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class _Jumps(selectors.SelectSelector):
 
 
 def run(main: Coroutine[Any, Any, T], make_loop: Callable[[], VirtualLoop] = VirtualLoop) -> T:
-    """Run the coroutine in a loop of its own. What the loop would only log, such as a forgotten error, is raised."""
+    """Run the coroutine in a new loop, and raise errors that the loop would only log."""
     complaints: list[dict[str, Any]] = []
     with counted_slices(), asyncio.Runner(loop_factory=make_loop) as runner:
         runner.get_loop().set_exception_handler(lambda _, context: complaints.append(context))
@@ -62,7 +62,7 @@ def run(main: Coroutine[Any, Any, T], make_loop: Callable[[], VirtualLoop] = Vir
 
 
 def run_shuffled(main: Coroutine[Any, Any, T], seed: int) -> T:
-    """Run the coroutine in an order that the seed decides, and so does all that asks `random`."""
+    """Run the coroutine in an order given by the seed, which also seeds `random`."""
     state = random.getstate()
     random.seed(seed)
     try:

@@ -1,4 +1,4 @@
-"""The page about the kit lists every case, under its law."""
+"""The page about the kit lists every case under its law."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ LAWS = {
 }
 
 
-def table() -> str:
-    """Return the table as it should be."""
+def make_table() -> str:
+    """Return the table as the page must have it."""
     rows = ["| law | cases |", "|---|---|"]
     for law in (*LAWS, None):
-        title = f"{law}. {LAWS[law]}" if law else "of an operation"
+        title = f"{law}. {LAWS[law]}" if law else "one operation"
         rows.append(f"| {title} | {', '.join(f'`{one.name}`' for one in CASES if one.law == law)} |")
     return "\n".join(rows)
 
 
 def test_the_page_has_each_case_under_its_law() -> None:
-    """If it has not, the assertion shows what to put there."""
+    """A failed assertion shows the right table."""
     assert set(LAWS) == set(range(1, 19))
     heading = "## Laws and cases\n\n"
 
-    assert PAGE.read_text().partition(heading)[2].strip() == table()
+    assert PAGE.read_text().partition(heading)[2].strip() == make_table()

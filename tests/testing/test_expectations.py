@@ -1,4 +1,4 @@
-"""What cases say of a store: a line that tells what was expected, and what came."""
+"""The messages of unmet expectations: one line with the expected and the actual value."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from sessiondex import ScanSessionStore
 from sessiondex.testing import CaseContext, ContractViolation, case, expect, expect_error
 
 
-def test_what_differs_in_a_session_is_named() -> None:
+def test_a_message_names_the_field_that_differs() -> None:
     context = CaseContext(ScanSessionStore)
     session = context.session(turn_count=3)
-    with pytest.raises(ContractViolation, match=r"get: of session .*, turn_count should be 3, but it was 4"):
+    with pytest.raises(ContractViolation, match=r"get: turn_count of session .*: expected 3, but it was 4"):
         expect(session.model_copy(update={"turn_count": 4}), session, "get")
 
 
-def test_a_message_is_a_line_however_much_differs() -> None:
+def test_a_message_is_short_for_any_difference() -> None:
     with pytest.raises(ContractViolation) as broken:
         expect(["x" * 1_000] * 1_000, [], "what")
 
     assert len(str(broken.value)) < 300
 
 
-def test_an_expected_error_must_come_and_be_of_its_kind() -> None:
+def test_an_expected_error_must_be_raised_and_of_its_class() -> None:
     with (
         pytest.raises(ContractViolation, match="saving: expected KeyError, but nothing was raised"),
         expect_error(KeyError, "saving"),
     ):
         pass
-    with pytest.raises(ContractViolation, match=r"saving: expected KeyError, but it raised OSError\('x'\)"):  # noqa: SIM117  # one within the other
+    with pytest.raises(ContractViolation, match=r"saving: expected KeyError, but it raised OSError\('x'\)"):  # noqa: SIM117  # nested on purpose
         with expect_error(KeyError, "saving"):
             raise OSError("x")
     with pytest.raises(NotImplementedError), expect_error(KeyError, "saving"):
@@ -45,5 +45,5 @@ def test_a_case_needs_a_promise_and_known_capabilities() -> None:
 
     with pytest.raises(ValueError, match="silent: a case needs a docstring"):
         case(1)(silent)
-    with pytest.raises(ValueError, match="'watch' is no capability; take some of clock, idle_ttl"):
+    with pytest.raises(ValueError, match="'watch' is not a capability; use some of clock, idle_ttl"):
         case(1, "watch")

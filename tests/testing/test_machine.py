@@ -1,4 +1,4 @@
-"""The state machine of the kit: it finds faults, drives stores with a time of their own, and says what it needs."""
+"""The state machine of the kit: it finds faults, supports stores with their own clock, and names its requirements."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from hypothesis.stateful import run_state_machine_as_test
 from sessiondex import InMemorySessionStore, ScanSessionStore
 from sessiondex.testing import ContractViolation
 from sessiondex.testing.machine import SessionStoreMachine
-from tests.support.broken_stores import concurrency, isolation, life_cycle, queries, saves
+from tests.support.broken_stores import concurrency, feed, isolation, queries, saves
 from tests.support.virtual_time import VirtualLoop
 
-# The same steps each time, and no search for shorter ones: that it fails is all that is asked.
+# Deterministic, without shrinking: the tests only need the first failure.
 FIND = settings(
     max_examples=1_000,
     stateful_step_count=30,
@@ -31,7 +31,7 @@ FIND = settings(
 
 
 def broken(make: Any) -> type[SessionStoreMachine]:
-    """Return a machine of the store. What never comes is found at once, since time is counted, not waited for."""
+    """Return a machine for the store. Time is virtual, so a change that never comes is found at once."""
 
     class BrokenMachine(SessionStoreMachine):
         def __init__(self) -> None:
@@ -46,46 +46,46 @@ def broken(make: Any) -> type[SessionStoreMachine]:
 
 class FeedThatIsSilent(ScanSessionStore[Any]):
     async def changes(self, *, since: int | None = None) -> Any:  # noqa: ARG002  # the fault
-        yield await asyncio.get_running_loop().create_future()  # it never comes
+        yield await asyncio.get_running_loop().create_future()  # never done
 
 
 class NeverAnswers(ScanSessionStore[Any]):
     async def count_by_agent(self, *_: Any, **__: Any) -> int:
-        return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]  # it never comes
+        return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]  # never done
 
 
-COMPLAINTS: dict[Any, str] = {
-    saves.StampsThatRepeat: "^stamps: each should be greater",
+FINDINGS: dict[Any, str] = {
+    saves.StampsThatRepeat: "^(stamps: each must be greater|get_or_create, beside)",
     isolation.SharesGivenSessions: "^(get|a saved session|the replayed versions)",
     isolation.SharesResultsOfGet: "^(get|a saved session|the replayed versions)",
-    isolation.NeverUnfilesAgents: "^(list_by_agent|iter_by_agent|sessions of a page|count_by_agent, beside the list)",
+    isolation.NeverUnfilesAgents: "^(list_by_agent|iter_by_agent|sessions of a page|count_by_agent, beside)",
     isolation.ForgetsTheClass: "^(get|update|a saved session|list_by_|find_sessions|iter_by_).*Session",
     isolation.LeaksInQueries: "^(get_by_channel|list_by_|find_sessions|iter_by_|count_|get_or_create)",
-    queries.OldestFirst: "^(list_by_|iter_by_).*, number [0-9]",
+    queries.OldestFirst: "^(list_by_|iter_by_).*; number [0-9]",
     concurrency.LosesUpdates: "^saving with expected revision",
-    life_cycle.CountsIdleOnes: "^count_by_agent",
-    life_cycle.FeedWithGaps: "^sequences, counted from the first",
+    queries.CountsIdleOnes: "^count_by_agent",
+    feed.FeedWithGaps: "^sequences, counted from the first",
     FeedThatIsSilent: "^changes: a committed change did not come",
 }
-"""What the machine says of stores with a fault."""
+"""By broken store: the message of the machine, as a regular expression."""
 
 
-@pytest.mark.parametrize("store", COMPLAINTS)
-def test_a_store_with_a_fault_is_found_out(store: Any) -> None:
-    with pytest.raises(ContractViolation, match=COMPLAINTS[store]):
+@pytest.mark.parametrize("store", FINDINGS)
+def test_a_fault_is_found(store: Any) -> None:
+    with pytest.raises(ContractViolation, match=FINDINGS[store]):
         run_state_machine_as_test(broken(store), settings=FIND)
 
 
 def test_a_call_that_hangs_ends_after_the_timeout() -> None:
-    class Impatient(broken(NeverAnswers)):  # type: ignore[misc]  # it is made there
+    class Impatient(broken(NeverAnswers)):  # type: ignore[misc]  # a class made by a function
         timeout = 0.5
 
     with pytest.raises(TimeoutError):
         run_state_machine_as_test(Impatient, settings=FIND)
 
 
-def test_a_store_may_have_its_time_from_elsewhere_and_be_made_by_a_coroutine() -> None:
-    """Stamps are its own then; all else is compared, order included."""
+def test_a_store_may_have_its_own_clock_and_a_coroutine_function_as_factory() -> None:
+    """Stamps are ignored then; all other results are compared, including their order."""
 
     class ServerMachine(SessionStoreMachine):
         owns_time = False
@@ -99,14 +99,14 @@ def test_a_store_may_have_its_time_from_elsewhere_and_be_made_by_a_coroutine() -
 
 
 @pytest.mark.parametrize("store", [isolation.SharesResultsOfGet, isolation.LeaksInQueries])
-def test_a_fault_is_found_out_whosever_time_it_is(store: Any) -> None:
+def test_a_fault_is_found_in_a_store_with_its_own_clock(store: Any) -> None:
     class BrokenMachine(SessionStoreMachine):
         owns_time = False
 
         def make_store(self, **_: Any) -> Any:
             return store()
 
-    with pytest.raises(ContractViolation, match=COMPLAINTS[store]):
+    with pytest.raises(ContractViolation, match=FINDINGS[store]):
         run_state_machine_as_test(BrokenMachine, settings=FIND)
 
 
@@ -115,8 +115,8 @@ def test_make_store_must_be_overridden() -> None:
         run_state_machine_as_test(SessionStoreMachine, settings=settings(FIND, max_examples=1))
 
 
-def test_every_store_passes_beside_itself() -> None:
-    """So what is found is the store's fault, and not the machine's."""
+def test_the_scan_store_passes_compared_with_itself() -> None:
+    """A finding is therefore a fault of the store and not of the machine."""
 
     class OracleMachine(SessionStoreMachine):
         def make_store(self, **options: Any) -> Any:
@@ -126,10 +126,10 @@ def test_every_store_passes_beside_itself() -> None:
 
 
 @pytest.mark.parametrize("module", ["machine", "strategies"])
-def test_without_hypothesis_it_says_what_to_install(module: str) -> None:
+def test_without_hypothesis_the_error_names_the_extra(module: str) -> None:
     program = f"import sys; sys.modules['hypothesis'] = None; import sessiondex.testing.{module}"
-    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)  # noqa: S603  # ours
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)  # noqa: S603  # a constant command
 
-    assert told.returncode == 1
-    assert "ImportError: " in told.stderr
-    assert 'pip install "sessiondex[testing]"' in told.stderr.splitlines()[-1]
+    assert result.returncode == 1
+    assert "ImportError: " in result.stderr
+    assert 'pip install "sessiondex[testing]"' in result.stderr.splitlines()[-1]

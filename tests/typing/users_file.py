@@ -22,7 +22,7 @@ from sessiondex import (
     open_store,
 )
 from sessiondex.stores.redis import RedisSessionStore
-from sessiondex.testing import CASES, Report, CaseContext, case, check_session_store, every_field, expect
+from sessiondex.testing import CASES, CaseContext, Report, case, check_session_store, every_field, expect
 
 
 class Ticket(Session):
@@ -51,7 +51,7 @@ async def subclass(store: SessionStore[Ticket]) -> int:
         return len(error.field or error.reason)
 
 
-async def raised(store: SessionStore[Ticket], session_id: UUID) -> Change[Ticket]:
+async def raised(store: SessionStore[Ticket], session_id: UUID) -> Change:
     def higher(ticket: Ticket) -> None:
         ticket.priority += 1
 
@@ -91,10 +91,10 @@ async def moved(url: str) -> tuple[int, str | None]:
     done = await copy_sessions(source, target, progress=shown)
     changes = target.changes(tenant_id=uuid4())
     try:
-        change: Change[Ticket] = await anext(changes)
+        change: Change = await anext(changes)
     except StoreUnavailableError as error:
         return int(error.is_outcome_unknown), error.host
-    return change.sequence, done.cursor
+    return change.revision, done.cursor
 
 
 @case(6)

@@ -37,6 +37,18 @@ def inserted(chunk: bytes, item: bytes, width: int) -> bytes:
     return chunk[:at] + item + chunk[at:]
 
 
+def moved(chunk: bytes, item: bytes, new_item: bytes, width: int) -> bytes:
+    """Return the chunk with the item replaced by another one, at the position of that one.
+
+    >>> moved(b"aabbcc", b"aa", b"dd", 2)
+    b'bbccdd'
+
+    Raises:
+        KeyError: the chunk does not contain the item.
+    """
+    return inserted(removed(chunk, item, width), new_item, width)
+
+
 def removed(chunk: bytes, item: bytes, width: int) -> bytes:
     """Return the chunk without the item.
 

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from struct import Struct
 
 from sessiondex.engine.chunked_list import ChunkedList
-from sessiondex.engine.chunks import inserted, position, removed
+from sessiondex.engine.chunks import inserted, moved, position, removed
 from sessiondex.engine.invariants import check_same
 from sessiondex.engine.sharded_dict import ShardedDict
 
@@ -156,8 +156,13 @@ class Postings:
             chunk = shard[key]
             if chunk == posting:
                 shard[key] = new_posting
+                return
+            width = self._width
+            at = chunk.find(posting)
+            if at >= 0 and at % width == 0 and chunk[-width:] < new_posting:  # as in a `ChunkedList`
+                shard[key] = chunk[:at] + chunk[at + width :] + new_posting
             else:
-                shard[key] = inserted(removed(chunk, posting, self._width), new_posting, self._width)
+                shard[key] = moved(chunk, posting, new_posting, width)
 
     def clear(self) -> None:
         """Remove all lists. Runtime: O(n)."""
@@ -294,7 +299,7 @@ class Postings:
         chunk = self._short_between(key, cutoff, before)
         return iter((chunk,) if chunk else ())
 
-    def _check(self, expected: Iterable[tuple[bytes, bytes]]) -> None:
+    def check(self, expected: Iterable[tuple[bytes, bytes]]) -> None:
         """Raise `DivergenceError` unless exactly these postings are under these keys, in order."""
         expected_lists: defaultdict[bytes, list[bytes]] = defaultdict(list)
         for key, posting in expected:
@@ -310,4 +315,4 @@ class Postings:
                 check_same(f"whether the short list of {key!r} is too long", len(joined) > self._chunk_size, False)
             else:
                 check_same(f"whether the long list of {key!r} is short", len(joined) * 2 <= self._chunk_size, False)
-                long._check()
+                long.check()

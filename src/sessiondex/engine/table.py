@@ -67,7 +67,7 @@ class RowChange(NamedTuple):
     new_keys: IndexKeys
 
 
-# Makes the same tuple as the class itself does, without a call of Python: 0.15 instead of 0.3 µs, in each save.
+# Makes the same tuple as the class itself does, without a call of Python, in 60 % of the time. Each save makes one.
 _new_tuple = tuple.__new__
 
 
@@ -262,7 +262,7 @@ class Table:
                     storage.add(index_key, posting)
         self._size_of_rows = sum([len(row) for _, row in self._rows.items()])
 
-    def _check(self, expected_keys: Callable[[Row], IndexKeys]) -> None:
+    def check(self, expected_keys: Callable[[Row], IndexKeys]) -> None:
         """Raise `DivergenceError` unless each row has the expected index keys, and every index equals the rows.
 
         Runtime: O(n log n).
@@ -278,6 +278,6 @@ class Table:
                     postings.append((index_key, row[_STAMP] + key))
         for (index, storage), postings in zip(self.storages(), expected, strict=True):
             try:
-                storage._check(postings)
+                storage.check(postings)
             except DivergenceError as error:
                 raise DivergenceError(f"index {index.name!r}, {error.where}", error.actual, error.expected) from None

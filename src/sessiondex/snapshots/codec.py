@@ -17,11 +17,14 @@ not affected. Numbers of classes are never reused.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
-from itertools import count
-from typing import Any, Generic, NamedTuple, TypeVar, cast
 from functools import cached_property
+from itertools import count
+from threading import RLock
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 from uuid import UUID
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
@@ -69,7 +72,7 @@ class Prepared(NamedTuple):
 
 
 class SnapshotCodec(Generic[S]):
-    """Checks, packs, unpacks and copies sessions. Not thread-safe.
+    """Checks, packs, unpacks and copies sessions, in any thread.
 
     `index_keys` computes the keys of a session from its checked field values, in which `last_activity_at` and
     `revision` have no meaning. It must not change or keep them. `now` gives the time that stands in for
@@ -96,6 +99,7 @@ class SnapshotCodec(Generic[S]):
         self._by_class: dict[type[Session], _ClassCodec] = {}
         self._by_suffix: dict[bytes, _ClassCodec] = {}
         self._next_number = count()
+        self._lock = RLock()  # for classes and their counts; not taken for sessions of a known class
         # Classes that were ever met and still exist.
         self._numbers: WeakKeyDictionary[type[Session], int] = WeakKeyDictionary()
         self._classes: WeakValueDictionary[int, type[Session]] = WeakValueDictionary()
@@ -166,34 +170,39 @@ class SnapshotCodec(Generic[S]):
         Raises:
             ClassGoneError: the class no longer exists. Cannot happen while a session of it exists.
         """
-        codec = self._by_suffix.get(packed[-SUFFIX_SIZE:]) or self._codec_of_suffix(packed)
-        codec.stored_count += 1
+        with self._lock:
+            codec = self._by_suffix.get(packed[-SUFFIX_SIZE:]) or self._codec_of_suffix(packed)
+            codec.stored_count += 1
 
     def release(self, packed: bytes) -> None:
         """Count one stored session of the class less. Cannot fail: a surplus call is ignored until `recount`."""
-        codec = self._by_suffix.get(packed[-SUFFIX_SIZE:])
-        if codec is not None and codec.stored_count:
-            codec.stored_count -= 1
+        with self._lock:
+            codec = self._by_suffix.get(packed[-SUFFIX_SIZE:])
+            if codec is not None and codec.stored_count:
+                codec.stored_count -= 1
 
     def recount(self, stored: Iterable[bytes]) -> None:
         """Count anew, from all stored packed sessions. Repairs the counts after an interrupted commit."""
-        counts: dict[bytes, int] = {}
-        for packed in stored:
-            suffix = packed[-SUFFIX_SIZE:]
-            counts[suffix] = counts.get(suffix, 0) + 1
-        found = [(self._by_suffix.get(suffix) or self._codec_of_suffix(suffix), n) for suffix, n in counts.items()]
-        for codec in self._by_class.values():
-            codec.stored_count = 0
-        for codec, number in found:
-            codec.stored_count += number
+        counts = Counter(packed[-SUFFIX_SIZE:] for packed in stored)
+        with self._lock:
+            for codec in self._by_suffix.values():
+                codec.stored_count = 0
+            for suffix, stored_count in counts.items():
+                with suppress(ClassGoneError):  # a class made at run time, whose first save was interrupted
+                    (self._by_suffix.get(suffix) or self._codec_of_suffix(suffix)).stored_count += stored_count
 
     def _codec_of(self, cls: type[Any]) -> _ClassCodec:
         if not issubclass(cls, Session):
             reason = f"save() takes a sessiondex.Session, not {cls.__name__}; build one with Session(...)"
             raise InvalidSessionError(None, reason)
+        with self._lock:
+            codec = self._by_class.get(cls)
+            return self._register(cls) if codec is None else codec
+
+    def _register(self, cls: type[Session]) -> _ClassCodec:
         number = self._numbers.get(cls)
         if number is None:
-            # Only here: a class that was forgotten and comes back drives out no other, or two would take turns.
+            # Only here. If a forgotten class that comes back did this too, two classes would drive out each other.
             self._forget_unused_classes()
             number = next(self._next_number)
         codec = _ClassCodec(cls, number, self._ids)
@@ -266,7 +275,7 @@ class _ClassCodec:
             raise explain(self._adapter, given, raised) from None
         if error is not None:
             raise explain(self._adapter, given, error)
-        # JSON loads as exact types, so the values of a plain class can be packed now, unless they are very deep or long.
+        # JSON loads as exact types, so a plain class can pack the values now, unless they are very deep or long.
         packed = None if self.pack is None else self.pack(loaded)
         # Index keys are made of what Session declares: of an enum, say, where a subclass keeps its value.
         return {**loaded.__dict__, **declared}, packed or data + self.json_suffix

@@ -1,4 +1,4 @@
-"""Backend: the synchronous storage of an in-process store."""
+"""Storage and Backend: the synchronous interface of in-process stores to what they keep."""
 
 from __future__ import annotations
 
@@ -6,33 +6,25 @@ from collections.abc import Sequence
 from typing import Protocol, TypeAlias, TypeVar
 from uuid import UUID
 
-from sessiondex.contract import S
+from sessiondex.models import Session
 from sessiondex.queries import ChannelQuery, CountQuery, ListQuery, Page, ScenarioQuery, StepQuery
 from sessiondex.snapshots.codec import Prepared
 
 R = TypeVar("R")
-"""What a backend stores of a session. It is immutable, so it stays readable after the session was changed."""
+"""The stored form of a session. It is immutable, so it stays readable after the session was changed."""
 P = TypeVar("P")
 """A planned change of one session."""
+S_co = TypeVar("S_co", bound=Session, covariant=True)
 
 RowHead: TypeAlias = tuple[bytes, bytes, int, int]
 """Session id, tenant id, stamp in microseconds, revision."""
 
 
-class Backend(Protocol[S, R, P]):
-    """Finds sessions and changes them. No method awaits; one that raises has changed nothing.
-
-    `cutoff` is the oldest stamp that has not expired, in microseconds, and `None` if nothing expires. Counts include
-    expired sessions: the store evicts them first.
-    """
+class Storage(Protocol[R, P]):
+    """Plans and applies changes: all that the writer needs. No method awaits; one that raises has changed nothing."""
 
     def __len__(self) -> int:
         """Return how many sessions are stored. Cost: O(1)."""
-
-    # -- reading --
-
-    def get(self, session_id: UUID, tenant_id: UUID | None, cutoff: int | None) -> S | None:
-        """Return a private copy of the session, or `None`."""
 
     def head(self, session_id: UUID) -> RowHead | None:
         """Return the head of the stored session, or `None`."""
@@ -43,14 +35,46 @@ class Backend(Protocol[S, R, P]):
     def head_of(self, stored: R) -> RowHead:
         """Return the head of a stored form."""
 
-    def to_session(self, stored: R) -> S:
+    def oldest(self) -> RowHead | None:
+        """Return the head of the session that was idle longest, or `None`. Only for stores that evict."""
+
+    def has_stamp(self, tenant_id: UUID, stamp: int) -> bool:
+        """Return whether a session of the tenant has that stamp."""
+
+    def plan_put(self, prepared: Prepared, stamp: int, revision: int) -> P:
+        """Plan to store the session in place of what has its id."""
+
+    def plan_remove(self, session_id: UUID) -> P:
+        """Plan to remove the session, which must be there."""
+
+    def apply(self, plan: P) -> None:
+        """Carry out a plan. Only Ctrl-C or a lack of memory can interrupt it."""
+
+    def recover(self, plans: Sequence[P]) -> None:
+        """Carry out plans, some of which may be done or half done, and rebuild the indexes. Cost: O(n log n)."""
+
+    def check(self) -> None:
+        """Raise `InvariantError` if the stored sessions and indexes contradict each other. Cost: O(n log n)."""
+
+
+class Backend(Storage[R, P], Protocol[R, P, S_co]):
+    """Answers queries as well.
+
+    `cutoff` is the oldest stamp that has not expired, in microseconds, and `None` if nothing expires. Counts include
+    expired sessions: the store evicts them first.
+    """
+
+    def get(self, session_id: UUID, tenant_id: UUID | None, cutoff: int | None) -> S_co | None:
+        """Return a private copy of the session, or `None`."""
+
+    def to_session(self, stored: R) -> S_co:
         """Return a private copy of what was stored.
 
         Raises:
-            ClassGoneError: the class of the session is gone, which implies that the session was removed.
+            ClassGoneError: the class of the session is gone, so the session was removed since.
         """
 
-    def latest(self, query: ChannelQuery, cutoff: int | None) -> S | None:
+    def latest(self, query: ChannelQuery, cutoff: int | None) -> S_co | None:
         """Return a private copy of the newest session of the channel identity, or `None`."""
 
     def newest(self, query: ListQuery, page: Page, cutoff: int | None) -> Sequence[R]:
@@ -67,26 +91,3 @@ class Backend(Protocol[S, R, P]):
 
     def count_steps(self, query: ScenarioQuery) -> dict[str, int]:
         """Return how many sessions stand at each step of the version, by the hash of the step."""
-
-    def oldest(self) -> RowHead | None:
-        """Return the head of the session that was idle longest, or `None`. Only for stores that evict."""
-
-    def has_stamp(self, tenant_id: UUID, stamp: int) -> bool:
-        """Return whether a session of the tenant has that stamp."""
-
-    # -- writing --
-
-    def plan_put(self, prepared: Prepared, stamp: int, revision: int) -> P:
-        """Plan to store the session in place of what has its id."""
-
-    def plan_remove(self, session_id: UUID) -> P:
-        """Plan to remove the session, which must be there."""
-
-    def apply(self, plan: P) -> None:
-        """Carry out a plan. Only Ctrl-C or a lack of memory can interrupt it."""
-
-    def recover(self, plans: Sequence[P]) -> None:
-        """Carry out plans, some of which may be done or half done, and rebuild the indexes. Cost: O(n log n)."""
-
-    def check(self) -> None:
-        """Raise `InvariantError` if the stored sessions and indexes contradict each other. Cost: O(n log n)."""

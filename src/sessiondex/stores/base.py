@@ -14,52 +14,30 @@ from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, I
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from datetime import datetime
 from inspect import isawaitable
-from types import TracebackType
-from typing import Generic, Self
+from typing import Self
 from uuid import UUID
 
 from sessiondex import queries
 from sessiondex.clock import to_microseconds
 from sessiondex.contract import Change, S, SessionStore
-from sessiondex.errors import (
-    ConflictError,
-    InvalidSessionError,
-    ReentryError,
-    SessionNotFoundError,
-    add_position_note,
-)
+from sessiondex.errors import ConflictError, ReentryError, SessionNotFoundError
 from sessiondex.models import Channel, ScopeFilter, SessionStatus
-from sessiondex.queries import (
-    ChannelQuery,
-    CountQuery,
-    Expected,
-    ListQuery,
-    Page,
-    ScenarioQuery,
-    StepQuery,
-    check_callable,
-    check_identity,
-    check_iterable,
-    check_min,
-    check_same_session,
-    check_uuid,
-)
 from sessiondex.stores.callback_scope import CallbackScope
 from sessiondex.stores.keyed_locks import KeyedLocks
 from sessiondex.stores.loop_guard import LoopGuard
+from sessiondex.stores.pages import iterate_pages
 from sessiondex.stores.slices import iterate_in_slices
 
 _CONFLICT_PAUSE_SECONDS = 0.0005
 
 
-class BaseSessionStore(SessionStore[S], Generic[S]):
+class BaseSessionStore(SessionStore[S]):
     """Checks arguments and delegates. Holds what every store needs: the loop guard and two sets of keyed locks."""
 
     def __init__(self, recover: Callable[[], None]) -> None:
         """`recover` finishes an interrupted commit, and does nothing if there is none."""
         self._guard = LoopGuard(self._start_in_new_loop, recover)
-        self._session_locks = KeyedLocks()
-        self._creation_locks = KeyedLocks()
+        self._session_locks, self._creation_locks = KeyedLocks(), KeyedLocks()
 
     # -- to be implemented by stores --
 
@@ -68,11 +46,11 @@ class BaseSessionStore(SessionStore[S], Generic[S]):
         """Return the session, of the tenant if one is given, or `None`."""
 
     @abstractmethod
-    async def _put(self, session: S, expected: Expected | None) -> UUID:
+    async def _put(self, session: S, expected: queries.Expected | None) -> UUID:
         """Save the session, write its version back, and return its id."""
 
     @abstractmethod
-    async def _put_if_absent(self, session: S, identity: ChannelQuery) -> S | None:
+    async def _put_if_absent(self, session: S, identity: queries.ChannelQuery) -> S | None:
         """Save a new session, or return the one that is open for its channel identity."""
 
     @abstractmethod
@@ -84,23 +62,23 @@ class BaseSessionStore(SessionStore[S], Generic[S]):
         """Remove the sessions, and return how many there were."""
 
     @abstractmethod
-    async def _latest(self, query: ChannelQuery) -> S | None:
+    async def _latest(self, query: queries.ChannelQuery) -> S | None:
         """Return the latest session of the channel identity, or `None`."""
 
     @abstractmethod
-    async def _newest(self, query: ListQuery, page: Page) -> list[S]:
+    async def _newest(self, query: queries.ListQuery, page: queries.Page) -> list[S]:
         """Return a page of sessions, newest first."""
 
     @abstractmethod
-    async def _at_step(self, query: StepQuery) -> list[S]:
+    async def _at_step(self, query: queries.StepQuery) -> list[S]:
         """Return all sessions at the step, newest first."""
 
     @abstractmethod
-    async def _count(self, query: CountQuery) -> int:
+    async def _count(self, query: queries.CountQuery) -> int:
         """Return how many sessions match."""
 
     @abstractmethod
-    async def _count_steps(self, query: ScenarioQuery) -> dict[str, int]:
+    async def _count_steps(self, query: queries.ScenarioQuery) -> dict[str, int]:
         """Return how many sessions stand at each step, by the hash of the step."""
 
     @abstractmethod
@@ -141,21 +119,20 @@ class BaseSessionStore(SessionStore[S], Generic[S]):
         self._guard.enter()
         # Recognised here without a call, which would take a tenth of a read.
         if type(session_id) is not UUID:
-            session_id = check_uuid("session_id", session_id)
+            session_id = queries.check_uuid("session_id", session_id)
         if tenant_id is not None:
-            tenant_id = check_uuid("tenant_id", tenant_id)
+            tenant_id = queries.check_uuid("tenant_id", tenant_id)
         return await self._find(session_id, tenant_id)
 
     async def save(self, session: S, *, expected_revision: int | None = None) -> UUID:
         self._guard.enter()
         if expected_revision is None:
             return await self._put(session, None)
-        hint = "0 expects that there is no session yet"
-        return await self._put(session, Expected(check_min("expected_revision", expected_revision, 0, hint)))
+        return await self._put(session, queries.check_expected(expected_revision))
 
     async def delete(self, session_id: UUID, *, tenant_id: UUID | None = None) -> bool:
         self._guard.enter()
-        session_id = check_uuid("session_id", session_id)
+        session_id = queries.check_uuid("session_id", session_id)
         return await self._remove([session_id], queries.check_optional_uuid("tenant_id", tenant_id)) == 1
 
     async def update(
@@ -166,21 +143,19 @@ class BaseSessionStore(SessionStore[S], Generic[S]):
         tenant_id: UUID | None = None,
         attempts: int = 5,
     ) -> S:
-        check_callable("change", change)
-        attempts = check_min("attempts", attempts, 1, "each of them reads, changes and saves")
+        queries.check_callable("change", change)
+        attempts = queries.check_min("attempts", attempts, 1, "each of them reads, changes and saves")
         attempt = 1
         while True:
             session = await self.get(session_id, tenant_id=tenant_id)
             if session is None:
                 raise SessionNotFoundError(session_id)
-            owner, expected = (
-                session.tenant_id,
-                Expected(session.revision, to_microseconds(session.last_activity_at)),
-            )
+            owner, stamp = session.tenant_id, to_microseconds(session.last_activity_at)
+            expected = queries.Expected(session.revision, stamp)
             result = change(session)
             replacement = (await result) if isawaitable(result) else result
             changed = session if replacement is None else replacement
-            check_same_session(changed, session_id, owner)
+            queries.check_same_session(changed, session_id, owner)
             self._guard.enter()
             try:
                 await self._put(changed, expected)
@@ -198,7 +173,7 @@ class BaseSessionStore(SessionStore[S], Generic[S]):
     ) -> tuple[S, bool]:
         self._guard.enter()
         identity = queries.channel_query(tenant_id, channel, user_channel_id, is_open=True)
-        check_callable("create", create)
+        queries.check_callable("create", create)
         found = await self._latest(identity)
         if found is not None:
             return found, False
@@ -213,7 +188,7 @@ class BaseSessionStore(SessionStore[S], Generic[S]):
             with CallbackScope(locks, key):
                 result = create()
                 session = (await result) if isawaitable(result) else result
-            check_identity(session, identity)
+            queries.check_identity(session, identity)
             self._guard.enter()
             found = await self._put_if_absent(session, identity)
             return (session, True) if found is None else (found, False)
@@ -222,19 +197,24 @@ class BaseSessionStore(SessionStore[S], Generic[S]):
 
     async def save_many(self, sessions: Iterable[S]) -> list[UUID]:
         self._guard.enter()
-        return await self._put_many(list(check_iterable("sessions", sessions, "save")), 0)
+        return await self._put_many(list(queries.check_iterable("sessions", sessions, "save")), 0)
 
     async def delete_many(self, session_ids: Iterable[UUID], *, tenant_id: UUID | None = None) -> int:
         self._guard.enter()
-        ids = [check_uuid("session_ids", one) for one in check_iterable("session_ids", session_ids, "delete")]
+        ids = [
+            queries.check_uuid("session_ids", one)
+            for one in queries.check_iterable("session_ids", session_ids, "delete")
+        ]
         return await self._remove(ids, queries.check_optional_uuid("tenant_id", tenant_id))
 
     async def load(self, sessions: Iterable[S] | AsyncIterable[S], *, batch: int = 500) -> int:
         self._guard.enter()
-        batch = check_min("batch", batch, 1, "some hundred is a good size")
+        batch = queries.check_batch_size("batch", batch)
         count = 0
         pending: list[S] = []
-        async with aclosing(iterate_in_slices(queries.check_any_iterable("sessions", sessions), self._guard.enter)) as given:
+        async with aclosing(
+            iterate_in_slices(queries.check_any_iterable("sessions", sessions), self._guard.enter)
+        ) as given:
             async for session in given:
                 pending.append(session)
                 if len(pending) == batch:
@@ -246,18 +226,11 @@ class BaseSessionStore(SessionStore[S], Generic[S]):
 
     async def export(self, *, cursor: str | None = None, limit: int = 500) -> tuple[list[S], str | None]:
         self._guard.enter()
-        return await self._export(cursor, check_min("limit", limit, 1, "some hundred is a good size"))
+        return await self._export(cursor, queries.check_batch_size("limit", limit))
 
     async def restore(self, sessions: Iterable[S]) -> int:
         self._guard.enter()
-        versions = []
-        for position, session in enumerate(check_iterable("sessions", sessions, "save")):
-            try:
-                versions.append((session, *queries.saved_version(session)))
-            except InvalidSessionError as error:
-                add_position_note(error, position)
-                raise
-        return await self._restore(versions)
+        return await self._restore(queries.check_versions(sessions))
 
     # -- queries --
 
@@ -287,22 +260,21 @@ class BaseSessionStore(SessionStore[S], Generic[S]):
     def iter_by_agent(
         self, tenant_id: UUID, agent_id: UUID, *, status: SessionStatus | None = None, page_size: int = 100
     ) -> AsyncIterator[S]:
-        return self._pages(queries.agent_query(tenant_id, agent_id, status), queries.check_page_size(page_size))
+        return self._pages(
+            queries.agent_query(tenant_id, agent_id, status), queries.check_batch_size("page_size", page_size)
+        )
 
     def iter_by_customer(self, tenant_id: UUID, customer_profile_id: UUID, *, page_size: int = 100) -> AsyncIterator[S]:
-        return self._pages(queries.customer_query(tenant_id, customer_profile_id), queries.check_page_size(page_size))
+        return self._pages(
+            queries.customer_query(tenant_id, customer_profile_id), queries.check_batch_size("page_size", page_size)
+        )
 
-    async def _pages(self, query: ListQuery, page_size: int) -> AsyncIterator[S]:
-        before = None
-        while True:
+    def _pages(self, query: queries.ListQuery, page_size: int) -> AsyncIterator[S]:
+        async def read_page(before: int | None) -> list[S]:
             self._guard.enter()
-            sessions = await self._newest(query, Page(page_size, before))
-            if sessions:  # now: the caller may save the last one, which gives it another stamp
-                before = to_microseconds(sessions[-1].last_activity_at)
-            for session in sessions:
-                yield session
-            if len(sessions) < page_size:
-                return
+            return await self._newest(query, queries.Page(page_size, before))
+
+        return iterate_pages(read_page, page_size)
 
     async def find_sessions_by_step_hash(
         self,
@@ -313,9 +285,8 @@ class BaseSessionStore(SessionStore[S], Generic[S]):
         scope_filter: ScopeFilter | None = None,
     ) -> list[S]:
         self._guard.enter()
-        return await self._at_step(
-            queries.step_query(tenant_id, scenario_id, scenario_version, step_content_hash, scope_filter)
-        )
+        query = queries.step_query(tenant_id, scenario_id, scenario_version, step_content_hash, scope_filter)
+        return await self._at_step(query)
 
     async def count_by_agent(self, tenant_id: UUID, agent_id: UUID, *, status: SessionStatus | None = None) -> int:
         self._guard.enter()
@@ -339,7 +310,7 @@ class BaseSessionStore(SessionStore[S], Generic[S]):
 
     def exclusive(self, session_id: UUID, *, timeout: float | None = None) -> AbstractAsyncContextManager[None]:
         queries.check_seconds("timeout", timeout)
-        return self._exclusive(check_uuid("session_id", session_id), timeout)
+        return self._exclusive(queries.check_uuid("session_id", session_id), timeout)
 
     @asynccontextmanager
     async def _exclusive(self, session_id: UUID, timeout: float | None) -> AsyncIterator[None]:  # noqa: ASYNC109  # it covers the wait alone
@@ -349,8 +320,7 @@ class BaseSessionStore(SessionStore[S], Generic[S]):
 
     def changes(self, *, since: int | None = None) -> AsyncIterator[Change]:
         self._guard.enter_without_loop()
-        hint = "0 follows from the first change on"
-        return self._follow(None if since is None else check_min("since", since, 0, hint))
+        return self._follow(queries.check_optional_sequence(since))
 
     # -- open and closed --
 
@@ -363,9 +333,7 @@ class BaseSessionStore(SessionStore[S], Generic[S]):
         self._start_sweeper()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     async def aclose(self) -> None:

@@ -9,7 +9,6 @@ from uuid import UUID
 from sessiondex.contract import ChangeKind, EvictionReason
 
 R = TypeVar("R")
-R_contra = TypeVar("R_contra", contravariant=True)
 
 
 class Mutation(NamedTuple, Generic[R]):
@@ -33,12 +32,12 @@ class Commit(NamedTuple, Generic[R]):
     mutations: Sequence[Mutation[R]]
 
 
-class CommitListener(Protocol[R_contra]):
+class CommitListener(Protocol[R]):
     """Is called with each commit, in order.
 
     After an interrupted commit it may be called again with the same one: it ignores a sequence that it has seen. It
     does no I/O and does not raise.
     """
 
-    def on_commit(self, commit: Commit[R_contra]) -> None:
+    def on_commit(self, commit: Commit[R]) -> None:
         """Take notice of the commit. Cost: O(its mutations)."""

@@ -131,7 +131,7 @@ class EvictionNotifier(Generic[R]):
                     self._pending.appendleft(eviction)
                     raise
                 log.exception("on_evict was cancelled; the session is evicted all the same")
-            except Exception:  # noqa: BLE001  # any error of the callback
+            except Exception:  # any error of the callback
                 log.exception("on_evict raised an error; the session is evicted all the same")
             if perf_counter() > deadline:
                 await asyncio.sleep(0)

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from time import perf_counter
 from typing import Generic
 from uuid import UUID
 
@@ -28,7 +29,7 @@ from sessiondex.queries import (
     check_min,
     parse_id_cursor,
 )
-from sessiondex.snapshots.codec import Prepared, SnapshotCodec, ClassGoneError, write_back_version
+from sessiondex.snapshots.codec import ClassGoneError, Prepared, SnapshotCodec, write_back_version
 from sessiondex.stores.backend import Backend, P, R
 from sessiondex.stores.base import BaseSessionStore
 from sessiondex.stores.change_feed import ChangeFeed, ChangeReader
@@ -42,12 +43,12 @@ _EVICTIONS_PER_SAVE = 2  # more than a save adds, so that saves alone catch up w
 _UNLIMITED = 2**63
 
 
-class LocalSessionStore(BaseSessionStore[S], Generic[S, R, P]):
+class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
     """Combines a backend, a writer, a change feed and an eviction notifier under one asyncio lock."""
 
     def __init__(
         self,
-        backend: Backend[S, R, P],
+        backend: Backend[R, P, S],
         codec: SnapshotCodec[S],
         clock: StampClock,
         policy: EvictionPolicy,
@@ -97,10 +98,12 @@ class LocalSessionStore(BaseSessionStore[S], Generic[S, R, P]):
         to_session, slices = self._backend.to_session, Slices(self._guard.enter)
         sessions = []
         for stored in found:
-            if slices.is_over:
+            if perf_counter() > slices.deadline:
                 await slices.pause()
-            with suppress(ClassGoneError):  # it was removed since, with all others of its class
+            try:
                 sessions.append(to_session(stored))
+            except ClassGoneError:  # it was removed since, with all others of its class
+                continue
         return sessions
 
     async def _count(self, query: CountQuery) -> int:
@@ -159,7 +162,7 @@ class LocalSessionStore(BaseSessionStore[S], Generic[S, R, P]):
         prepared = await self._prepare_many([session for session, _, _ in versions], 0)
         async with self._lock:
             self._guard.enter()
-            batch = [(one, *version) for one, (_, *version) in zip(prepared, versions, strict=True)]
+            batch = [(one, stamp, revision) for one, (_, stamp, revision) in zip(prepared, versions, strict=True)]
             count = self._writer.restore(batch)
             await self._evict_after(0)
         return count
@@ -167,7 +170,7 @@ class LocalSessionStore(BaseSessionStore[S], Generic[S, R, P]):
     async def _prepare_many(self, sessions: Sequence[S], first: int) -> list[Prepared]:
         prepared, slices = [], Slices(self._guard.enter)
         for position, session in enumerate(sessions):
-            if slices.is_over:
+            if perf_counter() > slices.deadline:
                 await slices.pause()
             try:
                 prepared.append(self._codec.prepare(session))
@@ -222,7 +225,7 @@ class LocalSessionStore(BaseSessionStore[S], Generic[S, R, P]):
                 has_more = await self._evict_some_expired()
             except (StoreClosedError, WrongLoopError):
                 return
-            except Exception:  # noqa: BLE001  # of the clock, which is the user's
+            except Exception:  # of the clock, which is the user's
                 log.exception("evicting expired sessions failed; the store tries again")
                 has_more = False
             with suppress(TimeoutError):

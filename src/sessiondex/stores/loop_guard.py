@@ -1,7 +1,7 @@
 """LoopGuard: one store, one running event loop at a time, in one process, until it is closed (law 12).
 
-Rules. `enter` returns at once in the loop that entered last. From any other loop it takes the slow path, which raises if
-the store is closed, was forked, or belongs to a loop that still runs; else the store moves to the new loop. While a
+Rules. `enter` returns at once in the loop that entered last. From any other loop it takes the slow path. That raises
+if the store is closed, was forked, or belongs to a loop that still runs; else the store moves to the new loop. While a
 commit is under way the guard is suspended: then `enter` takes the slow path in every loop, and recovers first. So an
 interrupted commit is finished before anybody reads.
 """
@@ -36,7 +36,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def _do_nothing() -> None:
-    pass
+    """Stand in for a callback that the owner does not need."""
 
 
 class LoopGuard:
@@ -54,7 +54,17 @@ class LoopGuard:
     (True, True)
     """
 
-    __slots__ = ("__weakref__", "_closer", "_is_closed", "_is_forked", "_loop", "_on_new_loop", "_owner", "_recover")
+    __slots__ = (
+        "__weakref__",
+        "_closer",
+        "_is_closed",
+        "_is_forked",
+        "_loop",
+        "_on_new_loop",
+        "_owner",
+        "_recover",
+        "_suspended_loop",
+    )
 
     def __init__(
         self, on_new_loop: Callable[[], None] = _do_nothing, recover: Callable[[], None] = _do_nothing
@@ -62,6 +72,7 @@ class LoopGuard:
         self._on_new_loop = on_new_loop
         self._recover = recover
         self._loop: asyncio.AbstractEventLoop | None = None  # may enter without a further check
+        self._suspended_loop: asyncio.AbstractEventLoop | None = None
         self._owner: asyncio.AbstractEventLoop | None = None
         self._is_closed = self._is_forked = False
         self._closer: asyncio.Task[Any] | None = None
@@ -116,14 +127,13 @@ class LoopGuard:
         self._recover()
         self._loop = loop
 
-    def suspend(self) -> asyncio.AbstractEventLoop | None:
-        """Make every `enter` recover first, until `resume` is given the loop that this returns."""
-        loop, self._loop = self._loop, None
-        return loop
+    def suspend(self) -> None:
+        """Make every `enter` recover first, until `resume` is called."""
+        self._suspended_loop, self._loop = self._loop, None
 
-    def resume(self, loop: asyncio.AbstractEventLoop | None) -> None:
-        """Admit that loop again without a further check."""
-        self._loop = loop
+    def resume(self) -> None:
+        """Admit the loop again that could enter before `suspend`."""
+        self._loop = self._suspended_loop
 
     def mark_forked(self) -> None:
         """Refuse all further calls: the store was copied into a child process."""

@@ -72,7 +72,7 @@ class LRUCache(Generic[V]):
         return False
 
     def put(self, key: bytes, value: V) -> None:
-        """Keep the value of a key that qualifies; evict the least recently read if there are too many. Runtime: O(1)."""
+        """Keep the value of a key that qualifies; evict the least recently read beyond `max_size`. Runtime: O(1)."""
         self._values[key] = value
         self._values.move_to_end(key)
         while len(self._values) > self._max_size:

@@ -21,7 +21,7 @@ CACHE_SIZE = 1_000
 MAX_CHANGES = 1_000
 
 
-class InMemorySessionStore(LocalSessionStore[S, Row | S, RowChange]):
+class InMemorySessionStore(LocalSessionStore[Row | S, RowChange, S]):
     """Keeps sessions in this process and answers every query from an index.
 
     Sessions are packed as bytes: reading one costs about half of a `model_validate_json`, and the garbage collector

@@ -151,7 +151,7 @@ class ScanBackend(Generic[S]):
                 raise InvariantError("key of a session", session_id, snapshot.session_id)
 
 
-class ScanSessionStore(LocalSessionStore[S, S, ScanPlan[S]]):
+class ScanSessionStore(LocalSessionStore[S, ScanPlan[S], S]):
     """Keeps the same contract by looking at every session: O(n) for each query by anything but the id.
 
     The tests' oracle, and what the benchmarks compare with. Fine for a few hundred sessions. The options are those of

@@ -14,7 +14,8 @@ from sessiondex.engine.postings import decode_sortable, encode_sortable
 from sessiondex.engine.table import IndexKeys, Row, RowChange, Table
 from sessiondex.errors import InvalidSessionError, InvariantError
 from sessiondex.queries import ChannelQuery, CountQuery, ListQuery, Page, ScenarioQuery, StepQuery
-from sessiondex.snapshots.codec import SUFFIX_SIZE, Prepared, SnapshotCodec
+from sessiondex.snapshots.codec import Prepared, SnapshotCodec
+from sessiondex.snapshots.compiled import SUFFIX_SIZE
 from sessiondex.stores.backend import RowHead
 from sessiondex.stores.lru_cache import LRUCache
 from sessiondex.stores.stats import IndexStats, StoreStats
@@ -164,7 +165,7 @@ class TableBackend(Generic[S]):
 
     def check(self) -> None:
         try:
-            self._table._check(self._expected_keys)  # noqa: SLF001
+            self._table.check(self._expected_keys)
             rows = {key: self._table.row(key) for key in self._cache}
             check_same("cached sessions that are not stored", [key for key, row in rows.items() if row is None], [])
             for key, row in rows.items():

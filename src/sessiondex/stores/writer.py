@@ -15,43 +15,37 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from time import perf_counter
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, TypeAlias
 from uuid import UUID
 
 from sessiondex.clock import StampClock
-from sessiondex.contract import ChangeKind, EvictionReason, S
+from sessiondex.contract import ChangeKind, EvictionReason
 from sessiondex.errors import ConflictError, TenantMismatchError, add_position_note
 from sessiondex.queries import Expected
 from sessiondex.snapshots.codec import Prepared
-from sessiondex.stores.backend import Backend, P, R, RowHead
+from sessiondex.stores.backend import P, R, RowHead, Storage
 from sessiondex.stores.commit import Commit, CommitListener, Mutation
 from sessiondex.stores.eviction import EvictionPolicy
 
 Version: TypeAlias = tuple[int, int]
 """Stamp in microseconds and revision."""
 
-L = TypeVar("L")
+
+def _do_nothing() -> None:
+    """Stand in for `suspend` and `resume` where nobody can read in the middle of a commit."""
 
 
-def _no_token() -> None:
-    return None
-
-
-def _ignore_token(_token: None) -> None:
-    return None
-
-
-class Writer(Generic[S, R, P, L]):
+class Writer(Generic[R, P]):
     """Stamps, commits and evicts (laws 1, 5, 13, 17 and 18)."""
 
     def __init__(
         self,
-        backend: Backend[S, R, P],
+        backend: Storage[R, P],
         clock: StampClock,
         policy: EvictionPolicy,
         *,
-        suspend: Callable[[], L] = _no_token,
-        resume: Callable[[L], None] = _ignore_token,
+        suspend: Callable[[], None] = _do_nothing,
+        resume: Callable[[], None] = _do_nothing,
         has_checks: bool = False,
     ) -> None:
         """`has_checks` makes each commit check the whole backend, which takes O(n log n)."""
@@ -197,7 +191,7 @@ class Writer(Generic[S, R, P, L]):
         return True
 
     def evict_surplus(self, budget_seconds: float) -> bool:
-        """Evict the sessions beyond `max_sessions` that were idle longest, for so long; return whether there are more."""
+        """Evict those idle longest beyond `max_sessions`, for so long; return whether there are more."""
         max_sessions = self._policy.max_sessions
         if max_sessions is None or len(self._backend) <= max_sessions:
             return False
@@ -243,7 +237,7 @@ class Writer(Generic[S, R, P, L]):
 
     def _commit(self, plans: Sequence[P], mutations: Sequence[Mutation[R]]) -> None:
         """Carry out the plans, each of another session, and publish the mutations, if anybody listens."""
-        token = self._suspend()
+        self._suspend()
         self._pending = plans, mutations, self._last_sequence + 1
         try:
             for plan in plans:
@@ -255,7 +249,7 @@ class Writer(Generic[S, R, P, L]):
             self.recover()
             raise
         self._pending = None
-        self._resume(token)
+        self._resume()
         if self._has_checks:
             self._backend.check()
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from sessiondex.contract import Change, SessionStore
-from sessiondex.errors import InvalidSessionError, TenantMismatchError
+from sessiondex.errors import InvalidSessionError, SessiondexError, TenantMismatchError
 from sessiondex.models import Session, SessionStatus
 from sessiondex.stores.scan import ScanSessionStore
 from sessiondex.testing import strategies
@@ -209,12 +209,16 @@ class MachineCore(RuleBasedStateMachine):
     @precondition(lambda self: self.held_pairs)
     @rule(data=st.data())
     def change_held_sessions(self, data: st.DataObject) -> None:
-        """Change sessions in place without saving them, which must not change any store."""
-        for session in data.draw(st.sampled_from(self.held_pairs)):
-            session.variables["held"] = [1]
-            session.step_history.clear()
-            session.rule_fires.clear()
-            session.__dict__["status"] = SessionStatus.CLOSED
+        """Change saved objects in place without saving them, which must not change any store."""
+        _change_in_place(data.draw(st.sampled_from(self.held_pairs)))
+
+    @rule(session_id=strategies.ids)
+    def change_results_of_get(self, session_id: UUID) -> None:
+        """Change results of `get` in place without saving them, which must not change any store."""
+        pair = self.get_pair(session_id)
+        if pair is not None:
+            _change_in_place(pair)
+            self.get_pair(session_id)
 
     @precondition(lambda self: self.held_pairs)
     @rule(data=st.data())
@@ -271,21 +275,23 @@ class MachineCore(RuleBasedStateMachine):
         if self.held_pairs:
             pairs += data.draw(st.lists(st.sampled_from(self.held_pairs), max_size=2))
         size = batch or max(len(pairs), 1)
-        flaw = self.find_flaw(pairs)
-        count = len(pairs) if flaw is None else flaw[0] // size * size
+        flaws = self.find_flaws(pairs, size)
+        count = min(flaws.values()) // size * size if flaws else len(pairs)
         stamps = [mine.last_activity_at for mine, _ in pairs]
 
         for side, store in enumerate((self.store, self.oracle)):
             given = [pair[side] for pair in pairs]
             saving: Awaitable[Any] = store.save_many(given) if batch is None else store.load(iter(given), batch=batch)
-            if flaw is None:
+            if not flaws:
                 ids = [session.session_id for session in given]
                 expect(self.run(saving), ids if batch is None else len(ids), "the result of a bulk save")
             else:
-                with expect_error(flaw[1], "a bulk save") as refused:
+                with expect_error(SessiondexError, "a bulk save") as refused:
                     self.run(saving)
-                notes = " ".join(getattr(refused.error, "__notes__", []))
-                expect(f"number {flaw[0]}" in notes, True, f"whether a note ({notes!r}) gives the number {flaw[0]}")
+                kind, notes = type(refused.error), " ".join(getattr(refused.error, "__notes__", []))
+                expect(kind in flaws, True, f"whether {kind.__name__} is one of the errors of a bulk save")
+                position = flaws[kind]
+                expect(f"number {position}" in notes, True, f"whether a note ({notes!r}) gives the number {position}")
         saved = {id(mine) for mine, _ in pairs[:count]}
         for (mine, _), stamp in zip(pairs, stamps, strict=True):
             if id(mine) not in saved:
@@ -299,15 +305,18 @@ class MachineCore(RuleBasedStateMachine):
         batches = [pairs[start : start + size] for start in range(0, len(pairs), size)]
         self.commit_count = committed + sum(len({mine.session_id for mine, _ in batch}) for batch in batches)
 
-    def find_flaw(self, pairs: Sequence[Pair]) -> tuple[int, type[Exception]] | None:
-        """Return the position of the first session that cannot be saved after those before it, and its error."""
+    def find_flaws(self, pairs: Sequence[Pair], size: int) -> dict[type[Exception], int]:
+        """Return the errors that the first batch which cannot be saved may raise, and the position that each names."""
         owners = {session_id: session.tenant_id for session_id, session in self.expected.items()}
-        for place, (session, _) in enumerate(pairs):
+        flaws: dict[type[Exception], int] = {}
+        for position, (session, _) in enumerate(pairs):
+            if flaws and position % size == 0:
+                break
             if "invalid" in session.variables:
-                return place, InvalidSessionError
+                flaws.setdefault(InvalidSessionError, position)
             if owners.setdefault(session.session_id, session.tenant_id) != session.tenant_id:
-                return place, TenantMismatchError
-        return None
+                flaws.setdefault(TenantMismatchError, position)
+        return flaws
 
     @rule(ids=st.lists(strategies.ids, max_size=5), tenant=st.none() | strategies.tenants)
     def delete_many(self, ids: list[UUID], tenant: UUID | None) -> None:
@@ -317,3 +326,11 @@ class MachineCore(RuleBasedStateMachine):
         for session_id in there:
             self.deleted[session_id] = self.expected.pop(session_id)
         self.commit_count += len(there)
+
+
+def _change_in_place(sessions: Pair) -> None:
+    for session in sessions:
+        session.variables["held"] = [1]
+        session.step_history.clear()
+        session.rule_fires.clear()
+        session.__dict__["status"] = SessionStatus.CLOSED

@@ -3,6 +3,8 @@
 from tests.support.broken_stores import (
     arguments,
     concurrency,
+    eviction,
+    feed,
     isolation,
     life_cycle,
     queries,
@@ -11,4 +13,15 @@ from tests.support.broken_stores import (
 )
 from tests.support.broken_stores.fault import BROKEN
 
-__all__ = ["BROKEN", "arguments", "concurrency", "isolation", "life_cycle", "queries", "saves", "transfer"]
+__all__ = [
+    "BROKEN",
+    "arguments",
+    "concurrency",
+    "eviction",
+    "feed",
+    "isolation",
+    "life_cycle",
+    "queries",
+    "saves",
+    "transfer",
+]

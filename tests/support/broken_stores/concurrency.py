@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
@@ -17,10 +17,11 @@ from sessiondex import (
     SessionNotFoundError,
     TurnTimeoutError,
 )
-from sessiondex.clock import EPOCH
+from sessiondex.queries import ChannelQuery, Expected
 from tests.support.broken_stores.fault import found_by
+from tests.support.broken_stores.parts import OpenBackend, PartsStore
 
-# -- writing together --
+# -- bulk saves, updates, creation --
 
 
 @found_by(
@@ -39,14 +40,14 @@ class SavesOneByOne(ScanSessionStore[Any]):
 
 @found_by("save-many-saves-as-if-one-after-another", "load-saves-any-number-from-any-iterable")
 class SavesBackwards(ScanSessionStore[Any]):
-    async def _save_batch(self, sessions: Any, first: int) -> list[UUID]:
-        return (await super()._save_batch(sessions[::-1], first))[::-1]
+    async def _put_many(self, sessions: Sequence[Any], first: int) -> list[UUID]:
+        return (await super()._put_many(sessions[::-1], first))[::-1]
 
 
 @found_by("of-two-with-the-same-id-the-later-replaces-the-earlier")
 class KeepsTheEarlierOfTwo(ScanSessionStore[Any]):
-    async def _save_batch(self, sessions: Any, first: int) -> list[UUID]:
-        await super()._save_batch(list({one.session_id: one for one in reversed(sessions)}.values())[::-1], first)
+    async def _put_many(self, sessions: Sequence[Any], first: int) -> list[UUID]:
+        await super()._put_many(list({one.session_id: one for one in reversed(sessions)}.values())[::-1], first)
         return [one.session_id for one in sessions]
 
 
@@ -59,12 +60,12 @@ class LoadsAllOrNothing(ScanSessionStore[Any]):
 @found_by("an-iterable-that-fails-saves-and-deletes-nothing")
 class SavesBeforeTheError(ScanSessionStore[Any]):
     async def save_many(self, sessions: Any) -> list[UUID]:
-        came = []
+        given = []
         try:
             for session in sessions:
-                came.append(session)  # noqa: PERF402  # those that came stay
+                given.append(session)  # noqa: PERF402  # they are saved although the iterable fails
         finally:
-            ids = await super().save_many(came)
+            ids = await super().save_many(given)
         return ids
 
 
@@ -82,14 +83,14 @@ class LosesUpdates(ScanSessionStore[Any]):
     "update-raises-the-conflict-of-the-last-attempt",
 )
 class UpdatesWithoutRevision(ScanSessionStore[Any]):
-    async def _save_instead(self, session: Any, revision: int, stamp: Any) -> None:  # noqa: ARG002  # the fault
-        await self.save(session)
+    async def _put(self, session: Any, expected: Expected | None) -> UUID:
+        return await super()._put(session, expected if expected is None or expected.stamp is None else None)
 
 
 @found_by("update-overwrites-no-session-that-was-deleted-and-saved-again")
 class UpdatesByRevisionAlone(ScanSessionStore[Any]):
-    async def _save_instead(self, session: Any, revision: int, stamp: Any) -> None:  # noqa: ARG002  # the fault
-        await self.save(session, expected_revision=revision)
+    async def _put(self, session: Any, expected: Expected | None) -> UUID:
+        return await super()._put(session, None if expected is None else Expected(expected.revision))
 
 
 @found_by(
@@ -102,7 +103,7 @@ class UpdatesByRevisionAlone(ScanSessionStore[Any]):
 )
 class CreatesWithoutLock(ScanSessionStore[Any]):
     async def get_or_create(self, tenant_id: UUID, channel: Channel, user_channel_id: str, create: Any) -> Any:
-        found = self._latest_by_channel(tenant_id, channel, user_channel_id, None, is_open=True)
+        found = await self._latest(ChannelQuery(tenant_id, channel, user_channel_id, is_open=True))
         if found is not None:
             return found, False
         made = create()
@@ -137,10 +138,14 @@ class RefusesTasksForEver(ScanSessionStore[Any]):
             _HAS_CREATED.reset(token)
 
 
+class _FindsClosedSessions(OpenBackend):
+    def latest(self, query: ChannelQuery, cutoff: int | None) -> Any:
+        return super().latest(query._replace(is_open=False), cutoff)
+
+
 @found_by("get-or-create-skips-closed-sessions", "get-or-create-finds-the-latest-session-that-is-not-closed")
-class FindsClosedSessions(ScanSessionStore[Any]):
-    def _latest_by_channel(self, tenant: UUID, channel: Channel, user: str, since: Any, *, is_open: bool) -> Any:  # noqa: ARG002  # the fault
-        return super()._latest_by_channel(tenant, channel, user, since, is_open=False)
+class FindsClosedSessions(PartsStore):
+    backend_class = _FindsClosedSessions
 
 
 @found_by("update-saves-what-it-returns", "update-and-get-or-create-give-the-class-back")
@@ -189,16 +194,16 @@ class RefusesCoroutineFunctions(ScanSessionStore[Any]):
         return await super().get_or_create(tenant_id, channel, user_channel_id, created)
 
 
-# -- what cannot be --
+# -- a clock that fails, empty batches, unopened stores --
 
 
 @found_by("a-clock-that-fails-changes-nothing")
-class SavesWithoutClock(ScanSessionStore[Any]):
+class SavesWithoutClock(PartsStore):
     async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:
         try:
             return await super().save(session, expected_revision=expected_revision)
         except ZeroDivisionError:
-            self._snapshots[session.session_id] = self._records.snapshot(session, EPOCH, revision=1).snapshot
+            self.backend.plant(session.model_copy(deep=True))
             raise
 
 
@@ -226,7 +231,7 @@ class RequiresOpening(ScanSessionStore[Any]):
 @found_by("one-task-at-a-time-holds-the-turn", "a-turn-that-is-not-free-in-time-is-an-error")
 class NeverLocksTurns(ScanSessionStore[Any]):
     @asynccontextmanager
-    async def _exclusive(self, session_id: UUID, timeout: float | None) -> AsyncIterator[None]:  # noqa: ARG002, ASYNC109  # the fault
+    async def _hold_session(self, session_id: UUID, timeout: float | None) -> AsyncIterator[None]:  # noqa: ARG002, ASYNC109  # the fault
         yield
 
 
@@ -238,7 +243,7 @@ class ServesTheLastFirst(ScanSessionStore[Any]):
         self.is_taken = False
 
     @asynccontextmanager
-    async def _exclusive(self, session_id: UUID, timeout: float | None) -> AsyncIterator[None]:  # noqa: ARG002, ASYNC109  # as above
+    async def _hold_session(self, session_id: UUID, timeout: float | None) -> AsyncIterator[None]:  # noqa: ARG002, ASYNC109  # as above
         if self.is_taken:
             self.waiting.append(asyncio.Event())
             await self.waiting[-1].wait()
@@ -256,7 +261,7 @@ class OneLockForAll(ScanSessionStore[Any]):
         self.turn = asyncio.Lock()
 
     @asynccontextmanager
-    async def _exclusive(self, session_id: UUID, timeout: float | None) -> AsyncIterator[None]:  # noqa: ARG002, ASYNC109  # as above
+    async def _hold_session(self, session_id: UUID, timeout: float | None) -> AsyncIterator[None]:  # noqa: ARG002, ASYNC109  # as above
         async with self.turn:
             yield
 
@@ -264,7 +269,7 @@ class OneLockForAll(ScanSessionStore[Any]):
 @found_by("a-turn-blocks-no-reads-and-saves", by=TurnTimeoutError)
 class LocksSavesToo(ScanSessionStore[Any]):
     async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:
-        async with self._exclusive(session.session_id, 0):
+        async with self._hold_session(session.session_id, 0):
             return await super().save(session, expected_revision=expected_revision)
 
 
@@ -272,8 +277,7 @@ class LocksSavesToo(ScanSessionStore[Any]):
 @found_by("an-error-releases-the-turn", by=TimeoutError)
 class KeepsTurnsAfterErrors(ScanSessionStore[Any]):
     @asynccontextmanager
-    async def _exclusive(self, session_id: UUID, timeout: float | None) -> AsyncIterator[None]:  # noqa: ASYNC109  # as above
-        self._check_loop()
-        await self._turns.take(session_id.bytes, timeout)
+    async def _hold_session(self, session_id: UUID, timeout: float | None) -> AsyncIterator[None]:  # noqa: ASYNC109  # as above
+        await self._session_locks.acquire(session_id.bytes, timeout)
         yield
-        self._turns.pass_on(session_id.bytes)
+        self._session_locks.release(session_id.bytes)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
-from sessiondex import Channel, ScanSessionStore, Session, TenantMismatchError
+from sessiondex import ScanSessionStore, Session, TenantMismatchError
+from sessiondex.queries import AgentQuery, ChannelQuery, Expected, ListQuery, Page
+from sessiondex.snapshots.codec import Prepared
+from sessiondex.stores.scan import ScanPlan
 from tests.support.broken_stores.fault import found_by
+from tests.support.broken_stores.parts import OpenBackend, PartsStore
 
 # -- isolation, keys --
 
@@ -18,10 +22,22 @@ from tests.support.broken_stores.fault import found_by
     "a-change-is-seen-after-save-and-not-before",
     "a-session-is-found-under-its-saved-keys",
 )
-class SharesGivenSessions(ScanSessionStore[Any]):
-    def _commit_writes(self, writes: Any) -> None:
-        super()._commit_writes(writes)
-        self._snapshots.update((write.session_id, write.session) for write in writes)
+class SharesGivenSessions(PartsStore):
+    async def _put(self, session: Any, expected: Expected | None) -> UUID:
+        session_id = await super()._put(session, expected)
+        self.backend.plant(session)
+        return session_id
+
+    async def _put_many(self, sessions: Sequence[Any], first: int) -> list[UUID]:
+        ids = await super()._put_many(sessions, first)
+        for session in sessions:
+            self.backend.plant(session)
+        return ids
+
+
+class _SharesInGet(OpenBackend):
+    def get(self, session_id: UUID, tenant_id: UUID | None, cutoff: int | None) -> Any:
+        return self.find(session_id) if super().get(session_id, tenant_id, cutoff) else None
 
 
 @found_by(
@@ -29,9 +45,19 @@ class SharesGivenSessions(ScanSessionStore[Any]):
     "changing-a-result-of-get-of-a-tenant-changes-nothing-stored",
     "changing-a-result-moves-no-session",
 )
-class SharesResultsOfGet(ScanSessionStore[Any]):
-    def _get(self, session_id: UUID, tenant_id: UUID | None, since: Any) -> Any:
-        return self._snapshots.get(session_id) if super()._get(session_id, tenant_id, since) else None
+class SharesResultsOfGet(PartsStore):
+    backend_class = _SharesInGet
+
+
+class _SharesVariables(OpenBackend):
+    def latest(self, query: ChannelQuery, cutoff: int | None) -> Any:
+        found = super().latest(query, cutoff)
+        return found and self.to_session(found)
+
+    def to_session(self, stored: Any) -> Any:
+        session = super().to_session(stored)
+        vars(session)["variables"] = self._snapshots[session.session_id].variables
+        return session
 
 
 @found_by(
@@ -41,92 +67,92 @@ class SharesResultsOfGet(ScanSessionStore[Any]):
     "changing-a-result-of-list-by-customer-changes-nothing-stored",
     "changing-a-result-of-find-sessions-by-step-hash-changes-nothing-stored",
 )
-class SharesVariables(ScanSessionStore[Any]):
-    def _latest_by_channel(self, *identity: Any, is_open: bool) -> Any:
-        found = super()._latest_by_channel(*identity, is_open=is_open)
-        return found and self.sharing(found)
-
-    def _given_out(self, found: Any) -> list[Any]:
-        return [self.sharing(session) for session in super()._given_out(found)]
-
-    def sharing(self, session: Any) -> Any:
-        vars(session)["variables"] = self._snapshots[session.session_id].variables
-        return session
+class SharesVariables(PartsStore):
+    backend_class = _SharesVariables
 
 
 @found_by("changing-a-result-of-get-or-create-changes-nothing-stored")
-class SharesResultsOfGetOrCreate(ScanSessionStore[Any]):
+class SharesResultsOfGetOrCreate(PartsStore):
     async def get_or_create(self, *identity: Any) -> Any:
         found, was_created = await super().get_or_create(*identity)
-        return self._snapshots.get(found.session_id, found), was_created
+        return self.backend.find(found.session_id) or found, was_created
 
 
 @found_by(
     "changing-a-result-of-iter-by-agent-changes-nothing-stored",
     "changing-a-result-of-iter-by-customer-changes-nothing-stored",
 )
-class SharesIteratedSessions(ScanSessionStore[Any]):
-    async def iter_by_agent(self, *of: Any, **options: Any) -> Any:
-        async for session in super().iter_by_agent(*of, **options):
-            yield self._snapshots.get(session.session_id, session)
-
-    async def iter_by_customer(self, *of: Any, **options: Any) -> Any:
-        async for session in super().iter_by_customer(*of, **options):
-            yield self._snapshots.get(session.session_id, session)
+class SharesIteratedSessions(PartsStore):
+    async def _pages(self, query: ListQuery, page_size: int) -> Any:
+        async for session in super()._pages(query, page_size):
+            yield self.backend.find(session.session_id) or session
 
 
 @found_by("changing-a-result-of-update-changes-nothing-stored")
-class SharesUpdatedSessions(ScanSessionStore[Any]):
+class SharesUpdatedSessions(PartsStore):
     async def update(self, session_id: UUID, change: Any, **options: Any) -> Any:
         await super().update(session_id, change, **options)
-        return self._snapshots.get(session_id)
+        return self.backend.find(session_id)
+
+
+class _NeverUnfilesAgents(OpenBackend):
+    def __init__(self, codec: Any) -> None:
+        super().__init__(codec)
+        self.filed: set[tuple[UUID, UUID]] = set()
+
+    def apply(self, plan: ScanPlan[Any]) -> None:
+        super().apply(plan)
+        if plan.snapshot is not None:
+            self.filed.add((plan.snapshot.agent_id, plan.session_id))
+
+    def newest(self, query: ListQuery, page: Page, cutoff: int | None) -> Sequence[Any]:
+        found = super().newest(query, page, cutoff)
+        if not isinstance(query, AgentQuery):
+            return found
+        stale = [one for one in self._visible(query.tenant_id) if (query.agent_id, one.session_id) in self.filed]
+        return [*found, *(one for one in stale if one not in found)]
 
 
 @found_by("saving-a-changed-session-moves-it-in-every-index")
-class NeverUnfilesAgents(ScanSessionStore[Any]):
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self.ever: set[tuple[UUID, UUID]] = set()
+class NeverUnfilesAgents(PartsStore):
+    backend_class = _NeverUnfilesAgents
 
-    def _apply(self, plan: Any) -> None:
-        super()._apply(plan)
-        if not isinstance(plan, UUID):
-            self.ever.add((plan.agent_id, plan.session_id))
 
-    def _newest_by_agent(self, tenant: Any, agent: Any, status: Any, limit: int, before: Any, since: Any) -> Any:  # noqa: PLR0917  # as the store has them
-        found = super()._newest_by_agent(tenant, agent, status, limit, before, since)
-        ghosts = [one for one in self._seen(tenant) if (agent, one.session_id) in self.ever and one not in found]
-        return [*found, *ghosts]
+class _RemembersIdentities(OpenBackend):
+    def __init__(self, codec: Any) -> None:
+        super().__init__(codec)
+        self.last_saved: dict[tuple[Any, ...], Any] = {}
+
+    def apply(self, plan: ScanPlan[Any]) -> None:
+        super().apply(plan)
+        saved = plan.snapshot
+        if saved is not None:
+            self.last_saved[saved.tenant_id, saved.channel, saved.user_channel_id, False] = saved
+
+    def latest(self, query: ChannelQuery, cutoff: int | None) -> Any:
+        return super().latest(query, cutoff) or self.last_saved.get(query)
 
 
 @found_by("deleting-the-newest-session-of-an-identity-reveals-the-one-before", "a-deleted-session-leaves-every-index")
-class FindsDeletedSessions(ScanSessionStore[Any]):
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self.latest: dict[Any, Any] = {}
-
-    def _apply(self, plan: Any) -> None:
-        super()._apply(plan)
-        if not isinstance(plan, UUID):
-            self.latest[plan.tenant_id, plan.channel, plan.user_channel_id] = plan
-
-    async def get_by_channel(self, tenant_id: UUID, channel: Channel, user_channel_id: str) -> Any:
-        return await super().get_by_channel(tenant_id, channel, user_channel_id) or self.latest.get(
-            (tenant_id, channel, user_channel_id)
-        )
+class FindsDeletedSessions(PartsStore):
+    backend_class = _RemembersIdentities
 
 
-@found_by("fields-of-a-subclass-come-back", "sessions-of-several-classes-live-side-by-side")
-class ForgetsTheClass(ScanSessionStore[Any]):
-    def _get(self, session_id: UUID, tenant_id: UUID | None, since: Any) -> Any:
-        return _plain(super()._get(session_id, tenant_id, since))
+class _ForgetsTheClass(OpenBackend):
+    def get(self, session_id: UUID, tenant_id: UUID | None, cutoff: int | None) -> Any:
+        return _plain(super().get(session_id, tenant_id, cutoff))
 
-    def _given_out(self, found: Any) -> list[Any]:
-        return [_plain(session) for session in super()._given_out(found)]
+    def to_session(self, stored: Any) -> Any:
+        return _plain(super().to_session(stored))
 
 
 def _plain(session: Any) -> Any:
     return session and Session(**{name: getattr(session, name) for name in Session.model_fields})
+
+
+@found_by("fields-of-a-subclass-come-back", "sessions-of-several-classes-live-side-by-side")
+class ForgetsTheClass(PartsStore):
+    backend_class = _ForgetsTheClass
 
 
 # -- tenants --
@@ -138,9 +164,13 @@ def _plain(session: Any) -> Any:
     "update-with-another-tenant-finds-nothing",
 )
 class LeaksInGet(ScanSessionStore[Any]):
-    async def get(self, session_id: UUID, *, tenant_id: UUID | None = None) -> Any:
-        await super().get(session_id, tenant_id=tenant_id)
-        return await super().get(session_id)
+    async def _find(self, session_id: UUID, tenant_id: UUID | None) -> Any:  # noqa: ARG002  # the fault
+        return await super()._find(session_id, None)
+
+
+class _LeaksInQueries(OpenBackend):
+    def _visible(self, tenant_id: UUID, cutoff: int | None = None) -> Iterator[Any]:  # noqa: ARG002  # the fault
+        return iter(list(self._snapshots.values()))
 
 
 @found_by(
@@ -153,38 +183,32 @@ class LeaksInGet(ScanSessionStore[Any]):
     "count-by-customer-sees-one-tenant",
     "count-by-customer-is-the-length-of-the-list",
     "count-by-step-hash-sees-one-tenant",
+    "get-or-create-sees-one-tenant",
 )
-class LeaksInQueries(ScanSessionStore[Any]):
-    def _seen(self, tenant_id: UUID, since: Any = None) -> Any:  # noqa: ARG002  # the fault
-        return iter(list(self._snapshots.values()))
-
-
-@found_by("get-or-create-sees-one-tenant")
-class FindsSessionsOfAnyTenant(ScanSessionStore[Any]):
-    async def get_or_create(self, tenant_id: UUID, channel: Any, user: str, create: Any) -> Any:
-        for snapshot in list(self._snapshots.values()):
-            if (snapshot.channel, snapshot.user_channel_id) == (channel, user):
-                return snapshot.model_copy(deep=True), False
-        return await super().get_or_create(tenant_id, channel, user, create)
+class LeaksInQueries(PartsStore):
+    backend_class = _LeaksInQueries
 
 
 @found_by("delete-with-another-tenant-deletes-nothing", "delete-many-with-a-tenant-leaves-other-tenants-alone")
 class DeletesForAnyTenant(ScanSessionStore[Any]):
-    def _remove(self, session_ids: Iterable[UUID], tenant_id: UUID | None) -> int:  # noqa: ARG002  # the fault
-        return super()._remove(session_ids, None)
+    async def _remove(self, session_ids: Sequence[UUID], tenant_id: UUID | None) -> int:  # noqa: ARG002  # the fault
+        return await super()._remove(session_ids, None)
+
+
+class _RemembersOwners(OpenBackend):
+    def __init__(self, codec: Any) -> None:
+        super().__init__(codec)
+        self.owners: dict[UUID, UUID] = {}
+
+    def plan_put(self, prepared: Prepared, stamp: int, revision: int) -> ScanPlan[Any]:
+        if self.owners.setdefault(prepared.session_id, prepared.tenant_id) != prepared.tenant_id:
+            raise TenantMismatchError(prepared.session_id)
+        return super().plan_put(prepared, stamp, revision)
 
 
 @found_by("an-id-is-free-for-any-tenant-once-it-was-deleted", by=TenantMismatchError)
-class RemembersOwners(ScanSessionStore[Any]):
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self.owners: dict[UUID, UUID] = {}
-
-    def _plan(self, kept: Any, earlier: Any, *, in_bulk: bool) -> Any:
-        plan = super()._plan(kept, earlier, in_bulk=in_bulk)
-        if self.owners.setdefault(plan.session_id, plan.tenant_id) != plan.tenant_id:
-            raise TenantMismatchError(plan.session_id)
-        return plan
+class RemembersOwners(PartsStore):
+    backend_class = _RemembersOwners
 
 
 @found_by(
@@ -193,5 +217,12 @@ class RemembersOwners(ScanSessionStore[Any]):
     "a-refusal-reveals-nothing-of-the-other-tenant",
 )
 class OverwritesOtherTenants(ScanSessionStore[Any]):
-    def _plan(self, kept: Any, earlier: Any, *, in_bulk: bool) -> Any:  # noqa: ARG002  # the fault
-        return super()._plan(kept, None, in_bulk=in_bulk)
+    async def _put(self, session: Any, expected: Expected | None) -> UUID:
+        try:
+            return await super()._put(session, expected)
+        except TenantMismatchError:
+            await self._remove([session.session_id], None)
+            return await super()._put(session, expected)
+
+    async def _put_many(self, sessions: Sequence[Any], first: int) -> list[UUID]:  # noqa: ARG002  # the fault
+        return [await self._put(session, None) for session in sessions]

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
-from sessiondex import (
-    Channel,
-    ScanSessionStore,
-    SessionStatus,
-)
+from sessiondex import InMemorySessionStore, ScanSessionStore, SessionStatus
+from sessiondex.queries import AgentQuery, ChannelQuery, CountQuery, ListQuery, Page, ScenarioQuery, StepQuery
 from sessiondex.testing.cases import pages
 from tests.support.broken_stores.fault import found_by
+from tests.support.broken_stores.parts import OpenBackend, PartsStore
 
 # -- queries, pages, counts --
 
@@ -32,37 +29,53 @@ class OldestFirst(ScanSessionStore[Any]):
         return (await super().list_by_customer(*arguments, **options))[::-1]
 
 
+class _ReturnsTheOldest(OpenBackend):
+    def latest(self, query: ChannelQuery, cutoff: int | None) -> Any:
+        identity = query.channel, query.user_channel_id
+        for snapshot in self._visible(query.tenant_id, cutoff):
+            if (snapshot.channel, snapshot.user_channel_id) == identity:
+                return self.to_session(snapshot)
+        return None
+
+
 @found_by(
     "get-by-channel-returns-the-most-recent-session",
     "deleting-the-newest-session-of-an-identity-reveals-the-one-before",
 )
-class ReturnsTheOldest(ScanSessionStore[Any]):
-    def _latest_by_channel(self, tenant: UUID, channel: Channel, user: str, since: Any, *, is_open: bool) -> Any:  # noqa: ARG002  # the fault
-        found = [one for one in self._seen(tenant, since) if (one.channel, one.user_channel_id) == (channel, user)]
-        return self._records.copy(found[0]) if found else None
+class ReturnsTheOldest(PartsStore):
+    backend_class = _ReturnsTheOldest
 
 
-@found_by("each-agent-and-each-customer-has-a-list-of-its-own")
-class MixesAgents(ScanSessionStore[Any]):
-    def _newest_by_agent(self, tenant: Any, agent: Any, *arguments: Any) -> Any:
-        found = list(super()._newest_by_agent(tenant, agent, *arguments))
-        for other in {one.agent_id for one in self._seen(tenant)} - {agent}:
-            found += super()._newest_by_agent(tenant, other, *arguments)
+class _MixesAgents(OpenBackend):
+    def newest(self, query: ListQuery, page: Page, cutoff: int | None) -> Sequence[Any]:
+        found = list(super().newest(query, page, cutoff))
+        if isinstance(query, AgentQuery):
+            for other in {one.agent_id for one in self._visible(query.tenant_id)} - {query.agent_id}:
+                found += super().newest(query._replace(agent_id=other), page, cutoff)
         return found
 
 
-@found_by("find-sessions-by-step-hash-is-newest-first")
-class OrdersByFirstSave(ScanSessionStore[Any]):
-    def _at_step(self, *arguments: Any) -> Any:
-        found = {one.session_id for one in super()._at_step(*arguments)}
+@found_by("each-agent-and-each-customer-has-a-list-of-its-own")
+class MixesAgents(PartsStore):
+    backend_class = _MixesAgents
+
+
+class _OrdersByFirstSave(OpenBackend):
+    def at_step(self, query: StepQuery, now: int, cutoff: int | None) -> Sequence[Any]:
+        found = {one.session_id for one in super().at_step(query, now, cutoff)}
         return [one for one in self._snapshots.values() if one.session_id in found][::-1]
+
+
+@found_by("find-sessions-by-step-hash-is-newest-first")
+class OrdersByFirstSave(PartsStore):
+    backend_class = _OrdersByFirstSave
 
 
 @found_by("identities-are-compared-byte-for-byte")
 class FoldsCase(ScanSessionStore[Any]):
-    def _latest_by_channel(self, tenant: UUID, channel: Channel, user: str, since: Any, *, is_open: bool) -> Any:
-        found = super()._latest_by_channel(tenant, channel, user, since, is_open=is_open)
-        return found or super()._latest_by_channel(tenant, channel, user.lower(), since, is_open=is_open)
+    async def _latest(self, query: ChannelQuery) -> Any:
+        folded = query._replace(user_channel_id=query.user_channel_id.lower())
+        return await super()._latest(query) or await super()._latest(folded)
 
 
 @found_by("limits-cut-the-oldest", "the-default-limit-is-100", "a-limit-of-0-gives-an-empty-list")
@@ -74,16 +87,8 @@ class IgnoresLimits(ScanSessionStore[Any]):
 @found_by(*map(str, pages.PAGES), "iter-by-agent-gives-all", "iter-by-customer-gives-all")
 @found_by("iter-by-agent-of-a-status-gives-all")
 class CursorThatIncludes(ScanSessionStore[Any]):
-    async def list_by_agent(self, *arguments: Any, before: Any = None, **options: Any) -> Any:
-        return await super().list_by_agent(*arguments, before=_after(before), **options)
-
-    async def list_by_customer(self, *arguments: Any, before: Any = None, **options: Any) -> Any:
-        return await super().list_by_customer(*arguments, before=_after(before), **options)
-
-
-def _after(cursor: Any) -> Any:
-    is_last = cursor is None or cursor == datetime.max.replace(tzinfo=UTC)
-    return cursor if is_last else cursor + timedelta(microseconds=1)
+    async def _newest(self, query: ListQuery, page: Page) -> list[Any]:
+        return await super()._newest(query, page if page.before is None else page._replace(before=page.before + 1))
 
 
 @found_by("an-iterator-allows-deletes-and-saves-during-the-iteration")
@@ -124,27 +129,53 @@ class CountsAPage(ScanSessionStore[Any]):
         return len(await self.list_by_agent(*arguments, **options))
 
 
+class _IgnoresStatus(OpenBackend):
+    def _visible(self, tenant_id: UUID, cutoff: int | None = None) -> Iterator[Any]:
+        for snapshot in super()._visible(tenant_id, cutoff):
+            yield snapshot.model_copy(update={"status": SessionStatus.ACTIVE})
+
+
 @found_by("a-session-that-is-not-active-stands-at-no-step", "count-by-step-hash-is-the-length-of-the-list")
-class IgnoresStatusAtSteps(ScanSessionStore[Any]):
-    def _seen(self, tenant_id: UUID, since: Any = None) -> Any:
-        for one in super()._seen(tenant_id, since):
-            yield one.model_copy(update={"status": SessionStatus.ACTIVE})
+class IgnoresStatusAtSteps(PartsStore):
+    backend_class = _IgnoresStatus
+
+
+@found_by("a-list-of-a-status-has-that-status-alone", "list-by-agent-of-a-status-sees-nothing-that-has-expired")
+class IgnoresTheStatus(PartsStore):
+    """Ignores the status, and expiry if a status is given."""
+
+    async def _newest(self, query: ListQuery, page: Page) -> list[Any]:
+        if not isinstance(query, AgentQuery) or query.status is None:
+            return await super()._newest(query, page)
+        return await self._to_sessions(self.backend.newest(query._replace(status=None), page, None))
+
+
+@found_by("count-by-agent-is-the-length-of-the-list", "count-by-agent-of-a-status-sees-one-tenant")
+class CountsIdleOnes(InMemorySessionStore[Any]):
+    async def _count(self, query: CountQuery) -> int:
+        if isinstance(query, AgentQuery) and query.status is not None:
+            query = query._replace(status=SessionStatus.IDLE)
+        return await super()._count(query)
 
 
 @found_by("a-filter-of-channel-node-and-age-at-once")
 class IgnoresAgesWithChannels(ScanSessionStore[Any]):
-    def _at_step(self, tenant: Any, scenario: Any, version: Any, key: Any, scope: Any, since: Any) -> Any:  # noqa: PLR0917  # as the store has them
+    async def _at_step(self, query: StepQuery) -> list[Any]:
+        scope = query.scope_filter
         if scope is not None and (scope.include_channels or scope.exclude_channels):
-            scope = scope.model_copy(update={"min_session_age_days": None, "max_session_age_days": None})
-        return super()._at_step(tenant, scenario, version, key, scope, since)
+            ageless = scope.model_copy(update={"min_session_age_days": None, "max_session_age_days": None})
+            query = query._replace(scope_filter=ageless)
+        return await super()._at_step(query)
 
 
 @found_by("a-filter-of-ages", "a-filter-of-ages-is-exact")
 class RoundsAgesUp(ScanSessionStore[Any]):
-    def _at_step(self, tenant: Any, scenario: Any, version: Any, key: Any, scope: Any, since: Any) -> Any:  # noqa: PLR0917  # as the store has them
+    async def _at_step(self, query: StepQuery) -> list[Any]:
+        scope = query.scope_filter
         if scope is not None and scope.min_session_age_days is not None:
-            scope = scope.model_copy(update={"min_session_age_days": max(0, scope.min_session_age_days - 1)})
-        return super()._at_step(tenant, scenario, version, key, scope, since)
+            age_days = max(0, scope.min_session_age_days - 1)
+            query = query._replace(scope_filter=scope.model_copy(update={"min_session_age_days": age_days}))
+        return await super()._at_step(query)
 
 
 # -- steps --
@@ -152,52 +183,67 @@ class RoundsAgesUp(ScanSessionStore[Any]):
 
 @found_by("a-step-gives-all-that-stand-there")
 class LimitsStepsToOne(ScanSessionStore[Any]):
-    def _at_step(self, *arguments: Any) -> Any:
-        return super()._at_step(*arguments)[:1]
+    async def _at_step(self, query: StepQuery) -> list[Any]:
+        return (await super()._at_step(query))[:1]
+
+
+class _MixesVersions(OpenBackend):
+    def _visible(self, tenant_id: UUID, cutoff: int | None = None) -> Iterator[Any]:
+        for snapshot in super()._visible(tenant_id, cutoff):
+            version = None if snapshot.active_scenario_version is None else 1
+            yield snapshot.model_copy(update={"active_scenario_version": version})
 
 
 @found_by("a-session-of-another-scenario-or-version-stands-elsewhere", "count-steps-has-every-step-of-the-version")
-class MixesVersions(ScanSessionStore[Any]):
-    def _seen(self, tenant_id: UUID, since: Any = None) -> Any:
-        for one in super()._seen(tenant_id, since):
-            yield one if one.active_scenario_version is None else one.model_copy(update={"active_scenario_version": 1})
+class MixesVersions(PartsStore):
+    backend_class = _MixesVersions
 
 
-@found_by("a-session-stands-at-its-last-step-alone", "a-session-leaves-a-step-when-it-moves-on")
-class MatchesEarlierVisits(ScanSessionStore[Any]):
-    def _at_step(self, tenant: Any, scenario: Any, version: Any, key: Any, scope: Any, since: Any) -> Any:  # noqa: PLR0917  # as the store has them
-        found = super()._at_step(tenant, scenario, version, key, scope, since)
+class _MatchesEarlierVisits(OpenBackend):
+    def at_step(self, query: StepQuery, now: int, cutoff: int | None) -> Sequence[Any]:
+        found = super().at_step(query, now, cutoff)
         was_there = [
-            one for one in self._seen(tenant) if key in {visit.step_content_hash for visit in one.step_history}
+            one
+            for one in self._visible(query.tenant_id)
+            if query.step_content_hash in {visit.step_content_hash for visit in one.step_history}
         ]
         return [*found, *(one for one in was_there if one not in found)]
 
 
-@found_by("versions-and-hashes-do-not-run-into-each-other")
-class JoinsVersionAndHash(ScanSessionStore[Any]):
-    def _at_step(self, tenant: Any, scenario: Any, version: Any, key: Any, scope: Any, since: Any) -> Any:  # noqa: PLR0917  # as above
+@found_by("a-session-stands-at-its-last-step-alone", "a-session-leaves-a-step-when-it-moves-on")
+class MatchesEarlierVisits(PartsStore):
+    backend_class = _MatchesEarlierVisits
+
+
+class _JoinsVersionAndHash(OpenBackend):
+    def at_step(self, query: StepQuery, now: int, cutoff: int | None) -> Sequence[Any]:
+        key = f"{query.scenario_version}{query.step_content_hash}"
         found = [
             one
-            for one in self._seen(tenant, since)
-            if one.step_history
-            and f"{one.active_scenario_version}{one.step_history[-1].step_content_hash}" == f"{version}{key}"
+            for one in self._visible(query.tenant_id, cutoff)
+            if one.step_history and f"{one.active_scenario_version}{one.step_history[-1].step_content_hash}" == key
         ]
-        return found or super()._at_step(tenant, scenario, version, key, scope, since)
+        return found or super().at_step(query, now, cutoff)
+
+
+@found_by("versions-and-hashes-do-not-run-into-each-other")
+class JoinsVersionAndHash(PartsStore):
+    backend_class = _JoinsVersionAndHash
 
 
 @found_by(
     "a-filter-of-channels", "a-filter-of-nodes", "a-filter-of-ages", "ages-go-by-the-clock-at-the-time-of-the-query"
 )
 class IgnoresTheFilter(ScanSessionStore[Any]):
-    def _at_step(self, tenant: Any, scenario: Any, version: Any, key: Any, scope: Any, since: Any) -> Any:  # noqa: ARG002, PLR0917  # the fault
-        return super()._at_step(tenant, scenario, version, key, None, since)
+    async def _at_step(self, query: StepQuery) -> list[Any]:
+        return await super()._at_step(query._replace(scope_filter=None))
 
 
 @found_by("changing-a-result-of-count-steps-changes-no-other")
 class SharesItsCounts(ScanSessionStore[Any]):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.counts: dict[Any, dict[str, int]] = {}
+        self.counts: dict[ScenarioQuery, dict[str, int]] = {}
 
-    def _count_steps(self, *step: Any) -> dict[str, int]:
-        return self.counts.setdefault(step, super()._count_steps(*step))
+    async def _count_steps(self, query: ScenarioQuery) -> dict[str, int]:
+        return self.counts.setdefault(query, await super()._count_steps(query))

@@ -2,51 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 from unicodedata import normalize
 from uuid import UUID
 
-from sessiondex import (
-    ConflictError,
-    InvalidSessionError,
-    ScanSessionStore,
-    Session,
-)
+from sessiondex import ConflictError, InvalidSessionError, ScanSessionStore, Session
+from sessiondex.clock import StampClock
+from sessiondex.queries import Expected
+from sessiondex.snapshots.codec import Prepared
+from sessiondex.stores.backend import RowHead
+from sessiondex.stores.scan import ScanPlan
+from sessiondex.stores.writer import Version, Writer
 from sessiondex.testing.cases import values
 from tests.support.broken_stores.fault import found_by
+from tests.support.broken_stores.parts import OpenBackend, PartsStore
 
 NOT_KEPT = [*map(str, values.NO_JSON_VALUES), *map(str, values.PLANTED_VALUES)]
 
-# -- stamps, revisions, what is saved --
+# -- stamps --
+
+
+class _RepeatingClock(StampClock):
+    def advance(self) -> int:
+        return self.now()
 
 
 @found_by(
     "save-stamps-strictly-increase-while-the-clock-stands-still",
     "save-stamps-strictly-increase-when-the-clock-steps-back",
 )
-class StampsThatRepeat(ScanSessionStore[Any]):
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._stamps.plan = lambda after=None: self._stamps.now()  # type: ignore[method-assign]  # noqa: ARG005  # the fault
+class StampsThatRepeat(PartsStore):
+    clock_class = _RepeatingClock
+
+
+class _CoarseClock(StampClock):
+    def advance(self) -> int:
+        return self.now() // 1_000_000 * 1_000_000
 
 
 @found_by("save-stamps-are-the-time-of-the-clock", "save-stamps-strictly-increase")
-class StampsByTheSecond(ScanSessionStore[Any]):
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._stamps.plan = lambda after=None: self._stamps.now().replace(microsecond=0)  # type: ignore[method-assign]  # noqa: ARG005  # the fault
+class StampsByTheSecond(PartsStore):
+    clock_class = _CoarseClock
 
 
 @found_by("a-refused-save-takes-no-stamp")
 class TakesStampsForRefusedSaves(ScanSessionStore[Any]):
-    def _save(self, *arguments: Any) -> Any:
+    async def _put(self, session: Any, expected: Expected | None) -> UUID:
         try:
-            return super()._save(*arguments)
+            return await super()._put(session, expected)
         except InvalidSessionError:
-            self._stamps.take(self._stamps.plan())
+            self._clock.advance()
             raise
 
 
@@ -66,27 +74,52 @@ class StampsRefusedSessions(ScanSessionStore[Any]):
             raise
 
 
+# -- revisions --
+
+
+class _StopsCounting(OpenBackend):
+    def head(self, session_id: UUID) -> RowHead | None:
+        head = super().head(session_id)
+        return head and (*head[:3], min(1, head[3]))
+
+
 @found_by("the-revision-that-was-expected-is-replaced", by=ConflictError)
 @found_by("a-revision-counts-the-saves")
-class StopsCountingRevisions(ScanSessionStore[Any]):
-    def _revision(self, session_id: UUID) -> int:
-        return min(1, super()._revision(session_id))
+class StopsCountingRevisions(PartsStore):
+    backend_class = _StopsCounting
+
+
+class _NeverStartsAgain(Writer[Any, Any]):
+    def __init__(self, *parts: Any, **options: Any) -> None:
+        super().__init__(*parts, **options)
+        self.revisions: dict[UUID, int] = {}
+
+    def put(self, prepared: Prepared, expected: Expected | None = None) -> Version:
+        last = self.revisions.get(prepared.session_id, 0)
+        if expected is not None and expected.revision != last:
+            raise ConflictError(prepared.session_id, expected.revision, last)
+        stamp, _ = super().put(prepared)
+        self.revisions[prepared.session_id] = last + 1
+        return stamp, last + 1
 
 
 @found_by("the-id-of-an-expired-session-is-free", by=ConflictError)
 @found_by("a-revision-starts-at-1-again-after-a-delete")
-class KeepsRevisionsAfterDelete(ScanSessionStore[Any]):
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self.revisions: dict[UUID, int] = {}
+class KeepsRevisionsAfterDelete(PartsStore):
+    writer_class = _NeverStartsAgain
 
-    def _apply(self, plan: Any) -> None:
-        super()._apply(plan)
-        if not isinstance(plan, UUID):  # which is that of a removal
-            self.revisions[plan.session_id] = plan.revision
 
-    def _revision(self, session_id: UUID) -> int:
-        return self.revisions.get(session_id, 0)
+@found_by("save-ignores-the-revision-of-the-given-session")
+class TrustsTheGivenRevision(PartsStore):
+    async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:
+        given = session.revision
+        session_id = await super().save(session, expected_revision=expected_revision)
+        for one in (session, self.backend.find(session_id)):
+            vars(one)["revision"] = given + 1
+        return session_id
+
+
+# -- refusals --
 
 
 @found_by(*NOT_KEPT, "a-missing-field-is-refused", "an-object-that-is-no-session-is-refused")
@@ -97,32 +130,13 @@ class IgnoresInvalidSessions(ScanSessionStore[Any]):
         return session.session_id if isinstance(session, Session) else UUID(int=0)
 
 
-@found_by("save-ignores-the-revision-of-the-given-session")
-class TrustsTheGivenRevision(ScanSessionStore[Any]):
-    async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:
-        said = session.revision
-        session_id = await super().save(session, expected_revision=expected_revision)
-        for one in (session, self._snapshots[session_id]):
-            vars(one)["revision"] = said + 1
-        return session_id
-
-
-@found_by(
-    "a-save-replaces-the-session-of-its-id", "save-many-replaces-stored-sessions", "a-session-may-change-its-class"
-)
-class KeepsTheFirstSave(ScanSessionStore[Any]):
-    def _apply(self, plan: Any) -> None:
-        if isinstance(plan, UUID) or plan.session_id not in self._snapshots:
-            super()._apply(plan)
-
-
 @found_by("a-refused-save-changes-nothing", "a-change-that-cannot-be-saved-changes-nothing")
-class KeepsRefusedSessions(ScanSessionStore[Any]):
-    def _save(self, session: Any, *arguments: Any) -> Any:
+class KeepsRefusedSessions(PartsStore):
+    async def _put(self, session: Any, expected: Expected | None) -> UUID:
         try:
-            return super()._save(session, *arguments)
+            return await super()._put(session, expected)
         except InvalidSessionError:
-            self._snapshots[session.session_id] = session.model_copy(deep=True)
+            self.backend.plant(session.model_copy(deep=True))
             raise
 
 
@@ -137,18 +151,42 @@ class BlamesAnotherField(ScanSessionStore[Any]):
 
 @found_by("delete-says-whether-there-was-a-session", "delete-many-deletes-and-counts-existing-sessions")
 class AlwaysReportsDeletes(ScanSessionStore[Any]):
-    def _remove(self, session_ids: Iterable[UUID], tenant_id: UUID | None) -> int:
-        ids = list(session_ids)
-        super()._remove(ids, tenant_id)
-        return len(ids)
+    async def _remove(self, session_ids: Sequence[UUID], tenant_id: UUID | None) -> int:
+        await super()._remove(session_ids, tenant_id)
+        return len(session_ids)
 
 
-@found_by(*map(str, values.JSON_VALUES))
-class RoundsValues(ScanSessionStore[Any]):
-    def _plan(self, kept: Any, earlier: Any, *, in_bulk: bool) -> Any:
-        plan = super()._plan(kept, earlier, in_bulk=in_bulk)
-        plan.__dict__["variables"] = _rough(plan.variables)
+# -- values --
+
+
+class _KeepsTheFirst(OpenBackend):
+    def apply(self, plan: ScanPlan[Any]) -> None:
+        if plan.snapshot is None or plan.session_id not in self._snapshots:
+            super().apply(plan)
+
+
+@found_by(
+    "a-save-replaces-the-session-of-its-id", "save-many-replaces-stored-sessions", "a-session-may-change-its-class"
+)
+class KeepsTheFirstSave(PartsStore):
+    backend_class = _KeepsTheFirst
+
+
+class _AlteringBackend(OpenBackend):
+    """Stores each session as `alter` leaves it."""
+
+    def alter(self, snapshot: Any) -> None:
+        raise NotImplementedError
+
+    def plan_put(self, prepared: Prepared, stamp: int, revision: int) -> ScanPlan[Any]:
+        plan = super().plan_put(prepared, stamp, revision)
+        self.alter(plan.snapshot)
         return plan
+
+
+class _Rounds(_AlteringBackend):
+    def alter(self, snapshot: Any) -> None:
+        vars(snapshot)["variables"] = _rough(snapshot.variables)
 
 
 def _rough(value: Any, depth: int = 0) -> Any:
@@ -166,26 +204,37 @@ def _rough(value: Any, depth: int = 0) -> Any:
     return min(value, 2**63 - 1) if isinstance(value, int) else value
 
 
+@found_by(*map(str, values.JSON_VALUES))
+class RoundsValues(PartsStore):
+    backend_class = _Rounds
+
+
+class _LosesTheTurnCount(_AlteringBackend):
+    def alter(self, snapshot: Any) -> None:
+        vars(snapshot)["turn_count"] = 0
+
+
 @found_by("save-keeps-what-it-is-given", "every-field-is-kept")
-class LosesTheTurnCount(ScanSessionStore[Any]):
-    def _plan(self, kept: Any, earlier: Any, *, in_bulk: bool) -> Any:
-        plan = super()._plan(kept, earlier, in_bulk=in_bulk)
-        plan.__dict__["turn_count"] = 0
-        return plan
+class LosesTheTurnCount(PartsStore):
+    backend_class = _LosesTheTurnCount
+
+
+class _LosesAField(_AlteringBackend):
+    def alter(self, snapshot: Any) -> None:
+        vars(snapshot)["relocalization_count"] = 0
 
 
 @found_by("every-field-is-kept")
-class LosesAField(ScanSessionStore[Any]):
-    def _plan(self, kept: Any, earlier: Any, *, in_bulk: bool) -> Any:
-        plan = super()._plan(kept, earlier, in_bulk=in_bulk)
-        plan.__dict__["relocalization_count"] = 0
-        return plan
+class LosesAField(PartsStore):
+    backend_class = _LosesAField
+
+
+class _LosesAFieldOfAVisit(_AlteringBackend):
+    def alter(self, snapshot: Any) -> None:
+        visits = [visit.model_copy(update={"is_checkpoint": False}) for visit in snapshot.step_history]
+        vars(snapshot)["step_history"] = visits
 
 
 @found_by("every-field-is-kept")
-class LosesAFieldOfAVisit(ScanSessionStore[Any]):
-    def _plan(self, kept: Any, earlier: Any, *, in_bulk: bool) -> Any:
-        plan = super()._plan(kept, earlier, in_bulk=in_bulk)
-        visits = [visit.model_copy(update={"is_checkpoint": False}) for visit in plan.step_history]
-        plan.__dict__["step_history"] = visits
-        return plan
+class LosesAFieldOfAVisit(PartsStore):
+    backend_class = _LosesAFieldOfAVisit

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 from sessiondex import InvalidArgumentError, ScanSessionStore, TenantMismatchError
-from sessiondex.records import mark_saved
+from sessiondex.clock import StampClock
+from sessiondex.snapshots.codec import write_back_version
 from tests.support.broken_stores.fault import found_by
+from tests.support.broken_stores.parts import PartsStore
 
 
 @found_by("export-gives-all-sessions-once")
@@ -33,12 +36,27 @@ class RestoresEarlierSaves(ScanSessionStore[Any]):
         return await super().restore(sessions)
 
 
-@found_by("restored-sessions-are-in-order-of-their-stamps")
-class ForgetsRestoredStamps(ScanSessionStore[Any]):
-    async def restore(self, sessions: Any) -> int:
-        last = self._stamps._last
-        count = await super().restore(sessions)
-        self._stamps._last = last
+class _ForgetfulClock(StampClock):
+    def advance_to(self, stamp: int) -> None:
+        pass
+
+    def advance_to_restored(self, stamp: int) -> None:
+        super().advance_to(stamp)
+
+
+@found_by("saves-after-a-restore-have-later-stamps")
+class ForgetsRestoredStamps(PartsStore):
+    clock_class = _ForgetfulClock
+
+
+@found_by("saves-after-a-restore-have-later-stamps")
+class RemembersTheLastRestored(ForgetsRestoredStamps):
+    """Makes later stamps greater than that of the last session given, instead of the latest one."""
+
+    async def _restore(self, versions: Sequence[tuple[Any, int, int]]) -> int:
+        count = await super()._restore(versions)
+        if isinstance(self._clock, _ForgetfulClock):
+            self._clock.advance_to_restored(versions[-1][1])
         return count
 
 
@@ -77,7 +95,7 @@ class RestoresExpiredSessions(ScanSessionStore[Any]):
         count = await super().restore(sessions)
         if not count:
             for session in sessions:
-                mark_saved(session, self._stamps.now(), session.revision)
+                write_back_version(session, self._clock.now(), session.revision)
             return await super().restore(sessions)
         return count
 
@@ -86,12 +104,12 @@ class RestoresExpiredSessions(ScanSessionStore[Any]):
     "restored-sessions-with-equal-stamps-get-distinct-stamps",
     "pages-and-counts-include-sessions-restored-with-equal-stamps",
 )
-class KeepsEqualStamps(ScanSessionStore[Any]):
+class KeepsEqualStamps(PartsStore):
     async def restore(self, sessions: Any) -> int:
         given = list(sessions)
         count = await super().restore(given)
         for session in given:
-            stored = self._snapshots[session.session_id]
+            stored = self.backend.find(session.session_id)
             vars(stored)["last_activity_at"] = session.last_activity_at
         return count
 

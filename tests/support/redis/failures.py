@@ -14,20 +14,20 @@ from tests.support.waiting import until
 
 
 async def failure(call: Awaitable[Any]) -> StoreUnavailableError:
-    """Return the error with which the call fails, as it must."""
+    """Return the error that the call must raise."""
     with pytest.raises(StoreUnavailableError) as caught:
         await call
     return caught.value
 
 
 def failure_facts(error: StoreUnavailableError) -> tuple[str, str, bool]:
-    """Return which server, and what was asked of it, and whether nobody knows if it was done."""
+    """Return the server, the operation and whether the outcome is unknown."""
     return error.host, error.operation, error.is_outcome_unknown
 
 
 @contextmanager
 def timing_out(store: Any, is_time: Callable[[], bool]) -> Iterator[None]:
-    """Let calls of the store time out inside the block, as soon as the condition holds: no clock decides when."""
+    """Let calls of the store time out inside the block once the condition holds, independent of the clock."""
     server = store._server
 
     async def timed(call: Coroutine[Any, Any, Any]) -> Any:

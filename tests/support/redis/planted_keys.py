@@ -8,7 +8,7 @@ from tests.support.redis.servers import OneServer, Servers
 
 
 class Planted:
-    """Something else under a key, until it is taken out again."""
+    """A value of another type under a key, until it is removed."""
 
     def __init__(self, servers: Servers, key: bytes) -> None:
         (self.client,) = [node.client() for node in servers.nodes if _has_slot(node, key)]

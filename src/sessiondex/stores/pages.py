@@ -1,0 +1,24 @@
+"""iterate_pages: reads a long list page by page."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from sessiondex.clock import to_microseconds
+from sessiondex.contract import S
+
+
+async def iterate_pages(read_page: Callable[[int | None], Awaitable[list[S]]], page_size: int) -> AsyncIterator[S]:
+    """Yield the sessions of all pages, newest first.
+
+    `read_page` returns up to `page_size` sessions with stamps before the one given, in microseconds.
+    """
+    before = None
+    while True:
+        sessions = await read_page(before)
+        if sessions:  # read now: the caller may save the last session, which gives it another stamp
+            before = to_microseconds(sessions[-1].last_activity_at)
+        for session in sessions:
+            yield session
+        if len(sessions) < page_size:
+            return

@@ -1,0 +1,55 @@
+"""PartsStore: a scan store whose parts a subclass replaces by broken ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from sessiondex import Session
+from sessiondex.clock import StampClock
+from sessiondex.models import utc_now
+from sessiondex.snapshots.codec import SnapshotCodec
+from sessiondex.stores.eviction import EvictionPolicy, OnEvict
+from sessiondex.stores.local import LocalSessionStore
+from sessiondex.stores.loop_guard import LoopGuard
+from sessiondex.stores.scan import ScanBackend
+from sessiondex.stores.writer import Writer
+
+
+class OpenBackend(ScanBackend[Any]):
+    """A scan backend that stores any object as it is given."""
+
+    def plant(self, snapshot: Session) -> None:
+        """Store this very object, unchecked."""
+        self._snapshots[snapshot.session_id] = snapshot
+
+
+class PartsStore(LocalSessionStore[Any, Any, Any]):
+    """Keeps the contract, unless a subclass names a broken part."""
+
+    backend_class: type[OpenBackend] = OpenBackend
+    clock_class: type[StampClock] = StampClock
+    guard_class: type[LoopGuard] = LoopGuard
+    writer_class: type[Writer[Any, Any]] = Writer
+
+    def __init__(
+        self,
+        *,
+        idle_ttl: timedelta | None = None,
+        max_sessions: int | None = None,
+        on_evict: OnEvict | None = None,
+        changes_kept: int = 1_000,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        stamps = self.clock_class(clock)
+        codec: SnapshotCodec[Any] = SnapshotCodec(lambda _values: (), stamps.instant)
+        self.backend = self.backend_class(codec)
+        policy = EvictionPolicy(idle_ttl, max_sessions, on_evict)
+        super().__init__(self.backend, codec, stamps, policy, changes_kept)
+        self._guard = self.guard_class(self._start_in_new_loop, self._recover)
+        self._writer = self.writer_class(
+            self.backend, stamps, policy, suspend=self._guard.suspend, resume=self._guard.resume
+        )
+        if self._notifier is not None:
+            self._writer.subscribe(self._notifier)
