@@ -137,7 +137,7 @@ async def test_the_loop_runs_while_on_evict_is_called_for_many(make_store: Any) 
     assert len(set(turns)) >= 100 // ITEMS_PER_SLICE
 
 
-async def test_a_count_reports_all_that_it_evicts_and_a_refused_save_evicts_nothing(
+async def test_a_refused_save_evicts_nothing_and_a_count_all_that_expired(
     make_store: Any, clock: Clock
 ) -> None:
     evicted: list[Any] = []

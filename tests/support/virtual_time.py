@@ -1,7 +1,7 @@
 """Provide event loops with virtual time: when no callback is ready, the time jumps to the next timer.
 
-Sleeping takes no real time, the order of timers does not depend on the machine, and slices end after a count of items. A
-test in which no event can wake a task fails at once instead of hanging.
+Sleeping takes no real time, and the order of timers does not depend on the machine. Slices end after a count of items.
+A test in which no event can wake a task fails at once instead of hanging.
 """
 
 from __future__ import annotations
