@@ -14,8 +14,8 @@ import pytest
 
 from tests.support.builders import AGENT, TENANT, make_session
 from tests.support.contract_methods import missing_in
-from tests.support.waiting import HANG_SECONDS
 from tests.support.stores import check_indexes
+from tests.support.waiting import HANG_SECONDS
 
 FORKED = """
 import asyncio, os, sys, threading
