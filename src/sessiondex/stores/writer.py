@@ -163,13 +163,15 @@ class Writer(Generic[R, P]):
         return len(found)
 
     def _with_free_stamps(self, puts: Sequence[tuple[Prepared, int, int]]) -> list[tuple[Prepared, int, int]]:
-        taken: set[tuple[bytes, int]] = set()
+        # In the order of stamps: all from the wanted one to the last one given are taken, so the search goes on there.
+        last_given: dict[bytes, int] = {}
         free = []
         for prepared, wanted, revision in puts:
-            owner, stamp = prepared.tenant_id.bytes, wanted
-            while (owner, stamp) in taken or self._backend.has_stamp(prepared.tenant_id, stamp):
+            owner = prepared.tenant_id.bytes
+            stamp = max(wanted, last_given.get(owner, -1) + 1)
+            while self._backend.has_stamp(prepared.tenant_id, stamp):
                 stamp += 1
-            taken.add((owner, stamp))
+            last_given[owner] = stamp
             free.append((prepared, stamp, revision))
         return free
 
