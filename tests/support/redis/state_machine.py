@@ -1,7 +1,7 @@
-"""Drive the Redis store beside the scan store with the state machine of the kit.
+"""Drive the Redis store and the scan store with the state machine of the kit.
 
-Where the store promises less than the contract, as `docs/scaling.md` has it, the machine asks for no more: stamps
-increase in each tenant, so sessions are compared without them; what is done to many is done to those of one tenant.
+The machine expects no more than `docs/scaling.md` promises. Stamps increase within each tenant, so sessions are
+compared without them. Operations on many sessions use those of one tenant.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CLASSES = [strategies.NotedSession, strategies.TaggedSession]
 
 
 class RedisMachine(SessionStoreMachine):
-    """Every operation. When an example has ended, all indexes on the servers are compared with what the rows say."""
+    """Runs every operation. At the end of each example, all indexes on the servers are recomputed from the rows."""
 
     servers: ClassVar[Servers]
     steps: ClassVar[int] = 0
@@ -61,7 +61,7 @@ class RedisMachine(SessionStoreMachine):
 
     @contextmanager
     def only(self, tenant: UUID) -> Iterator[None]:
-        """Know of nothing of the others meanwhile."""
+        """Hide the sessions of the other tenants inside the block."""
         expected, held = self.expected, self.held_pairs
         self.expected = {key: session for key, session in expected.items() if session.tenant_id == tenant}
         self.held_pairs = [pair for pair in held if pair[0].tenant_id == tenant]
@@ -88,7 +88,7 @@ class RedisMachine(SessionStoreMachine):
     def save_in_bulk(  # Hypothesis draws each
         self, tenant: UUID, sessions: list[Session], batch: int | None, invalid: int | None, data: st.DataObject
     ) -> None:
-        # Of what is wrong with a batch one thing is told: not by all stores the same, if there are several.
+        # A batch has at most one fault: with several, stores may report different ones.
         theirs = {key for key, session in self.expected.items() if session.tenant_id != tenant}
         sessions = [session for session in sessions if session.session_id not in theirs] + [
             session for session in sessions if session.session_id in theirs and invalid is None
@@ -114,7 +114,7 @@ class RedisMachine(SessionStoreMachine):
 
 
 class ClusterMachine(RedisMachine):
-    """Where each tenant has a feed of its own."""
+    """Follows one change feed for each tenant."""
 
     def on_start(self) -> None:
         self.tenants = [strategies.TENANT, strategies.OTHER_TENANT]
@@ -126,7 +126,7 @@ class ClusterMachine(RedisMachine):
 
     @rule()
     def follow_the_changes(self) -> None:
-        """Of each tenant those that the oracle has, in the same order."""
+        """Each tenant has the changes of the oracle, in the same order."""
         while self.followed_count < self.commit_count:
             other = self.run(next_change(self.readers[0]))
             change = self.run(next_change(self.tenant_readers[other.tenant_id]))
