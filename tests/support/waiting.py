@@ -25,5 +25,5 @@ async def until_notified(store: Any) -> None:
 
 async def until_background_done(store: Any) -> None:
     """Wait until the background tasks of a Redis store have ended: their errors may cut connections of other calls."""
-    while store._errands:
-        await asyncio.wait(set(store._errands))
+    while store._background_tasks:
+        await asyncio.wait(set(store._background_tasks))

@@ -1,4 +1,4 @@
-"""What a Redis store is beside its operations: its server in this loop, what runs in its background, its end."""
+"""Connect a Redis store to its loop: the client, background tasks, the change feed, sweeping and closing."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ from sessiondex.stores.composed import LAST_STAMP, ComposedOperations
 from sessiondex.stores.eviction import Eviction
 from sessiondex.stores.loops import log, repeat_until
 from sessiondex.stores.redis import keys
-from sessiondex.stores.redis.claims import Claim, release
-from sessiondex.stores.redis.feed import CHANGES_AT_ONCE, Entry, Reader
-from sessiondex.stores.redis.library import library
-from sessiondex.stores.redis.rows import Rows
-from sessiondex.stores.redis.server import Address, Server
+from sessiondex.stores.redis.change_stream import ChangeStream, ChangeStreamReader
+from sessiondex.stores.redis.client import Address, RedisClient
+from sessiondex.stores.redis.codec import SessionCodec
+from sessiondex.stores.redis.locators import Claim, release
+from sessiondex.stores.redis.scripts import script_library
 from sessiondex.stores.telling import Telling
 from sessiondex.stores.turns import Turns
 
-_SWEPT = 50  # sessions evicted by one call
-_TENANTS = 200  # read by one call
-_RELEASED = 20  # locators given back at a time: there are others who have something to ask
-_PAUSE = 10.0  # seconds between two sweeps, or less if sessions expire sooner: every process sweeps, and so do writes
-_KNOWN_FOR = 60.0  # seconds: a failover may lose that there is such a tenant, and its other keys are elsewhere
+SWEEP_BATCH_SIZE = 50  # sessions evicted by one call
+SWEEP_PAUSE_SECONDS = 10.0  # at most; shorter if `idle_ttl` is
+TENANT_BATCH_SIZE = 200  # tenants read by one call
+RELEASE_BATCH_SIZE = 20  # locators released at the same time, so that other calls are not delayed
+REGISTRATION_SECONDS = 60.0  # then a tenant is registered again: a failover may lose the registry and keep the tenant
 _MILLISECOND = timedelta(milliseconds=1)
 
 T = TypeVar("T")
 
 
 class RedisHome(ComposedOperations[S], Telling[S], Generic[S]):
-    """Has a `Server` for the loop that it belongs to, and calls it."""
+    """Owns the client of the running loop, and everything that runs in the background."""
 
-    def __init__(  # noqa: PLR0917  # what a store is made of
+    def __init__(  # noqa: PLR0917  # called in one place
         self,
         address: Address,
         prefix: str,
@@ -63,19 +63,19 @@ class RedisHome(ComposedOperations[S], Telling[S], Generic[S]):
         check.is_duration("turn_ttl", turn_ttl, timedelta(milliseconds=100))
         self._address = address
         self._prefix = prefix
-        self._rows: Rows[S] = Rows(session_classes)
+        self._codec: SessionCodec[S] = SessionCodec(session_classes)
         self._eviction = eviction
         self._changes_kept = changes_kept
         self._turn_ttl = turn_ttl // _MILLISECOND
         self._clock = None if clock is None else StampClock(clock)
         self._own_clock = StampClock(utc_now)
         self._ttl = "" if eviction.idle_ttl is None else str(eviction.idle_ttl // MICROSECOND)
-        self._readers: WeakSet[Reader[S]] = WeakSet()
-        self._unbegun: list[Reader[S]] = []
-        self._errands: set[asyncio.Task[None]] = set()
+        self._readers: WeakSet[ChangeStreamReader] = WeakSet()
+        self._new_readers: list[ChangeStreamReader] = []
+        self._background_tasks: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.Task[None] | None = None
-        self._server: Server
-        self._guard: AsyncGenerator[None, None]
+        self._client: RedisClient
+        self._loop_end_hook: AsyncGenerator[None, None]
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} at {self._address.host}, prefix {self._prefix!r}>"
@@ -83,29 +83,28 @@ class RedisHome(ComposedOperations[S], Telling[S], Generic[S]):
     # -- loops --
 
     def _begin_in_this_loop(self) -> None:
-        server, turns, creations, closing = Server(self._address), Turns(), Turns(), asyncio.Event()
-        beginning = asyncio.Lock()
-        self._server, self._turns, self._creations, self._closing = server, turns, creations, closing
-        self._beginning = beginning
-        self._errands, self._sweeper, self._teller = set(), None, None
-        self._known_tenants: dict[UUID, float] = {}
-        # Whoever runs a loop to its end closes what is iterated in it. So connections are closed with their loop, also
-        # those of a store that goes on in another.
-        self._guard = _open_until_the_loop_ends(server)
+        client, turns, creations, closing = RedisClient(self._address), Turns(), Turns(), asyncio.Event()
+        self._client, self._turns, self._creations, self._closing = client, turns, creations, closing
+        self._begin_lock = asyncio.Lock()
+        self._background_tasks, self._sweeper, self._teller = set(), None, None
+        self._registered_tenants: dict[UUID, float] = {}
+        # `asyncio.run` closes the async generators of its loop. So connections are closed with their loop, even if the
+        # store continues in another one.
+        self._loop_end_hook = _close_with_loop(client)
         with suppress(StopIteration):
-            self._guard.__anext__().send(None)
+            self._loop_end_hook.__anext__().send(None)
 
-    def _check_is_ours(self, server: Server) -> None:
-        """Raise unless the server that was waited for is still the store's."""
+    def _check_client(self, client: RedisClient) -> None:
+        """Raise unless the client that was awaited is still the store's."""
         if self._is_closed:
             raise StoreClosedError
-        if server is not self._server:  # this loop stood still, and meanwhile the store went over to another
+        if client is not self._client:  # this loop was paused, and the store moved to another one
             raise WrongLoopError
 
     # -- calls --
 
     def _now(self) -> str:
-        """Return the instant as functions take it: nothing, if the server has the time."""
+        """Return the time as an argument of functions: empty if the server's clock counts."""
         if self._clock is None:
             return ""
         now = microseconds(self._clock.now())
@@ -115,104 +114,108 @@ class RedisHome(ComposedOperations[S], Telling[S], Generic[S]):
             )
         return str(now)
 
-    async def _ask(self, function: str, tenant_id: UUID, *args: str | bytes | int) -> list[Any]:
-        """Return what the function answers for the tenant, without the key that it begins with."""
+    async def _call(self, function: str, tenant_id: UUID, *args: str | bytes | int) -> list[Any]:
+        """Call a function for the tenant, and return its answer without the leading key."""
         self._check_loop()
-        if self._unbegun:
-            await self._begin_reading()
-        server = self._server
-        call = server.call(function, self._keys_of(tenant_id), self._now(), self._ttl, *args)
-        answer = await self._answered(server, call, is_read=function in library().reads)
+        if self._new_readers:
+            await self._begin_readers()
+        client = self._client
+        call = client.call(function, self._keys_of(tenant_id), self._now(), self._ttl, *args)
+        answer = await self._await_answer(client, call, is_read=function in script_library().reads)
         return answer[1:]
 
-    async def _answered(self, server: Server, asked: Awaitable[T], *, is_read: bool = True) -> T:
-        """Return what this server of ours answers, unless the store was closed or went to another loop meanwhile.
+    async def _await_answer(self, client: RedisClient, request: Awaitable[T], *, is_read: bool = True) -> T:
+        """Return the answer. For a read, raise if the store was closed, or moved to another loop, in between.
 
-        Then it raises that, but not of what was written, or may have been: whoever asked for it has to know.
+        The outcome of a write is returned or raised as it is: the caller has to know it.
         """
         try:
-            answer = await asked
+            answer = await request
         except StoreUnavailableError as error:
             if not error.is_outcome_unknown:
-                self._check_is_ours(server)
+                self._check_client(client)
             raise
         if is_read:
-            self._check_is_ours(server)
+            self._check_client(client)
         return answer
 
     def _keys_of(self, tenant_id: UUID) -> list[bytes]:
-        base = keys.base(self._prefix, tenant_id)
-        feed = self._feed_of(tenant_id)
-        return [base, feed + b"feed", feed + b"changes"]
+        feed = self._feed_base(tenant_id)
+        return [keys.base(self._prefix, tenant_id), feed + b"feed", feed + b"changes"]
 
-    def _feed_of(self, tenant_id: UUID | None) -> bytes:
-        """Return what the keys of the feed begin with: one for all tenants, where they share a server."""
+    def _feed_base(self, tenant_id: UUID | None) -> bytes:
+        """Return the beginning of the feed's keys. A single server has one feed, a cluster one for each tenant."""
         if self._address.is_cluster and tenant_id is not None:
             return keys.base(self._prefix, tenant_id)
         return f"{self._prefix}:".encode()
 
     def _opened(self, image: Any) -> S:
-        return self._rows.session(image)
+        return self._codec.decode(image)
 
-    def _session(self, row: bytes, tenant_id: UUID) -> S:
-        """Return the session of a row that came for the tenant."""
+    def _to_session(self, row: bytes, tenant_id: UUID) -> S:
+        """Decode a row of the tenant. Raise if the session belongs to another tenant."""
         session = self._opened(row)
         if session.tenant_id != tenant_id:
             raise StoreUnavailableError(
-                self._address.host, "read", "it answered with a session of another tenant, which is not given out"
+                self._address.host, "read", "it answered with a session of another tenant, which was withheld"
             )
         return session
 
-    def _errand(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Do it in the background, by the end at the latest. If it fails, little is lost."""
-        task = asyncio.create_task(_without_fail(work), name="sessiondex errand")
-        self._errands.add(task)
-        task.add_done_callback(self._errands.discard)
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run the work in the background, and log its errors. `aclose` waits for it."""
+        task = asyncio.create_task(_log_errors(work), name="sessiondex background task")
+        self._background_tasks.add(task)
+        task.add_done_callback(self._background_tasks.discard)
         return task
 
-    def _give_back(self, tenant_id: UUID, claims: Sequence[Sequence[bytes]]) -> None:
-        """Give back the locators of sessions that went: of each its id and claim."""
-        if claims and not self._is_closed:
-            self._errand(self._all_released(tenant_id, claims))
+    # -- locators --
 
-    async def _all_released(self, tenant_id: UUID, claims: Sequence[Sequence[bytes]]) -> None:
-        for start in range(0, len(claims), _RELEASED):
-            given = [(UUID(key.decode()), number.decode()) for key, number, *_ in claims[start : start + _RELEASED]]
-            await asyncio.gather(*(self._released(key, Claim(tenant_id, number)) for key, number in given))
+    def _release_claims(self, tenant_id: UUID, removed: Sequence[Sequence[bytes]]) -> None:
+        """Release the claims of removed sessions in the background: each begins with id and fencing token."""
+        if removed and not self._is_closed:
+            self._spawn(self._release_in_batches(tenant_id, removed))
 
-    async def _released(self, session_id: UUID, given: Claim) -> None:
-        later = await release(self._server, self._prefix, session_id, given)
-        if later:  # of a save that is under way, or came to nothing
-            await self._give_back_if_gone(session_id, given._replace(number=later))
+    async def _release_in_batches(self, tenant_id: UUID, removed: Sequence[Sequence[bytes]]) -> None:
+        for start in range(0, len(removed), RELEASE_BATCH_SIZE):
+            batch = removed[start : start + RELEASE_BATCH_SIZE]
+            claims = {UUID(key.decode()): Claim(tenant_id, token.decode()) for key, token, *_ in batch}
+            await asyncio.gather(*(self._release(key, claim) for key, claim in claims.items()))
 
-    async def _give_back_if_gone(self, session_id: UUID, located: Claim) -> None:
-        if not await self._bar(located.tenant_id, session_id, located.number):
-            await release(self._server, self._prefix, session_id, located)
+    async def _release(self, session_id: UUID, claim: Claim) -> None:
+        newer = await release(self._client, self._prefix, session_id, claim)
+        if newer:  # its save is under way, or has failed
+            await self._release_if_deleted(session_id, claim._replace(fencing_token=newer))
 
-    async def _bar(self, tenant_id: UUID, session_id: UUID, number: str) -> bool:
-        is_there, evicted = await self._ask("bar", tenant_id, self._wants_evicted, session_id.hex, number)
-        self._were_evicted(tenant_id, evicted)
-        return bool(is_there)
+    async def _release_if_deleted(self, session_id: UUID, claim: Claim) -> None:
+        if not await self._fence(claim.tenant_id, session_id, claim.fencing_token):
+            await release(self._client, self._prefix, session_id, claim)
 
-    def _were_evicted(self, tenant_id: UUID, evicted: Iterable[Sequence[bytes]]) -> None:
-        """Note what a function let go of: of each its id, claim, reason and row."""
-        gone = list(evicted)
-        self._give_back(tenant_id, gone)
-        if self._eviction.on_evict is not None and gone:
-            self._evicted.extend((row, EvictionReason(reason.decode())) for _, _, reason, row in gone)
+    async def _fence(self, tenant_id: UUID, session_id: UUID, fencing_token: str) -> bool:
+        """Return whether the tenant has the session. If not, raise its fence, see `locators.Fence`."""
+        is_stored, evicted = await self._call("fence", tenant_id, self._wants_rows, session_id.hex, fencing_token)
+        self._handle_evicted(tenant_id, evicted)
+        return bool(is_stored)
+
+    def _handle_evicted(self, tenant_id: UUID, evicted: Iterable[Sequence[bytes]]) -> None:
+        """Release claims and notify `on_evict`. Each evicted session is id, fencing token, reason and row."""
+        removed = list(evicted)
+        self._release_claims(tenant_id, removed)
+        if self._eviction.on_evict is not None and removed:
+            self._evicted.extend((row, EvictionReason(reason.decode())) for _, _, reason, row in removed)
             self._tell_soon()
 
     @property
-    def _wants_evicted(self) -> str:
+    def _wants_rows(self) -> str:
+        """Whether functions are to return evicted rows, as they take it."""
         return "1" if self._eviction.on_evict is not None else ""
 
     # -- the change feed --
 
-    def changes(self, *, since: int | None = None, tenant_id: UUID | None = None) -> AsyncIterator[Change[S]]:
-        """Follow what is committed, by any process: see `SessionStore.changes`.
+    def changes(self, *, since: int | None = None, tenant_id: UUID | None = None) -> AsyncIterator[Change]:
+        """Follow the commits of all processes, see `SessionStore.changes`.
 
-        With `tenant_id`, of that tenant alone. On a cluster, where each tenant has a feed and numbers of its own, that
-        has to be given.
+        `tenant_id` restricts the changes to one tenant. A cluster requires it: there each tenant has a feed, with
+        sequences of its own.
         """
         if self._is_closed:
             raise StoreClosedError
@@ -222,38 +225,26 @@ class RedisHome(ComposedOperations[S], Telling[S], Generic[S]):
             tenant_id = check.exact_id("tenant_id", tenant_id)
         elif self._address.is_cluster:
             raise NotImplementedError("on a cluster there is a feed for each tenant: give tenant_id")
-        block = max(int(min(self._address.timeout / 2, 1.0) * 1000), 1)
-        reader: Reader[S] = Reader(self, self._feed_of(tenant_id), since, self._opened, tenant_id, block)
+        stream = ChangeStream(lambda: self._client, self._feed_base(tenant_id), self._changes_kept)
+        block_milliseconds = max(int(self._address.timeout / 2 * 1_000), 1)
+        reader = ChangeStreamReader(
+            stream, since, tenant_id, block_milliseconds, self._check_reader_loop, self._wait_until_closing
+        )
         self._readers.add(reader)
-        self._unbegun.append(reader)
+        self._new_readers.append(reader)
         return reader
 
-    async def _begin_reading(self) -> None:
-        """Give readers their places, before anything else is asked that they may have to read of."""
-        async with self._beginning:
-            while self._unbegun:
-                with suppress(ChangesLostError):  # it is told so when it is read
-                    await self._unbegun[0].begin()
-                self._unbegun.pop(0)
+    async def _begin_readers(self) -> None:
+        """Fix the positions of new readers, before a call that they may have to see."""
+        async with self._begin_lock:
+            while self._new_readers:
+                with suppress(ChangesLostError):  # the reader raises it again when it is read
+                    await self._new_readers[0].begin()
+                self._new_readers.pop(0)
 
-    def _check_loop_of_reader(self) -> None:
-        if not self._is_closed:
+    def _check_reader_loop(self) -> None:
+        if not self._is_closed:  # after the end, a reader gives out its buffer in any loop
             self._check_loop()
-
-    async def _follow(self, reader: Reader[Any]) -> int:
-        function_keys = [reader.key, reader.key + b"feed", reader.key + b"changes"]
-        return int((await self._server.call("follow", function_keys, "", "", self._changes_kept))[1])
-
-    async def _read_changes(self, reader: Reader[Any], since: int, block: int | None) -> list[Entry]:
-        key = reader.key + b"changes"
-        waiting = () if block is None else ("BLOCK", block)
-        command = ("XREAD", "COUNT", CHANGES_AT_ONCE, *waiting, "STREAMS", key, f"{since}-0")
-        found = await self._server.command("changes", *command, key=key, is_apart=block is not None)
-        return [(int(number.partition(b"-")[0]), fields) for number, fields in found[0][1]] if found else []
-
-    async def _last_change(self, reader: Reader[Any]) -> int:
-        key = reader.key + b"feed"
-        return int(await self._server.command("changes", "HGET", key, "sequence", key=key) or 0)
 
     async def _wait_until_closing(self) -> None:
         await self._closing.wait()
@@ -263,7 +254,7 @@ class RedisHome(ComposedOperations[S], Telling[S], Generic[S]):
     async def __aenter__(self) -> Self:
         self._check_loop()
         if self._eviction.idle_ttl is not None and self._sweeper is None:
-            pause = min(_PAUSE, self._eviction.idle_ttl.total_seconds())
+            pause = min(SWEEP_PAUSE_SECONDS, self._eviction.idle_ttl.total_seconds())
             sweeping = repeat_until(self._closing, pause, self._sweep_all)
             self._sweeper = asyncio.create_task(sweeping, name="sessiondex sweeper")
         return self
@@ -274,30 +265,30 @@ class RedisHome(ComposedOperations[S], Telling[S], Generic[S]):
         await self.aclose()
 
     async def aclose(self) -> None:
-        if self._errands and self._loop is get_running_loop():
-            await asyncio.wait(self._errands)  # they ask the store, which would refuse them
+        if self._background_tasks and self._loop is get_running_loop():
+            await asyncio.wait(self._background_tasks)  # first: a closed store refuses their calls
         if not self._leave_loop():
             return
-        # Each step may be done again: the first call may have been interrupted, or may be under way.
+        # Each step may be repeated: the first call may have been interrupted, or may be under way.
         self._turns.close()
         self._creations.close()
         self._closing.set()
         if self._sweeper is not None and not self._sweeper.done():
             await asyncio.wait([self._sweeper])
-        await asyncio.gather(*(_without_fail(reader.drain()) for reader in list(self._readers)))
-        self._readers.clear()  # to close the store again asks the server nothing
+        await asyncio.gather(*(_log_errors(reader.drain()) for reader in list(self._readers)))
+        self._readers.clear()  # a second `aclose` must not call the server
         await self._all_told()
-        if self._errands:
-            await asyncio.wait(self._errands)
-        await self._guard.aclose()
+        if self._background_tasks:
+            await asyncio.wait(self._background_tasks)
+        await self._loop_end_hook.aclose()
 
     async def health_check(self) -> bool:
         if self._is_closed:
             return False
         self._check_loop()
         try:
-            key = f"{self._prefix}:tenants".encode()  # and not PING, which a user may who may nothing else
-            await self._server.command("health_check", "EXISTS", key, key=key)
+            key = f"{self._prefix}:tenants".encode()  # not PING: a user with no other permission may send it
+            await self._client.command("health_check", "EXISTS", key, key=key)
         except StoreUnavailableError:
             return False
         return self._sweeper is None or not self._sweeper.done()
@@ -305,13 +296,13 @@ class RedisHome(ComposedOperations[S], Telling[S], Generic[S]):
     # -- sweeping --
 
     async def _sweep(self, tenant_id: UUID) -> None:
-        """Evict all of the tenant that have expired, some at a time."""
-        while await self._sweep_some(tenant_id):
+        """Evict all expired sessions of the tenant, in batches."""
+        while await self._sweep_batch(tenant_id):
             pass
 
-    async def _sweep_some(self, tenant_id: UUID) -> bool:
-        is_more, evicted = await self._ask("sweep", tenant_id, self._wants_evicted, _SWEPT)
-        self._were_evicted(tenant_id, evicted)
+    async def _sweep_batch(self, tenant_id: UUID) -> bool:
+        is_more, evicted = await self._call("sweep", tenant_id, self._wants_rows, SWEEP_BATCH_SIZE)
+        self._handle_evicted(tenant_id, evicted)
         return bool(is_more)
 
     async def _sweep_if_needed(self, tenant_id: UUID) -> None:
@@ -325,42 +316,45 @@ class RedisHome(ComposedOperations[S], Telling[S], Generic[S]):
                 break
         return False
 
+    # -- the registry of tenants --
+
     async def _tenants(self, first: str = "") -> AsyncIterator[UUID]:
-        """Yield all tenants that ever were, in the order of their ids, from that one on."""
+        """Yield all registered tenants in the order of their ids, beginning with `first`."""
         key, start = f"{self._prefix}:tenants".encode(), f"[{first}"
-        some = ("+", "LIMIT", 0, _TENANTS)
-        while names := await self._server.command("tenants", "ZRANGEBYLEX", key, start, *some, key=key):
+        page = ("+", "LIMIT", 0, TENANT_BATCH_SIZE)
+        while names := await self._client.command("tenants", "ZRANGEBYLEX", key, start, *page, key=key):
             for name in names:
                 yield UUID(name.decode())
             start = f"({names[-1].decode()}"
 
-    async def _know(self, tenant_id: UUID) -> None:
-        """Have the tenant among those that there are, before it has any session, and again now and then."""
-        now, known_until = get_running_loop().time(), self._known_tenants.get(tenant_id)
-        if known_until is None:
-            await self._tell_of(tenant_id)
-        elif known_until <= now:
-            self._errand(self._tell_of(tenant_id))
+    async def _ensure_tenant_registered(self, tenant_id: UUID) -> None:
+        """Register the tenant before its first session, and again from time to time."""
+        now, registered_until = get_running_loop().time(), self._registered_tenants.get(tenant_id)
+        if registered_until is None:
+            await self._register_tenant(tenant_id)
+        elif registered_until <= now:
+            self._spawn(self._register_tenant(tenant_id))
         else:
             return
-        self._known_tenants[tenant_id] = now + _KNOWN_FOR
+        self._registered_tenants[tenant_id] = now + REGISTRATION_SECONDS
 
-    async def _tell_of(self, tenant_id: UUID) -> None:
-        server, key = self._server, f"{self._prefix}:tenants".encode()
-        await self._answered(server, server.command("save", "ZADD", key, 0, tenant_id.hex, key=key))
+    async def _register_tenant(self, tenant_id: UUID) -> None:
+        client, key = self._client, f"{self._prefix}:tenants".encode()
+        await self._await_answer(client, client.command("save", "ZADD", key, 0, tenant_id.hex, key=key))
 
 
-async def _open_until_the_loop_ends(server: Server) -> AsyncGenerator[None, None]:
+async def _close_with_loop(client: RedisClient) -> AsyncGenerator[None, None]:
     try:
         yield
     finally:
-        await server.close()
+        await client.close()
 
 
-async def _without_fail(work: Coroutine[Any, Any, None]) -> None:
+async def _log_errors(work: Coroutine[Any, Any, None]) -> None:
+    """Run the work. Log its errors, since no caller waits for it."""
     try:
         await work
     except StoreClosedError:
-        pass  # it is too late for what can be left undone
-    except Exception as error:  # noqa: BLE001  # nobody waits for it
-        log.warning("what runs in the background of a store failed: %s: %s", type(error).__name__, error)
+        pass  # background work may be left undone
+    except Exception as error:  # noqa: BLE001  # see above
+        log.warning("a background task of a store failed: %s: %s", type(error).__name__, error)

@@ -1,4 +1,4 @@
-"""The contract's operations, each of them a call of one function on the server."""
+"""Store sessions on a Redis or Valkey server. Each operation of the contract calls one function of `lua/`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from inspect import isawaitable
-from typing import Generic, NamedTuple
+from typing import Generic
 from uuid import UUID
 
 from pydantic_core import to_json
@@ -26,55 +26,30 @@ from sessiondex.stores import arguments as check
 from sessiondex.stores.composed import CHECKS, check_has_identity, note_place, saved_as
 from sessiondex.stores.eviction import Eviction, OnEvict
 from sessiondex.stores.redis import keys
-from sessiondex.stores.redis.claims import Claim, claim, locate
-from sessiondex.stores.redis.marks import Marks
-from sessiondex.stores.redis.queries import ROWS_AT_ONCE, RedisQueries
+from sessiondex.stores.redis.cursor import ExportCursor
+from sessiondex.stores.redis.locators import Claim, claim, locate
+from sessiondex.stores.redis.queries import PAGE_SIZE, RedisQueries
+from sessiondex.stores.redis.saves import PreparedSave, SaveTerms, version_of, write_back_version
 from sessiondex.stores.redis.url import address_of
 
-_SWEPT_BY_A_WRITE = 2  # more than a write adds, so that it keeps ahead whoever else sweeps
-_ROUNDS = 20  # claims of one save; each further one was barred by another tenant
-_CLAIM_PAUSE_SECONDS = 0.002  # doubled each round up to 0.128 s, drawn at random below that
-
-
-class _Write(NamedTuple, Generic[S]):
-    """A save of which all that can be checked here has been."""
-
-    session: S
-    session_id: UUID
-    tenant_id: UUID
-    row: bytes
-    """What is ours of its row: where it is filed, and its value."""
-    size: int
-    """How many bytes of that say where it is filed."""
-    is_new: bool
-    """Whether it probably is."""
-
-
-class _Terms(NamedTuple):
-    """On which terms a session is saved; what is empty is no term."""
-
-    expected: str = ""
-    """The revision that is stored."""
-    expected_stamp: str = ""
-    identity: str = ""
-    """The entry of an identity that must have no session."""
-    stamp: str = ""
-    """What to keep, if there is nothing as late."""
-    revision: str = ""
+EVICTIONS_PER_SAVE = 2  # expired sessions: more than a save adds, so that saves alone keep their number down
+MAX_CLAIM_ROUNDS = 20  # of one save; another tenant's fence causes each further one
+CLAIM_RETRY_BASE_SECONDS = 0.002  # doubled each round up to 0.128 s, drawn at random below that
 
 
 class RedisSessionStore(RedisQueries[S], Generic[S]):
-    """Keeps sessions on a Redis or Valkey server, or cluster, where any number of processes share them.
+    """Stores sessions on a Redis or Valkey server, or a cluster. Any number of processes can share them.
 
-    `url` says where: `redis://`, `rediss://` (TLS) or `valkey://`, and with `+cluster` for a cluster. `prefix` begins
-    all its keys. `session_classes` are the subclasses of `Session` that may be found there; those that this process
-    saves are known anyway. A turn that is not renewed ends after `turn_ttl`. `timeout`, in seconds, and
-    `max_connections` are of this process. The other options are those of `InMemorySessionStore`; all processes should
-    give the same, and `max_sessions` is for each tenant. Without `clock`, instants are the server's.
+    `url` begins with `redis://`, `rediss://` (TLS) or `valkey://`, with `+cluster` for a cluster. `prefix` begins all
+    keys of the store. `session_classes` are the subclasses of `Session` that other processes may have saved; the store
+    knows the classes that it saves. The lock of `exclusive` expires after `turn_ttl` unless it is renewed. `timeout`,
+    in seconds, bounds each attempt of a call. `max_connections` is for this process. The other options are those of
+    `InMemorySessionStore`: give all processes the same ones. `max_sessions` is for each tenant. Without `clock`, the
+    server's clock counts.
 
-    Every operation is one round trip, but those without a tenant, and saves of new sessions, which are two; and long
-    answers, of which each 500 sessions are one. Every one raises `StoreUnavailableError` if the server cannot be
-    reached, or cannot do it.
+    An operation takes one round trip. Operations without a tenant, and saves of new sessions, take two. Long answers
+    take one for each 500 sessions. All operations raise `StoreUnavailableError` if the server cannot be reached, or
+    cannot do it.
     """
 
     def __init__(
@@ -94,11 +69,10 @@ class RedisSessionStore(RedisQueries[S], Generic[S]):
     ) -> None:
         prefix = check.exact_text("prefix", prefix)
         if not prefix or not prefix.isascii() or not prefix.isprintable() or set(prefix) & set("{}"):
-            raise InvalidArgumentError("prefix", "must be some printable ASCII characters, without braces")
+            raise InvalidArgumentError("prefix", "must be printable ASCII characters, at least one, without braces")
         address = address_of(url, timeout=timeout, max_connections=max_connections)
         eviction = Eviction(idle_ttl, max_sessions, on_evict)
         super().__init__(address, prefix, session_classes, eviction, changes_kept, turn_ttl, clock)
-        self._marks = Marks()
 
     # -- one session --
 
@@ -112,34 +86,34 @@ class RedisSessionStore(RedisQueries[S], Generic[S]):
             return None
         session = await self._get(session_id, located.tenant_id)
         if session is None:
-            self._errand(self._give_back_if_gone(session_id, located))
+            self._spawn(self._release_if_deleted(session_id, located))
         return session
 
     async def _get(self, session_id: UUID, tenant_id: UUID) -> S | None:
         if self._ttl:
-            (row,) = await self._ask("get", tenant_id, session_id.hex)
-        else:  # nothing to decide there, and a plain command costs the server a third of a function
-            row = await self._row(tenant_id, session_id)
+            (row,) = await self._call("get", tenant_id, session_id.hex)
+        else:  # a plain GET costs the server a third of a function call
+            row = await self._read_row(tenant_id, session_id)
         if row is None:
             return None
-        session = self._session(row, tenant_id)
+        session = self._to_session(row, tenant_id)
         if session.session_id != session_id:
             raise StoreUnavailableError(self._address.host, "get", "it answered with another session")
         return session
 
-    async def _row(self, tenant_id: UUID, session_id: UUID) -> bytes | None:
+    async def _read_row(self, tenant_id: UUID, session_id: UUID) -> bytes | None:
         self._check_loop()
-        if self._unbegun:
-            await self._begin_reading()
-        server, key = self._server, keys.base(self._prefix, tenant_id) + f"s:{session_id.hex}".encode()
-        row: bytes | None = await self._answered(server, server.command("get", "GET", key, key=key))
+        if self._new_readers:
+            await self._begin_readers()
+        client, key = self._client, keys.base(self._prefix, tenant_id) + f"s:{session_id.hex}".encode()
+        row: bytes | None = await self._await_answer(client, client.command("get", "GET", key, key=key))
         return row
 
     async def _locate(self, session_id: UUID) -> Claim | None:
-        if self._unbegun:
-            await self._begin_reading()
-        server = self._server
-        return await self._answered(server, locate(server, self._prefix, session_id))
+        if self._new_readers:
+            await self._begin_readers()
+        client = self._client
+        return await self._await_answer(client, locate(client, self._prefix, session_id))
 
     async def save(self, session: S, *, expected_revision: int | None = None) -> UUID:
         self._check_loop()
@@ -155,83 +129,90 @@ class RedisSessionStore(RedisQueries[S], Generic[S]):
         self._check_loop()
         await self._save(self._prepare(session), str(revision), str(microseconds(stamp)))
 
-    def _prepare(self, session: S) -> _Write[S]:
-        # Stamp and revision are the server's to give; these stand in for them while it is checked.
-        kept = self._rows.records.snapshot(session, self._own_clock.now(), revision=1)
-        snapshot, filed = kept.snapshot, to_json(keys.filed(kept.snapshot))
-        row = filed + self._rows.value(kept)
-        return _Write(session, snapshot.session_id, snapshot.tenant_id, row, len(filed), session.revision == 0)
+    def _prepare(self, session: S) -> PreparedSave[S]:
+        # The server assigns stamp and revision. These stand in for them while the session is checked.
+        kept = self._codec.records.snapshot(session, self._own_clock.now(), revision=1)
+        snapshot, index_json = kept.snapshot, to_json(keys.index_keys(kept.snapshot))
+        return PreparedSave(
+            session,
+            version_of(session),
+            snapshot.session_id,
+            snapshot.tenant_id,
+            index_json + self._codec.encode(kept),
+            len(index_json),
+            session.revision == 0,
+        )
 
-    async def _save(self, write: _Write[S], expected: str = "", stamp: str = "", identity: str = "") -> S | None:
-        """Save one session, or return the one that is in the way of its identity."""
-        with self._marks.of([write.session]):
-            answers, found = await self._write(write.tenant_id, [write], [_Terms(expected, stamp, identity)])
-            for answer in answers:
-                self._marks.mark(write.session, *answer)
+    async def _save(self, write: PreparedSave[S], expected: str = "", stamp: str = "", identity: str = "") -> S | None:
+        """Save one session. If another session has the identity, return that one instead."""
+        answers, found = await self._write(write.tenant_id, [write], [SaveTerms(expected, stamp, identity)])
+        for answer in answers:
+            write_back_version(write, *answer)
         return found
 
     async def _write(
-        self, tenant_id: UUID, writes: Sequence[_Write[S]], terms: Sequence[_Terms]
+        self, tenant_id: UUID, writes: Sequence[PreparedSave[S]], terms: Sequence[SaveTerms]
     ) -> tuple[list[tuple[int, int]], S | None]:
-        """Save all of them, which are the tenant's, or none.
+        """Save sessions of one tenant, all or none.
 
-        Return stamp and revision of each, 0 of what was left alone; or else the session that is in the way.
+        Return stamp and revision of each, or zeros for a session that was left alone. If another session has the
+        identity, return no answers and that session.
         """
-        await self._know(tenant_id)
+        await self._ensure_tenant_registered(tenant_id)
         claims: dict[str, str] = {}
         answers: list[tuple[int, int]] = []
         try:
-            answers, found = await self._written(tenant_id, writes, terms, claims)
-        finally:  # of what was not saved: it may be there all the same, by an earlier claim
+            answers, found = await self._claim_and_save(tenant_id, writes, terms, claims)
+        finally:  # release the claims of unsaved sessions, unless an earlier save has stored the session
             stamps = [stamp for stamp, _ in answers] or [0] * len(writes)
             for write, stamp in zip(writes, stamps, strict=True):
-                number = claims.get(write.session_id.hex)
-                if number is not None and not stamp:
-                    self._errand(self._give_back_if_gone(write.session_id, Claim(tenant_id, number)))
+                token = claims.get(write.session_id.hex)
+                if token is not None and not stamp:
+                    self._spawn(self._release_if_deleted(write.session_id, Claim(tenant_id, token)))
         return answers, found
 
-    async def _written(
-        self, tenant_id: UUID, writes: Sequence[_Write[S]], terms: Sequence[_Terms], claims: dict[str, str]
+    async def _claim_and_save(
+        self, tenant_id: UUID, writes: Sequence[PreparedSave[S]], terms: Sequence[SaveTerms], claims: dict[str, str]
     ) -> tuple[list[tuple[int, int]], S | None]:
-        """As `_write`; note in `claims` what is claimed for it, by the session's id."""
+        """Do what `_write` does. Add the fencing token of each claim to `claims`, by the session's id."""
         unclaimed = {write.session_id.hex: "0" for write in writes if write.is_new}
         cap = "" if self._eviction.max_sessions is None else self._eviction.max_sessions
-        swept = _SWEPT_BY_A_WRITE * len(writes) if self._eviction.idle_ttl is not None else 0
-        for number in range(_ROUNDS):
+        evictions = EVICTIONS_PER_SAVE * len(writes) if self._eviction.idle_ttl is not None else 0
+        for number in range(MAX_CLAIM_ROUNDS):
             if unclaimed:
                 await self._claim(unclaimed, tenant_id, claims)
-            asked = []
+            sessions = []
             for write, (expected, expected_stamp, *others) in zip(writes, terms, strict=True):
                 key = write.session_id.hex
-                asked.append((key, write.size, expected, expected_stamp, claims.get(key, ""), *others))
-            what = to_json((cap, swept, self._wants_evicted, asked))
-            kind, *answer = await self._ask("save", tenant_id, what, *(write.row for write in writes))
+                sessions.append((key, write.size, expected, expected_stamp, claims.get(key, ""), *others))
+            request = to_json((cap, evictions, self._wants_rows, sessions))
+            kind, *answer = await self._call("save", tenant_id, request, *(write.row for write in writes))
             if kind == b"claim":
-                if number > 0:  # two tenants that claim one id in step would bar each other until the rounds run out
-                    await asyncio.sleep(random.uniform(0, _CLAIM_PAUSE_SECONDS * 2 ** min(number, 6)))  # noqa: S311  # no secret
-                unclaimed = {session_id.decode(): barred.decode() for session_id, barred in answer[0]}
+                if number > 0:  # two tenants that claim one id in step would fence each other off in every round
+                    await asyncio.sleep(random.uniform(0, CLAIM_RETRY_BASE_SECONDS * 2 ** min(number, 6)))  # noqa: S311  # no secret
+                unclaimed = {session_id.decode(): fence.decode() for session_id, fence in answer[0]}
                 continue
             if kind == b"found":
-                return [], self._session(answer[0], tenant_id)
+                return [], self._to_session(answer[0], tenant_id)
             if kind == b"conflict":
                 place, stored = int(answer[0]) - 1, int(answer[1])
                 raise ConflictError(writes[place].session_id, int(terms[place].expected), stored)
             if len(answer) > 1:
-                self._were_evicted(tenant_id, answer[1])
-            if kind == b"first":  # the server may have lost what it knew: that there is such a tenant, too
-                self._errand(self._tell_of(tenant_id))
+                self._handle_evicted(tenant_id, answer[1])
+            if kind == b"first":  # the server may have lost its keys, and the registry of tenants too
+                self._spawn(self._register_tenant(tenant_id))
             numbers = list(map(int, answer[0].split()))
             return list(zip(numbers[::2], numbers[1::2], strict=True)), None
-        raise StoreUnavailableError(self._address.host, "save", "other tenants claim the same id again and again")
+        raise StoreUnavailableError(self._address.host, "save", "other tenants kept claiming the same id; try again")
 
     async def _claim(self, unclaimed: Mapping[str, str], tenant_id: UUID, claims: dict[str, str]) -> None:
-        async def claimed(key: str, barred: str) -> None:
-            claiming = claim(server, self._prefix, UUID(hex=key), tenant_id, self._bar, barred)
-            claims[key] = await self._answered(server, claiming, is_read=False)
+        async def claim_one(key: str, minimum: str) -> None:
+            claiming = claim(client, self._prefix, UUID(hex=key), tenant_id, self._fence, minimum)
+            claims[key] = await self._await_answer(client, claiming, is_read=False)
 
-        server = self._server
-        # To the end of all, though one is refused: what was claimed has to be known.
-        claiming = [claimed(key, barred) for key, barred in unclaimed.items()]
+        client = self._client
+        # All claims are awaited even if one fails: successful ones must be known, to be released.
+        claiming = [claim_one(key, minimum) for key, minimum in unclaimed.items()]
         for error in await asyncio.gather(*claiming, return_exceptions=True):
             if error is not None:
                 raise error
@@ -249,25 +230,25 @@ class RedisSessionStore(RedisQueries[S], Generic[S]):
         found = await self._latest(*identity, is_open=True)
         if found is not None:
             return found, False
-        server = self._server
+        client = self._client
         async with self._creations.turn(repr(identity).encode()):
-            self._check_is_ours(server)
+            self._check_client(client)
             found = await self._latest(*identity, is_open=True)
             if found is not None:
                 return found, False
             made = create()
             session = (await made) if isawaitable(made) else made
             check_has_identity(session, identity)
-            self._check_is_ours(server)
-            entry = keys.identity(*identity[1:], is_open=True)
-            found = await self._save(self._prepare(session), "0", identity=entry)
+            self._check_client(client)
+            list_key = keys.identity(*identity[1:], is_open=True)
+            found = await self._save(self._prepare(session), "0", identity=list_key)
             return (session, True) if found is None else (found, False)
 
     # -- many sessions --
 
     async def _save_batch(self, sessions: Sequence[S], first: int) -> list[UUID]:
         self._check_loop()
-        of_tenant: dict[UUID, list[_Write[S]]] = {}
+        writes_by_tenant: dict[UUID, list[PreparedSave[S]]] = {}
         owners: dict[bytes, UUID] = {}
         ids = []
         for place, session in enumerate(sessions):
@@ -280,17 +261,16 @@ class RedisSessionStore(RedisQueries[S], Generic[S]):
             except SessiondexError as error:
                 note_place(error, first + place)
                 raise
-            of_tenant.setdefault(write.tenant_id, []).append(write)
+            writes_by_tenant.setdefault(write.tenant_id, []).append(write)
             ids.append(write.session_id)
-        for tenant_id, writes in of_tenant.items():
-            with self._marks.of([write.session for write in writes]):
-                try:
-                    answers, _ = await self._write(tenant_id, writes, [_Terms()] * len(writes))
-                except TenantMismatchError as error:
-                    note_place(error, first + ids.index(error.session_id), whole=len(of_tenant) == 1)
-                    raise
-                for write, answer in zip(writes, answers, strict=True):
-                    self._marks.mark(write.session, *answer)
+        for tenant_id, writes in writes_by_tenant.items():
+            try:
+                answers, _ = await self._write(tenant_id, writes, [SaveTerms()] * len(writes))
+            except TenantMismatchError as error:
+                note_place(error, first + ids.index(error.session_id), whole=len(writes_by_tenant) == 1)
+                raise
+            for write, answer in zip(writes, answers, strict=True):
+                write_back_version(write, *answer)
         return ids
 
     async def delete_many(self, session_ids: Iterable[UUID], *, tenant_id: UUID | None = None) -> int:
@@ -302,39 +282,41 @@ class RedisSessionStore(RedisQueries[S], Generic[S]):
         if tenant_id is not None:
             return await self._delete_of(check.exact_id("tenant_id", tenant_id), session_ids)
         located = await asyncio.gather(*map(self._locate, session_ids))
-        of_tenant: dict[UUID, list[UUID]] = {}
+        ids_by_tenant: dict[UUID, list[UUID]] = {}
         for session_id, found in zip(session_ids, located, strict=True):
             if found is not None:
-                of_tenant.setdefault(found.tenant_id, []).append(session_id)
-        return sum([await self._delete_of(owner, ids) for owner, ids in of_tenant.items()])
+                ids_by_tenant.setdefault(found.tenant_id, []).append(session_id)
+        return sum([await self._delete_of(owner, ids) for owner, ids in ids_by_tenant.items()])
 
     async def _delete_of(self, tenant_id: UUID, session_ids: Sequence[UUID]) -> int:
         ids = [session_id.hex for session_id in session_ids]
-        deleted, evicted = await self._ask("delete", tenant_id, self._wants_evicted, *ids)
-        self._give_back(tenant_id, deleted)
-        self._were_evicted(tenant_id, evicted)
+        deleted, evicted = await self._call("delete", tenant_id, self._wants_rows, *ids)
+        self._release_claims(tenant_id, deleted)
+        self._handle_evicted(tenant_id, evicted)
         return len(deleted)
 
-    # -- moving --
+    # -- export and restore --
 
     async def export(self, *, cursor: str | None = None, limit: int = 500) -> tuple[list[S], str | None]:
         self._check_loop()
         limit = check.at_least("limit", limit, 1, "some hundred is a good size")
-        first, after = check.place_in_cursor(cursor)
+        start = ExportCursor.parse(cursor)
         found: list[S] = []
-        async for tenant_id in self._tenants(first):
-            last: bytes | None = after.encode() if tenant_id.hex == first else b""
-            while last is not None:
+        async for tenant_id in self._tenants(start.tenant):
+            place = start if tenant_id.hex == start.tenant else ExportCursor(tenant_id.hex)
+            while place.tenant:
                 if len(found) == limit:
-                    return found, f"{tenant_id.hex}:{last.decode()}"
-                rows, last = await self._ask("walk", tenant_id, min(limit - len(found), ROWS_AT_ONCE), last)
-                found += [self._session(row, tenant_id) for row in rows]
+                    return found, str(place)
+                page_size = min(limit - len(found), PAGE_SIZE)
+                rows, stamp, last_id = await self._call("export", tenant_id, page_size, place.stamp, place.session)
+                found += [self._to_session(row, tenant_id) for row in rows]
+                place = ExportCursor(tenant_id.hex if last_id else "", stamp.decode(), last_id.decode())
         return found, None
 
     async def restore(self, sessions: Iterable[S]) -> int:
         self._check_loop()
-        latest: dict[bytes, tuple[_Write[S], _Terms]] = {}
-        of_tenant: dict[UUID, list[tuple[_Write[S], _Terms]]] = {}
+        latest: dict[bytes, tuple[PreparedSave[S], SaveTerms]] = {}
+        by_tenant: dict[UUID, list[tuple[PreparedSave[S], SaveTerms]]] = {}
         for place, session in enumerate(check.many("sessions", sessions, "save")):
             try:
                 stamp, revision = saved_as(session)
@@ -342,18 +324,18 @@ class RedisSessionStore(RedisQueries[S], Generic[S]):
             except SessiondexError as error:
                 note_place(error, place)
                 raise
-            key, terms = write.session_id.bytes, _Terms(stamp=str(microseconds(stamp)), revision=str(revision))
+            key, terms = write.session_id.bytes, SaveTerms(stamp=str(microseconds(stamp)), revision=str(revision))
             earlier = latest.get(key)
             if earlier is not None and earlier[0].tenant_id != write.tenant_id:
                 mismatch = TenantMismatchError(write.session_id)
                 note_place(mismatch, place)
                 raise mismatch
             if earlier is None or int(earlier[1].stamp) < int(terms.stamp):
-                latest[key] = write._replace(is_new=True), terms  # most probably
+                latest[key] = write._replace(is_new=True), terms
         for write, terms in latest.values():
-            of_tenant.setdefault(write.tenant_id, []).append((write, terms))
+            by_tenant.setdefault(write.tenant_id, []).append((write, terms))
         count = 0
-        for tenant_id, given in of_tenant.items():
+        for tenant_id, given in by_tenant.items():
             answers, _ = await self._write(tenant_id, [write for write, _ in given], [terms for _, terms in given])
             count += sum(1 for stamp, _ in answers if stamp)
         return count

@@ -1,8 +1,7 @@
-"""Rows: what the server keeps of a session, and the session that it stands for.
+"""Encode sessions as values, and decode rows to sessions.
 
-The head of a row is the server's, see `lua/`. The rest is made here: where it is filed, see `keys`, which the server
-reads as well; and the value, which it does not: the name of the class, empty for `Session` itself, a NUL, and the
-session as JSON.
+The server owns the head of a row, see `lua/rows.lua`. The client makes the rest: the index keys, see `keys`, and the
+value. A value is the name of the class, a NUL, and the session as JSON. The name of `Session` itself is empty.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ from sessiondex.records import Kept, Records, values_of
 _HEAD = Struct(">QQQI")
 
 
-class Rows(Generic[S]):
-    """Makes values of sessions, and sessions of rows. Knows the classes that it was given, or was given sessions of."""
+class SessionCodec(Generic[S]):
+    """Encodes and decodes sessions of the given classes, and of classes that it has encoded before."""
 
     def __init__(self, session_classes: Iterable[type[S]]) -> None:
         self.records = Records()
@@ -32,21 +31,21 @@ class Rows(Generic[S]):
         for cls in given:
             if not (isinstance(cls, type) and issubclass(cls, Session)):
                 raise InvalidArgumentError("session_classes", "must be subclasses of Session")
-            self._classes[_name(cls)] = cls
+            self._classes[_class_name(cls)] = cls
 
-    def value(self, kept: Kept[S]) -> bytes:
-        """Return what is to be kept of a snapshot. Cost: a `model_dump_json`, or nothing if it was made before."""
-        cls = type(kept.snapshot)
-        name = _name(cls)
+    def encode(self, snapshot: Kept[S]) -> bytes:
+        """Return the value of a snapshot. Cost: a `model_dump_json`, unless the snapshot has the JSON already."""
+        cls = type(snapshot.snapshot)
+        name = _class_name(cls)
         if self._classes.get(name) is not cls:
             self._classes[name] = cls
-        return name + b"\0" + self.records.dump(kept)
+        return name + b"\0" + self.records.dump(snapshot)
 
-    def session(self, row: bytes) -> S:
-        """Return the session that the row stands for, which is the caller's own. Cost: a `model_validate_json`.
+    def decode(self, row: bytes) -> S:
+        """Return a new session from a row. Cost: a `model_validate_json`.
 
         Raises:
-            InvalidSessionError: its class is not known here, or refuses what it accepted when it was saved.
+            InvalidSessionError: the store does not know the class, or the class no longer accepts the session.
         """
         stamp, revision, _, size = _HEAD.unpack_from(row)
         name, _, data = row[_HEAD.size + size :].partition(b"\0")
@@ -62,5 +61,5 @@ class Rows(Generic[S]):
         return session
 
 
-def _name(cls: type[Session]) -> bytes:
+def _class_name(cls: type[Session]) -> bytes:
     return b"" if cls is Session else f"{cls.__module__}:{cls.__qualname__}".encode()

@@ -1,0 +1,168 @@
+"""Read the change feed: a stream on the server, to which every write of any process appends.
+
+A change names a session, and does not contain it. So readers filter by tenant without loading sessions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from uuid import UUID
+
+from sessiondex.clock import EPOCH, MICROSECOND
+from sessiondex.contract import Change, ChangeKind
+from sessiondex.errors import ChangesLostError
+from sessiondex.stores.redis.client import RedisClient
+
+READ_BATCH_SIZE = 50  # changes
+MAX_BLOCK_MILLISECONDS = 1_000
+
+
+class ChangeStream:
+    """The stream of one feed. `get_client` returns the client of the running loop, `base` begins the feed's keys."""
+
+    def __init__(self, get_client: Callable[[], RedisClient], base: bytes, capacity: int) -> None:
+        self._get_client = get_client
+        self._keys = [base, base + b"feed", base + b"changes"]
+        self._capacity = capacity
+
+    async def follow(self) -> int:
+        """Have the server keep changes, and return the sequence of the last one."""
+        return int((await self._get_client().call("follow", self._keys, "", "", self._capacity))[1])
+
+    async def read(self, after_sequence: int, block_milliseconds: int | None = None) -> list[Change]:
+        """Return the first changes after that one. If there are none yet, wait for up to `block_milliseconds`."""
+        key = self._keys[2]
+        blocking = () if block_milliseconds is None else ("BLOCK", block_milliseconds)
+        command = ("XREAD", "COUNT", READ_BATCH_SIZE, *blocking, "STREAMS", key, f"{after_sequence}-0")
+        client = self._get_client()
+        found = await client.command("changes", *command, key=key, is_blocking=block_milliseconds is not None)
+        return [_change(entry_id, fields) for entry_id, fields in found[0][1]] if found else []
+
+    async def last_sequence(self) -> int:
+        """Return the sequence of the last change, or 0."""
+        key = self._keys[1]
+        return int(await self._get_client().command("changes", "HGET", key, "sequence", key=key) or 0)
+
+
+def _change(entry_id: bytes, fields: dict[bytes, bytes]) -> Change:
+    return Change(
+        sequence=int(entry_id.partition(b"-")[0]),
+        kind=ChangeKind(fields[b"kind"].decode()),
+        tenant_id=UUID(fields[b"tenant"].decode()),
+        session_id=UUID(fields[b"id"].decode()),
+        revision=int(fields[b"revision"]),
+        stamp=EPOCH + int(fields[b"stamp"]) * MICROSECOND,
+    )
+
+
+class ChangeStreamReader(AsyncIterator[Change]):
+    """Iterates over the changes of a stream, of one tenant or of all. A cancelled wait loses no change.
+
+    It starts after the change `after_sequence`, or after the last change at the time of `begin`. The caller must call
+    `begin` before any write that the reader has to see. `check_loop` raises in a wrong loop. `wait_until_closing`
+    returns when the store closes. The store then calls `drain`, after which the reader needs no server.
+    """
+
+    def __init__(  # noqa: PLR0917  # the store makes it, in one place
+        self,
+        stream: ChangeStream,
+        after_sequence: int | None,
+        tenant_id: UUID | None,
+        block_milliseconds: int,
+        check_loop: Callable[[], None],
+        wait_until_closing: Callable[[], Awaitable[object]],
+    ) -> None:
+        self._stream = stream
+        self._after_sequence = after_sequence
+        self._tenant_id = tenant_id
+        self._block_milliseconds = min(block_milliseconds, MAX_BLOCK_MILLISECONDS)
+        self._check_loop = check_loop
+        self._wait_until_closing = wait_until_closing
+        self._has_begun = self._is_closed = False
+        self._begin_lock, self._drained = asyncio.Lock(), asyncio.Event()
+        self._buffer: deque[Change] = deque()
+        self._lost: ChangesLostError | None = None
+
+    def __aiter__(self) -> ChangeStreamReader:
+        return self
+
+    async def begin(self) -> None:
+        """Turn the feed on, and fix the reader's position. Does nothing the second time.
+
+        Raises:
+            ChangesLostError: no change has the sequence `after_sequence` yet.
+        """
+        async with self._begin_lock:
+            if self._has_begun:
+                return
+            last = await self._stream.follow()
+            if self._after_sequence is None:
+                self._after_sequence = last
+            elif self._after_sequence > last:
+                raise ChangesLostError(self._after_sequence, last + 1)
+            self._has_begun = True
+
+    async def __anext__(self) -> Change:
+        if self._is_closed:
+            raise StopAsyncIteration
+        while True:
+            self._check_loop()
+            if not self._buffer:
+                await self._fetch()
+            if not self._buffer:
+                raise self._lost or StopAsyncIteration
+            change = self._buffer.popleft()
+            self._after_sequence = change.sequence
+            if self._tenant_id is None or self._tenant_id == change.tenant_id:
+                return change
+
+    async def _fetch(self) -> None:
+        """Wait until the buffer has a change, or the store was closed."""
+        while not self._buffer and not self._drained.is_set():
+            await self.begin()
+            reading = asyncio.ensure_future(self._read(self._block_milliseconds))
+            closing = asyncio.ensure_future(self._wait_until_closing())
+            try:
+                await asyncio.wait([reading, closing], return_when=asyncio.FIRST_COMPLETED)
+                if reading.done() and not closing.done():
+                    self._buffer.extend(reading.result())
+            finally:
+                for task in (reading, closing):
+                    task.cancel()
+                await asyncio.wait([reading, closing])
+            if closing.done() and not closing.cancelled():
+                await self._drained.wait()  # `drain` fills the buffer
+
+    async def drain(self) -> None:
+        """Read all changes that are left into the buffer."""
+        try:
+            await self.begin()
+            last = self._buffer[-1].sequence if self._buffer else None
+            while found := await self._read(None, last):
+                self._buffer.extend(found)
+                last = found[-1].sequence
+        except ChangesLostError as error:
+            self._lost = error  # raised after the buffer was read
+        finally:
+            self._drained.set()
+
+    async def _read(self, block_milliseconds: int | None, after_sequence: int | None = None) -> list[Change]:
+        """Return the next changes, or nothing if there are none yet. Raises `ChangesLostError` if there is a gap."""
+        after = after_sequence if after_sequence is not None else self._after_sequence
+        assert after is not None  # `begin` has set it
+        found = await self._stream.read(after, block_milliseconds)
+        if not found:
+            last = await self._stream.last_sequence()
+            if last != after:  # new changes came in between, or the server has lost changes
+                found = await self._stream.read(after)
+                if not found:
+                    raise ChangesLostError(after, last + 1)
+        if found and found[0].sequence != after + 1:
+            raise ChangesLostError(after, found[0].sequence)
+        return found
+
+    async def aclose(self) -> None:
+        """End the iteration, as `contextlib.aclosing` does."""
+        self._is_closed = True
