@@ -1,7 +1,7 @@
 """Record histories of concurrent clients, and check them against a plain model.
 
-The model keeps the sessions of a tenant in the order of their last saves. These operations depend on nothing else: stamps
-are assigned in commit order, so newest first is the reverse of that order.
+The model keeps the sessions of a tenant in the order of their last saves, and these operations depend on nothing else.
+Stamps are assigned in commit order, so newest first is the reverse of that order.
 """
 
 from __future__ import annotations

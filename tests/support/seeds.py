@@ -57,5 +57,7 @@ def first_failure(seeds: Iterable[int], context: Callable[[int], object]) -> str
     raise AssertionError("no seed found the planted bug")
 
 
-skip_with_seed = pytest.mark.skipif(GIVEN_SEED is not None, reason="SESSIONDEX_SEED is set; the planted bug needs other seeds")
+skip_with_seed = pytest.mark.skipif(
+    GIVEN_SEED is not None, reason="the planted bug needs other seeds than SESSIONDEX_SEED"
+)
 """Skips tests of planted bugs while `SESSIONDEX_SEED` is set: they need the seeds that find the bug."""

@@ -1,21 +1,15 @@
-"""The check itself: capabilities, known divergences, cases that fail or hang, and the report."""
+"""The check itself: known divergences, cases that fail or hang, invalid arguments, and the report."""
 
 from __future__ import annotations
 
 import asyncio
-import inspect
-import re
-import subprocess
-import sys
 from dataclasses import replace
 from typing import Any
-from uuid import UUID
 
 import pytest
 
-from sessiondex import ScanSessionStore, SessionStore
+from sessiondex import ScanSessionStore
 from sessiondex.testing import (
-    CAPABILITIES,
     CASES,
     Case,
     CaseContext,
@@ -33,144 +27,6 @@ BY_NAME = {case.name: case for case in CASES}
 
 def cases_named(*names: str) -> list[Case]:
     return [BY_NAME[name] for name in names]
-
-
-# -- the cases --
-
-
-def test_every_case_has_a_unique_name_and_a_promise() -> None:
-    assert len(BY_NAME) == len(CASES)
-    for one in CASES:
-        assert re.fullmatch("[a-z0-9-]+", one.name), one.name
-        assert one.promise.endswith("."), one.name
-        assert set(one.needs) <= set(CAPABILITIES)
-
-
-def test_every_law_has_cases() -> None:
-    assert {one.law for one in CASES} == {None, *range(1, 19)}
-
-
-async def test_every_operation_is_called_with_every_argument_and_options_only_where_they_are_needed() -> None:
-    """The store records the options and the arguments that it gets."""
-    called: dict[str, set[str]] = {}
-    options: set[str] = set()
-
-    class RecordingStore(ScanSessionStore[Any]):
-        def __init__(self, **given: Any) -> None:
-            super().__init__(**given)
-            options.update(given)
-
-        def __getattribute__(self, name: str) -> Any:
-            method = super().__getattribute__(name)
-            if name not in OPERATIONS:
-                return method
-
-            def record(*arguments: Any, **named: Any) -> Any:
-                bound = inspect.signature(method).bind(*arguments, **named)
-                called.setdefault(name, set()).update(bound.arguments)
-                return method(*arguments, **named)
-
-            return record
-
-    for one in CASES:
-        options.clear()
-        report = await check_session_store(RecordingStore, cases=[one])
-        assert report.ok, str(report)
-        assert options == set(one.needs)
-    assert called == OPERATIONS
-
-
-OPERATIONS = {
-    name: {parameter for parameter in inspect.signature(method).parameters if parameter != "self"}
-    for name, method in vars(SessionStore).items()
-    if getattr(method, "__isabstractmethod__", False) and not name.startswith("__")
-}
-
-
-def test_importing_the_kit_does_not_import_hypothesis() -> None:
-    """Nor a test runner: the cases run anywhere."""
-    program = "import sys, sessiondex.testing; print({'hypothesis', 'pytest'} & set(sys.modules))"
-    result = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)  # noqa: S603  # a constant command
-
-    assert result.stdout.strip() == "set()"
-
-
-# -- what is supported --
-
-
-CASES_WITH_NEEDS = [one for one in CASES if one.needs]
-
-
-class Plain(ScanSessionStore[Any]):
-    """Accepts no options, like a store that uses the clock of its server."""
-
-    def __init__(self) -> None:
-        super().__init__()
-
-
-async def test_a_store_without_options_is_checked_by_the_other_cases() -> None:
-    report = await check_session_store(Plain, cases=[*CASES_WITH_NEEDS, *CASES[:20]])
-
-    assert report.ok, str(report)
-    assert report.capabilities == ()
-    assert set(report.missing) == set(CAPABILITIES)
-    assert all("does not take" in reason for reason in report.missing.values())
-    assert {outcome.case.name for outcome in report.unsupported} == {one.name for one in CASES_WITH_NEEDS}
-    assert str(report).splitlines()[-6:-4] == [
-        "capabilities: none",
-        "  without clock: make_store does not take clock: got an unexpected keyword argument 'clock'",
-    ]
-
-
-async def test_capabilities_are_detected_for_any_factory() -> None:
-    """By its signature or by the error of the call, each capability separately."""
-
-    async def by_call(**options: Any) -> Any:
-        await asyncio.sleep(0)
-        if "changes_kept" in options:
-            raise NotImplementedError("keeps no changes")
-        if "idle_ttl" in options:
-            raise TypeError("idle_ttl is not for us")
-        return ScanSessionStore(**options)
-
-    def by_signature(*, clock: Any = None, max_sessions: int | None = None) -> Any:
-        return ScanSessionStore(max_sessions=max_sessions, **({"clock": clock} if clock else {}))
-
-    called = await check_session_store(by_call, cases=CASES_WITH_NEEDS)
-    assert called.ok, str(called)
-    assert called.capabilities == ("clock", "max_sessions", "on_evict")
-    assert called.missing == {
-        "idle_ttl": "make_store does not take idle_ttl: idle_ttl is not for us",
-        "changes_kept": "make_store does not take changes_kept: keeps no changes",
-    }
-    signed = await check_session_store(by_signature, cases=CASES_WITH_NEEDS)
-    assert signed.ok, str(signed)
-    assert signed.capabilities == ("clock", "max_sessions")
-
-
-class WithoutTurns(ScanSessionStore[Any]):
-    def exclusive(self, session_id: UUID, *, timeout: float | None = None) -> Any:
-        raise NotImplementedError("no turns yet")
-
-
-async def test_an_operation_that_is_not_implemented_is_unsupported() -> None:
-    """In every case that calls it; the reason names the operation."""
-    report = await check_session_store(WithoutTurns, cases=[one for one in CASES if one.law in {None, 1, 14}])
-
-    assert report.ok, str(report)
-    assert {outcome.case.law for outcome in report.unsupported} >= {14}
-    assert {outcome.reason for outcome in report.unsupported} == {
-        "NotImplementedError in WithoutTurns.exclusive: no turns yet"
-    }
-
-
-async def test_a_store_that_implements_nothing_does_not_pass() -> None:
-    class Nothing(ScanSessionStore[Any]):
-        async def get(self, *_: Any, **__: Any) -> Any:
-            raise NotImplementedError
-
-    report = await check_session_store(Nothing)
-    assert [outcome.case.name for outcome in report.failures] == ["save-keeps-what-it-is-given"]
 
 
 # -- known divergences --
@@ -212,7 +68,7 @@ async def test_an_invalid_divergence_is_refused_before_any_case_runs(divergences
         await check_session_store(lambda: pytest.fail("too late"), known_divergences=divergences)
 
 
-# -- what goes wrong --
+# -- failures --
 
 
 def test_a_case_that_hangs_is_a_failure() -> None:
@@ -397,17 +253,3 @@ async def test_a_make_store_that_returns_no_store_is_refused(store: Any) -> None
         await check_session_store(store)
     report = await check_session_store(made, cases=CASES[:1])
     assert "must return a SessionStore" in str(report)
-
-
-@pytest.mark.parametrize(
-    ("declared", "named"),
-    [
-        (lambda: case(99), "law"),
-        (lambda: case(None, "wings"), "needs"),
-        (lambda: case(None)(print), "a case must be a coroutine function"),  # type: ignore[arg-type]  # the mistake
-    ],
-)
-def test_an_invalid_declaration_of_a_case_is_refused(declared: Any, named: str) -> None:
-    """The error names the argument and the remedy."""
-    with pytest.raises(ValueError, match=named):
-        declared()

@@ -130,10 +130,10 @@ async def a_change_is_seen_after_save_and_not_before(context: CaseContext) -> No
     session.variables["city"] = "Lisbon"
     session.turn_count = 1
     found = await context.get_stored(store, session.session_id)
-    expect((found.variables, found.turn_count), ({}, 0), "what is stored before the change is saved")
+    expect((found.variables, found.turn_count), ({}, 0), "stored values before the change is saved")
     await store.save(session)
     found = await context.get_stored(store, session.session_id)
-    expect((found.variables, found.turn_count), ({"city": "Lisbon"}, 1), "what is stored after it was saved")
+    expect((found.variables, found.turn_count), ({"city": "Lisbon"}, 1), "stored values after the change was saved")
 
 
 @case(3)

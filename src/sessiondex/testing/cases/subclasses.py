@@ -89,4 +89,4 @@ async def update_and_get_or_create_give_the_class_back(context: CaseContext) -> 
     changed = await store.update(session.session_id, lambda current: setattr(current, "note", "m"))
     expect((type(changed), changed.note), (_Noted, "m"), "class and note of what update returns")
     found, _ = await store.get_or_create(context.tenant_id, Channel.WEBCHAT, "user-1", context.session)
-    expect(found, changed, "what get_or_create finds")
+    expect(found, changed, "the session that get_or_create finds")

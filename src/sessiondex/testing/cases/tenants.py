@@ -91,7 +91,7 @@ async def update_with_another_tenant_finds_nothing(context: CaseContext) -> None
     called: list[Any] = []
     with expect_error(SessionNotFoundError, "update with another tenant's id"):
         await store.update(session.session_id, called.append, tenant_id=context.other_tenant_id)
-    expect(called, [], "what the change was called with")
+    expect(called, [], "arguments of the calls of the change")
 
 
 @case(7)

@@ -53,9 +53,9 @@ async def export_gives_all_sessions_once(context: CaseContext) -> None:
 async def restore_keeps_stamps_and_revisions(context: CaseContext) -> None:
     """Every query finds a restored session with its stamp and revision, and the next save counts on from there."""
     store, session = await context.store(), _make_saved(context, 7)
-    expect(await store.restore([session]), 1, "what restore returns")
+    expect(await store.restore([session]), 1, "the result of restore")
     await _expect_found(store, session, "after restore")
-    expect(await store.restore([session]), 0, "what restore returns for a session that is stored")
+    expect(await store.restore([session]), 0, "the result of restore for a session that is stored")
     await store.save(session, expected_revision=7)
     expect(session.revision, 8, "the revision of the save after that")
 
@@ -74,7 +74,7 @@ async def restore_leaves_later_saves_alone(context: CaseContext) -> None:
     store, session = await context.store(), _make_saved(context, 2)
     later = session.model_copy(update={"last_activity_at": START, "revision": 5, "agent_id": context.other_agent_id})
     for given, count in ((session, 1), (later, 1), (session, 0)):
-        expect(await store.restore([given]), count, f"what restore returns for revision {given.revision}")
+        expect(await store.restore([given]), count, f"the result of restore for revision {given.revision}")
     await _expect_found(store, later, "after an earlier one was restored")
     expect(await store.list_by_agent(context.tenant_id, context.agent_id), [], "list_by_agent of the agent before")
 
@@ -145,8 +145,8 @@ async def restored_sessions_with_equal_stamps_get_distinct_stamps(context: CaseC
     """`restore` moves a stamp that another session of the tenant has to the next free microsecond."""
     store, sessions = await context.store(), _make_equal_stamps(context)
     theirs = context.session(tenant_id=context.other_tenant_id, last_activity_at=START, revision=1)
-    expect(await store.restore(sessions[:3]), 3, "what restore returns for three sessions with one stamp")
-    expect(await store.restore([theirs, *sessions[3:]]), 4, "what restore returns for four more sessions")
+    expect(await store.restore(sessions[:3]), 3, "the result of restore for three sessions with one stamp")
+    expect(await store.restore([theirs, *sessions[3:]]), 4, "the result of restore for four more sessions")
     stored = await store.list_by_agent(context.tenant_id, context.agent_id)
     stamps = [session.last_activity_at for session in stored]
     expect(stamps, [START + number * MICROSECOND for number in range(5, -1, -1)], "stamps of the restored sessions")
@@ -193,7 +193,7 @@ async def restoring_twice_changes_nothing(context: CaseContext) -> None:
     await store.restore(sessions)
     expected = await _export_all(context, store, 10)
     for given in (sessions, sessions[::-1], expected):
-        expect(await store.restore(given), 0, "what the second restore returns")
+        expect(await store.restore(given), 0, "the result of the second restore")
         expect(await _export_all(context, store, 10), expected, "the sessions after the second restore")
 
 
@@ -222,5 +222,5 @@ async def export_and_restore_skip_expired_sessions(context: CaseContext) -> None
     await store.save(session)
     context.clock.move(hours=2)
     expect(await _export_all(context, store, 10), [], "export, after the session has expired")
-    expect(await store.restore([session]), 0, "what restore returns for an expired session")
+    expect(await store.restore([session]), 0, "the result of restore for an expired session")
     expect(await store.get(session.session_id), None, "get of an expired session")
