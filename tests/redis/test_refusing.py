@@ -57,7 +57,7 @@ async def test_a_replica_takes_no_writes(make_redis: RedisStores, servers: OneSe
     before = session.model_copy(deep=True)
     servers.client().replicaof(HOST, free_port_number)
     held = contents_of_replica(servers)
-    # One after another: a refused call makes connections anew, and may cut the connection of another call.
+    # One after another: a refused call disconnects, and may cut the connection of another call.
     errors = [
         await failure(store.save(session)),
         await failure(store.save(make_session())),

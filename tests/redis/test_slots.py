@@ -90,7 +90,7 @@ async def test_a_slot_that_moved(make_redis: RedisStores) -> None:
     """The store follows it, there and back, and no call fails."""
     store, sessions, slot = await prepared(make_redis)
     tenant_id = sessions[0].tenant_id
-    for turn in range(2, 4):
+    for revision in range(2, 4):
         slot.begin()
         slot.end()
         found = await store.list_by_agent(tenant_id, AGENT)
@@ -98,7 +98,7 @@ async def test_a_slot_that_moved(make_redis: RedisStores) -> None:
             await store.save(session)
 
         assert len(found) == 6
-        assert [session.revision for session in sessions] == [turn] * 6
+        assert [session.revision for session in sessions] == [revision] * 6
 
 
 async def test_a_slot_that_moves_under_load(make_redis: RedisStores) -> None:

@@ -4,11 +4,11 @@
 -- tenant has it. Otherwise it gets the next free microsecond.
 --
 -- Theory of operation. An import may give thousands of sessions one stamp, so free stamps lie behind long runs of taken
--- ones. A search doubles its step and counts how many stamps are taken: O(log^2 n) for a run of n. Within one call
--- `next_after` leads from each taken stamp behind the run that an earlier search has found.
+-- ones. A search doubles its step and counts how many stamps are taken: O(log^2 n) for a run of n. A call remembers the
+-- last run that it has searched, and in `next_after` the way from each stamp that it found taken to the next free one.
 
 local function new_stamps(base)
-  return { all = base .. 'all', planned = {}, next_after = {} }
+  return { all = base .. 'all', planned = {}, next_after = {}, run_first = 0, run_end = 0 }
 end
 
 -- Return the last stamp of the tenant, and whether the server knew it. If the server has lost it, the newest session
@@ -33,6 +33,7 @@ end
 
 -- Return the first stamp behind the run of taken stamps that begins with `first`.
 local function run_end(stamps, first)
+  if stamps.run_first <= first and first < stamps.run_end then return stamps.run_end end
   local function is_full(size)
     return redis.call('ZCOUNT', stamps.all, digits(first), digits(first + size - 1)) >= size
   end
@@ -42,6 +43,7 @@ local function run_end(stamps, first)
     local middle = math.floor((low + high) / 2)
     if is_full(middle) then low = middle else high = middle end
   end
+  stamps.run_first, stamps.run_end = first, first + low
   return first + low
 end
 
