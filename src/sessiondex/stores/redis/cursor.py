@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from sessiondex.errors import InvalidArgumentError
-from sessiondex.stores import arguments as check
+from sessiondex.queries import check_text, parse_id_cursor
 
 _HEX_DIGITS = frozenset("0123456789abcdef")
 _ID_DIGITS = 32
@@ -32,13 +32,13 @@ class ExportCursor(NamedTuple):
         """
         if text is None:
             return cls()
-        tenant, _, position = check.exact_text("cursor", text).partition(":")
+        tenant, _, position = check_text("cursor", text).partition(":")
         stamp, _, session = position.partition(":")
         is_stamp = stamp.isascii() and stamp.isdecimal() and len(stamp) <= _MAX_STAMP_DIGITS
         is_id = len(session) == _ID_DIGITS and _HEX_DIGITS.issuperset(session)
         if position and not (is_stamp and is_id):
             raise InvalidArgumentError("cursor", "must be one that export() of this store gave")
-        return cls(check.id_in_cursor(tenant).hex, stamp, session)
+        return cls(parse_id_cursor(tenant).hex, stamp, session)
 
     def __str__(self) -> str:
         return f"{self.tenant}:{self.stamp}:{self.session}" if self.stamp else f"{self.tenant}:"

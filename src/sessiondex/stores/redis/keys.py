@@ -22,11 +22,13 @@ Some keys belong to no tenant. `feed` and `changes` after the prefix are the fee
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sessiondex.clock import microseconds
-from sessiondex.models import Channel, ScopeFilter, Session, SessionStatus
+from sessiondex.clock import to_microseconds
+from sessiondex.models import ScopeFilter, SessionStatus
+from sessiondex.queries import AgentQuery, ChannelQuery, ListQuery
 
 _AGE_OFFSET_MICROSECONDS = 2**56  # more than from the year 1 to 1970, so that no encoded instant is negative
 _DAY_MICROSECONDS = 86_400_000_000
@@ -45,6 +47,11 @@ def base(prefix: str, tenant_id: UUID) -> bytes:
     return f"{prefix}:{{{tenant_id.hex}}}:".encode()
 
 
+def row(prefix: str, tenant_id: UUID, session_id: UUID) -> bytes:
+    """Return the key of a session's row."""
+    return base(prefix, tenant_id) + f"s:{session_id.hex}".encode()
+
+
 def locator(prefix: str, session_id: UUID) -> bytes:
     """Return the key of a session's locator."""
     return f"{prefix}:l:{{{session_id.hex}}}".encode()
@@ -55,9 +62,13 @@ def lock(prefix: str, session_id: UUID) -> bytes:
     return f"{prefix}:lock:{{{session_id.hex}}}".encode()
 
 
-def identity(channel: Channel, user_channel_id: str, *, is_open: bool) -> str:
+def identity(query: ChannelQuery, *, is_open: bool) -> str:
     """Return the list of a channel identity: its open sessions, or its closed ones."""
-    return f"{'o' if is_open else 'c'}:{channel.value}:{user_channel_id}"
+    return _identity(query.channel.value, query.user_channel_id, is_open=is_open)
+
+
+def _identity(channel: str, user_channel_id: str, *, is_open: bool) -> str:
+    return f"{'o' if is_open else 'c'}:{channel}:{user_channel_id}"
 
 
 def agent(agent_id: UUID, status: SessionStatus | None = None) -> str:
@@ -70,36 +81,50 @@ def customer(customer_profile_id: UUID) -> str:
     return f"u:{customer_profile_id.hex}"
 
 
+def list_of(query: ListQuery) -> str:
+    """Return the list that answers the query."""
+    if isinstance(query, AgentQuery):
+        return agent(query.agent_id, query.status)
+    return customer(query.customer_profile_id)
+
+
 def version(scenario_id: UUID, scenario_version: int) -> str:
     """Return the name of a scenario's version. The number is hexadecimal: Python limits decimal conversions."""
     return f"{scenario_id.hex}:{scenario_version:x}"
 
 
-def index_keys(session: Session) -> IndexKeys:
-    """Return the index keys of the session."""
+def index_keys(values: Mapping[str, Any]) -> IndexKeys:
+    """Return the index keys of a session with these field values."""
+    channel, status, customer_id = _plain(values["channel"]), _plain(values["status"]), values["customer_profile_id"]
+    agent_id = values["agent_id"]
     lists = [
-        identity(session.channel, session.user_channel_id, is_open=session.status != SessionStatus.CLOSED),
-        agent(session.agent_id),
-        agent(session.agent_id, session.status),
+        _identity(channel, values["user_channel_id"], is_open=status != SessionStatus.CLOSED),
+        agent(agent_id),
+        f"b:{agent_id.hex}:{status}",
     ]
-    if session.customer_profile_id is not None:
-        lists.append(customer(session.customer_profile_id))
-    return IndexKeys(tuple(lists), _step(session))
+    if customer_id is not None:
+        lists.append(customer(customer_id))
+    return IndexKeys(tuple(lists), _step(values, channel) if status == SessionStatus.ACTIVE else ())
 
 
-def _step(session: Session) -> tuple[str, ...]:
-    if session.status != SessionStatus.ACTIVE or not session.step_history:
+def _step(values: Mapping[str, Any], channel: str) -> tuple[str, ...]:
+    scenario_id, number, history = (
+        values[name] for name in ("active_scenario_id", "active_scenario_version", "step_history")
+    )
+    if scenario_id is None or number is None or not history or history[-1].step_content_hash is None:
         return ()
-    scenario_id, number, last = session.active_scenario_id, session.active_scenario_version, session.step_history[-1]
-    if scenario_id is None or number is None or last.step_content_hash is None:
-        return ()
-    age = f"{microseconds(session.created_at) + _AGE_OFFSET_MICROSECONDS:016x}"
-    facet = f"{session.channel.value}:{_node(last.step_name)}"
-    return version(scenario_id, number), last.step_content_hash, facet, age
+    age = f"{to_microseconds(values['created_at']) + _AGE_OFFSET_MICROSECONDS:016x}"
+    last = history[-1]
+    return version(scenario_id, number), last.step_content_hash, f"{channel}:{_node(last.step_name)}", age
+
+
+def _plain(text: str) -> str:
+    """Return the text alone: a subclass of `Session` may have narrowed a field to an enum of its own."""
+    return str.__str__(text)
 
 
 def _node(name: str | None) -> str:
-    return "-" if name is None else f"+{name}"
+    return "-" if name is None else f"+{_plain(name)}"
 
 
 def scope(given: ScopeFilter | None) -> tuple[list[str], list[str | int]]:

@@ -1,4 +1,4 @@
-"""Locate sessions: the registry of which tenant has a session. Fencing tokens keep the id unique across nodes.
+"""Locators: the registry of which tenant has a session. Fencing tokens keep the id unique across nodes.
 
 Rules. A save of a new session needs a *claim* of its locator. The claim's fencing token must be higher than the
 tenant's *fence* for that session. A locator is removed, or given to another tenant, only after its tenant has raised
@@ -35,49 +35,52 @@ Fence = Callable[[UUID, UUID, str], Awaitable[bool]]
 """Takes tenant, session and fencing token. Returns whether the tenant has the session; if not, raises its fence."""
 
 
-async def locate(client: RedisClient, prefix: str, session_id: UUID) -> Claim | None:
-    """Return the claim in the session's locator, or `None`. Cost: one round trip."""
-    key = keys.locator(prefix, session_id)
-    value: bytes | None = await client.command("get", "GET", key, key=key)
-    if value is None:
-        return None
-    try:
-        owner, token = value.decode().split(":")
-        return Claim(UUID(owner), token)
-    except ValueError:
-        raise StoreUnavailableError(
-            client.host, "get", "it holds something else under a key of this store; give the store a prefix of its own"
-        ) from None
+class Locators:
+    """The locators of a store, from one event loop."""
 
+    def __init__(self, client: RedisClient, prefix: str) -> None:
+        self._client = client
+        self._prefix = prefix
 
-async def claim(  # noqa: PLR0917  # called in one place
-    client: RedisClient, prefix: str, session_id: UUID, tenant_id: UUID, fence: Fence, minimum: str
-) -> str:
-    """Claim the session for the tenant, and return the fencing token, which is higher than `minimum`.
+    async def locate(self, session_id: UUID) -> Claim | None:
+        """Return the claim in the session's locator, or `None`. Cost: one round trip."""
+        key = keys.locator(self._prefix, session_id)
+        value: bytes | None = await self._client.command("get", "GET", key, key=key)
+        if value is None:
+            return None
+        try:
+            owner, token = value.decode().split(":")
+            return Claim(UUID(owner), token)
+        except ValueError:
+            reason = "it holds something else under a key of this store; give the store a prefix of its own"
+            raise StoreUnavailableError(self._client.host, "get", reason) from None
 
-    Cost: one round trip if the id is free.
+    async def claim(self, session_id: UUID, tenant_id: UUID, fence: Fence, minimum: str) -> str:
+        """Claim the session for the tenant, and return the fencing token, which is higher than `minimum`.
 
-    Raises:
-        TenantMismatchError: another tenant has the session.
-    """
-    key = keys.locator(prefix, session_id)
-    token = ""
-    while True:
-        _, owner, token = await client.call("claim", [key], "", "", tenant_id.hex, token, minimum)
-        if owner.decode() == tenant_id.hex:
-            return _text(token)
-        if await fence(UUID(owner.decode()), session_id, _text(token)):
-            raise TenantMismatchError(session_id)
+        Cost: one round trip if the id is free.
 
+        Raises:
+            TenantMismatchError: another tenant has the session.
+        """
+        key = keys.locator(self._prefix, session_id)
+        token = ""
+        while True:
+            _, owner, token = await self._client.call("claim", [key], "", "", tenant_id.hex, token, minimum)
+            if owner.decode() == tenant_id.hex:
+                return _text(token)
+            if await fence(UUID(owner.decode()), session_id, _text(token)):
+                raise TenantMismatchError(session_id)
 
-async def release(client: RedisClient, prefix: str, session_id: UUID, released: Claim) -> str:
-    """Remove the locator of a session that no longer exists.
+    async def release(self, session_id: UUID, released: Claim) -> str:
+        """Remove the locator of a session that no longer exists.
 
-    Return the token of a newer claim of the same tenant, which stays, or an empty text.
-    """
-    key = keys.locator(prefix, session_id)
-    _, newer = await client.call("release_claim", [key], "", "", released.tenant_id.hex, released.fencing_token)
-    return _text(newer)
+        Return the token of a newer claim of the same tenant, which stays, or an empty text.
+        """
+        key = keys.locator(self._prefix, session_id)
+        tenant, token = released.tenant_id.hex, released.fencing_token
+        _, newer = await self._client.call("release_claim", [key], "", "", tenant, token)
+        return _text(newer)
 
 
 def _text(value: Any) -> str:

@@ -1,22 +1,23 @@
-"""Lock sessions across processes: a token on the server, which expires unless its owner renews it."""
+"""RedisLocks: lock sessions across processes by a token on the server, which expires unless its owner renews it."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from asyncio import get_running_loop
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import partial
-from typing import Generic
 from uuid import UUID, uuid4
 
-from sessiondex.contract import S
-from sessiondex.errors import StoreClosedError, StoreUnavailableError, TurnTimeoutError
-from sessiondex.stores import arguments as check
-from sessiondex.stores.loops import log
+from sessiondex.errors import StoreUnavailableError, TurnTimeoutError
+from sessiondex.stores.keyed_locks import KeyedLocks
 from sessiondex.stores.redis import keys
-from sessiondex.stores.redis.home import RedisHome
+from sessiondex.stores.redis.background_tasks import BackgroundTasks
+from sessiondex.stores.redis.client import RedisClient
+
+log = logging.getLogger("sessiondex")
 
 CallLockFunction = Callable[[str, str, int], Awaitable[bool]]
 """Calls a function of `lua/locks.lua` with token and milliseconds. Returns whether the token owns or owned the lock."""
@@ -88,27 +89,34 @@ class LockLease:
             log.warning("the lock of a session could not be released; it expires within %d ms: %s", self._ttl, error)
 
 
-class RedisLocks(RedisHome[S], Generic[S]):
-    """Implements `exclusive`: first a lock of this process, which is fair, then the lock on the server."""
+class RedisLocks:
+    """The locks of sessions, from one event loop: first a lock of this process, which is fair, then one on the server.
 
-    def exclusive(self, session_id: UUID, *, timeout: float | None = None) -> AbstractAsyncContextManager[None]:
-        session_id = check.exact_id("session_id", session_id)
-        check.seconds("timeout", timeout)
-        return self._exclusive(session_id, timeout)
+    `ttl` is in milliseconds. `check` raises if the store was closed, or moved to another loop.
+    """
+
+    def __init__(
+        self, client: RedisClient, prefix: str, ttl: int, tasks: BackgroundTasks, check: Callable[[], None]
+    ) -> None:
+        self._client = client
+        self._prefix = prefix
+        self._ttl = ttl
+        self._tasks = tasks
+        self._check = check
 
     @asynccontextmanager
-    async def _exclusive(self, session_id: UUID, timeout: float | None) -> AsyncIterator[None]:  # noqa: ASYNC109  # it covers the wait alone
-        self._check_loop()
-        turns, key, loop = self._turns, session_id.bytes, get_running_loop()
+    async def hold(self, local_locks: KeyedLocks, session_id: UUID, timeout: float | None) -> AsyncIterator[None]:  # noqa: ASYNC109  # it covers the wait alone
+        """Hold both locks within the block, see `SessionStore.exclusive`."""
+        key, loop = session_id.bytes, get_running_loop()
         deadline = None if timeout is None else loop.time() + timeout
-        lease = LockLease(partial(self._call_lock_function, keys.lock(self._prefix, session_id)), self._turn_ttl)
+        lease = LockLease(partial(self.call, session_id), self._ttl)
         try:
-            await turns.take(key, timeout)
+            await local_locks.acquire(key, timeout)
             try:
                 await lease.acquire(None if deadline is None else max(deadline - loop.time(), 0.001))
             except BaseException:
-                turns.pass_on(key)
-                self._spawn(lease.release())
+                local_locks.release(key)
+                self._tasks.spawn(lease.release())
                 raise
         except TimeoutError as error:
             if isinstance(error, StoreUnavailableError):
@@ -117,15 +125,15 @@ class RedisLocks(RedisHome[S], Generic[S]):
         try:
             yield
         finally:
-            releasing = self._spawn(lease.release())
+            releasing = self._tasks.spawn(lease.release())
             try:
                 await asyncio.shield(releasing)
             finally:
-                turns.pass_on(key)
+                local_locks.release(key)
 
-    async def _call_lock_function(self, key: bytes, function: str, token: str, ttl: int) -> bool:
-        client = self._client
-        if self._is_closed and function == "acquire_lock":
-            raise StoreClosedError
-        _, is_owner = await client.call(function, [key], "", "", token, ttl)
+    async def call(self, session_id: UUID, function: str, token: str, ttl: int) -> bool:
+        """Call a function of `lua/locks.lua` for the session's lock, see `CallLockFunction`."""
+        if function == "acquire_lock":  # a lock that is held can be renewed and released while the store closes
+            self._check()
+        _, is_owner = await self._client.call(function, [keys.lock(self._prefix, session_id)], "", "", token, ttl)
         return bool(is_owner)

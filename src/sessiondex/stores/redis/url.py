@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 from redis.asyncio.connection import parse_url
 
 from sessiondex.errors import InvalidArgumentError
-from sessiondex.stores import arguments as check
+from sessiondex.queries import check_min, check_seconds, check_text
 from sessiondex.stores.redis.client import Address
 
 SCHEMES = {
@@ -45,11 +45,11 @@ def address_of(url: str, *, timeout: float = 5.0, max_connections: int = 50) -> 
     Raises:
         InvalidArgumentError: the URL is invalid, has an unknown parameter, or names a database of a cluster.
     """
-    url = check.exact_text("url", url)
-    check.seconds("timeout", timeout)
+    url = check_text("url", url)
+    check_seconds("timeout", timeout)
     if not timeout:
         raise InvalidArgumentError("timeout", "must be more than 0 seconds")
-    check.at_least("max_connections", max_connections, 1, "each serves one call at a time")
+    check_min("max_connections", max_connections, 1, "each serves one call at a time")
     scheme, _, rest = url.partition("://")
     if scheme not in SCHEMES:
         raise InvalidArgumentError("url", f"must begin with one of {', '.join(f'{name}://' for name in SCHEMES)}")
