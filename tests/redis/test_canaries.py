@@ -9,14 +9,18 @@ import logging
 import os
 import warnings
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from sessiondex import Session
 from sessiondex.stores.redis import RedisSessionStore
+from sessiondex.stores.redis.codec import SessionCodec
+from sessiondex.stores.redis.tenant_client import Keyspace
 from tests.stores import test_canaries as local
 from tests.support.builders import Clock, NotedSession
 from tests.support.redis.failures import failure
+from tests.support.redis.internals import prefix_of
 from tests.support.redis.planted_keys import Planted
 from tests.support.redis.recount import contents
 from tests.support.redis.servers import Servers
@@ -112,7 +116,7 @@ async def test_a_row_under_the_key_of_another_tenant(make_redis: RedisStores, se
     for marked in (A, B):
         await store.save(marked.session(1))
     held = contents(servers)
-    ours, theirs = (f"{store._prefix}:{{{marked.tenant.hex}}}:s:{marked.id(101).hex}" for marked in (A, B))
+    ours, theirs = (f"{prefix_of(store)}:{{{marked.tenant.hex}}}:s:{marked.id(101).hex}" for marked in (A, B))
     planted = Planted(servers, ours.encode())
     planted.client.set(planted.key, _head(held[ours]) + held[theirs].removeprefix(_head(held[theirs])))
     error = await failure(READS[name](store))
@@ -134,14 +138,22 @@ class ForgetsTheTenant(RedisSessionStore[Any]):
         return await super().get(session_id)
 
 
+class OneTenant(Keyspace):
+    def of_tenant(self, _tenant_id: UUID) -> list[bytes]:
+        return super().of_tenant(A.tenant)
+
+
+class UncheckedCodec(SessionCodec[Any]):
+    def decode(self, row: bytes, _tenant_id: UUID) -> Any:
+        return self._load(row)
+
+
 class MergesTheTenants(RedisSessionStore[Any]):
     """Stores all sessions under one tenant, and does not check the tenant of a row."""
 
-    def _keys_of(self, tenant_id: Any) -> Any:  # noqa: ARG002  # the store's signature
-        return super()._keys_of(A.tenant)
-
-    def _to_session(self, row: bytes, tenant_id: Any) -> Any:  # noqa: ARG002
-        return self._opened(row)
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._codec, self._keyspace = UncheckedCodec((), ""), OneTenant("sessiondex", is_cluster=False)
 
 
 @pytest.mark.parametrize("servers", ["standalone"], indirect=True)

@@ -11,7 +11,7 @@ import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import pytest
@@ -19,14 +19,16 @@ from redis.asyncio.connection import Connection
 
 from sessiondex import Channel, StoreUnavailableError
 from sessiondex.stores.redis import RedisSessionStore
+from sessiondex.stores.redis.codec import SessionCodec
 from sessiondex.stores.redis.pipeline import AutoPipeline
 from tests.support.builders import make_session
 from tests.support.redis.failures import timing_out
+from tests.support.redis.internals import client_of, parts_of, until_background_done
 from tests.support.redis.proxy import Proxy, in_front_of
 from tests.support.redis.servers import WHEEL, Cluster, OneServer, Servers
 from tests.support.redis.stores import RedisStores
 from tests.support.sizes import search_size
-from tests.support.waiting import until, until_background_done
+from tests.support.waiting import until
 
 CANCELLATIONS = search_size(2_000)
 SEED = int(os.environ.get("SESSIONDEX_SEED", "1"))
@@ -166,29 +168,36 @@ class ShiftingPipeline(AutoPipeline):
 
 
 class ShiftsAnswers(RedisSessionStore[Any]):
-    def _begin_in_this_loop(self) -> None:
-        super()._begin_in_this_loop()
-        client: Any = self._client
+    def _on_new_loop(self) -> None:
+        super()._on_new_loop()
+        client = client_of(self)
         client._pipeline = ShiftingPipeline(client._execute_together, client._permits)
+
+
+class UncheckedCodec(SessionCodec[Any]):
+    def decode(self, row: bytes, _tenant_id: UUID) -> Any:
+        return self._load(row)
 
 
 class ChecksNoAnswer(RedisSessionStore[Any]):
     """Checks neither the tenant of an answer nor the session."""
 
-    def _begin_in_this_loop(self) -> None:
-        super()._begin_in_this_loop()
-        client: Any = self._client
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._codec = UncheckedCodec((), "")
+
+    def _on_new_loop(self) -> None:
+        super()._on_new_loop()
+        client, queries = client_of(self), cast("Any", parts_of(self).queries)
+
+        async def find(session_id: UUID, tenant_id: UUID) -> Any:
+            return self._codec.decode(await queries._read_row(session_id, tenant_id), tenant_id)
 
         async def call(function: str, keys: Any, *args: Any) -> Any:
             return await client._retry(function, client._call_function, function, keys, args)
 
         client.call = call
-
-    async def _get(self, session_id: UUID, tenant_id: UUID) -> Any:
-        return self._opened(await self._read_row(tenant_id, session_id))
-
-    def _to_session(self, row: bytes, _tenant_id: UUID) -> Any:
-        return self._opened(row)
+        queries._find_of = find
 
 
 class ShiftsAndChecksNoAnswer(ChecksNoAnswer, ShiftsAnswers):

@@ -10,6 +10,7 @@ import pytest
 from sessiondex import Change, ChangeKind
 from sessiondex.contract import EvictionReason
 from tests.support.builders import OTHER_TENANT, TENANT, NotedSession, make_session
+from tests.support.redis.internals import feed_base_of, prefix_of
 from tests.support.redis.recount import contents
 from tests.support.redis.servers import Cluster, Servers
 
@@ -26,7 +27,7 @@ async def read(changes: Any, count: int) -> list[Change]:
 async def test_changes_of_another_process(make_redis: Any) -> None:
     """They come in the order of commits, with id, revision and stamp. A removal has those of the removed session."""
     reader = make_redis()
-    writer = make_redis(prefix=reader._prefix)
+    writer = make_redis(prefix=prefix_of(reader))
     changes = reader.changes(tenant_id=TENANT)
     waiting = asyncio.ensure_future(anext(changes))
     await reader.get(make_session().session_id)  # fixes the position of the reader
@@ -88,7 +89,7 @@ async def test_a_restored_session_whose_stamp_was_moved(make_redis: Any) -> None
 async def test_a_reader_of_one_tenant_on_a_server_of_many(make_redis: Any, servers: Servers) -> None:
     """It gets that tenant's changes only. Other tenants' sessions may be of classes that it does not know."""
     writer = make_redis()
-    reader = make_redis(prefix=writer._prefix)
+    reader = make_redis(prefix=prefix_of(writer))
     changes = reader.changes(tenant_id=TENANT)
     await reader.get(make_session().session_id)
     theirs, ours = make_session(NotedSession, tenant_id=OTHER_TENANT, note="n"), make_session()
@@ -107,7 +108,7 @@ async def test_the_stream_contains_no_sessions(make_redis: Any, servers: Servers
     session = make_session(user_channel_id="x" * 10_000)
     await store.save(session)
     await store.delete(session.session_id, tenant_id=TENANT)
-    stream = store._feed_base(TENANT) + b"changes"
+    stream = feed_base_of(store, TENANT) + b"changes"
     entries = [fields for _, fields in contents(servers)[stream.decode()]]
 
     assert [set(fields) for fields in entries] == [{b"kind", b"tenant", b"id", b"revision", b"stamp"}] * 2

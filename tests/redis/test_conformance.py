@@ -29,7 +29,6 @@ UNSUPPORTED_ON_A_CLUSTER = {
     "a-sequence-that-was-never-reached-is-refused",
     "a-reader-continues-where-another-ended",
     "a-reader-that-missed-changes-gets-an-error",
-    "a-restore-publishes-what-it-stored",
     "a-waiting-reader-gets-the-next-change",
     "a-second-running-loop-is-refused-changes",
     "a-batch-publishes-one-change-per-session",

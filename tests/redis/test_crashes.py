@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from sessiondex.stores.redis import RedisSessionStore, home
+from sessiondex.stores.redis import RedisSessionStore, maintenance
 from tests.support.builders import make_session
+from tests.support.redis.internals import until_background_done
 from tests.support.redis.load import Load, check_it_works
 from tests.support.redis.servers import OneServer
-from tests.support.waiting import until_background_done
 
 
 @pytest.fixture(autouse=True)
 def register_tenants_at_each_save(monkeypatch: pytest.MonkeyPatch) -> None:
     """Register the tenant at every save, not once a minute: a crash may lose the registry of tenants."""
-    monkeypatch.setattr(home, "REGISTRATION_SECONDS", 0)
+    monkeypatch.setattr(maintenance, "REGISTRATION_SECONDS", 0)
 
 
 async def test_a_server_that_is_killed_and_comes_back_empty() -> None:

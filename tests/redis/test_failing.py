@@ -12,10 +12,11 @@ from sessiondex import Channel
 from tests.support.builders import AGENT, CUSTOMER, SCENARIO, TENANT, make_session
 from tests.support.redis.connections import connections, named
 from tests.support.redis.failures import failure, failure_facts, timing_out
+from tests.support.redis.internals import until_background_done
 from tests.support.redis.proxy import Proxy
 from tests.support.redis.servers import HOST, OneServer, refusing_port
 from tests.support.redis.stores import RedisStores
-from tests.support.waiting import until, until_background_done
+from tests.support.waiting import until
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sessiondex.stores.redis import RedisSessionStore, home
+from sessiondex.stores.redis import RedisSessionStore, maintenance
 from tests.support.redis.load import Load, check_it_works
 from tests.support.redis.servers import Cluster, until
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.servers
 @pytest.fixture(autouse=True)
 def register_tenants_at_each_save(monkeypatch: pytest.MonkeyPatch) -> None:
     """Register the tenant at every save, not once a minute: a crash may lose the registry of tenants."""
-    monkeypatch.setattr(home, "REGISTRATION_SECONDS", 0)
+    monkeypatch.setattr(maintenance, "REGISTRATION_SECONDS", 0)
 
 
 async def test_a_replica_takes_over(record_testsuite_property: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import random
 from collections.abc import Callable
 from typing import Any
@@ -12,9 +11,10 @@ from uuid import UUID, uuid4
 import pytest
 
 from sessiondex import ConflictError, TenantMismatchError
-from sessiondex.stores.redis import RedisSessionStore, keys
-from sessiondex.stores.redis import store as store_module
+from sessiondex.stores.redis import RedisSessionStore, keys, saves
+from sessiondex.stores.redis.removals import RemovalHandler
 from tests.support.builders import OTHER_TENANT, TENANT, make_session
+from tests.support.redis.internals import background_tasks_of, client_of, parts_of, prefix_of, until_background_done
 from tests.support.redis.servers import OneServer
 from tests.support.seeds import TryEach, first_failure, skip_with_seed
 from tests.support.sizes import search_size
@@ -51,10 +51,10 @@ class Scheduler:
 class Race:
     """Races four stores of one server, as of four processes, for one id. The order of their calls is drawn."""
 
-    def __init__(self, server: OneServer, cls: Any = RedisSessionStore) -> None:
+    def __init__(self, server: OneServer) -> None:
         self._client = server.client()
         self._prefix = f"claims-{uuid4().hex}"
-        self.stores: list[Any] = [cls(server.url, prefix=self._prefix) for _ in range(4)]
+        self.stores: list[Any] = [RedisSessionStore(server.url, prefix=self._prefix) for _ in range(4)]
         self._calls: list[Any] = []
         self._violations: list[str] = []
         """Collected here, since the store only logs errors of background tasks."""
@@ -62,14 +62,14 @@ class Race:
     async def open(self) -> None:
         for store in self.stores:
             await store.health_check()
-            self._calls.append(store._client.call)
-            store._registered_tenants.update(dict.fromkeys(TENANTS, math.inf))
+            self._calls.append(client_of(store).call)
+            for tenant_id in TENANTS:
+                await parts_of(store).tenants.ensure_registered(tenant_id)
 
     async def close(self) -> None:
         for store, call in zip(self.stores, self._calls, strict=True):
-            store._client.call = call
-            for task in list(store._background_tasks):
-                task.cancel()
+            client_of(store).call = call
+            background_tasks_of(store).cancel()
             await store.aclose()
 
     async def run(self, seed: int) -> None:
@@ -77,7 +77,7 @@ class Race:
         draw, session_id = random.Random(seed), uuid4()
         scheduler = Scheduler(draw)
         for store, call in zip(self.stores, self._calls, strict=True):
-            store._client.call = self._scheduled(scheduler, call, session_id)
+            client_of(store).call = self._scheduled(scheduler, call, session_id)
         seeds = [draw.random() for _ in self.stores]
         tasks = [
             asyncio.create_task(self._work(store, random.Random(part), session_id))
@@ -86,7 +86,7 @@ class Race:
         if draw.random() < 0.4:
             tasks.append(asyncio.create_task(self._cancel(scheduler, draw, tasks)))
         await scheduler.run(
-            lambda: all(task.done() for task in tasks) and not any(store._background_tasks for store in self.stores)
+            lambda: all(task.done() for task in tasks) and not any(map(background_tasks_of, self.stores))
         )
         ended = await asyncio.gather(*tasks, return_exceptions=True)
         assert not [error for error in ended if isinstance(error, Exception)], ended
@@ -140,8 +140,8 @@ class Race:
         draw.choice(tasks).cancel()
 
 
-async def run_race(server: OneServer, cls: Any, seed: int) -> None:
-    race = Race(server, cls)
+async def run_race(server: OneServer, seed: int) -> None:
+    race = Race(server)
     await race.open()
     try:
         await race.run(seed)
@@ -152,27 +152,25 @@ async def run_race(server: OneServer, cls: Any, seed: int) -> None:
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retry claims without a pause: the scheduler draws the order of calls."""
-    monkeypatch.setattr(store_module, "CLAIM_RETRY_BASE_SECONDS", 0)
+    monkeypatch.setattr(saves, "CLAIM_RETRY_BASE_SECONDS", 0)
 
 
 @pytest.mark.search
 def test_one_tenant_has_an_id_in_any_order_of_calls(standalone: OneServer, try_each: TryEach) -> None:
     """At every moment at most one tenant has it. In the end its locator names that tenant."""
-    try_each(range(RUNS), lambda seed: asyncio.run(run_race(standalone, RedisSessionStore, seed)))
+    try_each(range(RUNS), lambda seed: asyncio.run(run_race(standalone, seed)))
     standalone.flush()
 
 
-class ReleasesWithoutFence(RedisSessionStore[Any]):
-    """Releases a locator without raising the fence: saves with its claim may be under way."""
-
-    async def _fence(self, tenant_id: UUID, session_id: UUID, _fencing_token: str) -> bool:
-        return await self._get(session_id, tenant_id) is not None
-
-
 @skip_with_seed
-def test_a_release_without_a_fence_is_found(standalone: OneServer) -> None:
-    """This is the control of the test above."""
-    failure = first_failure(range(100_000), lambda seed: asyncio.run(run_race(standalone, ReleasesWithoutFence, seed)))
+def test_a_release_without_a_fence_is_found(standalone: OneServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This is the control of the test above: a locator is released while saves with its claim may be under way."""
+
+    async def read(handler: Any, tenant_id: UUID, session_id: UUID, _fencing_token: str) -> bool:
+        return (await handler._calls.call("get", tenant_id, session_id.hex))[0] is not None
+
+    monkeypatch.setattr(RemovalHandler, "fence", read)
+    failure = first_failure(range(100_000), lambda seed: asyncio.run(run_race(standalone, seed)))
     standalone.flush()
 
     assert "two tenants have it" in failure or "its locator leads elsewhere" in failure
@@ -184,7 +182,7 @@ def test_a_release_without_a_fence_is_found(standalone: OneServer) -> None:
 async def stopped_before(store: Any, function: str) -> tuple[asyncio.Event, asyncio.Event]:
     """Stop the next call of the function. Return the event that it has arrived, and the one that resumes it."""
     await store.health_check()
-    call, has_arrived, resume = store._client.call, asyncio.Event(), asyncio.Event()
+    call, has_arrived, resume = client_of(store).call, asyncio.Event(), asyncio.Event()
 
     async def called(name: str, *args: Any) -> Any:
         if name == function and not has_arrived.is_set():
@@ -192,21 +190,21 @@ async def stopped_before(store: Any, function: str) -> tuple[asyncio.Event, asyn
             await resume.wait()
         return await call(name, *args)
 
-    store._client.call = called
+    client_of(store).call = called
     return has_arrived, resume
 
 
 async def test_a_save_that_a_delete_overtook_claims_again(make_redis: Any) -> None:
     """The delete has released the locator. Without a new claim, the session would have none."""
     one = make_redis()
-    other = make_redis(prefix=one._prefix)
+    other = make_redis(prefix=prefix_of(one))
     session = make_session()
     has_claimed, resume_save = await stopped_before(one, "save")
     saving = asyncio.create_task(one.save(session))
     await has_claimed.wait()
     await other.save(make_session(session_id=session.session_id))
     await other.delete(session.session_id)
-    await asyncio.gather(*other._background_tasks)
+    await until_background_done(other)
     resume_save.set()
     await saving
 
@@ -216,12 +214,13 @@ async def test_a_save_that_a_delete_overtook_claims_again(make_redis: Any) -> No
 async def test_a_fence_is_never_lowered(make_redis: Any) -> None:
     """A late release with an old token must not let a save with a fenced claim through."""
     late = make_redis()
-    mine, theirs = (make_redis(prefix=late._prefix) for _ in range(2))
+    mine, theirs = (make_redis(prefix=prefix_of(late)) for _ in range(2))
     await late.health_check()
     session = make_session()
     other = session.model_copy(update={"tenant_id": OTHER_TENANT})
-    locator = keys.locator(late._prefix, session.session_id)
-    await late._client.command("leave", "SET", locator, f"{TENANT.hex}:1", key=locator)  # as a crashed client leaves it
+    locator = keys.locator(prefix_of(late), session.session_id)
+    # As a crashed client leaves it.
+    await client_of(late).command("leave", "SET", locator, f"{TENANT.hex}:1", key=locator)
     is_releasing, resume_fence = await stopped_before(late, "fence")
     assert await late.get(session.session_id) is None
     await is_releasing.wait()
@@ -230,7 +229,7 @@ async def test_a_fence_is_never_lowered(make_redis: Any) -> None:
     await has_claimed.wait()
     await theirs.save(other)
     resume_fence.set()
-    await asyncio.gather(*late._background_tasks)
+    await until_background_done(late)
     resume_save.set()
 
     with pytest.raises(TenantMismatchError):

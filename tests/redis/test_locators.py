@@ -14,6 +14,7 @@ import pytest
 
 from sessiondex import Channel, ConflictError, SessiondexError, TenantMismatchError
 from tests.support.builders import OTHER_TENANT, TENANT, Clock, make_session, visit
+from tests.support.redis.internals import claim, prefix_of
 from tests.support.redis.stores import RedisStores
 
 
@@ -59,7 +60,7 @@ async def test_a_save_that_is_refused(make_redis: RedisStores, name: str) -> Non
 async def test_two_processes_that_create_a_session_of_one_identity(make_redis: RedisStores) -> None:
     """Both get the session that was saved first. The id of the other session is free."""
     one = make_redis()
-    other = make_redis(prefix=one._prefix)
+    other = make_redis(prefix=prefix_of(one))
     made = [make_session(user_channel_id="ann") for _ in range(2)]
     calls = [
         store.get_or_create(TENANT, Channel.WEBCHAT, "ann", iter([session]).__next__)
@@ -70,7 +71,7 @@ async def test_two_processes_that_create_a_session_of_one_identity(make_redis: R
     await one.aclose()
     await other.aclose()
     theirs = like(unsaved, tenant_id=OTHER_TENANT)
-    await make_redis(prefix=one._prefix).save(theirs)
+    await make_redis(prefix=prefix_of(one)).save(theirs)
 
     assert answers[0][0] == answers[1][0]
     assert theirs.revision == 1
@@ -97,7 +98,7 @@ async def test_a_locator_without_a_session(make_redis: RedisStores) -> None:
     """A client that crashed after its claim does not block the id, neither for its tenant nor for another."""
     store, session = make_redis(), make_session()
     assert await store.get(session.session_id) is None
-    await store._claim({session.session_id.hex: "0"}, TENANT, {})
+    await claim(store, session.session_id, TENANT)
     theirs = like(session, tenant_id=OTHER_TENANT)
     await store.save(theirs)
 

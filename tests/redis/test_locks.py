@@ -13,6 +13,7 @@ from sessiondex.stores.redis import RedisSessionStore, keys
 from sessiondex.stores.redis.locks import LockLease
 from tests.support import virtual_time
 from tests.support.builders import make_session
+from tests.support.redis.internals import parts_of, prefix_of
 from tests.support.redis.planted_keys import has_key
 from tests.support.redis.servers import Servers
 
@@ -20,7 +21,7 @@ from tests.support.redis.servers import Servers
 async def test_a_lock_that_another_process_owns(make_redis: Any) -> None:
     """A call waits until the owner has released it, or raises after its timeout."""
     one, order = make_redis(), list[str]()
-    other = make_redis(prefix=one._prefix)
+    other = make_redis(prefix=prefix_of(one))
     session_id = make_session().session_id
 
     async def work(store: Any, name: str) -> None:
@@ -42,7 +43,7 @@ async def test_a_lock_that_another_process_owns(make_redis: Any) -> None:
 async def test_a_lock_of_a_crashed_process(make_redis: Any) -> None:
     """It expires, and another process acquires it."""
     one = make_redis(turn_ttl=timedelta(milliseconds=100))
-    other = make_redis(prefix=one._prefix)
+    other = make_redis(prefix=prefix_of(one))
     session_id = make_session().session_id
     async with one.exclusive(session_id):
         (renewal,) = (task for task in asyncio.all_tasks() if task.get_name() == "sessiondex lock renewal")
@@ -54,14 +55,14 @@ async def test_a_lock_of_a_crashed_process(make_redis: Any) -> None:
 async def test_the_renewal_of_a_lock(make_redis: Any, servers: Servers) -> None:
     """It extends the time to live on the server, for the owner's token only."""
     store, session_id = make_redis(turn_ttl=timedelta(hours=1)), make_session().session_id
-    key = keys.lock(store._prefix, session_id)
+    key = keys.lock(prefix_of(store), session_id)
     async with store.exclusive(session_id):
         (client,) = (node.client() for node in servers.nodes if has_key(node, key))
         token = client.get(key).decode()
         client.pexpire(key, 600_000)
-        by_another = await store._call_lock_function(key, "renew_lock", "another", 3_600_000)
+        by_another = await parts_of(store).locks.call(session_id, "renew_lock", "another", 3_600_000)
         ttl_after_another = client.pttl(key)
-        by_owner = await store._call_lock_function(key, "renew_lock", token, 3_600_000)
+        by_owner = await parts_of(store).locks.call(session_id, "renew_lock", token, 3_600_000)
 
         assert (by_another, by_owner) == (False, True)
         assert ttl_after_another <= 600_000 < client.pttl(key)

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from sessiondex.stores.redis import RedisSessionStore
+from sessiondex.stores.redis.codec import EncodedSession, SessionCodec
 from sessiondex.testing import ContractViolation
 from tests.support.redis.servers import Cluster, OneServer
 from tests.support.redis.state_machine import ClusterMachine, RedisMachine
@@ -61,14 +62,20 @@ class ForgetsTheStatus(RedisSessionStore[Any]):
         return await super().list_by_agent(tenant_id, agent_id, **{**options, "status": None})
 
 
+class AddingCodec(SessionCodec[Any]):
+    def encode(self, session: Any) -> EncodedSession:
+        encoded = super().encode(session)
+        lists, step = json.loads(encoded.data[: encoded.index_size])
+        index_json = json.dumps([[*lists, "a:extra"], step]).encode()
+        return encoded._replace(data=index_json + encoded.data[encoded.index_size :], index_size=len(index_json))
+
+
 class AddsAnEntry(RedisSessionStore[Any]):
     """Adds an index entry to each session, in a list that no query reads."""
 
-    def _prepare(self, session: Any) -> Any:
-        write = super()._prepare(session)
-        lists, step = json.loads(write.row[: write.size])
-        index_json = json.dumps([[*lists, "a:extra"], step]).encode()
-        return write._replace(row=index_json + write.row[write.size :], size=len(index_json))
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._codec = AddingCodec(options["session_classes"], "")
 
 
 @pytest.mark.search

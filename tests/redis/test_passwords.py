@@ -13,6 +13,7 @@ from sessiondex.stores.redis import RedisSessionStore
 from tests.support.builders import TENANT, make_session
 from tests.support.error_text import full_text
 from tests.support.redis.failures import failure, failure_facts, timing_out
+from tests.support.redis.internals import client_of
 from tests.support.redis.proxy import Proxy
 from tests.support.redis.servers import HOST, OneServer, refusing_port
 from tests.support.redis.stores import RedisStores
@@ -82,7 +83,7 @@ async def test_a_server_that_refuses_connections(make_redis: RedisStores, scheme
         error = await failure(store.save(make_session()))
 
     assert MARK not in full_text(error)
-    assert MARK not in f"{error.args!r} {store!r} {store!s} {store._address!r} {store._client!r}"
+    assert MARK not in f"{error.args!r} {store!r} {store!s} {store._address!r} {client_of(store)!r}"
 
 
 async def test_a_server_that_cuts_connections(make_redis: RedisStores, servers: OneServer) -> None:
@@ -112,7 +113,7 @@ async def test_a_password_that_was_changed_on_the_server(make_redis: RedisStores
     session = make_session()
     await store.save(session)
     servers.client().acl_setuser("full", enabled=True, reset_passwords=True, passwords=f"+{WRONG}")
-    await store._client.disconnect()
+    await client_of(store).disconnect()
     error = await failure(store.save(session))
 
     assert failure_facts(error) == (f"{HOST}:{servers.port}", "save", False)

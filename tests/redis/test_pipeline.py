@@ -16,10 +16,11 @@ from sessiondex.stores.redis import keys
 from tests.support.builders import AGENT, TENANT, make_session
 from tests.support.redis.connections import connections, named
 from tests.support.redis.failures import timing_out
+from tests.support.redis.internals import client_of, prefix_of, until_background_done
 from tests.support.redis.proxy import Proxy
 from tests.support.redis.servers import OneServer
 from tests.support.redis.stores import RedisStores
-from tests.support.waiting import HANG_SECONDS, until, until_background_done
+from tests.support.waiting import HANG_SECONDS, until
 
 pytestmark = pytest.mark.parametrize("servers", ["standalone"], indirect=True)
 
@@ -49,7 +50,7 @@ async def test_an_error_of_one_call_does_not_affect_calls_sent_with_it(store: An
     """A key of the wrong type fails the call that reads it, and no other."""
     sessions = [make_session() for _ in range(3)]
     await store.save_many(sessions)
-    key = keys.base(store._prefix, TENANT) + f"s:{sessions[1].session_id.hex}".encode()
+    key = keys.base(prefix_of(store), TENANT) + f"s:{sessions[1].session_id.hex}".encode()
     servers.client().delete(key)
     servers.client().rpush(key, "something else")
     gets = [store.get(session.session_id, tenant_id=TENANT) for session in sessions]
@@ -69,7 +70,7 @@ async def test_an_error_code_fails_only_its_own_command(store: Any, code: str) -
     await store.save_many(sessions)
     refused = ["EVAL", f"return redis.error_reply('{code} what a server may say')", 0]
     calls = [store.save(session, expected_revision=1) for session in sessions]
-    calls.insert(1, store._client._pipeline.execute(refused))
+    calls.insert(1, client_of(store)._pipeline.execute(refused))
     answers = await asyncio.gather(*calls, return_exceptions=True)
 
     assert isinstance(answers.pop(1), RedisError)
@@ -79,7 +80,7 @@ async def test_an_error_code_fails_only_its_own_command(store: Any, code: str) -
 
 async def test_text_without_an_encoding_fails_only_its_own_call(store: Any) -> None:
     await store.health_check()
-    calls = [store._client._pipeline.execute(["EXISTS", key]) for key in ("\ud800", "key")]
+    calls = [client_of(store)._pipeline.execute(["EXISTS", key]) for key in ("\ud800", "key")]
     answers = await asyncio.gather(*calls, return_exceptions=True)
 
     assert isinstance(answers[0], UnicodeEncodeError)
@@ -91,7 +92,7 @@ async def test_a_pipeline_runs_in_the_context_of_no_caller(store: Any) -> None:
     caller = ContextVar("caller", default="no caller")
     seen = []
     await store.health_check()
-    pipeline = store._client._pipeline
+    pipeline = client_of(store)._pipeline
     send = pipeline._send
 
     async def recorded(commands: Any) -> Any:
@@ -112,7 +113,7 @@ async def test_a_waiting_reader_does_not_delay_other_calls(make_redis: RedisStor
     session = make_session()
     waiting = asyncio.ensure_future(anext(changes))
     await until(lambda: has_blocked_client(servers))
-    is_taken = store._client._permits.locked()
+    is_taken = client_of(store)._permits.locked()
     await store.save(session)
 
     assert not is_taken

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.support.builders import make_session
+from tests.support.redis.internals import prefix_of
 from tests.support.redis.servers import Servers
 
 pytestmark = pytest.mark.servers
@@ -46,7 +47,15 @@ async def test_two_processes_lose_nothing(make_redis: Any, servers: Servers, how
     """Each adds fifty to a counter, by `update`, or by read and save while it owns the lock."""
     store, session = make_redis(), make_session()
     await store.save(session)
-    command = [sys.executable, "-c", textwrap.dedent(WORKER), servers.url, store._prefix, str(session.session_id), how]
+    command = [
+        sys.executable,
+        "-c",
+        textwrap.dedent(WORKER),
+        servers.url,
+        prefix_of(store),
+        str(session.session_id),
+        how,
+    ]
     workers = [await asyncio.create_subprocess_exec(*command, cwd=ROOT, stderr=subprocess.PIPE) for _ in range(2)]
     outputs = await asyncio.gather(*(worker.communicate() for worker in workers))
 

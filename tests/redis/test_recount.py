@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.builders import TENANT, at_step
+from tests.support.redis.internals import prefix_of
 from tests.support.redis.recount import Contents, contents, differences, row_of
 from tests.support.redis.servers import OneServer
 from tests.support.redis.stores import RedisStores
@@ -57,14 +58,14 @@ async def test_a_planted_fault_is_found(make_redis: RedisStores, servers: OneSer
     store = make_redis()
     store.changes()
     await store.save(at_step(customer_profile_id=TENANT))
-    prefix, client = f"{store._prefix}:", servers.client()
+    prefix, client = f"{prefix_of(store)}:", servers.client()
     before = {key: client.dump(key) for key in client.keys()}  # noqa: SIM118  # it is a command
-    assert not differences(servers, store._prefix)
+    assert not differences(servers, prefix_of(store))
     keys = {key.removeprefix(prefix): value for key, value in contents(servers).items()}
 
     FAULTS[name](client, prefix, keys)
 
-    assert differences(servers, store._prefix)
+    assert differences(servers, prefix_of(store))
     client.flushall()
     for key, value in before.items():
         client.restore(key, 0, value)

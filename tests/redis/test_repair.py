@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from sessiondex import ScopeFilter, TenantMismatchError
-from sessiondex.stores.redis import home, keys
+from sessiondex.stores.redis import keys, maintenance
 from tests.support.builders import AGENT, CUSTOMER, OTHER_TENANT, SCENARIO, TENANT, at_step, make_session
+from tests.support.redis.internals import prefix_of, registered_tenants, until_background_done
 from tests.support.redis.recount import differences
 from tests.support.redis.servers import Servers
-from tests.support.waiting import until_background_done
 
 
 def remove(servers: Servers, *names: bytes) -> int:
@@ -29,7 +29,7 @@ def keys_of(servers: Servers, pattern: str) -> set[bytes]:
 
 
 def row_of(store: Any, session: Any) -> bytes:
-    return keys.base(store._prefix, session.tenant_id) + f"s:{session.session_id.hex}".encode()
+    return keys.base(prefix_of(store), session.tenant_id) + f"s:{session.session_id.hex}".encode()
 
 
 QUERIES: dict[str, Any] = {
@@ -44,7 +44,7 @@ QUERIES: dict[str, Any] = {
 async def answers_of(store: Any) -> dict[str, Any]:
     """Run every query, which meets each index, and wait until the indexes are repaired."""
     found = {name: await query(store) for name, query in QUERIES.items()}
-    await asyncio.gather(*store._background_tasks)
+    await until_background_done(store)
     return found
 
 
@@ -56,7 +56,7 @@ async def test_index_entries_of_lost_sessions(make_redis: Any, servers: Servers)
     lost, left = sessions[3:], sessions[2::-1]
     assert remove(servers, *(row_of(store, session) for session in lost)) == 3
     make_redis.may_leave |= {"locators"}
-    assert differences(servers, store._prefix, make_redis.may_leave)
+    assert differences(servers, prefix_of(store), make_redis.may_leave)
     found = await answers_of(store)
 
     assert found == {name: left[0] if name == "get_by_channel" else left for name in QUERIES}
@@ -91,9 +91,9 @@ async def test_lost_indexes_of_a_session_that_is_saved_again(make_redis: Any, se
     """The save restores all of them, although the index keys of the session are the same."""
     store, session = make_redis(), at_step(customer_profile_id=CUSTOMER)
     await store.save(session)
-    base = keys.base(store._prefix, TENANT)
-    names = keys_of(servers, f"{store._prefix}:*")
-    kept = (base + b"s:", base + b"meta", f"{store._prefix}:l:".encode(), f"{store._prefix}:tenants".encode())
+    base = keys.base(prefix_of(store), TENANT)
+    names = keys_of(servers, f"{prefix_of(store)}:*")
+    kept = (base + b"s:", base + b"meta", f"{prefix_of(store)}:l:".encode(), f"{prefix_of(store)}:tenants".encode())
     lost = [name for name in names if not name.startswith(kept)]
     assert remove(servers, *lost) == len(lost) >= 8
     assert not await store.list_by_agent(TENANT, AGENT)
@@ -108,7 +108,7 @@ async def test_a_lost_last_stamp(make_redis: Any, servers: Servers, clock: Any) 
     """Stamps still increase, even if the clock stands still: the newest session shows the last stamp."""
     store, session, other = make_redis(clock=clock), make_session(), make_session()
     await store.save(session)
-    remove(servers, keys.base(store._prefix, TENANT) + b"meta")
+    remove(servers, keys.base(prefix_of(store), TENANT) + b"meta")
     await store.save(other)
 
     assert other.last_activity_at > session.last_activity_at
@@ -119,7 +119,7 @@ async def test_a_session_whose_locator_was_lost(make_redis: Any, servers: Server
     """It is found and deleted if the tenant is given."""
     store, session = make_redis(), make_session()
     await store.save(session)
-    remove(servers, keys.locator(store._prefix, session.session_id))
+    remove(servers, keys.locator(prefix_of(store), session.session_id))
 
     assert await store.get(session.session_id) is None
     assert await store.get(session.session_id, tenant_id=TENANT) == session
@@ -132,9 +132,9 @@ async def test_a_locator_of_a_lost_session(make_redis: Any, servers: Servers) ->
     await store.save(session)
     remove(servers, row_of(store, session))
     assert await store.get(session.session_id) is None
-    await asyncio.gather(*store._background_tasks)
+    await until_background_done(store)
 
-    assert not keys_of(servers, f"{store._prefix}:l:*")
+    assert not keys_of(servers, f"{prefix_of(store)}:l:*")
     await answers_of(store)
 
 
@@ -155,7 +155,7 @@ async def test_the_id_of_a_deleted_session(make_redis: Any) -> None:
 async def test_two_tenants_that_save_one_id_concurrently(make_redis: Any) -> None:
     """One save succeeds and the other raises. The id leads to the session of the first."""
     one = make_redis()
-    other = make_redis(prefix=one._prefix)
+    other = make_redis(prefix=prefix_of(one))
     for _ in range(60):
         mine = make_session()
         theirs = mine.model_copy(update={"tenant_id": OTHER_TENANT})
@@ -171,7 +171,7 @@ async def test_two_tenants_that_save_one_id_concurrently(make_redis: Any) -> Non
 async def test_concurrent_saves_and_deletes_of_two_tenants(make_redis: Any, seed: int) -> None:
     """One tenant at a time has an id. In the end its locator names that tenant."""
     one = make_redis()
-    other = make_redis(prefix=one._prefix)
+    other = make_redis(prefix=prefix_of(one))
     ids = [make_session().session_id for _ in range(3)]
 
     async def work(store: Any, tenant: Any, number: int) -> None:
@@ -200,29 +200,29 @@ async def test_a_tenant_that_was_lost_from_the_registry(
     make_redis: Any, servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A later save registers it again. A failover can lose the registry and keep the tenant."""
-    monkeypatch.setattr(home, "REGISTRATION_SECONDS", 0)
+    monkeypatch.setattr(maintenance, "REGISTRATION_SECONDS", 0)
     store = make_redis()
     await store.save(make_session())
     await until_background_done(store)
-    assert remove(servers, f"{store._prefix}:tenants".encode()) == 1
-    assert [one async for one in store._tenants()] == []
+    assert remove(servers, f"{prefix_of(store)}:tenants".encode()) == 1
+    assert await registered_tenants(store) == []
     await store.save(make_session())
     await until_background_done(store)
 
-    assert [one async for one in store._tenants()] == [TENANT]
+    assert await registered_tenants(store) == [TENANT]
 
 
 async def test_a_registry_that_cannot_be_written(
     make_redis: Any, servers: Servers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Saves of known tenants succeed: the registry may be on another node, which may be away."""
-    monkeypatch.setattr(home, "REGISTRATION_SECONDS", 0)
+    monkeypatch.setattr(maintenance, "REGISTRATION_SECONDS", 0)
     store = make_redis()
     await store.save(make_session())
     await store.aclose()
-    key = f"{store._prefix}:tenants".encode()
+    key = f"{prefix_of(store)}:tenants".encode()
     node = next(node for node in servers.nodes if _has(node, key))
-    store = make_redis(prefix=store._prefix)
+    store = make_redis(prefix=prefix_of(store))
     await store.save(make_session())
     node.client().delete(key)
     node.client().rpush(key, "something else")

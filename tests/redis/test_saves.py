@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from sessiondex.clock import EPOCH
-from sessiondex.stores.redis.saves import PreparedSave, version_of, write_back_version
+from sessiondex.stores.redis.codec import EncodedSession
+from sessiondex.stores.redis.saves import PreparedSave, version_of, write_back_if_later
 from tests.support.builders import make_session
+from tests.support.redis.internals import client_of
 from tests.support.redis.stores import RedisStores
 
 FUTURE = EPOCH + timedelta(days=100_000)
@@ -18,7 +20,8 @@ FUTURE = EPOCH + timedelta(days=100_000)
 
 def prepared(session: Any) -> PreparedSave[Any]:
     """Return a save of the object that begins now."""
-    return PreparedSave(session, version_of(session), session.session_id, session.tenant_id, b"", 0, is_new=False)
+    encoded = EncodedSession(session.session_id, session.tenant_id, b"", 0)
+    return PreparedSave(session, version_of(session), encoded, is_new=False)
 
 
 def at(stamp: int) -> datetime:
@@ -36,7 +39,7 @@ def test_answers_in_any_order(order: tuple[int, ...], shown: datetime) -> None:
     session.last_activity_at = shown
     saves = {stamp: prepared(session) for stamp in order}
     for stamp in order:
-        write_back_version(saves[stamp], stamp, 10 + stamp)
+        write_back_if_later(saves[stamp], stamp, 10 + stamp)
 
     assert (session.last_activity_at, session.revision) == (at(3), 13)
 
@@ -46,11 +49,11 @@ def test_a_save_that_began_after_another_was_written_back() -> None:
     session = make_session()
     session.last_activity_at = FUTURE
     late, first = prepared(session), prepared(session)
-    write_back_version(first, 20, 2)
+    write_back_if_later(first, 20, 2)
     second = prepared(session)
-    write_back_version(late, 10, 1)
+    write_back_if_later(late, 10, 1)
     version_after_late = version_of(session)
-    write_back_version(second, 30, 3)
+    write_back_if_later(second, 30, 3)
 
     assert version_after_late == (at(20), 2)
     assert version_of(session) == (at(30), 3)
@@ -60,8 +63,8 @@ def test_a_session_that_was_deleted_and_saved_again() -> None:
     """The later stamp counts, not the higher revision."""
     session = make_session()
     one, other = prepared(session), prepared(session)
-    write_back_version(one, 10, 7)
-    write_back_version(other, 20, 1)
+    write_back_if_later(one, 10, 7)
+    write_back_if_later(other, 20, 1)
 
     assert version_of(session) == (at(20), 1)
 
@@ -72,7 +75,7 @@ def test_an_invalid_stamp_that_was_assigned_during_the_save(assigned: Any) -> No
     session = make_session()
     save = prepared(session)
     session.__dict__["last_activity_at"] = assigned
-    write_back_version(save, 10, 1)
+    write_back_if_later(save, 10, 1)
 
     assert version_of(session) == (at(10), 1)
 
@@ -82,7 +85,7 @@ async def test_a_delayed_answer_of_an_earlier_commit(make_redis: RedisStores) ->
     store: Any = make_redis()
     session = make_session()
     await store.save(session)
-    call, has_committed, resume = store._client.call, asyncio.Event(), asyncio.Event()
+    call, has_committed, resume = client_of(store).call, asyncio.Event(), asyncio.Event()
 
     async def delayed(function: str, *args: Any) -> Any:
         answer = await call(function, *args)
@@ -91,14 +94,14 @@ async def test_a_delayed_answer_of_an_earlier_commit(make_redis: RedisStores) ->
             await resume.wait()
         return answer
 
-    store._client.call = delayed
+    client_of(store).call = delayed
     first = asyncio.create_task(store.save(session))
     await has_committed.wait()
     await store.save(session)
     version_after_second = version_of(session)
     resume.set()
     await first
-    store._client.call = call
+    client_of(store).call = call
 
     assert session.revision == 3
     assert version_of(session) == version_after_second

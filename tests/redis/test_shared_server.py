@@ -14,13 +14,14 @@ from sessiondex import (
 )
 from sessiondex.stores.redis import RedisSessionStore
 from tests.support.builders import AGENT, TENANT, NotedSession, make_session
+from tests.support.redis.internals import prefix_of
 
 
 @pytest.mark.parametrize("fields", [{}, {"session_id": UUID(int=77)}], ids=["other ids", "one id"])
 async def test_several_processes_that_create_a_session_of_one_identity(make_redis: Any, fields: dict[str, Any]) -> None:
     """One of them creates it, and all get it. Each calls `create` at most once, also if all sessions have one id."""
     first = make_redis()
-    stores = [first, *(make_redis(prefix=first._prefix) for _ in range(3))]
+    stores = [first, *(make_redis(prefix=prefix_of(first)) for _ in range(3))]
     made = []
 
     async def create() -> Any:
@@ -41,8 +42,8 @@ async def test_several_processes_that_create_a_session_of_one_identity(make_redi
 async def test_a_session_of_an_unknown_class(make_redis: Any) -> None:
     """The error names the class and `session_classes`. A store that knows the class returns the session."""
     writer = make_redis()
-    reader = make_redis(prefix=writer._prefix)
-    informed = make_redis(prefix=writer._prefix, session_classes=[NotedSession])
+    reader = make_redis(prefix=prefix_of(writer))
+    informed = make_redis(prefix=prefix_of(writer), session_classes=[NotedSession])
     session = make_session(NotedSession, note="n")
     await writer.save(session)
     with pytest.raises(InvalidSessionError, match=r"class .*NotedSession, which .* give it in session_classes"):

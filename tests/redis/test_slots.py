@@ -12,10 +12,10 @@ import pytest
 from sessiondex import StoreUnavailableError
 from tests.support.builders import AGENT, make_session
 from tests.support.redis.failures import failure, failure_facts
+from tests.support.redis.internals import prefix_of, until_background_done
 from tests.support.redis.recount import contents
 from tests.support.redis.servers import HOST, Cluster, OneServer, until
 from tests.support.redis.stores import RedisStores
-from tests.support.waiting import until_background_done
 
 pytestmark = pytest.mark.servers
 
@@ -38,7 +38,7 @@ class Slot:
 
     def __init__(self, cluster: Cluster, store: Any, tenant_id: UUID) -> None:
         self.cluster = cluster
-        self.key = f"{store._prefix}:{{{tenant_id.hex}}}:all"
+        self.key = f"{prefix_of(store)}:{{{tenant_id.hex}}}:all"
         self.number = int(_ask(cluster.nodes[0], "KEYSLOT", self.key))
         place = self.number * 3 // 16384
         self.owner, self.heir = cluster.nodes[place], cluster.nodes[(place + 1) % 3]

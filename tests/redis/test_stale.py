@@ -12,6 +12,7 @@ import pytest
 from sessiondex import Channel, SessionStatus
 from sessiondex.stores.redis import keys
 from tests.support.builders import AGENT, CUSTOMER, OTHER_AGENT, OTHER_CUSTOMER, SCENARIO, TENANT, at_step, visit
+from tests.support.redis.internals import prefix_of
 from tests.support.redis.planted_keys import Planted
 from tests.support.redis.servers import Servers
 from tests.support.redis.stores import RedisStores
@@ -29,7 +30,7 @@ async def saved_elsewhere(make_redis: RedisStores, servers: Servers) -> tuple[An
     """Return a store, and a session that was lost, then saved with other index keys."""
     store, session = make_redis(), at_step(customer_profile_id=CUSTOMER)
     await store.save(session)
-    row = keys.base(store._prefix, TENANT) + f"s:{session.session_id.hex}".encode()
+    row = keys.base(prefix_of(store), TENANT) + f"s:{session.session_id.hex}".encode()
     lost = Planted(servers, row)
     lost.client.delete(row)
     session.agent_id, session.customer_profile_id, session.user_channel_id = OTHER_AGENT, OTHER_CUSTOMER, "user-2"

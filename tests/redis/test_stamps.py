@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from sessiondex import InMemorySessionStore, copy_sessions
 from sessiondex.stores.redis import keys
 from tests.support.builders import AGENT, OTHER_TENANT, TENANT, Clock, make_session
+from tests.support.redis.internals import prefix_of
 from tests.support.redis.planted_keys import has_key
 from tests.support.redis.servers import Servers
 
@@ -145,7 +148,7 @@ async def test_an_export_of_sessions_with_equal_stamps(make_redis: Any, servers:
     """Pages contain every session once, of any size. Only another program can store equal stamps."""
     store, sessions = make_redis(), [saved() for _ in range(6)]
     await store.restore(sessions)
-    key = keys.base(store._prefix, TENANT) + b"all"
+    key = keys.base(prefix_of(store), TENANT) + b"all"
     members = {session.session_id.hex: 1 for session in sessions}
     (client,) = (node.client() for node in servers.nodes if has_key(node, key))
     before = client.zrange(key, 0, -1, withscores=True)
@@ -160,3 +163,20 @@ async def test_an_export_of_sessions_with_equal_stamps(make_redis: Any, servers:
     client.zadd(key, dict(before))
 
     assert pages == dict.fromkeys((1, 2, 4, 6, 100), sorted(members))
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_restores_give_the_same_stamps_as_in_memory(make_redis: Any, seed: int) -> None:
+    """Batches of few ids and fewer stamps: the same sessions keep their stamps, and the others get the same ones."""
+    draw = random.Random(seed)
+    server, memory = make_redis(clock=Clock()), InMemorySessionStore(clock=Clock(), debug=True)
+    ids = [UUID(int=number) for number in range(1, 13)]
+    for _ in range(12):
+        batch = [
+            saved(STAMP + draw.randrange(10) * MICROSECOND, draw.randrange(1, 4), session_id=draw.choice(ids))
+            for _ in range(draw.randrange(1, 9))
+        ]
+        counts = await server.restore(batch), await memory.restore(batch)
+
+        assert counts[0] == counts[1]
+        assert await identities_of(server) == await identities_of(memory)

@@ -7,6 +7,7 @@ from typing import Any
 from sessiondex import InMemorySessionStore, copy_sessions
 from tests.support.builders import NotedSession, TaggedSession
 from tests.support.copies import answers, fill
+from tests.support.redis.internals import prefix_of
 from tests.support.stores import check_indexes
 
 
@@ -28,7 +29,7 @@ async def test_a_copy_continues_at_a_cursor_after_a_restart(make_redis: Any) -> 
     sessions = await fill(server)
     page, cursor = await server.export(limit=20)
     await target.restore(page)
-    again = make_redis(prefix=server._prefix, session_classes=[NotedSession, TaggedSession])
+    again = make_redis(prefix=prefix_of(server), session_classes=[NotedSession, TaggedSession])
     rest = await copy_sessions(again, target, cursor=cursor)
 
     assert rest.restored == 30

@@ -13,6 +13,7 @@ from sessiondex import SessionStatus
 from sessiondex.stores.redis import keys
 from tests.support.builders import CUSTOMER, OTHER_AGENT, OTHER_CUSTOMER, SCENARIO, TENANT, at_step, make_session, visit
 from tests.support.redis.failures import failure
+from tests.support.redis.internals import feed_base_of, prefix_of
 from tests.support.redis.planted_keys import Planted
 from tests.support.redis.recount import contents
 from tests.support.redis.servers import Servers
@@ -63,9 +64,9 @@ def changed(session: Any, name: str) -> Any:
 
 def key_of(store: Any, name: str, session: Any) -> bytes:
     if name in FEED:
-        return bytes(store._feed_base(TENANT)) + FEED[name].encode()
+        return bytes(feed_base_of(store, TENANT)) + FEED[name].encode()
     kinds = CURRENT_KEYS | NEW_KEYS
-    return keys.base(store._prefix, TENANT) + kinds[name].format(id=session.session_id.hex).encode()
+    return keys.base(prefix_of(store), TENANT) + kinds[name].format(id=session.session_id.hex).encode()
 
 
 async def prepared(make_redis: RedisStores) -> tuple[Any, Any]:

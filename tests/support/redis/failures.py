@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from sessiondex import StoreUnavailableError
+from tests.support.redis.internals import client_of
 from tests.support.waiting import until
 
 
@@ -28,7 +29,7 @@ def failure_facts(error: StoreUnavailableError) -> tuple[str, str, bool]:
 @contextmanager
 def timing_out(store: Any, has_timed_out: Callable[[], bool]) -> Iterator[None]:
     """Time out the calls of the store inside the block, as soon as the condition holds. No clock is involved."""
-    client = store._client
+    client = client_of(store)
 
     async def limit_time(call: Coroutine[Any, Any, Any]) -> Any:
         calling = asyncio.ensure_future(call)

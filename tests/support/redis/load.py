@@ -10,6 +10,7 @@ from uuid import UUID
 
 from sessiondex import StoreUnavailableError
 from tests.support.builders import AGENT, make_session
+from tests.support.redis.internals import prefix_of
 from tests.support.redis.recount import check_indexes
 from tests.support.redis.servers import Servers
 from tests.support.waiting import HANG_SECONDS, until
@@ -88,4 +89,4 @@ async def check_it_works(store: Any, servers: Servers) -> None:
     await store.save(session)
     assert (await store.list_by_agent(TENANTS[0], AGENT))[0] == await store.get(session.session_id) == session
     await store.aclose()
-    check_indexes(servers, store._prefix, LEFTOVERS)
+    check_indexes(servers, prefix_of(store), LEFTOVERS)

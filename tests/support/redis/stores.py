@@ -6,6 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 from sessiondex.stores.redis import RedisSessionStore
+from tests.support.redis.internals import prefix_of
 from tests.support.redis.recount import check_indexes, contents
 from tests.support.redis.servers import Servers
 from tests.support.waiting import HANG_SECONDS
@@ -34,5 +35,5 @@ class RedisStores:
 
     def check(self) -> None:
         held = contents(self.servers)
-        for prefix in {store._prefix for store in self._made}:
+        for prefix in {prefix_of(store) for store in self._made}:
             check_indexes(self.servers, prefix, self.may_leave, held)

@@ -79,6 +79,13 @@ class SessionCodec(Generic[S]):
             InvalidSessionError: the store does not know the class, or the class no longer accepts the session.
             StoreUnavailableError: the session belongs to another tenant.
         """
+        session = self._load(row)
+        if session.tenant_id != tenant_id:
+            reason = "it answered with a session of another tenant, which was withheld"
+            raise StoreUnavailableError(self._host, "read", reason)
+        return session
+
+    def _load(self, row: bytes) -> S:
         stamp, revision, _, index_size = _HEAD.unpack_from(row)
         name, _, data = row[_HEAD.size + index_size :].partition(b"\0")
         cls = self._class_of(name)
@@ -88,9 +95,6 @@ class SessionCodec(Generic[S]):
                 None, f"it is of the class {unknown}, which this store does not know; give it in session_classes"
             )
         session: S = self._snapshots.from_json(cls, data, stamp, revision)
-        if session.tenant_id != tenant_id:
-            reason = "it answered with a session of another tenant, which was withheld"
-            raise StoreUnavailableError(self._host, "read", reason)
         return session
 
     def _class_of(self, name: bytes) -> type[Any] | None:

@@ -182,8 +182,8 @@ class RedisSessionStore(BaseSessionStore[S], Generic[S]):
             if key not in positions or versions[positions[key]][1] < stamp:
                 positions[key] = position
         by_tenant: dict[bytes, list[int]] = {}
-        # In the order of stamps: of two sessions with one stamp, the first keeps it.
-        for position in sorted(positions.values(), key=lambda position: versions[position][1]):
+        # In the order of stamps, as in every store: of two sessions with one stamp, the first keeps it.
+        for position in sorted(positions.values(), key=lambda position: (versions[position][1], position)):
             by_tenant.setdefault(saves[position].encoded.tenant_id.bytes, []).append(position)
         count = 0
         for group in by_tenant.values():

@@ -19,6 +19,7 @@ function ops.save(keys, args)
   local last, is_known = last_stamp(base)
   local last_place = {}
   for index, session in ipairs(sessions) do last_place[session[1]] = index end
+  note_leaving(stamps, plan, sessions)
 
   local unclaimed, answers, saved, revisions = {}, {}, {}, {}
   for index, session in ipairs(sessions) do
