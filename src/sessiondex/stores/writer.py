@@ -5,8 +5,8 @@ as pending, applied, published to the listeners and forgotten, in one step that 
 
 Theory of operation. Ctrl-C or a lack of memory can interrupt even that step. Then the pending commit is finished at
 once, or, if that is interrupted too, by `recover` at the next call of the store: it finishes the rows, rebuilds the
-indexes and publishes again. `suspend` and `resume` are called around each commit; in between, the owner lets nobody
-read without a call of `recover`.
+indexes and publishes again. `suspend` and `resume` are called around each commit. After `suspend` the owner calls
+`recover` before it reads. The interrupted save raises the interruption, although it is stored.
 
 The caller holds a lock, and has prepared the sessions without it: preparing needs neither stamp nor stored state.
 """
@@ -125,8 +125,8 @@ class Writer(Generic[R, P]):
     def restore(self, batch: Sequence[tuple[Prepared, int, int]]) -> int:
         """Store sessions with the stamps and revisions given beside them; return how many were stored.
 
-        Left alone is one that is stored as late or later, and one that has expired. A stamp that another session of
-        the tenant has moves to the next free microsecond.
+        Skips a session whose stored stamp is equal or later, and one that has expired. If another session of the
+        tenant has the stamp, the next free microsecond is used.
         """
         self.recover()
         cutoff = self._policy.cutoff(self._clock.now())
