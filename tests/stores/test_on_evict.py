@@ -77,6 +77,7 @@ async def test_on_evict_runs_without_the_lock(make_store: Any) -> None:
     assert await store.list_by_agent(TENANT, AGENT) == [kept[0], sessions[2]]
 
 
+@pytest.mark.usefixtures("short_slices")
 async def test_a_save_is_cancelled_while_on_evict_runs(make_store: Any) -> None:
     """Saves do not wait for `on_evict`, and cancel none of its calls."""
     done: list[Any] = []

@@ -102,3 +102,8 @@ def scan_snapshots(store: Any) -> dict[Any, Any]:
     """Return the snapshots of a scan store by id, for stores that break a law on purpose."""
     snapshots: dict[Any, Any] = store._backend._snapshots
     return snapshots
+
+
+def storage_of(store: Any, index: Any) -> Any:
+    """Return the posting lists of one index, to plant a fault there."""
+    return store._backend._table.storage(index)
