@@ -141,6 +141,7 @@ class Writer(Generic[R, P]):
                 raise
             is_later = head is None or head[2] < stamp
             if is_later and (cutoff is None or stamp >= cutoff) and (other is None or other[1] < stamp):
+                latest.pop(key, None)  # so that equal stamps stay in the given order
                 latest[key] = (prepared, stamp, revision)
         puts = self._with_free_stamps(sorted(latest.values(), key=lambda put: put[1]))
         for prepared, _, _ in puts:
@@ -163,13 +164,17 @@ class Writer(Generic[R, P]):
         return len(found)
 
     def _with_free_stamps(self, puts: Sequence[tuple[Prepared, int, int]]) -> list[tuple[Prepared, int, int]]:
-        taken: set[tuple[bytes, int]] = set()
+        heads = [self._backend.head(prepared.session_id) for prepared, _, _ in puts]
+        left = {(head[1], head[2]) for head in heads if head is not None}  # by the versions that these puts replace
+        # In the order of stamps: all from the wanted one to the last one given are taken, so the search goes on there.
+        last_given: dict[bytes, int] = {}
         free = []
         for prepared, wanted, revision in puts:
-            owner, stamp = prepared.tenant_id.bytes, wanted
-            while (owner, stamp) in taken or self._backend.has_stamp(prepared.tenant_id, stamp):
+            owner = prepared.tenant_id.bytes
+            stamp = max(wanted, last_given.get(owner, -1) + 1)
+            while (owner, stamp) not in left and self._backend.has_stamp(prepared.tenant_id, stamp):
                 stamp += 1
-            taken.add((owner, stamp))
+            last_given[owner] = stamp
             free.append((prepared, stamp, revision))
         return free
 

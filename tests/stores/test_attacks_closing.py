@@ -1,0 +1,104 @@
+"""Attacks on `aclose`, `on_evict` and `create`: calls from child tasks, and saves in progress while a store closes."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from sessiondex import Channel, ReentryError, StoreClosedError
+from tests.support import virtual_time
+from tests.support.builders import TENANT, make_session
+
+CHILD_TASKS: dict[str, Callable[[Coroutine[Any, Any, Any]], Awaitable[Any]]] = {
+    "create_task": asyncio.create_task,
+    "wait_for": lambda work: asyncio.wait_for(asyncio.create_task(work), 60),
+    "gather": asyncio.gather,
+}
+"""Ways to await a coroutine in a task of its own. `wait_for` itself creates one before Python 3.12."""
+
+
+@pytest.mark.parametrize("in_a_task", CHILD_TASKS.values(), ids=CHILD_TASKS)
+def test_aclose_in_a_child_task_of_on_evict_returns(make_store: Any, in_a_task: Any) -> None:
+    """It does not wait for the callback, which waits for it. A hang is an error in virtual time."""
+    closed = asyncio.Event()
+
+    async def on_evict(_session: Any, _reason: Any) -> None:
+        await in_a_task(store.aclose())
+        closed.set()
+
+    store = make_store(max_sessions=1, on_evict=on_evict)
+
+    async def main() -> None:
+        await store.save_many([make_session(), make_session()])
+        await closed.wait()
+        assert await store.health_check() is False
+
+    virtual_time.run(main())
+
+
+@pytest.mark.parametrize("in_a_task", CHILD_TASKS.values(), ids=CHILD_TASKS)
+def test_get_or_create_in_a_child_task_of_create_is_refused(make_store: Any, in_a_task: Any) -> None:
+    """It would wait for `create`, which waits for it. A hang is an error in virtual time."""
+    store, identity = make_store(), (TENANT, Channel.WEBCHAT, "user-1")
+
+    async def create() -> Any:
+        await in_a_task(store.get_or_create(*identity, make_session))
+
+    async def main() -> None:
+        with pytest.raises(ReentryError):
+            await store.get_or_create(*identity, create)
+        assert await store.get_or_create(*identity, make_session)  # the lock was released
+
+    virtual_time.run(main())
+
+
+@pytest.mark.parametrize("turns", range(0, 12, 2))
+async def test_a_closed_store_evicts_nothing_more(make_store: Any, turns: int) -> None:
+    """A bulk save in progress is done before `aclose` returns, with its evictions and their callbacks, or refused."""
+    evicted: list[Any] = []
+
+    async def on_evict(session: Any, _reason: Any) -> None:
+        await asyncio.sleep(0)
+        evicted.append(session.session_id)
+
+    store = make_store(max_sessions=10, on_evict=on_evict)
+    first, second = ([make_session(variables={"text": "x" * 20_000}) for _ in range(100)] for _ in range(2))
+    saves = [asyncio.create_task(store.save_many(sessions)) for sessions in (first, second)]
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    await store.aclose()
+    count = len(evicted)
+    results = await asyncio.gather(*saves, return_exceptions=True)
+    for _ in range(300):
+        await asyncio.sleep(0)
+
+    assert len(evicted) == count
+    assert all(isinstance(result, list | StoreClosedError) for result in results)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="asyncio.eager_task_factory is new in Python 3.12")
+def test_on_evict_runs_after_the_save_if_tasks_start_eagerly(make_store: Any) -> None:
+    """The save holds no lock any more, so the callback may save, too."""
+    steps: list[str] = []
+
+    async def on_evict(_session: Any, _reason: Any) -> None:
+        steps.append("on_evict")
+        if steps.count("on_evict") == 1:
+            await store.save(make_session())
+
+    store = make_store(max_sessions=1, on_evict=on_evict)
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_task_factory(vars(asyncio)["eager_task_factory"])  # unknown to type checkers
+        await store.save(make_session())
+        await store.save(make_session())
+        steps.append("saved")
+        await asyncio.sleep(1)
+        await store.aclose()
+
+    virtual_time.run(main())
+    assert steps == ["saved", "on_evict", "on_evict"]
