@@ -1,4 +1,4 @@
-"""Stores by URL."""
+"""`open_store`: stores by URL."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from sessiondex import InMemorySessionStore, InvalidArgumentError, ScanSessionStore, open_store, schemes
+from sessiondex import InMemorySessionStore, InvalidArgumentError, ScanSessionStore, open_store, urls
+from tests.support.stores import options_of
 
 
 async def test_memory_with_options_in_the_url_and_beside_it() -> None:
     store: Any = open_store("memory://?cache_size=7&idle_ttl=90.5&debug=true", max_sessions=3)
 
     assert isinstance(store, InMemorySessionStore)
-    assert (store._hot.bound, store._debug) == (7, True)
-    assert (timedelta(seconds=90.5), 3) == (store._eviction.idle_ttl, store._eviction.max_sessions)
+    assert options_of(store) == {"cache_size": 7, "debug": True, "idle_ttl": timedelta(seconds=90.5), "max_sessions": 3}
 
 
 @pytest.mark.parametrize(
@@ -85,8 +85,8 @@ async def test_a_server_by_its_schemes() -> None:
 
 def test_a_scheme_of_a_package_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """By an entry point; it gets the whole URL, and the options."""
-    point = EntryPoint("scan", "tests.test_schemes:made", schemes.ENTRY_POINTS)
-    monkeypatch.setattr(schemes, "entry_points", lambda group: [point] * (group == schemes.ENTRY_POINTS))
+    point = EntryPoint("scan", "tests.test_urls:made", urls.ENTRY_POINTS)
+    monkeypatch.setattr(urls, "entry_points", lambda group: [point] * (group == urls.ENTRY_POINTS))
     store: Any = open_store("scan://here?x=1", max_sessions=2)
 
     assert isinstance(store, ScanSessionStore)

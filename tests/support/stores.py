@@ -70,6 +70,17 @@ def sweeper_of(store: Any) -> Any:
     return store._sweeper
 
 
+def options_of(store: InMemorySessionStore) -> dict[str, Any]:
+    """Return some options that a store was made with."""
+    policy = store._policy
+    return {
+        "cache_size": store._table._cache.max_size,
+        "debug": store._writer._has_checks,
+        "idle_ttl": policy.idle_ttl,
+        "max_sessions": policy.max_sessions,
+    }
+
+
 def cached_snapshot(store: Any, session: Session) -> Any:
     """Return the live snapshot that the store has of the session, or `None`."""
     return store._backend._cache.peek(session.session_id.bytes)
