@@ -131,9 +131,7 @@ steps = st.builds(StepQuery, ids, ids, versions, texts, st.none())
 
 
 @given(steps, steps)
-@example(
-    StepQuery(UUID(int=0), UUID(int=0), 0x1, "1a", None), StepQuery(UUID(int=0), UUID(int=0), 0x11, "a", None)
-)
+@example(StepQuery(UUID(int=0), UUID(int=0), 0x1, "1a", None), StepQuery(UUID(int=0), UUID(int=0), 0x11, "a", None))
 def test_no_two_steps_have_one_key(one: StepQuery, other: StepQuery) -> None:
     assert (schema.step_key(one) == schema.step_key(other)) == (one == other)
 

@@ -16,10 +16,10 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import pytest
 from pydantic_core import SchemaSerializer, SchemaValidator
-from sessiondex.engine.sharded_dict import ShardedDict
-from sessiondex.snapshots.compiled import UUIDCache
 
 from sessiondex import InMemorySessionStore
+from sessiondex.engine.sharded_dict import ShardedDict
+from sessiondex.snapshots.compiled import UUIDCache
 from tests.support.builders import AGENT, CUSTOMER, SCENARIO, TENANT, NotedSession, TaggedSession, at_step
 
 # What a store does not own: code, classes, loops, and what pydantic compiled.
@@ -63,9 +63,7 @@ def test_ids_that_collide_do_not_as_bytes() -> None:
 
 
 @pytest.mark.parametrize("cache_size", [0, 10, 10_000])
-async def test_ids_with_one_hash_are_keys_of_no_dict(
-    make_indexed: Any, cache_size: int
-) -> None:
+async def test_ids_with_one_hash_are_keys_of_no_dict(make_indexed: Any, cache_size: int) -> None:
     """After all reads and saves, no dict or set of the store has a key that a user can make collide."""
     store = make_indexed(cache_size=cache_size)
     ids = colliding(100)

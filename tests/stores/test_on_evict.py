@@ -138,9 +138,7 @@ async def test_the_loop_runs_while_on_evict_is_called_for_many(make_store: Any) 
     assert len(set(turns)) >= 100 // ITEMS_PER_SLICE
 
 
-async def test_a_refused_save_evicts_nothing_and_a_count_all_that_expired(
-    make_store: Any, clock: Clock
-) -> None:
+async def test_a_refused_save_evicts_nothing_and_a_count_all_that_expired(make_store: Any, clock: Clock) -> None:
     evicted: list[Any] = []
     store = make_store(idle_ttl=HOUR, on_evict=lambda session, _: evicted.append(session))
     sessions = [make_session() for _ in range(50)]

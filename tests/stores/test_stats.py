@@ -7,7 +7,6 @@ import pickle
 from typing import Any
 
 import pytest
-from sessiondex.engine.sharded_dict import ShardedDict
 
 from sessiondex import (
     IndexStats,
@@ -17,6 +16,7 @@ from sessiondex import (
     SessionStatus,
     StoreStats,
 )
+from sessiondex.engine.sharded_dict import ShardedDict
 from tests.support.builders import (
     AGENT,
     CUSTOMER,
