@@ -1,4 +1,4 @@
-"""A store is opened, closed and asked how it is."""
+"""Opening, closing and health checks."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 
 from sessiondex import Channel, StoreClosedError, WrongLoopError
 from tests.support.builders import AGENT, CUSTOMER, SCENARIO, TENANT, make_session
+from tests.support.stores import lock_of, sweeper_of
 from tests.support.waiting import HANG_SECONDS
 
 CALLS: dict[str, Any] = {
@@ -63,13 +64,13 @@ async def test_the_sweeper_ends_with_the_store(make_store: Any) -> None:
 
 async def test_a_sweeper_that_was_cancelled_is_noticed(make_store: Any) -> None:
     async with make_store(idle_ttl=timedelta(hours=1)) as store:
-        store._sweeper.cancel()
+        sweeper_of(store).cancel()
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         assert await store.health_check() is False
 
 
-async def test_those_who_follow_changes_come_to_an_end(store: Any) -> None:
+async def test_closing_ends_readers_of_changes(store: Any) -> None:
     async def follow() -> list[Any]:
         return [change.sequence async for change in store.changes()]
 
@@ -80,15 +81,22 @@ async def test_those_who_follow_changes_come_to_an_end(store: Any) -> None:
     assert await asyncio.wait_for(following, HANG_SECONDS) == [1]
 
 
-async def test_a_write_that_waits_is_told(store: Any) -> None:
+async def test_a_save_waits_for_the_lock_when_the_store_is_closed(store: Any) -> None:
+    """It is finished before `aclose` returns; a save that has not entered yet raises."""
     session = make_session()
     await store.get(session.session_id)
-    async with store._lock:
+    async with lock_of(store):
         waiting = asyncio.ensure_future(store.save(session))
         await asyncio.sleep(0)
-        await store.aclose()
-    with pytest.raises(StoreClosedError):
-        await waiting
+        closing = asyncio.ensure_future(store.aclose())
+        await asyncio.sleep(0)
+        with pytest.raises(StoreClosedError):
+            await store.save(make_session())
+        assert not closing.done()
+    await closing
+
+    assert waiting.done()
+    assert (waiting.result(), session.revision) == (session.session_id, 1)
 
 
 async def test_on_evict_may_close_the_store(make_indexed: Any, clock: Any) -> None:
@@ -100,21 +108,21 @@ async def test_on_evict_may_close_the_store(make_indexed: Any, clock: Any) -> No
     store = make_indexed(idle_ttl=timedelta(milliseconds=1), on_evict=close)
     await store.save(make_session())
     async with store:
-        sweeper = store._sweeper
+        sweeper = sweeper_of(store)
         clock.move(seconds=1)
         await asyncio.wait_for(sweeper, HANG_SECONDS)
     assert not await store.health_check()
 
 
-async def test_the_last_evictions_are_told_before_it_is_closed(make_store: Any, clock: Any) -> None:
-    told: list[Any] = []
-    store = make_store(idle_ttl=timedelta(hours=1), on_evict=lambda session, _: told.append(session))
+async def test_aclose_returns_after_the_last_call_of_on_evict(make_store: Any, clock: Any) -> None:
+    evicted: list[Any] = []
+    store = make_store(idle_ttl=timedelta(hours=1), on_evict=lambda session, _: evicted.append(session))
     session = make_session()
     await store.save(session)
     clock.move(hours=2)
     assert await store.count_by_agent(TENANT, AGENT) == 0
     await store.aclose()
-    assert told == [session]
+    assert evicted == [session]
 
 
 def test_an_opened_store_may_go_on_in_another_loop(make_store: Any) -> None:

@@ -23,7 +23,7 @@ from uuid import uuid4
 
 import sessiondex
 from sessiondex import Channel, Session
-from sessiondex.stores import loops
+from sessiondex.stores import loop_guard
 
 made = lambda: Session(tenant_id=tenant, agent_id=tenant, channel=Channel.SMS, user_channel_id="u")
 tenant = uuid4()
@@ -65,7 +65,7 @@ calls = {
 
 used, unused, loop = sessiondex.{cls}(), sessiondex.{cls}(), asyncio.new_event_loop()
 loop.run_until_complete(used.save(made()))
-loops._handover.acquire()  # as another thread might have, at that moment
+loop_guard._handover_lock.acquire()  # as another thread might have, at that moment
 child = os.fork()
 if child == 0:
     status = 1
@@ -84,7 +84,7 @@ if child == 0:
     finally:
         sys.stdout.flush()
         os._exit(status)
-loops._handover.release()
+loop_guard._handover_lock.release()
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 assert loop.run_until_complete(used.count_by_agent(tenant, tenant)) == 1
 """
