@@ -8,47 +8,9 @@ from typing import Any
 
 import pytest
 
-from sessiondex import Channel, StoreClosedError, WrongLoopError
-from tests.support.builders import AGENT, CUSTOMER, SCENARIO, TENANT, make_session
+from sessiondex import StoreClosedError
+from tests.support.builders import AGENT, TENANT, make_session
 from tests.support.waiting import HANG_SECONDS
-
-CALLS: dict[str, Any] = {
-    "get": lambda store, session: store.get(session.session_id),
-    "save": lambda store, session: store.save(session),
-    "save_many": lambda store, session: store.save_many([session]),
-    "load": lambda store, session: store.load([session]),
-    "delete": lambda store, session: store.delete(session.session_id),
-    "delete_many": lambda store, session: store.delete_many([session.session_id]),
-    "get_by_channel": lambda store, _: store.get_by_channel(TENANT, Channel.SMS, "u"),
-    "list_by_agent": lambda store, _: store.list_by_agent(TENANT, AGENT),
-    "list_by_customer": lambda store, _: store.list_by_customer(TENANT, CUSTOMER),
-    "find": lambda store, _: store.find_sessions_by_step_hash(TENANT, SCENARIO, 1, "h"),
-    "iter_by_agent": lambda store, _: anext(store.iter_by_agent(TENANT, AGENT)),
-    "iter_by_customer": lambda store, _: anext(store.iter_by_customer(TENANT, CUSTOMER)),
-    "count_by_agent": lambda store, _: store.count_by_agent(TENANT, AGENT),
-    "count_by_customer": lambda store, _: store.count_by_customer(TENANT, CUSTOMER),
-    "count_by_step_hash": lambda store, _: store.count_by_step_hash(TENANT, SCENARIO, 1, "h"),
-    "count_steps": lambda store, _: store.count_steps(TENANT, SCENARIO, 1),
-    "update": lambda store, session: store.update(session.session_id, lambda _: None),
-    "get_or_create": lambda store, _: store.get_or_create(TENANT, Channel.SMS, "user-1", make_session),
-    "exclusive": lambda store, session: store.exclusive(session.session_id).__aenter__(),
-    "changes": lambda store, _: anext(store.changes()),
-    "enter": lambda store, _: store.__aenter__(),
-}
-
-
-@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-async def test_a_closed_store_says_so(store: Any, call: Any) -> None:
-    session = make_session()
-    async with store as opened:
-        assert opened is store
-        await store.save(session)
-        assert await store.health_check() is True
-    with pytest.raises(StoreClosedError):
-        await call(store, session)
-    assert await store.health_check() is False
-    await store.aclose()
-    await store.aclose()
 
 
 async def test_the_sweeper_ends_with_the_store(make_store: Any) -> None:
@@ -131,14 +93,3 @@ def test_an_opened_store_may_go_on_in_another_loop(make_store: Any) -> None:
 
     asyncio.run(first())
     asyncio.run(second())
-
-
-async def test_no_other_running_loop_can_close_it(store: Any) -> None:
-    await store.save(make_session())
-
-    def close_elsewhere() -> None:
-        with pytest.raises(WrongLoopError):
-            asyncio.run(store.aclose())
-
-    await asyncio.to_thread(close_elsewhere)
-    assert await store.health_check()
