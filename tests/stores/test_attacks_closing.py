@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from sessiondex import Channel, ReentryError, StoreClosedError
 from tests.support import virtual_time
-from tests.support.builders import TENANT, make_session
+from tests.support.builders import TENANT, Clock, make_session
 
 CHILD_TASKS: dict[str, Callable[[Coroutine[Any, Any, Any]], Awaitable[Any]]] = {
     "create_task": asyncio.create_task,
@@ -56,22 +57,29 @@ def test_get_or_create_in_a_child_task_of_create_is_refused(make_store: Any, in_
     virtual_time.run(main())
 
 
-async def test_a_closed_store_evicts_nothing_more(make_store: Any) -> None:
+@pytest.mark.parametrize("options", [{"idle_ttl": timedelta(hours=1)}, {"max_sessions": 1}], ids=["expired", "surplus"])
+async def test_a_closed_store_evicts_nothing_more(make_store: Any, clock: Clock, options: dict[str, Any]) -> None:
     """`aclose` returns after the evictions of a bulk save in progress, at whatever turn of the loop it is called."""
-    for turns in range(40):
-        evicted: list[Any] = []
-        store = make_store(max_sessions=1, on_evict=lambda session, _, evicted=evicted: evicted.append(session))
-        saving = asyncio.create_task(store.save_many([make_session() for _ in range(200)]))
-        for _ in range(turns):
-            await asyncio.sleep(0)
-        await store.aclose()
-        count = len(evicted)
-        result = (await asyncio.gather(saving, return_exceptions=True))[0]
-        for _ in range(50):
-            await asyncio.sleep(0)
+    for turns in range(10):
+        await close_after(turns, make_store, clock, options)
 
-        assert len(evicted) == count
-        assert isinstance(result, list | StoreClosedError)
+
+async def close_after(turns: int, make_store: Any, clock: Clock, options: dict[str, Any]) -> None:
+    evicted: list[Any] = []
+    store = make_store(**options, on_evict=lambda session, _: evicted.append(session))
+    await store.save_many([make_session() for _ in range(200)])
+    clock.move(hours=2)
+    saving = asyncio.ensure_future(store.save_many([make_session() for _ in range(200)]))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    await store.aclose()
+    count = len(evicted)
+    result = (await asyncio.gather(saving, return_exceptions=True))[0]
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+    assert len(evicted) == count
+    assert isinstance(result, list | StoreClosedError)
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="asyncio.eager_task_factory is new in Python 3.12")
