@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.measure.timing import Budget
-from benchmarks.scenarios.footprint import NONE_HOT
+from benchmarks.scenarios.footprint import WITHOUT_CACHE
 from benchmarks.scenarios.servers.scenario import Extent
 from benchmarks.scenarios.traces import Conversation, TraceError, generate, read_trace
 from benchmarks.stores.subjects import INDEXED, REFERENCE
@@ -70,7 +70,7 @@ _FULL = replace(
     budget=Budget(seconds=0.4, most_calls=5_000),
     together=2_000,
     traffic_seconds=10,
-    variants=(INDEXED, NONE_HOT, REFERENCE),
+    variants=(INDEXED, WITHOUT_CACHE, REFERENCE),
     servers=Extent(100_000, 15, 4_000, worker_rounds=5, conversations=400, turns=20),
     parts=frozenset(PARTS),
 )

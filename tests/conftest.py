@@ -14,6 +14,7 @@ from sessiondex import InMemorySessionStore
 from tests.support import seeds
 from tests.support.builders import Clock
 from tests.support.sizes import IS_STRESS
+from tests.support.slice_time import counted_slices
 from tests.support.stores import STORES, made_and_checked
 
 # No verdict depends on time: a busy machine is no bug. The same examples each time, unless a seed is asked for.
@@ -67,6 +68,13 @@ def try_each(request: pytest.FixtureRequest) -> seeds.TryEach:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
+
+
+@pytest.fixture
+def short_slices() -> Iterator[None]:
+    """Have long operations let other tasks run after `ITEMS_PER_SLICE` items, not after a time."""
+    with counted_slices():
+        yield
 
 
 @pytest.fixture(params=STORES)

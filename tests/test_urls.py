@@ -34,7 +34,7 @@ async def test_memory_with_options_in_the_url_and_beside_it() -> None:
         ("memory://?max_sessions=0", "must be at least 1"),
         ("redis://localhost?color=red", "has no parameter 'color'; there are client_name"),
         ("redis://localhost?cache_size=1", "has no 'cache_size'; there are prefix"),
-        ("redis://localhost/seven", "a number, of a database"),
+        ("redis://localhost/seven", "the number of a database"),
         ("redis+cluster://localhost/1", "a cluster has one database"),
         ("redis://localhost:port", "must be like redis://user:password@host"),
         ("redis://[::1", "cannot be read as one"),

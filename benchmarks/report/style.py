@@ -6,7 +6,7 @@ from typing import Any
 import altair as alt
 import vl_convert
 
-from benchmarks.scenarios.footprint import NONE_HOT
+from benchmarks.scenarios.footprint import WITHOUT_CACHE
 from benchmarks.stores.subjects import DEEP_COPY, INDEXED, LITTLETABLE, REFERENCE, SCAN_STORE, SQLITE
 
 INK, DIM, GRID, PAPER = "#1b1f24", "#57606a", "#d8dee4", "#ffffff"
@@ -22,10 +22,10 @@ DARK = {
 }
 """The colours that change in dark mode."""
 
-# Okabe and Ito's colours, which colour-blind readers can tell apart. Shapes and dashes differ too, for print.
+# Okabe and Ito's colours, which colour-blind readers can distinguish. Shapes and dashes differ too, for print.
 STYLES: dict[str, tuple[str, str, list[int]]] = {
     INDEXED: (BLUE, "circle", [1, 0]),
-    NONE_HOT: (SKY, "diamond", [8, 2]),
+    WITHOUT_CACHE: (SKY, "diamond", [8, 2]),
     SCAN_STORE: (ORANGE, "square", [6, 3]),
     REFERENCE: (VERMILION, "triangle-up", [2, 2]),
     DEEP_COPY: (PURPLE, "cross", [8, 2, 2, 2]),

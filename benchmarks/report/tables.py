@@ -88,7 +88,7 @@ def _footprint_table(footprints: Sequence[Footprint]) -> Table:
     due = f"saves/s, of {SAVES_PER_SECOND:,} due"
     rows = [
         ["bytes per session", *[whole(each.bytes_per_session) for each in footprints]],
-        ["hot sessions", *[whole(each.cached_sessions) for each in footprints]],
+        ["cached sessions", *[whole(each.cached_sessions) for each in footprints]],
         ["full collection, ms", *[factor(each.collection) for each in footprints]],
         ["the same without sessions, ms", *[factor(each.collection_before) for each in footprints]],
         ["loaded, sessions/s", *[whole(each.loaded_per_second) for each in footprints]],

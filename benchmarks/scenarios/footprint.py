@@ -26,17 +26,17 @@ from benchmarks.stores.subjects import INDEXED, REFERENCE, Store
 from sessiondex import InMemorySessionStore, Session
 
 ROOT = Path(__file__).parents[2]
-NONE_HOT = "indexed, none hot"
-"""The indexed store with `cache_size=0`: every session is packed."""
+WITHOUT_CACHE = "indexed, without cache"
+"""The indexed store with `cache_size=0`: no session is kept as a live object."""
 
 VARIANTS: dict[str, Callable[[], Store]] = {
     INDEXED: InMemorySessionStore,
-    NONE_HOT: lambda: InMemorySessionStore(cache_size=0),
+    WITHOUT_CACHE: lambda: InMemorySessionStore(cache_size=0),
     REFERENCE: ReferenceScan,
 }
 
 _BATCH_SIZE = 20  # sessions made between two turns of the loop
-_READS = 60_000  # skewed: some thousand sessions are read twice and become hot
+_READS = 60_000  # skewed: some thousand sessions are read twice, which fills the cache
 _MIN_WEIGHED = 10_000  # sessions: the memory of fewer is lost in that of the process
 
 
@@ -48,7 +48,8 @@ class Footprint:
     sessions: int
     bytes_per_session: float | None
     """Growth of the resident memory over loading and reading. `None` below 10,000 sessions and outside Linux."""
-    cache_size: int | None
+    cached_sessions: int | None
+    """How many were live objects as well. `None` for stores without a cache."""
     collection: float
     """Milliseconds of a full garbage collection with the sessions."""
     collection_before: float
@@ -123,7 +124,7 @@ async def measure(variant: str, size: int, seed: int, seconds: float) -> Footpri
         variant=variant,
         sessions=size,
         bytes_per_session=round(((resident or 0) - (resident_before or 0)) / size, 1) if is_weighed else None,
-        cache_size=None if stats is None else stats.cached_sessions,
+        cached_sessions=None if stats is None else stats.cached_sessions,
         collection=collection,
         collection_before=collection_before,
         loaded_per_second=round(size / load_seconds, 1),

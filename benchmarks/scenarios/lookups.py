@@ -115,7 +115,7 @@ def lanes_of(subjects: Subjects, operation: str, keys: str, pool: Pool, extent: 
     """Return the lanes of one operation: the subjects that take part, and the control.
 
     Each operation begins at its own stretch of the pool, and each lane at another position of it: sessions that were
-    just read are hot, or in the processor's cache, and would be an advantage of the next one.
+    just read are in the store's or the processor's cache, which would be an advantage of the next lane.
     """
     if operation in SERVICES:
         names = [name for name in SERVICE_STORES if name in subjects and extent == "services" and keys == UNIFORM]

@@ -242,14 +242,14 @@ def check_duration(name: str, value: object, minimum: timedelta) -> None:
 def check_channel(value: str) -> Channel:
     try:
         return Channel(value)
-    except ValueError:
+    except (ValueError, RecursionError):  # the enum's own error prints the value, which may be a very deep list
         raise InvalidArgumentError("channel", f"must be one of {', '.join(Channel)}") from None
 
 
 def check_optional_status(value: str | None) -> SessionStatus | None:
     try:
         return None if value is None else SessionStatus(value)
-    except ValueError:
+    except (ValueError, RecursionError):  # as above
         raise InvalidArgumentError("status", f"must be None or one of {', '.join(SessionStatus)}") from None
 
 

@@ -9,7 +9,7 @@ from benchmarks.measure.progress import Progress
 from benchmarks.measure.timing import Budget
 from benchmarks.run import Run
 from benchmarks.scenarios import floods, footprint, lookups, mixes, replay
-from benchmarks.scenarios.footprint import NONE_HOT
+from benchmarks.scenarios.footprint import WITHOUT_CACHE
 from benchmarks.scenarios.traces import generate
 from benchmarks.stores.subjects import INDEXED, REFERENCE
 
@@ -35,7 +35,7 @@ async def _make() -> Run:
         timer_overhead=0.1,
         lookups=await lookups.run([30, 60], 1, BUDGET, quiet, services=True),
         replays=await replay.run(generate(3, 1), 2, 1, quiet),
-        footprints=[await footprint.measure(name, 60, 1, 0.02) for name in (INDEXED, NONE_HOT, REFERENCE)],
+        footprints=[await footprint.measure(name, 60, 1, 0.02) for name in (INDEXED, WITHOUT_CACHE, REFERENCE)],
         peers=await lookups.run_peers(60, 1, BUDGET, quiet),
         mixes=await mixes.run(60, 1, 0.002, quiet),
         floods=await floods.run(250, 1, quiet),

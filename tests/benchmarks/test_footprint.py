@@ -34,11 +34,11 @@ async def test_process() -> None:
 
 
 def test_variants() -> None:
-    """The indexed store reports its hot sessions; the reference scan has none, and is sent no lists."""
-    indexed, none_hot, scan = small_run().footprints
+    """The indexed store reports how many sessions are cached; the reference scan has no cache, and gets no lists."""
+    indexed, without_cache, scan = small_run().footprints
 
-    assert (none_hot.cache_size, scan.cache_size) == (0, None)
-    assert indexed.cache_size
+    assert (without_cache.cached_sessions, scan.cached_sessions) == (0, None)
+    assert indexed.cached_sessions
     assert {traffic.lists_due for traffic in indexed.traffic} == {100}
     assert {traffic.lists_due for traffic in scan.traffic} == {0}
 

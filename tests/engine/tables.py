@@ -50,5 +50,5 @@ def row_of(table: Table, key: bytes) -> Row:
 
 def contents(table: Table) -> dict[bytes, tuple[int, str]]:
     """Return stamp and text of each row, after a check of the indexes."""
-    table._check(expected_keys)
+    table.check(expected_keys)
     return {key: (table.head(row).stamp, table.value(row).decode()) for key, row in table._rows.items()}

@@ -65,7 +65,7 @@ def test_agrees_with_a_plain_sorted_list(steps: list[tuple[str, int]], items_per
             chunked.move(item_of(expected.pop()), item_of(61 + number))
             expected.append(61 + number)
         expected.sort()
-        chunked._check()
+        chunked.check()
         assert numbers_in(chunked.joined()) == expected
 
     assert len(chunked) == len(expected)
@@ -125,7 +125,7 @@ def test_an_item_below_all_others_belongs_to_the_first_chunk() -> None:
     chunked = list_of(range(20, 40))
     for number in reversed(range(20)):
         chunked.add(item_of(number))
-        chunked._check()
+        chunked.check()
 
     assert numbers_in(chunked.joined()) == ALL
 
@@ -165,7 +165,7 @@ def test_an_emptied_chunk_is_removed_wherever_it_is() -> None:
         chunked = list_of(range(12))
         for number in chunk:
             chunked.remove(item_of(number))
-            chunked._check()
+            chunked.check()
         assert lengths(chunked) == [4, 4]
 
 
@@ -174,7 +174,7 @@ def test_after_the_last_chunk_is_gone_the_newest_items_go_to_the_one_before() ->
     chunked.remove(item_of(8))
     chunked.add(item_of(10))
     chunked.move(item_of(10), item_of(11))
-    chunked._check()
+    chunked.check()
 
     assert numbers_in(chunked.newest(3)) == [6, 7, 11]
 
@@ -183,7 +183,7 @@ def test_an_empty_list_reads_as_empty_and_can_be_filled_again() -> None:
     chunked = list_of(range(9))
     for number in range(9):
         chunked.remove(item_of(number))
-    chunked._check()
+    chunked.check()
     assert (len(chunked), chunked.first(), chunked.last(), chunked.joined(), lengths(chunked)) == (
         0,
         b"",
@@ -207,7 +207,7 @@ def test_removing_or_moving_a_missing_item_is_a_key_error_and_changes_nothing(nu
         with pytest.raises(KeyError):
             chunked.move(item_of(number), item_of(new))
 
-    chunked._check()
+    chunked.check()
     assert numbers_in(chunked.joined()) == [1, 2, 3, 5, 6, 7, 8]
 
 
@@ -261,7 +261,7 @@ def test_check_finds_chunks_that_break_a_rule(chunks: dict[bytes, list[int]], re
     chunked._last = chunked._bounds[-1]
 
     with pytest.raises(AssertionError, match=reason):
-        chunked._check()
+        chunked.check()
 
 
 @pytest.mark.parametrize(
@@ -273,7 +273,7 @@ def test_check_finds_a_wrong_record_of_the_chunks(attribute: str, value: Any, re
     setattr(chunked, attribute, value)
 
     with pytest.raises(AssertionError, match=reason):
-        chunked._check()
+        chunked.check()
 
 
 def test_check_finds_an_item_of_another_width() -> None:
@@ -281,4 +281,4 @@ def test_check_finds_an_item_of_another_width() -> None:
     chunked._chunks[b""] += b"\xff"
 
     with pytest.raises(AssertionError, match="width of items"):
-        chunked._check()
+        chunked.check()

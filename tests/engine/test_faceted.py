@@ -105,7 +105,7 @@ def test_clearing_removes_everything() -> None:
     assert is_empty(postings)
 
     postings.add(INDEX_KEYS[0], posting_of(0))
-    postings._check([(INDEX_KEYS[0], posting_of(0))])
+    postings.check([(INDEX_KEYS[0], posting_of(0))])
 
 
 def test_facets_are_removed_with_their_last_row() -> None:
@@ -115,14 +115,14 @@ def test_facets_are_removed_with_their_last_row() -> None:
 
     postings.remove((b"step", "sms", "pay", 0), posting_of(5))
     assert "pay" not in postings._facets[b"step"]["sms"]
-    postings._check([(index_key, posting_of(row)) for row, index_key in enumerate(INDEX_KEYS) if row])
+    postings.check([(index_key, posting_of(row)) for row, index_key in enumerate(INDEX_KEYS) if row])
 
 
 def test_asking_for_missing_facets_does_not_create_them() -> None:
     postings = postings_of(*INDEX_KEYS)
 
     assert selected(postings, outer=FacetFilter({"fax", "sms"}), inner=FacetFilter({"bye", "ask"})) == [2]
-    postings._check([(index_key, posting_of(row)) for row, index_key in enumerate(INDEX_KEYS)])
+    postings.check([(index_key, posting_of(row)) for row, index_key in enumerate(INDEX_KEYS)])
 
 
 def test_rows_and_keys_are_counted() -> None:
@@ -163,7 +163,7 @@ def test_a_new_stamp_does_not_move_a_row() -> None:
     """Rows are in the order of their rank, which a save does not change."""
     postings = postings_of(*INDEX_KEYS)
     postings.move(INDEX_KEYS[0], posting_of(0), encode_sortable(99) + b"\0")
-    postings._check([(index_key, encode_sortable(1) + bytes([row])) for row, index_key in enumerate(INDEX_KEYS)])
+    postings.check([(index_key, encode_sortable(1) + bytes([row])) for row, index_key in enumerate(INDEX_KEYS)])
 
     postings.remove(INDEX_KEYS[0], encode_sortable(99) + b"\0")
     assert selected(postings) == [1, 2, 4]
@@ -217,7 +217,7 @@ def test_agrees_with_a_list(
     postings, filed = postings_of(*added, postings_per_chunk=postings_per_chunk), dict(enumerate(added))
     for row in data.draw(st.lists(st.sampled_from(sorted(filed)), unique=True)) if filed else []:
         postings.remove(filed.pop(row), posting_of(row))
-    postings._check([(index_key, posting_of(row)) for row, index_key in filed.items()])
+    postings.check([(index_key, posting_of(row)) for row, index_key in filed.items()])
 
     expected = [
         row
@@ -243,7 +243,7 @@ def test_check_finds_a_difference_in_any_part(at: int, wrong: Any) -> None:
     expected = [(index_key, posting_of(row)) for row, index_key in enumerate([tuple(first), *INDEX_KEYS[1:]])]
 
     with pytest.raises(AssertionError):
-        postings_of(*INDEX_KEYS)._check(expected)
+        postings_of(*INDEX_KEYS).check(expected)
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ def test_check_finds_facets_that_are_not_those_of_the_rows(damage: Any) -> None:
     damage(postings._facets)
 
     with pytest.raises(AssertionError, match="facets by key"):
-        postings._check([(index_key, posting_of(row)) for row, index_key in enumerate(INDEX_KEYS)])
+        postings.check([(index_key, posting_of(row)) for row, index_key in enumerate(INDEX_KEYS)])
 
 
 def test_keys_are_counted_by_group() -> None:
@@ -299,8 +299,8 @@ def test_check_finds_counts_and_groups_that_are_not_those_of_the_rows(damage: An
     postings = FacetedPostings(1, group_size=1)
     index_key: FacetedKey = (b"xa", "sms", "pay", 1)
     postings.add(index_key, posting_of(0))
-    postings._check([(index_key, posting_of(0))])
+    postings.check([(index_key, posting_of(0))])
 
     damage(postings)
     with pytest.raises(AssertionError, match=reason):
-        postings._check([(index_key, posting_of(0))])
+        postings.check([(index_key, posting_of(0))])

@@ -158,7 +158,7 @@ def test_a_list_becomes_long_beyond_one_chunk_and_short_again_at_half_of_one() -
         forms.append((len(postings._short), len(postings._long)))
 
     assert forms == [(1, 0), (0, 1), (0, 1), (0, 1), (1, 0)]
-    postings._check([(KEY, posting_of(number)) for number in (2, 3)])
+    postings.check([(KEY, posting_of(number)) for number in (2, 3)])
 
 
 @FORMS
@@ -191,7 +191,7 @@ def test_removing_a_missing_posting_is_a_key_error(postings_per_chunk: int, numb
     with pytest.raises(KeyError):
         postings.remove(b"other key", posting_of(number))
 
-    postings._check([(KEY, posting_of(present)) for present in (1, 2, 3, 5, 6)])
+    postings.check([(KEY, posting_of(present)) for present in (1, 2, 3, 5, 6)])
 
 
 def test_a_posting_is_not_mistaken_for_the_end_of_one_and_the_start_of_the_next() -> None:
@@ -203,7 +203,7 @@ def test_a_posting_is_not_mistaken_for_the_end_of_one_and_the_start_of_the_next(
     assert (first + second).find(third) == 8
     postings.remove(KEY, third)
 
-    postings._check([(KEY, first), (KEY, second)])
+    postings.check([(KEY, first), (KEY, second)])
 
 
 def test_keys_do_not_share_a_list() -> None:
@@ -265,7 +265,7 @@ def test_agrees_with_a_set(pool: list[bytes], steps: list[tuple[str, bytes, int]
             postings.move(key, moved, posting)
             present.remove(moved)
             present.add(posting)
-        postings._check([(key, posting) for key, present in expected.items() for posting in present])
+        postings.check([(key, posting) for key, present in expected.items() for posting in present])
 
     assert postings.posting_count == sum(map(len, expected.values()))
     for key, present in expected.items():
@@ -312,7 +312,7 @@ def test_the_extremes_are_numbers_like_any_other(given: list[int], low: int | No
     assert postings.between(KEY, low, high) == [b"\0\0", b"\xff\xff"] * len(expected)
     for number in given:
         postings.remove(KEY, encode_sortable(number) + b"\xff\xff")
-    postings._check([(KEY, encode_sortable(number) + b"\0\0") for number in given])
+    postings.check([(KEY, encode_sortable(number) + b"\0\0") for number in given])
 
 
 @FORMS
@@ -320,7 +320,7 @@ def test_clearing_removes_all_lists(postings_per_chunk: int) -> None:
     postings = postings_of(range(5), postings_per_chunk)
     postings.add(b"other", posting_of(1))
     postings.clear()
-    postings._check([])
+    postings.check([])
 
     postings.add(KEY, posting_of(7))
-    postings._check([(KEY, posting_of(7))])
+    postings.check([(KEY, posting_of(7))])

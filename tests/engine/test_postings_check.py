@@ -15,17 +15,17 @@ def test_check_finds_other_postings(postings_per_chunk: int, expected: list[int]
     postings = postings_of([1, 2, 3], postings_per_chunk)
     postings._posting_count = len(expected)
     with pytest.raises(AssertionError, match="postings of"):
-        postings._check([(KEY, posting_of(number)) for number in expected])
+        postings.check([(KEY, posting_of(number)) for number in expected])
 
 
 def test_check_finds_an_additional_key() -> None:
     with pytest.raises(AssertionError, match=r"^keys: found"):
-        postings_of([1])._check([])
+        postings_of([1]).check([])
 
 
 def test_check_finds_a_missing_key() -> None:
     with pytest.raises(AssertionError, match=r"^keys: found"):
-        postings_of([])._check([(KEY, posting_of(1))])
+        postings_of([]).check([(KEY, posting_of(1))])
 
 
 def test_check_finds_a_key_that_is_both_short_and_long() -> None:
@@ -33,7 +33,7 @@ def test_check_finds_a_key_that_is_both_short_and_long() -> None:
     postings._long[KEY] = ChunkedList(9, 18, posting_of(1))
 
     with pytest.raises(AssertionError, match="both short and long"):
-        postings._check([(KEY, posting_of(1))])
+        postings.check([(KEY, posting_of(1))])
 
 
 def test_check_finds_a_wrong_count() -> None:
@@ -41,7 +41,7 @@ def test_check_finds_a_wrong_count() -> None:
     postings._posting_count = 3
 
     with pytest.raises(AssertionError, match="count of postings: found 3, expected 2"):
-        postings._check([(KEY, posting_of(1)), (KEY, posting_of(2))])
+        postings.check([(KEY, posting_of(1)), (KEY, posting_of(2))])
 
 
 def test_check_finds_a_short_list_that_is_too_long() -> None:
@@ -50,7 +50,7 @@ def test_check_finds_a_short_list_that_is_too_long() -> None:
     postings._posting_count = 3
 
     with pytest.raises(AssertionError, match="too long"):
-        postings._check([(KEY, posting_of(number)) for number in (1, 2, 3)])
+        postings.check([(KEY, posting_of(number)) for number in (1, 2, 3)])
 
 
 def test_check_finds_a_long_list_that_should_be_short() -> None:
@@ -59,7 +59,7 @@ def test_check_finds_a_long_list_that_should_be_short() -> None:
     postings._posting_count = 1
 
     with pytest.raises(AssertionError, match="is short"):
-        postings._check([(KEY, posting_of(1))])
+        postings.check([(KEY, posting_of(1))])
 
 
 def test_check_looks_into_long_lists() -> None:
@@ -67,4 +67,4 @@ def test_check_looks_into_long_lists() -> None:
     postings._long[KEY]._length = 7
 
     with pytest.raises(AssertionError, match="count of items: found 7, expected 3"):
-        postings._check([(KEY, posting_of(number)) for number in (1, 2, 3)])
+        postings.check([(KEY, posting_of(number)) for number in (1, 2, 3)])

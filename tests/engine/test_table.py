@@ -39,7 +39,7 @@ def test_a_row_is_found_by_key_and_by_each_index() -> None:
     assert (table.value(row), table.index_keys(row)) == (b"pear", (b"p", (b"4", "p", "r", ord("p"))))
     assert len(table) == 3
     assert table.row(key_of(9)) is None
-    table._check(expected_keys)
+    table.check(expected_keys)
 
 
 @given(
@@ -58,7 +58,7 @@ def test_a_row_returns_its_parts(value: bytes, initial: bytes | None, length: An
     assert table.head(row) == (KEYS[1], OTHER_OWNER, stamp, revision)
     assert (table.value(row), table.index_keys(row)) == (value, (initial, length))
     assert table.size_of_rows == len(row)
-    table._check(lambda _: (initial, length))
+    table.check(lambda _: (initial, length))
 
 
 def test_planning_changes_nothing() -> None:
@@ -223,7 +223,7 @@ def test_a_table_without_indexes_keeps_rows() -> None:
     table = Table([])
     table.apply(table.plan_put(KEYS[0], OWNER, 1, 1, (), b"value"))
     table.rebuild()
-    table._check(lambda _: ())
+    table.check(lambda _: ())
 
     assert table.value(row_of(table, KEYS[0])) == b"value"
 
@@ -275,12 +275,12 @@ def test_check_names_the_part_that_is_wrong(damage: Callable[[Table], Any], wher
     damage(table)
 
     with pytest.raises(AssertionError, match=where):
-        table._check(expected_keys)
+        table.check(expected_keys)
 
 
 def test_check_finds_index_keys_that_the_value_does_not_have() -> None:
     with pytest.raises(AssertionError, match="index keys of row"):
-        table_of("pear")._check(lambda _: (b"p", None))
+        table_of("pear").check(lambda _: (b"p", None))
 
 
 def test_check_finds_a_row_that_is_gone() -> None:
@@ -288,4 +288,4 @@ def test_check_finds_a_row_that_is_gone() -> None:
     table._size_of_rows -= len(table._rows.shard(KEYS[0]).pop(KEYS[0]))
 
     with pytest.raises(AssertionError, match="index 'initial'"):
-        table._check(expected_keys)
+        table.check(expected_keys)

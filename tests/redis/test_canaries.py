@@ -1,6 +1,6 @@
 """Law 7 on a server that all tenants share: the calls and the walk of `tests.stores.test_canaries`, on Redis.
 
-Also what the server holds: whatever has a tenant's mark is under a key of that tenant.
+The contents of the server are checked too: a value with a tenant's mark must be under a key of that tenant.
 """
 
 from __future__ import annotations
@@ -9,14 +9,18 @@ import logging
 import os
 import warnings
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from sessiondex import Session
 from sessiondex.stores.redis import RedisSessionStore
+from sessiondex.stores.redis.codec import SessionCodec
+from sessiondex.stores.redis.tenant_client import Keyspace
 from tests.stores import test_canaries as local
 from tests.support.builders import Clock, NotedSession
 from tests.support.redis.failures import failure
+from tests.support.redis.internals import prefix_of
 from tests.support.redis.planted_keys import Planted
 from tests.support.redis.recount import contents
 from tests.support.redis.servers import Servers
@@ -35,14 +39,14 @@ def store(make_redis: RedisStores) -> Any:
 
 @pytest.fixture
 def logged(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    """Have everything logged, also by redis-py and asyncio."""
+    """Record all log messages, including those of redis-py and asyncio."""
     caplog.set_level(logging.DEBUG)
     return caplog
 
 
 @pytest.mark.parametrize("name", local.CALLS)
 async def test_no_answer_shows_another_tenant(store: Any, name: str, logged: pytest.LogCaptureFixture) -> None:
-    """Nor does an error, its causes, a log record or a warning; and nothing of the other tenant changes."""
+    """No error, cause, log record or warning shows it either, and its sessions stay as they are."""
     await local.furnish(store)
     before = await local.all_of_b(store)
     with warnings.catch_warnings(record=True) as warned:
@@ -58,7 +62,7 @@ async def test_no_answer_shows_another_tenant(store: Any, name: str, logged: pyt
 
 
 async def test_the_answers_are_those_of_a_store_without_the_other_tenant(store: Any, make_redis: RedisStores) -> None:
-    """Or errors, where an id is not free."""
+    """The exception are calls with an id that the other tenant has: these raise."""
     await local.furnish(store)
     alone = make_redis(clock=Clock())
     for number in range(12):
@@ -73,10 +77,8 @@ async def test_the_answers_are_those_of_a_store_without_the_other_tenant(store: 
 
 
 @pytest.mark.search
-async def test_random_operations_of_two_tenants_show_neither_the_other(
-    store: Any, logged: pytest.LogCaptureFixture
-) -> None:
-    """Each sees its own sessions, as many as it has, and nothing that the other does changes them."""
+async def test_random_operations_of_two_tenants_do_not_interfere(store: Any, logged: pytest.LogCaptureFixture) -> None:
+    """Each tenant sees exactly its own sessions, and no operation of the other changes them."""
     walk = Walk(store, SEED)
     await walk.go(STEPS)
 
@@ -86,8 +88,8 @@ async def test_random_operations_of_two_tenants_show_neither_the_other(
     assert walk.refused > STEPS // 50
 
 
-async def test_what_a_tenant_saved_is_under_its_own_keys(store: Any, servers: Servers) -> None:
-    """And nothing of another tenant's is."""
+async def test_sessions_are_stored_under_keys_of_their_tenant(store: Any, servers: Servers) -> None:
+    """No key of another tenant contains them."""
     await Walk(store, SEED).go(300)
     held = contents(servers)
     for marked in (A, B):
@@ -109,12 +111,12 @@ READS: dict[str, Any] = {
 
 @pytest.mark.parametrize("name", READS)
 async def test_a_row_under_the_key_of_another_tenant(make_redis: RedisStores, servers: Servers, name: str) -> None:
-    """As no store writes it: it is not given out, and the error shows nothing of it."""
+    """No store writes this. The session is withheld, and the error does not show it."""
     store = make_redis()
     for marked in (A, B):
         await store.save(marked.session(1))
     held = contents(servers)
-    ours, theirs = (f"{store._prefix}:{{{marked.tenant.hex}}}:s:{marked.id(101).hex}" for marked in (A, B))
+    ours, theirs = (f"{prefix_of(store)}:{{{marked.tenant.hex}}}:s:{marked.id(101).hex}" for marked in (A, B))
     planted = Planted(servers, ours.encode())
     planted.client.set(planted.key, _head(held[ours]) + held[theirs].removeprefix(_head(held[theirs])))
     error = await failure(READS[name](store))
@@ -124,31 +126,39 @@ async def test_a_row_under_the_key_of_another_tenant(make_redis: RedisStores, se
 
 
 def _head(row: bytes) -> bytes:
-    """Return of a row what comes before the value."""
+    """Return the part of a row before the value."""
     return row[: 28 + int.from_bytes(row[24:28], "big")]
 
 
-# -- the checks find what is planted --
+# -- controls: the checks find planted faults --
 
 
 class ForgetsTheTenant(RedisSessionStore[Any]):
-    async def get(self, session_id: Any, *, tenant_id: Any = None) -> Any:  # noqa: ARG002  # as the contract
+    async def get(self, session_id: Any, *, tenant_id: Any = None) -> Any:  # noqa: ARG002  # the contract's signature
         return await super().get(session_id)
 
 
+class OneTenant(Keyspace):
+    def of_tenant(self, _tenant_id: UUID) -> list[bytes]:
+        return super().of_tenant(A.tenant)
+
+
+class UncheckedCodec(SessionCodec[Any]):
+    def decode(self, row: bytes, _tenant_id: UUID) -> Any:
+        return self._load(row)
+
+
 class MergesTheTenants(RedisSessionStore[Any]):
-    """All are kept under one, and whose a row is nobody looks."""
+    """Stores all sessions under one tenant, and does not check the tenant of a row."""
 
-    def _keys_of(self, tenant_id: Any) -> Any:  # noqa: ARG002  # as the store has it
-        return super()._keys_of(A.tenant)
-
-    def _session(self, row: bytes, tenant_id: Any) -> Any:  # noqa: ARG002
-        return self._opened(row)
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._codec, self._keyspace = UncheckedCodec((), ""), OneTenant("sessiondex", is_cluster=False)
 
 
 @pytest.mark.parametrize("servers", ["standalone"], indirect=True)
 @pytest.mark.parametrize("cls", [ForgetsTheTenant, MergesTheTenants])
-async def test_a_leak_is_found_at_random(servers: Servers, cls: Any) -> None:
+async def test_the_walk_finds_a_leak(servers: Servers, cls: Any) -> None:
     async with cls(servers.url, clock=Clock()) as store:
         with pytest.raises(LeakError, match=rf"operation \d+ of seed {SEED}"):
             await Walk(store, SEED).go(STEPS)
@@ -156,7 +166,7 @@ async def test_a_leak_is_found_at_random(servers: Servers, cls: Any) -> None:
 
 
 @pytest.mark.parametrize("servers", ["standalone"], indirect=True)
-async def test_a_leak_is_found_in_an_answer(servers: Servers) -> None:
+async def test_the_trace_finds_a_leak_in_an_answer(servers: Servers) -> None:
     async with ForgetsTheTenant(servers.url, clock=Clock()) as store:
         await local.furnish(store)
         _, trace = await local.asked(store, "get")

@@ -1,4 +1,4 @@
-"""A store that was closed has no connections, whatever was under way; and a turn that is free is had at once."""
+"""A closed store has no connections, whatever was under way. A free lock is acquired without a wait."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def with_a_reader(store: Any, _: AsyncExitStack) -> None:
     await waiting
 
 
-async def with_a_reader_that_is_lost(store: Any, _: AsyncExitStack) -> None:
+async def with_a_reader_that_lost_changes(store: Any, _: AsyncExitStack) -> None:
     with pytest.raises(ChangesLostError):
         await anext(store.changes(since=10**6, tenant_id=TENANT))
 
@@ -38,45 +38,43 @@ async def with_a_reader_that_waits(store: Any, stack: AsyncExitStack) -> None:
     await asyncio.sleep(0)
 
 
-async def with_a_turn(store: Any, stack: AsyncExitStack) -> None:
+async def with_locks(store: Any, stack: AsyncExitStack) -> None:
     for _ in range(3):
         await stack.enter_async_context(store.exclusive(make_session().session_id))
 
 
-async def with_errands(store: Any, _: AsyncExitStack) -> None:
+async def with_background_tasks(store: Any, _: AsyncExitStack) -> None:
     sessions = [make_session() for _ in range(20)]
     await store.save_many(sessions)
     await store.delete_many([session.session_id for session in sessions])
 
 
-WAYS: dict[str, Callable[[Any, AsyncExitStack], Any]] = {
+USES: dict[str, Callable[[Any, AsyncExitStack], Any]] = {
     "a reader": with_a_reader,
-    "a reader that is lost": with_a_reader_that_is_lost,
+    "a reader that lost changes": with_a_reader_that_lost_changes,
     "a reader that waits": with_a_reader_that_waits,
-    "turns": with_a_turn,
-    "errands": with_errands,
+    "locks": with_locks,
+    "background tasks": with_background_tasks,
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
-async def test_a_store_that_is_closed_has_no_connections(make_redis: RedisStores, servers: Servers, way: str) -> None:
-    """Nor makes any when it is closed again, or when what it was used for ends after it."""
+@pytest.mark.parametrize("use", USES)
+async def test_a_store_that_is_closed_has_no_connections(make_redis: RedisStores, servers: Servers, use: str) -> None:
+    """It opens none when it is closed again, or when readers and locks end after it."""
     store = make_redis(url=named(servers))
     async with AsyncExitStack() as stack:
-        await WAYS[way](store, stack)
-        used = connections(servers)
+        await USES[use](store, stack)
+        before = connections(servers)
         await store.aclose()
         await store.aclose()
 
-    assert used > 0
+    assert before > 0
     await until(lambda: not connections(servers))
 
 
 @pytest.mark.parametrize("servers", ["standalone"], indirect=True)
-async def test_a_turn_that_is_free_is_had_however_slow_the_server_is(
-    make_redis: RedisStores, servers: OneServer
-) -> None:
-    """The timeout is for the wait until others leave."""
+async def test_a_free_lock_on_a_slow_server_with_no_timeout_left(make_redis: RedisStores, servers: OneServer) -> None:
+    """The lock is acquired: the timeout bounds only the wait for other owners."""
     async with Proxy(servers.port, rounds=lambda: 200) as proxy:
         store = make_redis(url=proxy.url)
         async with store.exclusive(make_session().session_id, timeout=0):

@@ -1,4 +1,4 @@
-"""Kill servers under load, start them again, and check what the store does."""
+"""Kill servers under load, restart them, and check that the store recovers."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from typing import Any
 
 import pytest
 
-from sessiondex.stores.redis import RedisSessionStore, home
+from sessiondex.stores.redis import RedisSessionStore, maintenance
 from tests.support.builders import make_session
+from tests.support.redis.internals import until_background_done
 from tests.support.redis.load import Load, check_it_works
 from tests.support.redis.servers import OneServer
-from tests.support.waiting import until_background_done
 
 
 @pytest.fixture(autouse=True)
 def register_tenants_at_each_save(monkeypatch: pytest.MonkeyPatch) -> None:
     """Register the tenant at every save, not once a minute: a crash may lose the registry of tenants."""
-    monkeypatch.setattr(home, "_KNOWN_FOR", 0)
+    monkeypatch.setattr(maintenance, "REGISTRATION_SECONDS", 0)
 
 
 async def test_a_server_that_is_killed_and_comes_back_empty() -> None:
-    """The store goes on, with nothing: functions are loaded anew, and what was under way says so."""
+    """The store continues without data. It loads the functions again, and calls under way raise."""
     server = OneServer()
     store = RedisSessionStore[Any](server.url)
     load = Load(store)
@@ -35,8 +35,8 @@ async def test_a_server_that_is_killed_and_comes_back_empty() -> None:
     server.close()
 
 
-async def test_a_server_that_writes_all_down_loses_nothing_that_it_acknowledged() -> None:
-    """With an append-only file that is written through, a crash loses no acknowledged save."""
+async def test_a_server_with_a_synchronous_append_only_file() -> None:
+    """A crash loses no acknowledged save."""
     server = OneServer("--appendonly", "yes", "--appendfsync", "always")
     store = RedisSessionStore[Any](server.url)
     load = Load(store)
@@ -52,8 +52,8 @@ async def test_a_server_that_writes_all_down_loses_nothing_that_it_acknowledged(
     server.close()
 
 
-async def test_a_server_that_was_restarted_is_found_again() -> None:
-    """Connections that the restart cut are noticed before anything is sent on them."""
+async def test_a_server_that_was_restarted() -> None:
+    """The client detects cut connections before it sends anything on them, so calls succeed."""
     server = OneServer("--appendonly", "yes", "--appendfsync", "always")
     store = RedisSessionStore[Any](server.url)
     session = make_session()
@@ -71,8 +71,8 @@ async def test_a_server_that_was_restarted_is_found_again() -> None:
 
 
 @pytest.mark.parametrize("kind", ["standalone"])
-async def test_what_was_lost_would_be_counted(kind: str, request: pytest.FixtureRequest) -> None:
-    """The control of the above: a session that goes behind the store's back is one."""
+async def test_a_session_deleted_in_between_counts_as_lost(kind: str, request: pytest.FixtureRequest) -> None:
+    """This is the control: the load counts sessions that are gone."""
     server: Any = request.getfixturevalue(kind)
     store = RedisSessionStore[Any](server.url, prefix="counted")
     load = Load(store)

@@ -1,4 +1,4 @@
-"""A server that cannot be reached, or cannot do what it is asked: tried again where that is safe, else raised."""
+"""A server that cannot be reached, or does not answer: calls are retried where that is safe, or else raise."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from sessiondex import Channel
 from tests.support.builders import AGENT, CUSTOMER, SCENARIO, TENANT, make_session
 from tests.support.redis.connections import connections, named
 from tests.support.redis.failures import failure, failure_facts, timing_out
+from tests.support.redis.internals import until_background_done
 from tests.support.redis.proxy import Proxy
 from tests.support.redis.servers import HOST, OneServer, refusing_port
 from tests.support.redis.stores import RedisStores
-from tests.support.waiting import until, until_background_done
+from tests.support.waiting import until
 
 
 @pytest.fixture
 def servers() -> Iterator[OneServer]:
-    """Start a server that the test may do with as it likes."""
+    """Start a server for this test alone."""
     server = OneServer()
     yield server
     server.close()
@@ -28,7 +29,7 @@ def servers() -> Iterator[OneServer]:
 
 @pytest.fixture
 async def saved(make_redis: RedisStores) -> Any:
-    """A session that is on the server."""
+    """Return a session that is stored on the server."""
     session = make_session(customer_profile_id=CUSTOMER)
     await make_redis(prefix="p").save(session)
     return session
@@ -43,7 +44,7 @@ READS: dict[str, Callable[[Any, Any], Coroutine[Any, Any, Any]]] = {
     "count_steps": lambda store, _: store.count_steps(TENANT, SCENARIO, 1),
     "step": lambda store, _: store.find_sessions_by_step_hash(TENANT, SCENARIO, 1, "hash"),
 }
-"""Reads, by the name of what they ask the server."""
+"""Reads, by the operation that their errors name."""
 
 
 WRITES: dict[str, Callable[[Any, Any], Coroutine[Any, Any, Any]]] = {
@@ -53,12 +54,12 @@ WRITES: dict[str, Callable[[Any, Any], Coroutine[Any, Any, Any]]] = {
 CALLS = READS | WRITES
 
 
-# -- nobody there --
+# -- no server --
 
 
 @pytest.mark.parametrize("scheme", ["redis", "redis+cluster"])
-async def test_nobody_listens(make_redis: RedisStores, scheme: str) -> None:
-    """Every call says so, after it tried some times; nothing was done."""
+async def test_no_server_listens(make_redis: RedisStores, scheme: str) -> None:
+    """Every call raises after some attempts, with a known outcome."""
     with refusing_port() as port:
         store = make_redis(url=f"{scheme}://{HOST}:{port}")
         calls = [call(store, make_session()) for call in CALLS.values()]
@@ -69,8 +70,8 @@ async def test_nobody_listens(make_redis: RedisStores, scheme: str) -> None:
         assert not await store.health_check()
 
 
-async def test_a_server_that_went_away(make_redis: RedisStores, saved: Any, servers: OneServer) -> None:
-    """Each says what it could not ask."""
+async def test_a_server_that_was_killed(make_redis: RedisStores, saved: Any, servers: OneServer) -> None:
+    """Each error names the operation."""
     store = make_redis(prefix="p")
     await store.get(saved.session_id)
     servers.kill()
@@ -81,8 +82,8 @@ async def test_a_server_that_went_away(make_redis: RedisStores, saved: Any, serv
     assert [failure_facts(error) for error in errors] == [(f"{HOST}:{servers.port}", name, False) for name in calls]
 
 
-async def test_a_server_that_comes_back_shortly(make_redis: RedisStores, saved: Any, servers: OneServer) -> None:
-    """What it was never asked is asked again, writes as well."""
+async def test_a_server_that_is_back_in_time(make_redis: RedisStores, saved: Any, servers: OneServer) -> None:
+    """Calls that were never sent are retried, including writes."""
     proxy = Proxy(servers.port)
     async with proxy:
         store = make_redis(url=proxy.url, prefix="p")
@@ -99,15 +100,15 @@ async def test_a_server_that_comes_back_shortly(make_redis: RedisStores, saved: 
     assert saved.revision == 2
 
 
-async def test_a_connection_that_the_server_closed_meanwhile(make_redis: RedisStores, servers: OneServer) -> None:
-    """Is not used."""
+async def test_a_connection_that_the_server_closed(make_redis: RedisStores, servers: OneServer) -> None:
+    """The client does not use it again."""
     store = make_redis(url=named(servers))
     session = make_session()
     await store.save(session)
     await until_background_done(store)
     servers.client().execute_command("CLIENT", "KILL", "TYPE", "normal")
     await until(lambda: not connections(servers))
-    for _ in range(5):  # as much as any service lets its loop run
+    for _ in range(5):  # the loop needs a turn to notice
         await asyncio.sleep(0)
     await store.save(session)
 
@@ -119,7 +120,7 @@ async def test_a_connection_that_the_server_closed_meanwhile(make_redis: RedisSt
 
 @pytest.mark.parametrize("name", READS)
 async def test_a_read_that_is_not_answered(make_redis: RedisStores, saved: Any, servers: OneServer, name: str) -> None:
-    """The error says so, and that nothing was changed. `test_retries.py` counts the attempts."""
+    """The error says that the outcome is known. `test_retries.py` counts the attempts."""
     async with Proxy(servers.port) as proxy:
         store = make_redis(url=proxy.url, prefix="p")
         await store.save(saved)
@@ -139,7 +140,7 @@ async def test_a_read_that_is_not_answered(make_redis: RedisStores, saved: Any, 
 async def test_a_write_that_is_not_answered(
     make_redis: RedisStores, saved: Any, servers: OneServer, name: str, *, is_deaf: bool
 ) -> None:
-    """A write sent once may have been done. The error says so, and the write is not sent again."""
+    """The write may have been executed. The error says so, and the write is not sent again."""
     async with Proxy(servers.port) as proxy:
         store = make_redis(url=proxy.url, prefix="p")
         await store.save(saved)
@@ -149,14 +150,14 @@ async def test_a_write_that_is_not_answered(
         proxy.is_mute, proxy.is_deaf = True, is_deaf
         with timing_out(store, lambda: saved.session_id.hex.encode() in proxy.heard):
             error = await failure(WRITES[name](store, saved))
-        asked = proxy.heard.count(f"_{name}".encode()) + proxy.heard.count(b"EVALSHA")
+        sent = proxy.heard.count(f"_{name}".encode()) + proxy.heard.count(b"EVALSHA")
         await store.aclose()
     found = await make_redis(prefix="p").get(saved.session_id, tenant_id=TENANT)
     make_redis.may_leave = frozenset({"locators"})
 
     assert failure_facts(error) == (proxy.host, name, True)
     assert "the write may have been done: read before you repeat it" in str(error)
-    assert asked == 1
+    assert sent == 1
     assert saved == before
     if is_deaf:
         assert found == before
@@ -168,10 +169,10 @@ async def test_a_write_that_is_not_answered(
 async def test_a_connection_that_is_cut_after_a_write(
     make_redis: RedisStores, saved: Any, servers: OneServer, name: str
 ) -> None:
-    """It was done, and the answer was lost: nobody knows."""
+    """It was executed, and the answer was lost: the error says that the outcome is unknown."""
     async with Proxy(servers.port) as proxy:
         store = make_redis(url=proxy.url, prefix="p")
-        await store.list_by_agent(TENANT, AGENT)  # by now it knows how functions are called there
+        await store.list_by_agent(TENANT, AGENT)  # so that the functions are loaded
         proxy.cut_after = name.encode()
         error = await failure(WRITES[name](store, saved))
         found = await store.get(saved.session_id, tenant_id=TENANT)
@@ -183,11 +184,11 @@ async def test_a_connection_that_is_cut_after_a_write(
     assert (found is None) if name == "delete" else (found.revision == 2)
 
 
-@pytest.mark.parametrize("function", ["GET", "list", "claim", "release", "take_turn", "pass_turn"])
-async def test_a_connection_that_is_cut_after_what_may_be_done_twice(
+@pytest.mark.parametrize("function", ["GET", "list", "claim", "release_claim", "acquire_lock", "release_lock"])
+async def test_a_connection_that_is_cut_after_an_idempotent_call(
     make_redis: RedisStores, saved: Any, servers: OneServer, function: str
 ) -> None:
-    """It is asked again."""
+    """The call is retried."""
     session = make_session()
     async with Proxy(servers.port) as proxy:
         store = make_redis(url=proxy.url, prefix="p")
@@ -205,15 +206,17 @@ async def test_a_connection_that_is_cut_after_what_may_be_done_twice(
     assert found == session
 
 
-async def test_a_server_that_hangs_up_at_once(make_redis: RedisStores, saved: Any, servers: OneServer) -> None:
-    """Nothing was asked of it, so nothing was done."""
+async def test_a_server_that_closes_each_new_connection(
+    make_redis: RedisStores, saved: Any, servers: OneServer
+) -> None:
+    """Nothing was sent, so the outcome is known."""
     async with Proxy(servers.port) as proxy:
         store = make_redis(url=proxy.url, prefix="p")
         await store.get(saved.session_id)
-        proxy.greets = False
+        proxy.accepts = False
         await proxy.cut()
         error = await failure(store.save(saved))
-        proxy.greets = True
+        proxy.accepts = True
         await store.save(saved)
         await store.aclose()
 
@@ -221,8 +224,8 @@ async def test_a_server_that_hangs_up_at_once(make_redis: RedisStores, saved: An
     assert saved.revision == 2
 
 
-async def test_a_server_that_never_says_anything(make_redis: RedisStores, servers: OneServer) -> None:
-    """Nothing is asked of a server that was not looked at first."""
+async def test_a_server_that_never_answers(make_redis: RedisStores, servers: OneServer) -> None:
+    """The first request checks the server, so nothing else was sent."""
     async with Proxy(servers.port) as proxy:
         proxy.is_mute = True
         store = make_redis(url=proxy.url, timeout=0.1)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sessiondex.stores.redis import RedisSessionStore, home
+from sessiondex.stores.redis import RedisSessionStore, maintenance
 from tests.support.redis.load import Load, check_it_works
 from tests.support.redis.servers import Cluster, until
 
@@ -18,11 +18,11 @@ pytestmark = pytest.mark.servers
 @pytest.fixture(autouse=True)
 def register_tenants_at_each_save(monkeypatch: pytest.MonkeyPatch) -> None:
     """Register the tenant at every save, not once a minute: a crash may lose the registry of tenants."""
-    monkeypatch.setattr(home, "_KNOWN_FOR", 0)
+    monkeypatch.setattr(maintenance, "REGISTRATION_SECONDS", 0)
 
 
 async def test_a_replica_takes_over(record_testsuite_property: Any) -> None:
-    """Every tenant is served again. Saves that had not reached the replica are lost: `-rP` shows how many."""
+    """Every tenant is served again. Saves that had not reached the replica are lost; `-rP` shows how many."""
     cluster = Cluster(replicas=3, node_timeout=5_000)
     store = RedisSessionStore[Any](cluster.url)
     load = Load(store)

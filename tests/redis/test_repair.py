@@ -1,4 +1,4 @@
-"""What the servers lose behind the store's back is mended as it is met; and ids go from one tenant to another."""
+"""Queries repair indexes of sessions that the server has lost. Ids move from one tenant to another."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from sessiondex import ScopeFilter, TenantMismatchError
-from sessiondex.stores.redis import home, keys
+from sessiondex.stores.redis import keys, maintenance
 from tests.support.builders import AGENT, CUSTOMER, OTHER_TENANT, SCENARIO, TENANT, at_step, make_session
+from tests.support.redis.internals import prefix_of, registered_tenants, until_background_done
 from tests.support.redis.recount import differences
 from tests.support.redis.servers import Servers
-from tests.support.waiting import until_background_done
 
 
 def remove(servers: Servers, *names: bytes) -> int:
-    """Delete these keys, wherever they are, as an eviction by the server would."""
+    """Delete the keys on all nodes, as an eviction by the server would."""
     return sum(node.client().delete(name) for node in servers.nodes for name in names if _has(node, name))
 
 
@@ -29,34 +29,34 @@ def keys_of(servers: Servers, pattern: str) -> set[bytes]:
 
 
 def row_of(store: Any, session: Any) -> bytes:
-    return keys.base(store._prefix, session.tenant_id) + f"s:{session.session_id.hex}".encode()
+    return keys.base(prefix_of(store), session.tenant_id) + f"s:{session.session_id.hex}".encode()
 
 
 QUERIES: dict[str, Any] = {
     "get_by_channel": lambda store: store.get_by_channel(TENANT, "webchat", "user-1"),
     "list_by_agent": lambda store: store.list_by_agent(TENANT, AGENT),
-    "list_by_agent of a status": lambda store: store.list_by_agent(TENANT, AGENT, status="active"),
+    "list_by_agent with a status": lambda store: store.list_by_agent(TENANT, AGENT, status="active"),
     "list_by_customer": lambda store: store.list_by_customer(TENANT, CUSTOMER),
     "find": lambda store: store.find_sessions_by_step_hash(TENANT, SCENARIO, 1, "hash-1"),
 }
 
 
 async def answers_of(store: Any) -> dict[str, Any]:
-    """Ask every query, so that each index is met, and wait until what was met is mended."""
+    """Run every query, which meets each index, and wait until the indexes are repaired."""
     found = {name: await query(store) for name, query in QUERIES.items()}
-    await asyncio.gather(*store._errands)
+    await until_background_done(store)
     return found
 
 
-async def test_entries_whose_sessions_were_lost_are_skipped_and_taken_out(make_redis: Any, servers: Servers) -> None:
-    """By every query; when each has been asked, nothing is left of them, and counts are right again."""
+async def test_index_entries_of_lost_sessions(make_redis: Any, servers: Servers) -> None:
+    """Every query skips and removes them. Afterwards the counts are right again."""
     store, sessions = make_redis(), [at_step(customer_profile_id=CUSTOMER) for _ in range(6)]
     for session in sessions:
         await store.save(session)
     lost, left = sessions[3:], sessions[2::-1]
     assert remove(servers, *(row_of(store, session) for session in lost)) == 3
     make_redis.may_leave |= {"locators"}
-    assert differences(servers, store._prefix, make_redis.may_leave)
+    assert differences(servers, prefix_of(store), make_redis.may_leave)
     found = await answers_of(store)
 
     assert found == {name: left[0] if name == "get_by_channel" else left for name in QUERIES}
@@ -64,7 +64,8 @@ async def test_entries_whose_sessions_were_lost_are_skipped_and_taken_out(make_r
     assert await store.count_by_step_hash(TENANT, SCENARIO, 1, "hash-1") == 3
 
 
-async def test_a_page_is_full_though_entries_before_it_were_lost(make_redis: Any, servers: Servers) -> None:
+async def test_a_page_after_entries_of_lost_sessions(make_redis: Any, servers: Servers) -> None:
+    """It is full."""
     store, sessions = make_redis(), [make_session() for _ in range(8)]
     await store.save_many(sessions)
     remove(servers, *(row_of(store, session) for session in sessions[5:]))
@@ -74,8 +75,8 @@ async def test_a_page_is_full_though_entries_before_it_were_lost(make_redis: Any
     assert (await answers_of(store))["get_by_channel"] == sessions[4]
 
 
-async def test_a_lost_session_can_be_saved_again(make_redis: Any, servers: Servers) -> None:
-    """As a new one."""
+async def test_a_lost_session_that_is_saved_again(make_redis: Any, servers: Servers) -> None:
+    """It is a new session."""
     store, session = make_redis(), at_step()
     await store.save(session)
     await store.save(session)
@@ -86,13 +87,13 @@ async def test_a_lost_session_can_be_saved_again(make_redis: Any, servers: Serve
     assert await store.list_by_agent(TENANT, AGENT) == [session]
 
 
-async def test_indexes_that_were_lost_are_back_after_a_save(make_redis: Any, servers: Servers) -> None:
-    """All of them, though the session is filed as before."""
+async def test_lost_indexes_of_a_session_that_is_saved_again(make_redis: Any, servers: Servers) -> None:
+    """The save restores all of them, although the index keys of the session are the same."""
     store, session = make_redis(), at_step(customer_profile_id=CUSTOMER)
     await store.save(session)
-    base = keys.base(store._prefix, TENANT)
-    names = keys_of(servers, f"{store._prefix}:*")
-    kept = (base + b"s:", base + b"meta", f"{store._prefix}:l:".encode(), f"{store._prefix}:tenants".encode())
+    base = keys.base(prefix_of(store), TENANT)
+    names = keys_of(servers, f"{prefix_of(store)}:*")
+    kept = (base + b"s:", base + b"meta", f"{prefix_of(store)}:l:".encode(), f"{prefix_of(store)}:tenants".encode())
     lost = [name for name in names if not name.startswith(kept)]
     assert remove(servers, *lost) == len(lost) >= 8
     assert not await store.list_by_agent(TENANT, AGENT)
@@ -103,48 +104,45 @@ async def test_indexes_that_were_lost_are_back_after_a_save(make_redis: Any, ser
     assert await store.find_sessions_by_step_hash(TENANT, SCENARIO, 1, "hash-1", scope) == [session]
 
 
-async def test_stamps_go_on_though_the_last_one_was_lost(make_redis: Any, servers: Servers, clock: Any) -> None:
-    """By the clock; which of two saves is later is known as long as it does not stand still."""
-    store, session = make_redis(clock=clock), make_session()
+async def test_a_lost_last_stamp(make_redis: Any, servers: Servers, clock: Any) -> None:
+    """Stamps still increase, even if the clock stands still: the newest session shows the last stamp."""
+    store, session, other = make_redis(clock=clock), make_session(), make_session()
     await store.save(session)
-    before = session.last_activity_at
-    remove(servers, keys.base(store._prefix, TENANT) + b"meta")
-    clock.move(microseconds=1)
-    await store.save(session)
+    remove(servers, keys.base(prefix_of(store), TENANT) + b"meta")
+    await store.save(other)
 
-    assert session.last_activity_at > before
+    assert other.last_activity_at > session.last_activity_at
+    assert await store.list_by_agent(TENANT, AGENT) == [other, session]
 
 
-async def test_a_locator_that_was_lost_is_made_by_no_save_but_of_a_new_session(
-    make_redis: Any, servers: Servers
-) -> None:
-    """With its tenant the session is found all the same, and deleted."""
+async def test_a_session_whose_locator_was_lost(make_redis: Any, servers: Servers) -> None:
+    """It is found and deleted if the tenant is given."""
     store, session = make_redis(), make_session()
     await store.save(session)
-    remove(servers, keys.locator(store._prefix, session.session_id))
+    remove(servers, keys.locator(prefix_of(store), session.session_id))
 
     assert await store.get(session.session_id) is None
     assert await store.get(session.session_id, tenant_id=TENANT) == session
     assert await store.delete(session.session_id, tenant_id=TENANT)
 
 
-async def test_a_locator_that_leads_nowhere_is_given_back(make_redis: Any, servers: Servers) -> None:
-    """By whoever follows it."""
+async def test_a_locator_of_a_lost_session(make_redis: Any, servers: Servers) -> None:
+    """The call that follows it releases it."""
     store, session = make_redis(), make_session()
     await store.save(session)
     remove(servers, row_of(store, session))
     assert await store.get(session.session_id) is None
-    await asyncio.gather(*store._errands)
+    await until_background_done(store)
 
-    assert not keys_of(servers, f"{store._prefix}:l:*")
+    assert not keys_of(servers, f"{prefix_of(store)}:l:*")
     await answers_of(store)
 
 
-# -- ids go from one tenant to another --
+# -- ids move from one tenant to another --
 
 
-async def test_an_id_that_was_deleted_is_free_for_any_tenant(make_redis: Any) -> None:
-    """Though its locator is still to be given back."""
+async def test_the_id_of_a_deleted_session(make_redis: Any) -> None:
+    """It is free for any tenant, even before its locator is released."""
     store, mine = make_redis(), make_session()
     for _ in range(3):
         theirs = mine.model_copy(update={"tenant_id": OTHER_TENANT})
@@ -154,10 +152,10 @@ async def test_an_id_that_was_deleted_is_free_for_any_tenant(make_redis: Any) ->
             assert await store.delete(mine.session_id)
 
 
-async def test_of_two_tenants_that_save_one_id_at_once_one_does(make_redis: Any) -> None:
-    """From two processes; the other is told, and what is found by the id is the one's."""
-    one, other = make_redis(), make_redis()
-    other._prefix = one._prefix
+async def test_two_tenants_that_save_one_id_concurrently(make_redis: Any) -> None:
+    """One save succeeds and the other raises. The id leads to the session of the first."""
+    one = make_redis()
+    other = make_redis(prefix=prefix_of(one))
     for _ in range(60):
         mine = make_session()
         theirs = mine.model_copy(update={"tenant_id": OTHER_TENANT})
@@ -170,25 +168,25 @@ async def test_of_two_tenants_that_save_one_id_at_once_one_does(make_redis: Any)
 
 
 @pytest.mark.parametrize("seed", range(5))
-async def test_saves_and_deletes_of_two_tenants_in_any_order(make_redis: Any, seed: int) -> None:
-    """An id is of one tenant at a time; in the end its locator leads to whoever has it."""
-    one, other = make_redis(), make_redis()
-    other._prefix = one._prefix
+async def test_concurrent_saves_and_deletes_of_two_tenants(make_redis: Any, seed: int) -> None:
+    """One tenant at a time has an id. In the end its locator names that tenant."""
+    one = make_redis()
+    other = make_redis(prefix=prefix_of(one))
     ids = [make_session().session_id for _ in range(3)]
 
-    async def work(store: Any, tenant: Any, turn: int) -> None:
-        session_id = ids[(turn * 7 + seed) % 3]
+    async def work(store: Any, tenant: Any, number: int) -> None:
+        session_id = ids[(number * 7 + seed) % 3]
         try:
-            if (turn + seed) % 3:
+            if (number + seed) % 3:
                 await store.save(make_session(session_id=session_id, tenant_id=tenant))
             else:
                 await store.delete(session_id, tenant_id=tenant)
         except TenantMismatchError:
             pass
 
-    for turn in range(30):
-        some = [(store, tenant) for store in (one, other) for tenant in (TENANT, OTHER_TENANT)]
-        await asyncio.gather(*(work(store, tenant, turn + at) for at, (store, tenant) in enumerate(some)))
+    for number in range(30):
+        workers = [(store, tenant) for store in (one, other) for tenant in (TENANT, OTHER_TENANT)]
+        await asyncio.gather(*(work(store, tenant, number + at) for at, (store, tenant) in enumerate(workers)))
     for session_id in ids:
         owners = [tenant for tenant in (TENANT, OTHER_TENANT) if await one.get(session_id, tenant_id=tenant)]
         found = await other.get(session_id)
@@ -198,33 +196,33 @@ async def test_saves_and_deletes_of_two_tenants_in_any_order(make_redis: Any, se
     await until_background_done(other)
 
 
-async def test_a_tenant_of_which_it_was_lost_that_there_is_one(
+async def test_a_tenant_that_was_lost_from_the_registry(
     make_redis: Any, servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As by a failover, after which its sessions are elsewhere: a save tells of it, by and by."""
-    monkeypatch.setattr(home, "_KNOWN_FOR", 0)
+    """A later save registers it again. A failover can lose the registry and keep the tenant."""
+    monkeypatch.setattr(maintenance, "REGISTRATION_SECONDS", 0)
     store = make_redis()
     await store.save(make_session())
     await until_background_done(store)
-    assert remove(servers, f"{store._prefix}:tenants".encode()) == 1
-    assert [one async for one in store._tenants()] == []
+    assert remove(servers, f"{prefix_of(store)}:tenants".encode()) == 1
+    assert await registered_tenants(store) == []
     await store.save(make_session())
     await until_background_done(store)
 
-    assert [one async for one in store._tenants()] == [TENANT]
+    assert await registered_tenants(store) == [TENANT]
 
 
-async def test_a_save_does_not_wait_for_where_tenants_are_known(
+async def test_a_registry_that_cannot_be_written(
     make_redis: Any, servers: Servers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Which may be another node than the tenant's, and away."""
-    monkeypatch.setattr(home, "_KNOWN_FOR", 0)
+    """Saves of known tenants succeed: the registry may be on another node, which may be away."""
+    monkeypatch.setattr(maintenance, "REGISTRATION_SECONDS", 0)
     store = make_redis()
     await store.save(make_session())
     await store.aclose()
-    key = f"{store._prefix}:tenants".encode()
+    key = f"{prefix_of(store)}:tenants".encode()
     node = next(node for node in servers.nodes if _has(node, key))
-    store = make_redis(prefix=store._prefix)
+    store = make_redis(prefix=prefix_of(store))
     await store.save(make_session())
     node.client().delete(key)
     node.client().rpush(key, "something else")

@@ -1,4 +1,4 @@
-"""The example service, unchanged, with its own tests, on servers."""
+"""Run the tests of the example service on servers."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("kind", ["standalone", "cluster"])
-def test_the_example_service_runs_with_a_redis_url(kind: str, request: pytest.FixtureRequest) -> None:
-    """All that its tests say of it holds."""
+def test_the_example_service_with_a_redis_url(kind: str, request: pytest.FixtureRequest) -> None:
+    """Its own tests pass."""
     server: Any = request.getfixturevalue(kind)
     others = {name: value for name, value in os.environ.items() if name != "PYTEST_DISABLE_PLUGIN_AUTOLOAD"}
     done = subprocess.run(  # our own command

@@ -12,17 +12,17 @@ import pytest
 from sessiondex import StoreUnavailableError
 from tests.support.builders import AGENT, make_session
 from tests.support.redis.failures import failure, failure_facts
+from tests.support.redis.internals import prefix_of, until_background_done
 from tests.support.redis.recount import contents
 from tests.support.redis.servers import HOST, Cluster, OneServer, until
 from tests.support.redis.stores import RedisStores
-from tests.support.waiting import until_background_done
 
 pytestmark = pytest.mark.servers
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    """Start a cluster that the tests may do with as they like, if they leave it whole."""
+    """Start a cluster for the tests of this file. Each of them leaves it complete."""
     servers = Cluster()
     yield servers
     servers.close()
@@ -34,11 +34,11 @@ def servers(cluster: Cluster) -> Cluster:
 
 
 class Slot:
-    """The slot of a tenant, and the nodes that have it, do not have it, or get it."""
+    """Moves the slot of a tenant from its owner to the heir, the next node."""
 
     def __init__(self, cluster: Cluster, store: Any, tenant_id: UUID) -> None:
         self.cluster = cluster
-        self.key = f"{store._prefix}:{{{tenant_id.hex}}}:all"
+        self.key = f"{prefix_of(store)}:{{{tenant_id.hex}}}:all"
         self.number = int(_ask(cluster.nodes[0], "KEYSLOT", self.key))
         place = self.number * 3 // 16384
         self.owner, self.heir = cluster.nodes[place], cluster.nodes[(place + 1) % 3]
@@ -52,7 +52,7 @@ class Slot:
         self.set(self.owner, "MIGRATING", _id(self.heir))
 
     def move(self, count: int) -> int:
-        """Move up to so many keys, and return how many there were."""
+        """Move up to `count` keys, and return how many were moved."""
         keys = _ask(self.owner, "GETKEYSINSLOT", self.number, count)
         if keys:
             client: Any = self.owner.client()
@@ -60,7 +60,7 @@ class Slot:
         return len(keys)
 
     def end(self) -> None:
-        """Have the slot served by the other node."""
+        """Move the remaining keys, and have the heir serve the slot. It becomes the owner."""
         while self.move(100):
             pass
         for node in (self.heir, self.owner, *self.cluster.nodes):
@@ -87,10 +87,10 @@ async def prepared(make_redis: RedisStores) -> tuple[Any, list[Any], Slot]:
 
 
 async def test_a_slot_that_moved(make_redis: RedisStores) -> None:
-    """The store follows it, there and back: nobody notices."""
+    """The store follows it, there and back, and no call fails."""
     store, sessions, slot = await prepared(make_redis)
     tenant_id = sessions[0].tenant_id
-    for turn in range(2, 4):
+    for revision in range(2, 4):
         slot.begin()
         slot.end()
         found = await store.list_by_agent(tenant_id, AGENT)
@@ -98,11 +98,11 @@ async def test_a_slot_that_moved(make_redis: RedisStores) -> None:
             await store.save(session)
 
         assert len(found) == 6
-        assert [session.revision for session in sessions] == [turn] * 6
+        assert [session.revision for session in sessions] == [revision] * 6
 
 
 async def test_a_slot_that_moves_under_load(make_redis: RedisStores) -> None:
-    """Each save is done once, or not; a save whose error says that nothing was done may be repeated."""
+    """Each save is executed once or not at all, and its outcome is known."""
     store, sessions, slot = await prepared(make_redis)
     unknown: list[bool] = []
     is_over = False
@@ -134,8 +134,8 @@ async def test_a_slot_that_moves_under_load(make_redis: RedisStores) -> None:
         slot.end()
 
 
-async def test_a_slot_that_is_on_its_way(make_redis: RedisStores) -> None:
-    """While some of a tenant's keys are here and others there, nothing is read or written; then all is as before."""
+async def test_a_slot_whose_keys_are_on_two_nodes(make_redis: RedisStores) -> None:
+    """Calls raise and change nothing until the move has ended."""
     store, sessions, slot = await prepared(make_redis)
     session = sessions[0]
     before = [one.model_copy() for one in reversed(sessions)]
@@ -153,13 +153,13 @@ async def test_a_slot_that_is_on_its_way(make_redis: RedisStores) -> None:
     slot.end()
 
 
-async def test_a_slot_that_nobody_serves(make_redis: RedisStores) -> None:
-    """Calls raise after some retries and change nothing."""
+async def test_a_slot_that_no_node_serves(make_redis: RedisStores) -> None:
+    """Calls raise after some retries, and change nothing."""
     store, sessions, slot = await prepared(make_redis)
     held = contents(slot.cluster)
     _ask(slot.owner, "DELSLOTS", slot.number)
     until(lambda: b"cluster_state:fail" in _ask(slot.owner, "INFO"), "a cluster that is down")
-    # Not at once: redis-py cuts the connections of all calls when one of them meets a cluster that is down.
+    # One after another: when a call finds the cluster down, redis-py cuts the connections of all calls.
     errors = [
         await failure(store.save(sessions[0])),
         await failure(store.get(sessions[0].session_id, tenant_id=sessions[0].tenant_id)),
@@ -174,7 +174,7 @@ async def test_a_slot_that_nobody_serves(make_redis: RedisStores) -> None:
 
 
 async def test_a_slot_that_is_served_again(make_redis: RedisStores) -> None:
-    """Writes are refused while no node serves it, and done once one does. `test_retries.py` counts the attempts."""
+    """Writes raise while no node serves it, and succeed afterwards. `test_retries.py` counts the attempts."""
     store, sessions, slot = await prepared(make_redis)
     session = sessions[0]
     _ask(slot.owner, "DELSLOTS", slot.number)

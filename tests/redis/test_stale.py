@@ -1,7 +1,6 @@
-"""An entry that leads to a session which is filed elsewhere by now: nobody finds the session by it.
+"""An index entry of a session that now has other index keys: no query finds the session by it.
 
-So it is when a server lost the row of a session, and the session was saved anew: what it was filed under before, nobody
-knew any more.
+A server that loses the row of a session loses its old index keys too. A later save then leaves the old entries behind.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ import pytest
 from sessiondex import Channel, SessionStatus
 from sessiondex.stores.redis import keys
 from tests.support.builders import AGENT, CUSTOMER, OTHER_AGENT, OTHER_CUSTOMER, SCENARIO, TENANT, at_step, visit
+from tests.support.redis.internals import prefix_of
 from tests.support.redis.planted_keys import Planted
 from tests.support.redis.servers import Servers
 from tests.support.redis.stores import RedisStores
@@ -26,11 +26,11 @@ QUERIES: dict[str, Any] = {
 }
 
 
-async def refiled(make_redis: RedisStores, servers: Servers) -> tuple[Any, Any]:
-    """Return a store, and a session that was lost, and then saved under other keys."""
+async def saved_elsewhere(make_redis: RedisStores, servers: Servers) -> tuple[Any, Any]:
+    """Return a store, and a session that was lost, then saved with other index keys."""
     store, session = make_redis(), at_step(customer_profile_id=CUSTOMER)
     await store.save(session)
-    row = keys.base(store._prefix, TENANT) + f"s:{session.session_id.hex}".encode()
+    row = keys.base(prefix_of(store), TENANT) + f"s:{session.session_id.hex}".encode()
     lost = Planted(servers, row)
     lost.client.delete(row)
     session.agent_id, session.customer_profile_id, session.user_channel_id = OTHER_AGENT, OTHER_CUSTOMER, "user-2"
@@ -39,9 +39,9 @@ async def refiled(make_redis: RedisStores, servers: Servers) -> tuple[Any, Any]:
     return store, session
 
 
-async def test_a_lost_session_that_is_saved_elsewhere(make_redis: RedisStores, servers: Servers) -> None:
-    """Is found there, and not where it was; once that was asked for, its entries there are gone."""
-    store, session = await refiled(make_redis, servers)
+async def test_a_lost_session_that_is_saved_with_other_keys(make_redis: RedisStores, servers: Servers) -> None:
+    """Queries find it under the new keys only. They remove the old entries."""
+    store, session = await saved_elsewhere(make_redis, servers)
     found = {name: await query(store) for name, query in QUERIES.items()}
     await store.list_by_agent(TENANT, OTHER_AGENT)
 
@@ -51,9 +51,9 @@ async def test_a_lost_session_that_is_saved_elsewhere(make_redis: RedisStores, s
 
 
 @pytest.mark.parametrize("name", QUERIES)
-async def test_an_entry_of_another_time_hides_none(make_redis: RedisStores, servers: Servers, name: str) -> None:
-    """Who asks for the latest, or for a page, gets those that are there."""
-    store, lost = await refiled(make_redis, servers)
+async def test_a_stale_entry_before_other_sessions(make_redis: RedisStores, servers: Servers, name: str) -> None:
+    """It does not hide them from any query."""
+    store, lost = await saved_elsewhere(make_redis, servers)
     session = at_step(customer_profile_id=CUSTOMER)
     await store.save(session)
     await store.save(lost)

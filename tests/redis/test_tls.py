@@ -1,4 +1,4 @@
-"""TLS: `rediss://`, in front of a server that speaks it through a proxy, since the wheel's does not."""
+"""Connect by TLS, `rediss://`. A proxy adds TLS, since the server in the wheel has none."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.redis.servers import HOST, OneServer
 
 @pytest.fixture
 async def secured(standalone: OneServer, authority: trustme.CA) -> AsyncIterator[Proxy]:
-    """A proxy in front of the server that takes TLS, with a certificate of that authority for this host."""
+    """Yield a TLS proxy for the server. The authority has signed its certificate."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert(HOST).configure_cert(context)
     async with Proxy(standalone.port, tls=context) as proxy:
@@ -29,8 +29,10 @@ def authority() -> trustme.CA:
     return trustme.CA()
 
 
-async def test_a_store_by_tls(standalone: OneServer, secured: Proxy, authority: trustme.CA, tmp_path: Path) -> None:
-    """With a certificate that the named authority vouches for, all is as without TLS."""
+async def test_a_trusted_certificate(
+    standalone: OneServer, secured: Proxy, authority: trustme.CA, tmp_path: Path
+) -> None:
+    """The store works as without TLS."""
     known = tmp_path / "authority.pem"
     authority.cert_pem.write_to_path(known)
     async with open_store(f"rediss://{HOST}:{secured.port}?ssl_ca_certs={known}&prefix=tls") as store:
@@ -44,8 +46,8 @@ async def test_a_store_by_tls(standalone: OneServer, secured: Proxy, authority: 
 
 
 @pytest.mark.parametrize("named", [True, False])
-async def test_a_certificate_that_nobody_vouches_for_is_refused(secured: Proxy, tmp_path: Path, *, named: bool) -> None:
-    """Neither by the authority in the URL, nor by those that the system knows."""
+async def test_an_untrusted_certificate(secured: Proxy, tmp_path: Path, *, named: bool) -> None:
+    """The store refuses it, with an authority in the URL and with those of the system."""
     other = tmp_path / "other.pem"
     trustme.CA().cert_pem.write_to_path(other)
     store = open_store(f"rediss://{HOST}:{secured.port}" + (f"?ssl_ca_certs={other}" if named else ""))

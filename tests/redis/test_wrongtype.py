@@ -1,6 +1,6 @@
-"""Something else is held under a key of the store: a save or delete that meets it changes nothing at all.
+"""A value of a foreign type under a key of the store: a save or delete that meets it changes nothing.
 
-For an error in the middle of a function undoes nothing, each key is looked at before the first is written.
+Redis does not roll back a function that fails. So functions check the types of all keys before the first write.
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ from sessiondex import SessionStatus
 from sessiondex.stores.redis import keys
 from tests.support.builders import CUSTOMER, OTHER_AGENT, OTHER_CUSTOMER, SCENARIO, TENANT, at_step, make_session, visit
 from tests.support.redis.failures import failure
+from tests.support.redis.internals import feed_base_of, prefix_of
 from tests.support.redis.planted_keys import Planted
 from tests.support.redis.recount import contents
 from tests.support.redis.servers import Servers
 from tests.support.redis.stores import RedisStores
 
 VERSION = f"{SCENARIO.hex}:1"
-WHERE_IT_IS = {
+CURRENT_KEYS = {
     "row": "s:{id}",
-    "bar": "x:{id}",
+    "fence": "fence:{id}",
     "identity": "o:webchat:user-1",
     "agent": "a:0000000000000000000000000000000b",
     "agent and status": "b:0000000000000000000000000000000b:active",
@@ -31,8 +32,8 @@ WHERE_IT_IS = {
     "step": f"f:{VERSION}:hash-1",
     "facet": f"t:{VERSION}:6:hash-1:webchat:+pay",
 }
-"""Keys under which the session is filed."""
-WHERE_IT_GOES = {
+"""Keys that contain the stored session."""
+NEW_KEYS = {
     "its identity": "o:webchat:user-2",
     "its closed identity": "c:webchat:user-2",
     "its agent": f"a:{OTHER_AGENT.hex}",
@@ -43,12 +44,12 @@ WHERE_IT_GOES = {
     "its facet": f"t:{SCENARIO.hex}:2:6:hash-2:webchat:+ask",
     "the last stamp": "meta",
 }
-"""Keys under which it is filed once it was changed."""
+"""Keys that contain the session after it was changed."""
 FEED = {"the feed": "feed", "the changes": "changes"}
 
 
 def changed(session: Any, name: str) -> Any:
-    """Return the session as it is to be saved: with other keys, each of them."""
+    """Return the session with other index keys."""
     return session.model_copy(
         update={
             "user_channel_id": "user-2",
@@ -63,9 +64,9 @@ def changed(session: Any, name: str) -> Any:
 
 def key_of(store: Any, name: str, session: Any) -> bytes:
     if name in FEED:
-        return bytes(store._feed_of(TENANT)) + FEED[name].encode()
-    kinds = WHERE_IT_IS | WHERE_IT_GOES
-    return keys.base(store._prefix, TENANT) + kinds[name].format(id=session.session_id.hex).encode()
+        return bytes(feed_base_of(store, TENANT)) + FEED[name].encode()
+    kinds = CURRENT_KEYS | NEW_KEYS
+    return keys.base(prefix_of(store), TENANT) + kinds[name].format(id=session.session_id.hex).encode()
 
 
 async def prepared(make_redis: RedisStores) -> tuple[Any, Any]:
@@ -76,9 +77,9 @@ async def prepared(make_redis: RedisStores) -> tuple[Any, Any]:
     return store, session
 
 
-@pytest.mark.parametrize("name", [*WHERE_IT_IS, *WHERE_IT_GOES, *FEED])
-async def test_a_save_that_meets_something_else(make_redis: RedisStores, servers: Servers, name: str) -> None:
-    """Wherever it is: where the session was filed, where it is to be filed, and beside it."""
+@pytest.mark.parametrize("name", [*CURRENT_KEYS, *NEW_KEYS, *FEED])
+async def test_a_save_that_meets_a_foreign_value(make_redis: RedisStores, servers: Servers, name: str) -> None:
+    """It raises and changes nothing, whichever key has the value: a current key, a new one, or the feed."""
     store, session = await prepared(make_redis)
     planted = Planted(servers, key_of(store, name, session))
     held = contents(servers)
@@ -97,12 +98,12 @@ async def test_a_save_that_meets_something_else(make_redis: RedisStores, servers
     await store.save(given)
 
 
-@pytest.mark.parametrize("name", [*WHERE_IT_IS, *FEED])
+@pytest.mark.parametrize("name", [*CURRENT_KEYS, *FEED])
 @pytest.mark.parametrize("is_many", [False, True])
-async def test_a_delete_that_meets_something_else(
+async def test_a_delete_that_meets_a_foreign_value(
     make_redis: RedisStores, servers: Servers, name: str, *, is_many: bool
 ) -> None:
-    """Of one session or of several: none is deleted."""
+    """It raises and deletes nothing, of one session or of several."""
     store, session = await prepared(make_redis)
     others = [make_session() for _ in range(3)] if is_many else []
     for other in others:
@@ -120,25 +121,25 @@ async def test_a_delete_that_meets_something_else(
     assert await store.delete_many(ids, tenant_id=TENANT) == len(ids)
 
 
-async def test_a_batch_that_meets_something_else(make_redis: RedisStores, servers: Servers) -> None:
-    """None of it is saved, neither those before nor those after."""
+async def test_a_batch_that_meets_a_foreign_value(make_redis: RedisStores, servers: Servers) -> None:
+    """None of its sessions is saved."""
     store, session = await prepared(make_redis)
     planted = Planted(servers, key_of(store, "its agent", session))
     held = contents(servers)
     given = [make_session(), changed(session, ""), make_session()]
     error = await failure(store.save_many(given))
-    await store.aclose()  # when what was claimed was given back
+    await store.aclose()  # waits until the claims are released
     after = contents(servers)
     planted.take_out()
 
     assert "WRONGTYPE" in error.reason
-    assert {key: value for key, value in after.items() if ":x:" not in key} == held
+    assert {key: value for key, value in after.items() if ":fence:" not in key} == held
     assert [one.revision for one in given] == [0, 1, 0]
 
 
 @pytest.mark.parametrize("value", [b"", b"no row", b"\0" * 27, b"\xff" * 40])
-async def test_a_row_that_is_none(make_redis: RedisStores, servers: Servers, value: bytes) -> None:
-    """What cannot be read is an error, and nothing is changed."""
+async def test_a_malformed_row(make_redis: RedisStores, servers: Servers, value: bytes) -> None:
+    """Writes that read it raise, and change nothing."""
     store, session = await prepared(make_redis)
     planted = Planted(servers, key_of(store, "row", session))
     planted.client.set(planted.key, value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from itertools import repeat
@@ -231,3 +232,24 @@ def test_a_container_that_overrides_iteration_is_stored_by_its_contents() -> Non
     session.variables["x"] = Endless(a=1)
 
     assert exact(through_codec(session).variables) == exact({"x": {"a": 1}})
+
+
+@dataclass(eq=False)
+class Money:
+    """Compares equal to the dict that JSON makes of it."""
+
+    amount: int = 1
+
+    def __eq__(self, other: object) -> bool:
+        return other == {"amount": self.amount} or (isinstance(other, Money) and other.amount == self.amount)
+
+    __hash__ = None  # type: ignore[assignment]  # as Python has it
+
+
+@pytest.mark.parametrize("cls", [Session, ByRoundTrip])
+def test_an_object_that_equals_its_json_form_is_refused(cls: type[Session]) -> None:
+    """It would come back as a dict."""
+    session = make_session(cls)
+    session.variables["price"] = Money()
+
+    assert refusal(session).field == "variables.price"

@@ -69,17 +69,18 @@ async def close_after(turns: int, make_store: Any, clock: Clock, options: dict[s
     store = make_store(**options, on_evict=lambda session, _: evicted.append(session))
     await store.save_many([make_session() for _ in range(200)])
     clock.move(hours=2)
-    saving = asyncio.ensure_future(store.save_many([make_session() for _ in range(200)]))
+    new_sessions = [make_session() for _ in range(200)]
+    saving = asyncio.create_task(store.save_many(new_sessions))
     for _ in range(turns):
         await asyncio.sleep(0)
     await store.aclose()
     count = len(evicted)
-    result = (await asyncio.gather(saving, return_exceptions=True))[0]
+    await asyncio.wait([saving])
     for _ in range(50):
         await asyncio.sleep(0)
 
     assert len(evicted) == count
-    assert isinstance(result, list | StoreClosedError)
+    assert isinstance(saving.exception(), StoreClosedError | None)
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="asyncio.eager_task_factory is new in Python 3.12")

@@ -27,6 +27,7 @@ from tests.support.builders import (
     make_session,
 )
 from tests.support.exact_values import exact
+from tests.support.slice_time import ITEMS_PER_SLICE
 
 MICROSECOND = timedelta(microseconds=1)
 SAVE_ALL: dict[str, Callable[[Any, Any], Any]] = {
@@ -328,6 +329,7 @@ async def test_an_async_iterable_is_for_load(store: Any) -> None:
 # -- beside other tasks --
 
 
+@pytest.mark.usefixtures("short_slices")
 async def test_readers_see_none_or_all(store: Any) -> None:
     """While they are checked the loop runs, and other tasks see nothing of them; then all at once."""
     known = mixed(3)
@@ -337,7 +339,7 @@ async def test_readers_see_none_or_all(store: Any) -> None:
 
     counts = [len(seen) for seen in ticker.seen]
     assert set(counts) == {3, 153}
-    assert counts.count(3) > 150 // 25
+    assert counts.count(3) > 150 // ITEMS_PER_SLICE
 
 
 async def test_readers_see_none_or_all_deleted(store: Any) -> None:
@@ -349,18 +351,20 @@ async def test_readers_see_none_or_all_deleted(store: Any) -> None:
     assert {len(seen) for seen in ticker.seen} == {10, 100}
 
 
-async def test_writers_wait_until_all_are_saved(store: Any) -> None:
-    """What is checked against the store must be written to the same store."""
+@pytest.mark.usefixtures("short_slices")
+async def test_another_save_while_many_are_prepared(store: Any) -> None:
+    """It does not wait: sessions are prepared without the lock, and stamped together when all are."""
     session, many = make_session(), mixed(100)
     saving = asyncio.ensure_future(store.save_many(many))
     await asyncio.sleep(0)
-    assert not saving.done()
     await store.save(session)
+    assert not saving.done()
+    await saving
 
-    assert saving.done()
-    assert session.last_activity_at > max(other.last_activity_at for other in many)
+    assert session.last_activity_at < min(other.last_activity_at for other in many)
 
 
+@pytest.mark.usefixtures("short_slices")
 @in_bulk
 @pytest.mark.parametrize("turns", [1, 2, 3])
 async def test_cancelled_midway_nothing_is_saved(store: Any, save_all: Any, turns: int) -> None:
@@ -493,6 +497,7 @@ async def never_waiting(sessions: Any) -> AsyncIterator[Any]:
         yield session
 
 
+@pytest.mark.usefixtures("short_slices")
 @pytest.mark.parametrize("of", [iter, never_waiting], ids=["iterator", "async"])
 @pytest.mark.parametrize("batch", [1, 10, 500])
 async def test_the_loop_runs_while_it_loads(store: Any, of: Callable[[Any], Any], batch: int) -> None:
@@ -500,9 +505,10 @@ async def test_the_loop_runs_while_it_loads(store: Any, of: Callable[[Any], Any]
     async with Ticker() as ticker:
         await store.load(of(mixed(300)), batch=batch)
 
-    assert ticker.turns >= 300 // 25
+    assert ticker.turns >= 300 // ITEMS_PER_SLICE
 
 
+@pytest.mark.usefixtures("short_slices")
 @pytest.mark.parametrize("of", [iter, never_waiting], ids=["iterator", "async"])
 async def test_the_loop_runs_while_a_batch_is_collected(store: Any, of: Callable[[Any], Any]) -> None:
     """However large it is, though nothing has to be waited for: an error in the end leaves only that."""
@@ -510,9 +516,10 @@ async def test_the_loop_runs_while_a_batch_is_collected(store: Any, of: Callable
         with pytest.raises(RuntimeError, match="no more"):
             await store.load(of(raising_after(mixed(300))), batch=1_000)
 
-    assert ticker.turns >= 300 // 25
+    assert ticker.turns >= 300 // ITEMS_PER_SLICE
 
 
+@pytest.mark.usefixtures("short_slices")
 @pytest.mark.parametrize("batch", [10, 1_000])
 async def test_the_loop_runs_while_sessions_are_made(store: Any, batch: int) -> None:
     """To make them takes time too: between two turns of the loop, a few are asked for."""
@@ -526,7 +533,7 @@ async def test_the_loop_runs_while_sessions_are_made(store: Any, batch: int) -> 
     async with Ticker() as ticker:
         await store.load(sessions(), batch=batch)
 
-    assert max(made.count(turn) for turn in made) <= 25
+    assert max(made.count(turn) for turn in made) <= ITEMS_PER_SLICE
 
 
 async def test_no_more_is_taken_from_the_iterable_than_a_batch(store: Any) -> None:

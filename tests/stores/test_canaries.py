@@ -33,9 +33,9 @@ from tests.support.builders import START, Clock, NotedSession
 from tests.support.contract_methods import missing_in
 from tests.support.seeds import TryEach, skip_with_seed
 from tests.support.sizes import search_size
+from tests.support.stores import check_indexes
 from tests.support.two_tenants import SHARED_AGENT, SHARED_CUSTOMER, SHARED_SCENARIO, A, B, trace_in
 from tests.support.two_tenants_walk import LeakError, Walk
-from tests.support.stores import check_indexes
 
 
 async def drained(sessions: AsyncIterator[Any]) -> list[Any]:

@@ -16,9 +16,8 @@ from tests.support.cancel_anywhere import CancelledRun, CancelPoint, cancel_ever
 from tests.support.contract_methods import missing_in
 from tests.support.operations import CONTENTION, IDENTITY, OPERATIONS, Operation, Stage, session
 from tests.support.sizes import IS_STRESS
-from tests.support.stores import STORES
+from tests.support.stores import STORES, check_indexes, check_no_lock_is_held, lock_of, session_locks_of
 from tests.support.virtual_time import run
-from tests.support.stores import check_indexes
 
 Run = Callable[[Stage], Coroutine[Any, Any, Any]]
 
@@ -84,9 +83,7 @@ async def check_nothing_is_left(stage: Stage, when: str) -> None:
             break
         await asyncio.sleep(0.01)
     assert asyncio.all_tasks() == {asyncio.current_task()}, f"{when}: a task was left"
-    assert not store._lock.locked(), f"{when}: the lock was left"
-    assert not len(store._turns), f"{when}: a turn was left"
-    assert not len(store._creations), f"{when}: a creation was left"
+    check_no_lock_is_held(store, when)
 
 
 def test_every_method_is_among_the_operations() -> None:
@@ -128,7 +125,7 @@ def test_those_who_wait_for_a_creation_that_is_cancelled(make_store: Any, place:
         run(main(CancelPoint(place, as_it_wakes)))
 
 
-# -- what this finds, were it there --
+# -- planted bugs --
 
 
 class StampsLater(ScanSessionStore[Session]):
@@ -163,23 +160,23 @@ class Swallows(ScanSessionStore[Session]):
 
 class KeepsLock(ScanSessionStore[Session]):
     async def save(self, session: Session, *, expected_revision: int | None = None) -> UUID:
-        lock = self._lock
+        lock = lock_of(self)
         await lock.acquire()
         await asyncio.sleep(0)
         lock.release()
         return await super().save(session, expected_revision=expected_revision)
 
 
-class KeepsTurn(ScanSessionStore[Session]):
+class KeepsSessionLock(ScanSessionStore[Session]):
     @asynccontextmanager
-    async def _exclusive(self, session_id: UUID, timeout: float | None) -> AsyncIterator[None]:  # noqa: ASYNC109  # as there
-        await self._turns.take(session_id.bytes, timeout)
+    async def _hold_session(self, session_id: UUID, timeout: float | None) -> AsyncIterator[None]:  # noqa: ASYNC109  # as there
+        await session_locks_of(self).acquire(session_id.bytes, timeout)
         yield
-        self._turns.pass_on(session_id.bytes)
+        session_locks_of(self).release(session_id.bytes)
 
 
 class KeepsTask(ScanSessionStore[Session]):
-    """Leaves someone waiting for ever, for what nobody is told."""
+    """Leaves a task that waits for ever."""
 
     async def list_by_agent(self, *arguments: Any, **options: Any) -> list[Session]:
         try:
@@ -189,16 +186,17 @@ class KeepsTask(ScanSessionStore[Session]):
             raise
 
 
-class LosesTurn(ScanSessionStore[Session]):
-    """Takes the turn that came just as its task was cancelled, and gives it to nobody."""
+class LosesSessionLock(ScanSessionStore[Session]):
+    """Acquires the lock of a session just as its task is cancelled, and never releases it."""
 
     @asynccontextmanager
-    async def _exclusive(self, session_id: UUID, timeout: float | None) -> AsyncIterator[None]:  # noqa: ASYNC109  # as there
-        await asyncio.shield(asyncio.ensure_future(self._turns.take(session_id.bytes, timeout)))
+    async def _hold_session(self, session_id: UUID, timeout: float | None) -> AsyncIterator[None]:  # noqa: ASYNC109  # as there
+        acquiring = session_locks_of(self).acquire(session_id.bytes, timeout)
+        await asyncio.shield(asyncio.ensure_future(acquiring))
         try:
             yield
         finally:
-            self._turns.pass_on(session_id.bytes)
+            session_locks_of(self).release(session_id.bytes)
 
 
 @pytest.mark.parametrize(
@@ -207,10 +205,10 @@ class LosesTurn(ScanSessionStore[Session]):
         (StampsLater, "save", "alone", "neither as before nor as after"),
         (OneByOne, "delete_many", "alone", "neither as before nor as after"),
         (Swallows, "delete", "lock", "swallowed"),
-        (KeepsLock, "save", "alone", "the lock was left"),
-        (KeepsTurn, "exclusive", "alone", "a turn was left"),
+        (KeepsLock, "save", "alone", "the lock is held"),
+        (KeepsSessionLock, "exclusive", "alone", "the lock of a session is held"),
         (KeepsTask, "list_by_agent", "alone", "a task was left"),
-        (LosesTurn, "exclusive", "turn", "a turn was left"),
+        (LosesSessionLock, "exclusive", "session lock", "the lock of a session is held"),
     ],
 )
 def test_a_store_that_is_cut_in_two_is_found(cls: Any, name: str, contention: str, complaint: str) -> None:

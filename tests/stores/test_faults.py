@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import pytest
-
-from sessiondex import InMemorySessionStore, InvariantError, ScanSessionStore, SessionStatus
 from sessiondex.records import Records
 from sessiondex.stores.commits import _Intent
+
+from sessiondex import InMemorySessionStore, InvariantError, ScanSessionStore, SessionStatus
 from tests.support.builders import AGENT, CUSTOMER, OTHER_AGENT, OTHER_CUSTOMER, SCENARIO, TENANT, Clock, at_step, visit
 from tests.support.opcode_faults import Fault, raising
 from tests.support.waiting import HANG_SECONDS

@@ -15,9 +15,9 @@ from uuid import UUID
 
 import pytest
 from pydantic_core import SchemaSerializer, SchemaValidator
+from sessiondex.engine.shards import ShardedDict
 
 from sessiondex import InMemorySessionStore
-from sessiondex.engine.shards import ShardedDict
 from tests.support.builders import AGENT, CUSTOMER, SCENARIO, TENANT, NotedSession, TaggedSession, at_step
 
 # What a store does not own: code, classes, loops, and what pydantic compiled.

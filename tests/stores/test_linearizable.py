@@ -60,7 +60,7 @@ def are_at_once(one: Call, other: Call) -> bool:
     return one.made < other.answered and other.made < one.answered
 
 
-# -- what this finds, were it there --
+# -- planted bugs --
 
 
 class ReadsStale(ScanSessionStore[Session]):
@@ -83,8 +83,9 @@ class ReadsStale(ScanSessionStore[Session]):
 
 
 class LosesUpdates(ScanSessionStore[Session]):
-    async def _save_instead(self, session: Session, *_: Any) -> None:
-        await self.save(session)
+    async def _put(self, session: Session, expected: Any) -> UUID:
+        is_of_update = expected is not None and expected.stamp is not None
+        return await super()._put(session, None if is_of_update else expected)
 
 
 class SavesHalf(ScanSessionStore[Session]):
@@ -106,7 +107,7 @@ class ListsLate(ScanSessionStore[Session]):
 
 
 class DeletesLater(ScanSessionStore[Session]):
-    """Answers first, and deletes when there is time."""
+    """Answers first and deletes later."""
 
     async def delete(self, session_id: UUID, *, tenant_id: UUID | None = None) -> bool:
         was_there = await self.get(session_id, tenant_id=tenant_id) is not None

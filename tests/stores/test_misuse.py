@@ -1,4 +1,4 @@
-"""Misuse fails loudly: after a fork, and near the end of the stack. Loops and closed stores have tests of their own."""
+"""Writes near the end of the stack are done completely or not at all."""
 
 from __future__ import annotations
 

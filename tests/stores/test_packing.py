@@ -32,8 +32,8 @@ from tests.support.builders import (
 )
 from tests.support.exact_values import exact
 from tests.support.mutable_containers import CLASSES, containers, session_with_everything, spoil
-from tests.support.unusual_sessions import ODD
 from tests.support.stores import check_indexes
+from tests.support.unusual_sessions import ODD
 
 
 async def save_twice(store: InMemorySessionStore, session: Any) -> None:

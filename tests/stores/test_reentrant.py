@@ -11,13 +11,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sessiondex.stores.turns import Turns
 
 from sessiondex import InMemorySessionStore, StoreClosedError
-from sessiondex.stores.turns import Turns
 from tests.support.builders import AGENT, TENANT, Clock, make_session
 from tests.support.opcode_faults import Fault, raising
-from tests.support.waiting import HANG_SECONDS, until
 from tests.support.stores import check_indexes
+from tests.support.waiting import HANG_SECONDS, until
 
 
 class _AsksWithin(InMemorySessionStore[Any]):

@@ -20,6 +20,7 @@ from sessiondex import Channel, ConflictError, InMemorySessionStore, ScanSession
 from tests.support.schedules import CANCELLED, CONFLICT, DONE, run_schedule
 from tests.support.seeds import TryEach, first_failure
 from tests.support.sizes import search_size
+from tests.support.stores import session_locks_of
 
 SCHEDULES = search_size(5_000)
 STORES: list[Callable[..., Any]] = [
@@ -60,7 +61,7 @@ def test_schedules_meet_conflicts_cancellations_and_ends(try_each: TryEach) -> N
     assert 0.02 < sum(count for (_, end), count in ends.items() if end == CANCELLED) / ends.total() < 0.5
 
 
-# -- what this finds, were it there --
+# -- planted bugs --
 
 
 class SavesInTwoSteps(ScanSessionStore[Session]):
@@ -76,8 +77,9 @@ class SavesInTwoSteps(ScanSessionStore[Session]):
 
 
 class UpdatesWithoutRevision(ScanSessionStore[Session]):
-    async def _save_instead(self, session: Session, *_: Any) -> None:
-        await self.save(session)
+    async def _put(self, session: Session, expected: Any) -> UUID:
+        is_of_update = expected is not None and expected.stamp is not None
+        return await super()._put(session, None if is_of_update else expected)
 
 
 class RefusesCoroutineFunctions(ScanSessionStore[Session]):
@@ -96,11 +98,11 @@ class RefusesCoroutineFunctions(ScanSessionStore[Session]):
 
 
 class AdmitsTwo(ScanSessionStore[Session]):
-    """Passes the turn on before whoever has it is done."""
+    """Releases the lock of a session before its owner is done."""
 
     @asynccontextmanager
-    async def _exclusive(self, session_id: UUID, timeout: float | None) -> AsyncIterator[None]:  # noqa: ASYNC109  # as there
-        async with super()._exclusive(session_id, timeout):
+    async def _hold_session(self, session_id: UUID, timeout: float | None) -> AsyncIterator[None]:  # noqa: ASYNC109  # as there
+        async with super()._hold_session(session_id, timeout):
             pass
         yield
 
@@ -113,14 +115,14 @@ class SavesHalf(ScanSessionStore[Session]):
         return first + await super().save_many(sessions[10:])
 
 
-class KeepsTurn(ScanSessionStore[Session]):
-    """Does not give a turn back when its task is cancelled."""
+class KeepsLock(ScanSessionStore[Session]):
+    """Does not release the lock of a session when its task is cancelled."""
 
     @asynccontextmanager
-    async def _exclusive(self, session_id: UUID, timeout: float | None) -> AsyncIterator[None]:  # noqa: ASYNC109  # as there
-        await self._turns.take(session_id.bytes, timeout)
+    async def _hold_session(self, session_id: UUID, timeout: float | None) -> AsyncIterator[None]:  # noqa: ASYNC109  # as there
+        await session_locks_of(self).acquire(session_id.bytes, timeout)
         yield
-        self._turns.pass_on(session_id.bytes)
+        session_locks_of(self).release(session_id.bytes)
 
 
 class Swallows(ScanSessionStore[Session]):
@@ -137,9 +139,9 @@ class Swallows(ScanSessionStore[Session]):
         (SavesInTwoSteps, "were added, not"),
         (UpdatesWithoutRevision, "were added, not"),
         (RefusesCoroutineFunctions, "created"),
-        (AdmitsTwo, "two have the turn"),
+        (AdmitsTwo, "two hold the lock"),
         (SavesHalf, "half a batch|of a batch"),
-        (KeepsTurn, "a turn was left|waits for ever"),
+        (KeepsLock, "the lock of a session is held|waits for ever"),
         (Swallows, "swallowed"),
     ],
 )

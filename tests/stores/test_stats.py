@@ -7,6 +7,7 @@ import pickle
 from typing import Any
 
 import pytest
+from sessiondex.engine.shards import ShardedDict
 
 from sessiondex import (
     IndexStats,
@@ -16,7 +17,6 @@ from sessiondex import (
     SessionStatus,
     StoreStats,
 )
-from sessiondex.engine.shards import ShardedDict
 from tests.support.builders import (
     AGENT,
     CUSTOMER,

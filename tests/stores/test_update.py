@@ -1,4 +1,4 @@
-"""Law 13, second half: `update` and `get_or_create` are each as if nobody else had run meanwhile."""
+"""Law 13, second half: `update` and `get_or_create` are as if no other task had run in between."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from sessiondex import (
 )
 from tests.support.builders import AGENT, OTHER_TENANT, TENANT, make_session
 from tests.support.shuffled_loop import run_interleaved
+from tests.support.stores import check_no_lock_is_held
 
 IDENTITY = TENANT, Channel.WEBCHAT, "user-1"
 
@@ -83,7 +84,7 @@ async def test_there_must_be_a_session_of_that_tenant(store: Any) -> None:
 @pytest.mark.parametrize("field", ["session_id", "tenant_id"])
 async def test_a_change_that_makes_another_session_of_it_is_refused(store: Any, field: str) -> None:
     session = await saved(store)
-    with pytest.raises(InvalidArgumentError, match="change: must leave session_id and tenant_id"):
+    with pytest.raises(InvalidArgumentError, match="change: must not change session_id or tenant_id"):
         await store.update(session.session_id, lambda current: setattr(current, field, uuid4()))
 
     assert await store.get(session.session_id) == session
@@ -235,7 +236,7 @@ def test_of_many_callers_one_creates(make_store: Any, seed: int) -> None:
         assert len({session.session_id for session, _ in found}) == 1
         assert sum(was_created for _, was_created in found) == 1
         assert len(await store.list_by_agent(TENANT, AGENT)) == 1
-        assert not len(store._creations)
+        check_no_lock_is_held(store)
 
     run_interleaved(main(), seed)
     assert len(created) <= 2

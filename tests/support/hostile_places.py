@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
-from sessiondex.records import Records
 
 from sessiondex import PendingMigration, Session, StepVisit
 from tests.support.builders import CUSTOMER, START, NotedSession, TaggedSession, at_step, visit
 from tests.support.hostile_classes import PlantedError
+from tests.support.snapshots import make_codec, unpack
 
 SESSION_ID = UUID(int=901)
 
@@ -50,15 +50,15 @@ def base(cls: type[Session] = Session) -> Any:
     )
 
 
-_RECORDS = Records()
-_SNAPSHOTS: dict[type[Session], Any] = {}
+_codec = make_codec()
+_snapshots: dict[type[Session], Any] = {}
 
 
 def fresh(cls: type[Session]) -> Any:
-    """Return a copy of that session."""
-    if cls not in _SNAPSHOTS:
-        _SNAPSHOTS[cls] = _RECORDS.snapshot(base(cls), START, revision=1).snapshot
-    return _RECORDS.copy(_SNAPSHOTS[cls])
+    """Return one more of the same, at the cost of a copy."""
+    if cls not in _snapshots:
+        _snapshots[cls] = unpack(_codec, _codec.prepare(base(cls)), revision=1)
+    return _codec.copy(_snapshots[cls])
 
 
 def pending() -> PendingMigration:

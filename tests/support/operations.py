@@ -11,6 +11,7 @@ from uuid import UUID
 
 from sessiondex import Channel, ConflictError, SessionStatus, StoreClosedError, TurnTimeoutError
 from tests.support.builders import AGENT, CUSTOMER, SCENARIO, START, TENANT, Clock, at_step, visit
+from tests.support.stores import lock_of, put_without_lock
 
 VISITS = [visit("hash-1", step_id=UUID(int=41))]
 IDS = [UUID(int=1_000 + name) for name in range(160)]
@@ -41,6 +42,7 @@ class Stage:
     def __init__(self, make_store: Callable[..., Any], options: dict[str, Any]) -> None:
         self.clock = Clock()
         self.notified: list[UUID] = []
+        self._has_expiry = "idle_ttl" in options
         self.is_open = "on_evict" in options
         if self.is_open:
             options = {**options, "on_evict": self._on_evict}
@@ -52,7 +54,7 @@ class Stage:
 
     async def fill(self, stored: int) -> None:
         await self.store.save_many(STORED[:stored])
-        if self.store._eviction.idle_ttl is not None:  # exactly these sessions have expired
+        if self._has_expiry:  # exactly these sessions have expired
             self.clock.move(hours=2)
         if self.is_open:
             await self.store.__aenter__()
@@ -93,17 +95,18 @@ COUNTS: dict[str, Callable[[Stage], Coroutine[Any, Any, Any]]] = {
 }
 
 
-# -- other tasks --
+# -- what other tasks do at the same time --
 
 
 async def _hold_lock(stage: Stage) -> None:
-    """Save a batch with the session of the operations; its checks let other tasks run."""
-    others = [session(name, turn_count=7) for name in (*range(110, 140), 0)]
-    with suppress(StoreClosedError):
-        await stage.store.save_many(others)
+    """Hold the lock for some turns of the loop, then save the session that the operations are about, and others."""
+    async with lock_of(stage.store):
+        for _ in range(3):
+            await asyncio.sleep(0)
+        put_without_lock(stage.store, [session(name, turn_count=7) for name in (*range(110, 140), 0)])
 
 
-async def _hold_turn(stage: Stage) -> None:
+async def _hold_session_lock(stage: Stage) -> None:
     async with stage.store.exclusive(FIRST):
         stage.inside += 1
         await asyncio.sleep(1)  # in virtual time
@@ -122,7 +125,7 @@ async def _create(stage: Stage, name: int = 150) -> None:
 CONTENTION: dict[str, Callable[[Stage], Coroutine[Any, Any, None]] | None] = {
     "alone": None,
     "lock": _hold_lock,
-    "turn": _hold_turn,
+    "session lock": _hold_session_lock,
     "creation": _create,
 }
 
@@ -207,18 +210,18 @@ async def _update_in_conflict(stage: Stage) -> None:
     await stage.store.update(FIRST, change)
 
 
-async def _save_in_turn(stage: Stage) -> None:
+async def _save_in_exclusive(stage: Stage) -> None:
     async with stage.store.exclusive(FIRST):
-        assert not stage.inside, "two have the turn"
+        assert not stage.inside, "two hold the lock"
         await asyncio.sleep(0)
         await stage.store.save(stage.given[0])
         await asyncio.sleep(0)
 
 
-async def _turn_in_time(stage: Stage) -> None:
+async def _exclusive_in_time(stage: Stage) -> None:
     with suppress(TurnTimeoutError):
         async with stage.store.exclusive(FIRST, timeout=0.5):
-            assert not stage.inside, "two have the turn"
+            assert not stage.inside, "two hold the lock"
 
 
 async def _read_change(stage: Stage) -> None:
@@ -272,8 +275,10 @@ OPERATIONS: dict[str, Operation] = {
     "update": Operation(lambda stage: stage.store.update(FIRST, _change), LOCKED),
     "update_in_conflict": Operation(_update_in_conflict, ALWAYS, (_interfere,)),
     "get_or_create": Operation(_create, ALWAYS, contention=("alone", "lock", "creation")),
-    "exclusive": Operation(_save_in_turn, ALWAYS, contention=("alone", "lock", "turn")),
-    "exclusive_in_time": Operation(_turn_in_time, frozenset({"turn"}), contention=("alone", "turn")),
+    "exclusive": Operation(_save_in_exclusive, ALWAYS, contention=("alone", "lock", "session lock")),
+    "exclusive_in_time": Operation(
+        _exclusive_in_time, frozenset({"session lock"}), contention=("alone", "session lock")
+    ),
     "changes": Operation(_read_change, ALWAYS, contention=("lock",)),
     "export": Operation(lambda stage: stage.store.export(limit=900), **LONG),
     "restore": Operation(_restore, ALWAYS),

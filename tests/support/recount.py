@@ -12,17 +12,17 @@ def recount(sessions: Iterable[Session]) -> dict[str, IndexStats]:
     """Return the value that `stats().indexes` must have for these sessions."""
     keys: dict[str, list[Any]] = {
         "channel identity": [],
-        "agent": [],
         "agent and status": [],
         "customer": [],
+        "tenant and status": [],
         "step": [],
     }
     for session in sessions:
         tenant, scenario, version = session.tenant_id, session.active_scenario_id, session.active_scenario_version
         is_open = session.status != SessionStatus.CLOSED  # open and closed sessions are indexed separately
         keys["channel identity"].append((tenant, session.channel, session.user_channel_id, is_open))
-        keys["agent"].append((tenant, session.agent_id))
         keys["agent and status"].append((tenant, session.agent_id, session.status))
+        keys["tenant and status"].append((tenant, session.status))
         if session.customer_profile_id is not None:
             keys["customer"].append((tenant, session.customer_profile_id))
         content_hash = session.step_history[-1].step_content_hash if session.step_history else None

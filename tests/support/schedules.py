@@ -22,16 +22,14 @@ from typing import Any
 from uuid import UUID
 
 from sessiondex import ChangeKind, Channel, ConflictError, SessionStatus
-from sessiondex.records import Records
 from tests.support.builders import AGENT, CUSTOMER, TENANT, Clock, make_session
+from tests.support.stores import check_indexes, check_no_lock_is_held, share_codec
 from tests.support.virtual_time import run_shuffled
-from tests.support.stores import check_indexes
 
 COUNTERS = [UUID(int=101), UUID(int=102)]
 OTHERS = [UUID(int=201), UUID(int=202), UUID(int=203)]
 BATCH = [UUID(int=301 + number) for number in range(26)]  # more than 25: the loop runs during their checks
 LAST = UUID(int=401)
-RECORDS = Records()  # shared: it holds no state of a store, and creating it takes as long as half a schedule
 USERS = ["user-a", "user-b"]
 DONE, CONFLICT, CANCELLED = "done", "conflict", "cancelled"
 
@@ -135,7 +133,7 @@ class Schedule:
     async def add_in_turn(self) -> bool:
         async def by_turn(counter: UUID, number: int) -> bool:
             async with self.store.exclusive(counter):
-                assert counter not in self._inside, "two have the turn"
+                assert counter not in self._inside, "two hold the lock"
                 self._inside.add(counter)
                 try:
                     session = await self.store.get(counter)
@@ -244,9 +242,7 @@ class Schedule:
     async def _check(self) -> None:
         store = self.store
         check_indexes(store)
-        assert not store._lock.locked(), "the lock was left"
-        assert not len(store._turns), "a turn was left"
-        assert not len(store._creations), "a creation was left"
+        check_no_lock_is_held(store)
         assert asyncio.all_tasks() == {asyncio.current_task()}, "a task was left"
         for counter in COUNTERS:
             session = await store.get(counter)
@@ -264,18 +260,18 @@ class Schedule:
         self._check_changes({session.session_id: session for session in everything})
 
     def _check_changes(self, stored: dict[UUID, Any]) -> None:
-        replayed: dict[UUID, Any] = {}
+        replayed: dict[UUID, tuple[int, Any]] = {}
         for sequence, change in enumerate(self._changes, 1):
             assert change.sequence == sequence, f"change {change.sequence} came as number {sequence}"
             before = replayed.pop(change.session_id, None)
+            version = change.revision, change.stamp
             if change.kind is ChangeKind.SAVED:
-                revision = 1 if before is None else before[0] + 1
-                assert change.revision == revision, f"change {sequence} does not follow the change before"
-                replayed[change.session_id] = (change.revision, change.stamp)
+                replayed[change.session_id] = version
+                assert change.revision == (before[0] if before else 0) + 1, f"change {sequence} skips a revision"
             else:
-                assert (change.revision, change.stamp) == before, f"change {sequence} does not follow the last save"
+                assert before == version, f"change {sequence} removes another version"
         versions = {key: (session.revision, session.last_activity_at) for key, session in stored.items()}
-        assert replayed == versions, "the changes do not lead to the stored sessions"
+        assert replayed == versions, "the changes do not lead to what is stored"
 
 
 Action = Callable[[Schedule], Coroutine[Any, Any, bool | None]]
@@ -316,8 +312,7 @@ def run_schedule(make_store: Callable[..., Any], seed: int) -> list[Any]:
     trace: list[Any] = []
 
     async def main() -> None:
-        store = make_store(clock=Clock(), changes_kept=10_000)
-        store._records = RECORDS
+        store = share_codec(make_store(clock=Clock(), changes_kept=10_000))
         schedule = Schedule(store, seed)
         schedule.trace = trace
         await schedule.main()

@@ -18,7 +18,7 @@ from sessiondex.testing.machine import SessionStoreMachine
 from sessiondex.testing.machine_core import Pair
 from tests.support.exact_values import exact
 from tests.support.recount import recount
-from tests.support.stores import check_indexes
+from tests.support.stores import check_indexes, size_of_rows
 
 
 class StepCounter:
@@ -64,6 +64,6 @@ class StoreMachine(StepCounter, SessionStoreMachine):
         stats, sessions = store.stats(), list(self.expected.values())
         assert stats.sessions == len(sessions)
         assert stats.cached_sessions <= min(self.cache_size, len(sessions))
-        assert stats.packed_bytes == sum(len(row) for _, row in store._table._rows.items())
+        assert stats.packed_bytes == size_of_rows(store)
         assert stats.indexes == recount(sessions)
         self.count_step()

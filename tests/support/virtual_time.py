@@ -1,7 +1,7 @@
 """Provide event loops with virtual time: when no callback is ready, the time jumps to the next timer.
 
-Sleeping takes no real time, and the order of timers does not depend on the machine. A test in which no event can wake a
-task fails at once instead of hanging.
+Sleeping takes no real time, and the order of timers does not depend on the machine. Slices end after a count of items.
+A test in which no event can wake a task fails at once instead of hanging.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from tests.support.shuffled_loop import ShuffledLoop
+from tests.support.slice_time import counted_slices
 
 T = TypeVar("T")
 
@@ -53,7 +54,7 @@ class _Jumps(selectors.SelectSelector):
 def run(main: Coroutine[Any, Any, T], make_loop: Callable[[], VirtualLoop] = VirtualLoop) -> T:
     """Run the coroutine in a new loop, and raise errors that the loop would only log."""
     complaints: list[dict[str, Any]] = []
-    with asyncio.Runner(loop_factory=make_loop) as runner:
+    with counted_slices(), asyncio.Runner(loop_factory=make_loop) as runner:
         runner.get_loop().set_exception_handler(lambda _, context: complaints.append(context))
         result = runner.run(main)
     assert not complaints, complaints

@@ -21,9 +21,3 @@ async def until_notified(store: Any) -> None:
     """Wait until `on_evict` was called for every evicted session."""
     await store._notifier.drain()
     assert not len(store._notifier)
-
-
-async def until_background_done(store: Any) -> None:
-    """Wait until the background tasks of a Redis store have ended: their errors may cut connections of other calls."""
-    while store._errands:
-        await asyncio.wait(set(store._errands))

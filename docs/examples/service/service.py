@@ -78,7 +78,7 @@ class Page(BaseModel):
 
 
 async def think(session: Session, text: str) -> str:
-    """Stand in for the model: it takes its time, and others run meanwhile."""
+    """Stand in for the model: it takes its time, and other tasks run."""
     await asyncio.sleep(0)
     return f"{text.upper()}, said you in turn {session.turn_count}"
 

@@ -15,8 +15,8 @@ Why not a plain list of chunks? It is faster at random places of up to about 100
 references to all chunks that follow. Why not a sorted list of all items? It is as fast, but a million references take
 the garbage collector 15 ms more each time.
 
-A chunk is joined only with the one that follows. If items go in the order of the list, and one in each chunk stays,
-then the list keeps a chunk for each of these.
+A chunk is joined only with the one that follows. If items are removed in ascending order, and one per chunk remains,
+these chunks are not joined.
 """
 
 from __future__ import annotations
@@ -210,7 +210,7 @@ class ChunkedList:
         elif bound and not chunk:
             self._remove_bound(bound)
 
-    def _check(self) -> None:
+    def check(self) -> None:
         """Raise `DivergenceError` unless chunks and bounds are in order and the length is right."""
         width, bounds = self._width, list(self._bounds)
         check_same("bounds in order, the first one empty", bounds, sorted({b"", *bounds}))

@@ -179,7 +179,7 @@ class FacetedPostings:
                 del self._groups[group]
             del self._facets[key], self._counts[key]
 
-    def _check(self, expected: Iterable[tuple[FacetedKey, bytes]]) -> None:
+    def check(self, expected: Iterable[tuple[FacetedKey, bytes]]) -> None:
         """Raise `DivergenceError` unless exactly these rows are under these index keys, in order."""
         postings: list[tuple[bytes, bytes]] = []
         facets: dict[bytes, dict[Facet, dict[Facet, bytes]]] = {}
@@ -191,7 +191,7 @@ class FacetedPostings:
             facets.setdefault(key, {}).setdefault(outer, {})[inner] = list_key
             groups.setdefault(key[: self._group_size], set()).add(key)
             counts[key] += 1
-        self._postings._check(postings)
+        self._postings.check(postings)
         check_same("facets by key", self._facets, facets)
         check_same("keys by group", self._groups, groups)
         check_same("counts of rows by key", self._counts, counts)

@@ -34,7 +34,8 @@ class IndexStorage(Protocol[K_contra]):
     def clear(self) -> None:
         """Remove all postings, in whatever state an interrupted change left them."""
 
-    def _check(self, expected: Iterable[tuple[K_contra, bytes]], /) -> None: ...
+    def check(self, expected: Iterable[tuple[K_contra, bytes]], /) -> None:
+        """Raise `DivergenceError` unless exactly these postings are filed under these keys."""
 
 
 # The type of the index keys varies from index to index; `storage` is what gives a caller the precise type.

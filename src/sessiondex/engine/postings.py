@@ -299,7 +299,7 @@ class Postings:
         chunk = self._short_between(key, cutoff, before)
         return iter((chunk,) if chunk else ())
 
-    def _check(self, expected: Iterable[tuple[bytes, bytes]]) -> None:
+    def check(self, expected: Iterable[tuple[bytes, bytes]]) -> None:
         """Raise `DivergenceError` unless exactly these postings are under these keys, in order."""
         expected_lists: defaultdict[bytes, list[bytes]] = defaultdict(list)
         for key, posting in expected:
@@ -315,4 +315,4 @@ class Postings:
                 check_same(f"whether the short list of {key!r} is too long", len(joined) > self._chunk_size, False)
             else:
                 check_same(f"whether the long list of {key!r} is short", len(joined) * 2 <= self._chunk_size, False)
-                long._check()
+                long.check()

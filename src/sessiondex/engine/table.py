@@ -217,7 +217,10 @@ class Table:
         return RowChange(key, old, None, self._no_keys if old is None else self.index_keys(old), self._no_keys)
 
     def apply(self, change: RowChange) -> None:
-        """Make a planned change in the rows and in each index. It cannot fail. Runtime: O(indexes * log n)."""
+        """Make a planned change in the rows and in each index. Runtime: O(indexes * log n).
+
+        It raises only if it is interrupted (`MemoryError`, `KeyboardInterrupt`). Then the caller must recover.
+        """
         key, old, new, old_keys, new_keys = change
         # The postings are made first: without memory for them, nothing has changed.
         posting = b"" if old is None else old[_STAMP] + key
@@ -262,7 +265,7 @@ class Table:
                     storage.add(index_key, posting)
         self._size_of_rows = sum([len(row) for _, row in self._rows.items()])
 
-    def _check(self, expected_keys: Callable[[Row], IndexKeys]) -> None:
+    def check(self, expected_keys: Callable[[Row], IndexKeys]) -> None:
         """Raise `DivergenceError` unless each row has the expected index keys, and every index equals the rows.
 
         Runtime: O(n log n).
@@ -278,6 +281,6 @@ class Table:
                     postings.append((index_key, row[_STAMP] + key))
         for (index, storage), postings in zip(self.storages(), expected, strict=True):
             try:
-                storage._check(postings)
+                storage.check(postings)
             except DivergenceError as error:
                 raise DivergenceError(f"index {index.name!r}, {error.where}", error.actual, error.expected) from None

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import cached_property
 from itertools import count
@@ -184,11 +185,11 @@ class SnapshotCodec(Generic[S]):
         """Count anew, from all stored packed sessions. Repairs the counts after an interrupted commit."""
         counts = Counter(packed[-SUFFIX_SIZE:] for packed in stored)
         with self._lock:
-            found = [(self._by_suffix.get(suffix) or self._codec_of_suffix(suffix), n) for suffix, n in counts.items()]
             for codec in self._by_suffix.values():
                 codec.stored_count = 0
-            for codec, stored_count in found:
-                codec.stored_count += stored_count
+            for suffix, stored_count in counts.items():
+                with suppress(ClassGoneError):  # a class made at run time, whose first save was interrupted
+                    (self._by_suffix.get(suffix) or self._codec_of_suffix(suffix)).stored_count += stored_count
 
     def _codec_of(self, cls: type[Any]) -> _ClassCodec:
         if not issubclass(cls, Session):
@@ -201,7 +202,7 @@ class SnapshotCodec(Generic[S]):
     def _register(self, cls: type[Session]) -> _ClassCodec:
         number = self._numbers.get(cls)
         if number is None:
-            # Only here. If a forgotten class that comes back did this too, two classes would drive out each other.
+            # For a new class only. If a forgotten class did this on its return, two classes could evict each other for ever.
             self._forget_unused_classes()
             number = next(self._next_number)
         codec = _ClassCodec(cls, number, self._ids)

@@ -124,7 +124,7 @@ def _pack_source(instance: str, cls: str, mark: str, forms: Mapping[str, Form], 
         [
             f"fields = {instance}.__dict__",
             *(f"{variable} = fields[{name!a}]" for name, variable in names.items()),
-            f"if type({instance}) is not {cls} or {instance}.__pydantic_fields_set__ is not {mark} and not (",
+            f"if type({instance}) is not {cls} or {instance}.{instances.FIELDS_SET} is not {mark} and not (",
             f"    len(fields) == {len(forms)} and {' and '.join(checks)}",
             "):",
             "    return None",

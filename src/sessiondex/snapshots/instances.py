@@ -23,6 +23,8 @@ from sessiondex.models import PendingMigration, Session, StepVisit
 S = TypeVar("S", bound=Session)
 
 ATOMS = frozenset({str, int, float, bool, bytes, UUID, datetime, date, time, timedelta, Decimal, NoneType})
+FIELDS_SET = "__pydantic_fields_set__"
+"""The attribute that generated code reads."""
 VALIDATED = set(StepVisit.model_fields)
 """The fields-set object that all validated visits share. A visit that has this very object needs no check."""
 VALIDATED_MIGRATION = set(PendingMigration.model_fields)

@@ -6,6 +6,7 @@ show that a call comes from within a callback, and waiting for the callback to e
 
 from __future__ import annotations
 
+from contextlib import suppress
 from contextvars import ContextVar, Token
 
 _scopes: ContextVar[tuple[CallbackScope, ...]] = ContextVar("sessiondex_callback_scopes", default=())
@@ -38,7 +39,8 @@ class CallbackScope:
     def __exit__(self, *_: object) -> None:
         self._is_active = False
         if self._token is not None:
-            _scopes.reset(self._token)
+            with suppress(ValueError):  # a task of a loop that ended is closed by the garbage collector, in its context
+                _scopes.reset(self._token)
 
     @staticmethod
     def is_within(owner: object, key: bytes = b"") -> bool:

@@ -96,6 +96,11 @@ class EvictionNotifier(Generic[R]):
                 self._pending.append(_Eviction(sequence, mutation.stored, mutation.reason))
         self._last_sequence = max(self._last_sequence, commit.sequence + len(commit.mutations) - 1)
 
+    def add(self, stored: R, reason: EvictionReason) -> None:
+        """Queue the callback for a session that a server evicted: servers report no commits."""
+        self._last_sequence += 1
+        self._pending.append(_Eviction(self._last_sequence, stored, reason))
+
     def schedule(self) -> None:
         """Have the pending callbacks run soon: never within this call, also if tasks start eagerly."""
         if self._pending and self._start is None and (self._task is None or self._task.done()):

@@ -129,7 +129,7 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
         lock = self._lock
         await lock.acquire()  # `async with` takes two more calls
         try:
-            if lock is not self._lock:  # this loop stood still, and the store moved to another
+            if lock is not self._lock:  # the store moved to another event loop while this task waited
                 self._guard.enter()
             stamp, revision = self._writer.put(prepared, expected)
             write_back_version(session, stamp, revision)

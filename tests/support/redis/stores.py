@@ -6,24 +6,25 @@ from typing import Any
 from uuid import uuid4
 
 from sessiondex.stores.redis import RedisSessionStore
+from tests.support.redis.internals import prefix_of
 from tests.support.redis.recount import check_indexes, contents
 from tests.support.redis.servers import Servers
 from tests.support.waiting import HANG_SECONDS
 
 
 class RedisStores:
-    """Makes stores, each with a unique prefix unless one is given."""
+    """Makes stores with unique prefixes, closes them, and checks their keys."""
 
     def __init__(self, servers: Servers) -> None:
         self.servers = servers
         self.may_leave: frozenset[str] = frozenset()
-        """What of the servers' keys may be left though nothing needs it: see `recount.differences`."""
+        """Kinds of keys that may be left on the servers, see `recount.differences`."""
         self._made: list[RedisSessionStore[Any]] = []
 
     def __call__(
         self, *, url: str | None = None, prefix: str | None = None, cls: Any = RedisSessionStore, **options: Any
     ) -> Any:
-        options = {"timeout": HANG_SECONDS / 2, **options}  # long enough for a call to succeed on a busy machine
+        options = {"timeout": HANG_SECONDS / 2, **options}  # calls must succeed on a busy machine too
         store = cls(url or self.servers.url, prefix=prefix or f"t{uuid4().hex}", **options)
         self._made.append(store)
         return store
@@ -34,5 +35,5 @@ class RedisStores:
 
     def check(self) -> None:
         held = contents(self.servers)
-        for prefix in {store._prefix for store in self._made}:
+        for prefix in {prefix_of(store) for store in self._made}:
             check_indexes(self.servers, prefix, self.may_leave, held)

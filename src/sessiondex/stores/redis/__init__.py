@@ -1,10 +1,10 @@
-"""Sessions on a Redis or Valkey server, or a cluster of them, under the same contract.
+"""Stores on a Redis or Valkey server, or a cluster, under the same contract as in-process stores.
 
-It needs redis-py, which `pip install "sessiondex[redis]"` brings.
+They need redis-py: `pip install "sessiondex[redis]"`.
 """
 
 try:
-    import redis as _redis  # noqa: F401  # whether it is there
+    import redis as _redis  # noqa: F401  # imported here for a helpful error
 except ImportError as error:
     raise ImportError('stores on Redis and Valkey need redis-py: pip install "sessiondex[redis]"') from error
 

@@ -1,156 +1,167 @@
-"""What a Redis store answers from its indexes: the latest of an identity, lists, counts, and who stands at a step."""
+"""RedisQueries: answers queries from the rows and the indexes on the server."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Generic
 from uuid import UUID
 
-from sessiondex.clock import microseconds
+from sessiondex.clock import to_microseconds
 from sessiondex.contract import S
-from sessiondex.models import Channel, ScopeFilter, SessionStatus
-from sessiondex.stores import arguments as check
+from sessiondex.errors import StoreUnavailableError
+from sessiondex.queries import ChannelQuery, CountQuery, ListQuery, Page, ScenarioQuery, StepQuery
 from sessiondex.stores.redis import keys
-from sessiondex.stores.redis.turns import RedisTurns
+from sessiondex.stores.redis.background_tasks import BackgroundTasks
+from sessiondex.stores.redis.codec import SessionCodec
+from sessiondex.stores.redis.cursor import ExportCursor
+from sessiondex.stores.redis.locators import Locators
+from sessiondex.stores.redis.maintenance import Sweeper, TenantRegistry
+from sessiondex.stores.redis.removals import RemovalHandler
+from sessiondex.stores.redis.tenant_client import TenantClient
 
-ROWS_AT_ONCE = 500  # sessions in one answer, of what has no limit
+PAGE_SIZE = 500  # sessions in one answer
 
 
-class RedisQueries(RedisTurns[S], Generic[S]):
-    """The queries, each of one tenant. Entries whose sessions were lost are taken out as they are met."""
+class RedisQueries(Generic[S]):
+    """Runs queries from one event loop. A query that meets index entries of lost sessions removes them."""
 
-    async def get_by_channel(self, tenant_id: UUID, channel: Channel, user_channel_id: str) -> S | None:
-        self._check_loop()
-        return await self._latest(*check.identity(tenant_id, channel, user_channel_id), is_open=False)
+    def __init__(  # noqa: PLR0917  # called in one place
+        self,
+        calls: TenantClient,
+        codec: SessionCodec[S],
+        tasks: BackgroundTasks,
+        locators: Locators,
+        removals: RemovalHandler,
+        tenants: TenantRegistry,
+        sweeper: Sweeper,
+    ) -> None:
+        self._calls = calls
+        self._repair_calls = calls.in_background()
+        self._codec = codec
+        self._tasks = tasks
+        self._locators = locators
+        self._removals = removals
+        self._tenants = tenants
+        self._sweeper = sweeper
 
-    async def _latest(self, tenant_id: UUID, channel: Channel, user_channel_id: str, *, is_open: bool) -> S | None:
-        entries = [keys.identity(channel, user_channel_id, is_open=True)]
-        if not is_open:
-            entries.append(keys.identity(channel, user_channel_id, is_open=False))
-        row, lost = await self._ask("latest", tenant_id, *entries)
-        self._mend(tenant_id, lost)
-        return None if row is None else self._session(row, tenant_id)
+    # -- one session --
+
+    async def find(self, session_id: UUID, tenant_id: UUID | None) -> S | None:
+        """Return the session, of the tenant if one is given, or `None`."""
+        if tenant_id is not None:
+            return await self._find_of(session_id, tenant_id)
+        located = await self._calls.read(self._locators.locate(session_id))
+        if located is None:
+            return None
+        session = await self._find_of(session_id, located.tenant_id)
+        if session is None:
+            self._removals.release_if_deleted(session_id, located)
+        return session
+
+    async def _find_of(self, session_id: UUID, tenant_id: UUID) -> S | None:
+        if self._calls.has_idle_ttl:
+            (row,) = await self._calls.call("get", tenant_id, session_id.hex)
+        else:  # a plain GET costs the server a third of a function call
+            row = await self._calls.read(self._read_row(session_id, tenant_id))
+        if row is None:
+            return None
+        session = self._codec.decode(row, tenant_id)
+        if session.session_id != session_id:
+            raise StoreUnavailableError(self._calls.client.host, "get", "it answered with another session")
+        return session
+
+    async def _read_row(self, session_id: UUID, tenant_id: UUID) -> bytes | None:
+        key = keys.row(self._calls.keyspace.prefix, tenant_id, session_id)
+        row: bytes | None = await self._calls.client.command("get", "GET", key, key=key)
+        return row
 
     # -- lists --
 
-    async def list_by_agent(
-        self,
-        tenant_id: UUID,
-        agent_id: UUID,
-        *,
-        status: SessionStatus | None = None,
-        limit: int = 100,
-        before: datetime | None = None,
-    ) -> list[S]:
-        self._check_loop()
-        tenant_id = check.exact_id("tenant_id", tenant_id)
-        entry = keys.agent(check.exact_id("agent_id", agent_id), check.optional_status(status))
-        return await self._list(tenant_id, entry, limit, before)
+    async def latest(self, query: ChannelQuery) -> S | None:
+        """Return the latest session of the channel identity, or `None`."""
+        lists = [keys.identity(query, is_open=True)]
+        if not query.is_open:
+            lists.append(keys.identity(query, is_open=False))
+        row, stale = await self._calls.call("latest", query.tenant_id, *lists)
+        self._repair(query.tenant_id, stale)
+        return None if row is None else self._codec.decode(row, query.tenant_id)
 
-    async def list_by_customer(
-        self, tenant_id: UUID, customer_profile_id: UUID, *, limit: int = 100, before: datetime | None = None
-    ) -> list[S]:
-        self._check_loop()
-        tenant_id = check.exact_id("tenant_id", tenant_id)
-        entry = keys.customer(check.exact_id("customer_profile_id", customer_profile_id))
-        return await self._list(tenant_id, entry, limit, before)
-
-    async def _list(self, tenant_id: UUID, entry: str, limit: int, before: datetime | None) -> list[S]:
-        limit = check.at_least("limit", limit, 0, "0 gives an empty list")
-        before = check.cursor(before)
+    async def newest(self, query: ListQuery, page: Page) -> list[S]:
+        """Return a page of sessions, newest first. Cost: a round trip for each 500 sessions."""
+        list_key, before = keys.list_of(query), page.before
         found: list[S] = []
-        while len(found) < limit:
-            wanted = min(limit - len(found), ROWS_AT_ONCE)
-            since = "" if before is None else str(microseconds(before))
-            rows, lost = await self._ask("list", tenant_id, entry, wanted, since)
-            self._mend(tenant_id, lost)
-            found += [self._session(row, tenant_id) for row in rows]
+        while len(found) < page.limit:
+            wanted = min(page.limit - len(found), PAGE_SIZE)
+            upper_stamp = "" if before is None else str(before)
+            rows, stale = await self._calls.call("list", query.tenant_id, list_key, wanted, upper_stamp)
+            self._repair(query.tenant_id, stale)
+            found += [self._codec.decode(row, query.tenant_id) for row in rows]
             if len(rows) < wanted:
                 break
-            before = found[-1].last_activity_at
+            before = to_microseconds(found[-1].last_activity_at)
         return found
 
-    def _mend(self, tenant_id: UUID, lost: Sequence[Sequence[bytes]]) -> None:
-        """Take entries out of an index whose sessions the server has lost."""
-        of_entry: dict[bytes, list[bytes]] = {}
-        for entry, session_id in lost:
-            of_entry.setdefault(entry, []).append(session_id)
-        for entry, ids in of_entry.items():
-            self._errand(self._asked("mend", tenant_id, entry, *ids))
+    def _repair(self, tenant_id: UUID, stale: Sequence[Sequence[bytes]]) -> None:
+        """Remove stale entries in the background: pairs of list and id whose sessions the server has lost."""
+        ids_by_list: dict[bytes, list[bytes]] = {}
+        for list_key, session_id in stale:
+            ids_by_list.setdefault(list_key, []).append(session_id)
+        for list_key, ids in ids_by_list.items():
+            self._tasks.spawn(self._repair_calls.call("repair", tenant_id, list_key, *ids))
 
-    async def _asked(self, function: str, tenant_id: UUID, *args: str | bytes | int) -> None:
-        await self._ask(function, tenant_id, *args)
+    async def at_step(self, query: StepQuery) -> list[S]:
+        """Return every active session at the step, newest first.
 
-    # -- who stands at a step --
-
-    async def find_sessions_by_step_hash(
-        self,
-        tenant_id: UUID,
-        scenario_id: UUID,
-        scenario_version: int,
-        step_content_hash: str,
-        scope_filter: ScopeFilter | None = None,
-    ) -> list[S]:
-        """Return every active session at that step: see `SessionStore.find_sessions_by_step_hash`.
-
-        More than 500 are read in several calls: each that stands there throughout comes, once.
+        More than 500 sessions take several calls. A session that is at the step during all of them is returned once.
         """
-        self._check_loop()
-        tenant_id, version = self._checked_version(tenant_id, scenario_id, scenario_version)
-        step_content_hash = check.exact_text("step_content_hash", step_content_hash)
-        ages, sets = keys.scope(check.optional_scope_filter(scope_filter))
+        tenant_id, step = query.tenant_id, _step_of(query)
+        ages, sets = keys.scope(query.scope_filter)
         found: dict[bytes, S] = {}
         after: Sequence[bytes | str] = ("", "")
         while after:
-            rows, lost, after = await self._ask(
-                "step", tenant_id, version, step_content_hash, *ages, ROWS_AT_ONCE, *after, *sets
-            )
-            if lost:
-                gone = [part for pair in lost for part in pair]
-                self._errand(self._asked("mend_step", tenant_id, version, step_content_hash, *gone))
+            rows, stale, after = await self._calls.call("step", tenant_id, *step, *ages, PAGE_SIZE, *after, *sets)
+            if stale:
+                entries = [part for pair in stale for part in pair]
+                self._tasks.spawn(self._repair_calls.call("repair_step", tenant_id, *step, *entries))
             for row in rows:
-                session = self._session(row, tenant_id)
+                session = self._codec.decode(row, tenant_id)
                 found[session.session_id.bytes] = session
         return sorted(found.values(), key=lambda session: session.last_activity_at, reverse=True)
 
-    @staticmethod
-    def _checked_version(tenant_id: UUID, scenario_id: UUID, scenario_version: int) -> tuple[UUID, str]:
-        tenant_id = check.exact_id("tenant_id", tenant_id)
-        scenario_id = check.exact_id("scenario_id", scenario_id)
-        scenario_version = check.exact_int("scenario_version", scenario_version)
-        return tenant_id, keys.version(scenario_id, scenario_version)
+    async def export(self, cursor: str | None, limit: int) -> tuple[list[S], str | None]:
+        """Return some sessions in the order of tenants, then stamps, and the next cursor."""
+        start = ExportCursor.parse(cursor)
+        found: list[S] = []
+        async for tenant_id in self._tenants.tenants(start.tenant):
+            place = start if tenant_id.hex == start.tenant else ExportCursor(tenant_id.hex)
+            while place.tenant:
+                if len(found) == limit:
+                    return found, str(place)
+                page_size = min(limit - len(found), PAGE_SIZE)
+                answer = await self._calls.call("export", tenant_id, page_size, place.stamp, place.session)
+                rows, stamp, last_id = answer
+                found += [self._codec.decode(row, tenant_id) for row in rows]
+                place = ExportCursor(tenant_id.hex if last_id else "", stamp.decode(), last_id.decode())
+        return found, None
 
-    # -- counts: of all that is there, once nothing is that has expired --
+    # -- counts: expired sessions are evicted first --
 
-    async def count_by_agent(self, tenant_id: UUID, agent_id: UUID, *, status: SessionStatus | None = None) -> int:
-        self._check_loop()
-        tenant_id = check.exact_id("tenant_id", tenant_id)
-        entry = keys.agent(check.exact_id("agent_id", agent_id), check.optional_status(status))
-        return await self._count("count", tenant_id, entry)
-
-    async def count_by_customer(self, tenant_id: UUID, customer_profile_id: UUID) -> int:
-        self._check_loop()
-        tenant_id = check.exact_id("tenant_id", tenant_id)
-        entry = keys.customer(check.exact_id("customer_profile_id", customer_profile_id))
-        return await self._count("count", tenant_id, entry)
-
-    async def count_by_step_hash(
-        self, tenant_id: UUID, scenario_id: UUID, scenario_version: int, step_content_hash: str
-    ) -> int:
-        self._check_loop()
-        tenant_id, version = self._checked_version(tenant_id, scenario_id, scenario_version)
-        step_content_hash = check.exact_text("step_content_hash", step_content_hash)
-        return await self._count("count_step", tenant_id, version, step_content_hash)
-
-    async def _count(self, function: str, tenant_id: UUID, *args: str) -> int:
-        await self._sweep_if_needed(tenant_id)
-        (count,) = await self._ask(function, tenant_id, *args)
+    async def count(self, query: CountQuery) -> int:
+        """Return how many sessions match."""
+        await self._sweeper.sweep(query.tenant_id)
+        if isinstance(query, StepQuery):
+            (count,) = await self._calls.call("count_step", query.tenant_id, *_step_of(query))
+        else:
+            (count,) = await self._calls.call("count", query.tenant_id, keys.list_of(query))
         return int(count)
 
-    async def count_steps(self, tenant_id: UUID, scenario_id: UUID, scenario_version: int) -> dict[str, int]:
-        self._check_loop()
-        tenant_id, version = self._checked_version(tenant_id, scenario_id, scenario_version)
-        await self._sweep_if_needed(tenant_id)
-        (counts,) = await self._ask("count_steps", tenant_id, version)
+    async def count_steps(self, query: ScenarioQuery) -> dict[str, int]:
+        """Return how many sessions stand at each step, by the hash of the step."""
+        await self._sweeper.sweep(query.tenant_id)
+        version = keys.version(query.scenario_id, query.scenario_version)
+        (counts,) = await self._calls.call("count_steps", query.tenant_id, version)
         return {step.decode(): int(count) for step, count in counts if count}
+
+
+def _step_of(query: StepQuery) -> tuple[str, str]:
+    return keys.version(query.scenario_id, query.scenario_version), query.step_content_hash

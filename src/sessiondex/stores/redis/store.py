@@ -1,80 +1,81 @@
-"""The contract's operations, each of them a call of one function on the server."""
+"""RedisSessionStore: stores sessions on a Redis or Valkey server.
+
+Each operation calls one function of `lua/`. Everything that is bound to an event loop is in `LoopParts`, which is made
+anew for each loop. So an operation never uses the connections of another loop, even if the store moves during a wait.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
 from datetime import datetime, timedelta
-from inspect import isawaitable
-from typing import Generic, NamedTuple
+from time import perf_counter
+from typing import Any, Generic, NamedTuple
 from uuid import UUID
 
-from pydantic_core import to_json
-
-from sessiondex.clock import microseconds
-from sessiondex.contract import S
+from sessiondex import queries
+from sessiondex.clock import MICROSECOND, StampClock
+from sessiondex.contract import Change, S
 from sessiondex.errors import (
-    ConflictError,
     InvalidArgumentError,
     SessiondexError,
     StoreUnavailableError,
     TenantMismatchError,
+    add_position_note,
 )
-from sessiondex.models import Channel
-from sessiondex.stores import arguments as check
-from sessiondex.stores.composed import CHECKS, check_has_identity, note_place, saved_as
-from sessiondex.stores.eviction import Eviction, OnEvict
+from sessiondex.queries import ChannelQuery, CountQuery, Expected, ListQuery, Page, ScenarioQuery, StepQuery
+from sessiondex.stores.base import BaseSessionStore
+from sessiondex.stores.eviction import EvictionNotifier, EvictionPolicy, OnEvict
 from sessiondex.stores.redis import keys
-from sessiondex.stores.redis.claims import Claim, claim, locate
-from sessiondex.stores.redis.marks import Marks
-from sessiondex.stores.redis.queries import ROWS_AT_ONCE, RedisQueries
+from sessiondex.stores.redis.background_tasks import BackgroundTasks
+from sessiondex.stores.redis.change_stream import ChangeReaders, ChangeStream, ChangeStreamReader
+from sessiondex.stores.redis.client import RedisClient
+from sessiondex.stores.redis.codec import SessionCodec
+from sessiondex.stores.redis.locators import Locators
+from sessiondex.stores.redis.locks import RedisLocks
+from sessiondex.stores.redis.maintenance import Sweeper, TenantRegistry
+from sessiondex.stores.redis.queries import RedisQueries
+from sessiondex.stores.redis.removals import EvictedRow, RemovalHandler
+from sessiondex.stores.redis.saves import PreparedSave, Saver, SaveTerms, prepare_save, write_back_if_later
+from sessiondex.stores.redis.tenant_client import Keyspace, TenantClient
 from sessiondex.stores.redis.url import address_of
+from sessiondex.stores.slices import Slices
 
-_SWEPT_BY_A_WRITE = 2  # more than a write adds, so that it keeps ahead whoever else sweeps
-_ROUNDS = 20  # claims of one save; each further one was barred by another tenant
-_CLAIM_PAUSE_SECONDS = 0.002  # doubled each round up to 0.128 s, drawn at random below that
-
-
-class _Write(NamedTuple, Generic[S]):
-    """A save of which all that can be checked here has been."""
-
-    session: S
-    session_id: UUID
-    tenant_id: UUID
-    row: bytes
-    """What is ours of its row: where it is filed, and its value."""
-    size: int
-    """How many bytes of that say where it is filed."""
-    is_new: bool
-    """Whether it probably is."""
+SWEEP_INTERVAL_SECONDS = 10.0  # at most; shorter if `idle_ttl` is
+_MILLISECOND = timedelta(milliseconds=1)
 
 
-class _Terms(NamedTuple):
-    """On which terms a session is saved; what is empty is no term."""
+class LoopParts(NamedTuple, Generic[S]):
+    """The parts of a store that are bound to one event loop."""
 
-    expected: str = ""
-    """The revision that is stored."""
-    expected_stamp: str = ""
-    identity: str = ""
-    """The entry of an identity that must have no session."""
-    stamp: str = ""
-    """What to keep, if there is nothing as late."""
-    revision: str = ""
+    calls: TenantClient
+    tasks: BackgroundTasks
+    locators: Locators
+    removals: RemovalHandler
+    tenants: TenantRegistry
+    sweeper: Sweeper
+    saver: Saver[S]
+    queries: RedisQueries[S]
+    locks: RedisLocks
+    closing: asyncio.Event
+    loop_end_hook: AsyncGenerator[None, None]
+    """Closes the connections, when it is closed."""
 
 
-class RedisSessionStore(RedisQueries[S], Generic[S]):
-    """Keeps sessions on a Redis or Valkey server, or cluster, where any number of processes share them.
+class RedisSessionStore(BaseSessionStore[S], Generic[S]):
+    """Stores sessions on a Redis or Valkey server, or a cluster. Any number of processes can share them.
 
-    `url` says where: `redis://`, `rediss://` (TLS) or `valkey://`, and with `+cluster` for a cluster. `prefix` begins
-    all its keys. `session_classes` are the subclasses of `Session` that may be found there; those that this process
-    saves are known anyway. A turn that is not renewed ends after `turn_ttl`. `timeout`, in seconds, and
-    `max_connections` are of this process. The other options are those of `InMemorySessionStore`; all processes should
-    give the same, and `max_sessions` is for each tenant. Without `clock`, instants are the server's.
+    `url` begins with `redis://`, `rediss://` (TLS) or `valkey://`, with `+cluster` for a cluster. `prefix` begins all
+    keys of the store. `session_classes` are the subclasses of `Session` that other processes may have saved; the store
+    knows the classes that it saves. The lock of `exclusive` expires after `turn_ttl` unless it is renewed. `timeout`,
+    in seconds, bounds each attempt of a call. `max_connections` is for this process. The other options are those of
+    `InMemorySessionStore`: give all processes the same ones. `max_sessions` is for each tenant. Without `clock`, the
+    server's clock counts.
 
-    Every operation is one round trip, but those without a tenant, and saves of new sessions, which are two; and long
-    answers, of which each 500 sessions are one. Every one raises `StoreUnavailableError` if the server cannot be
-    reached, or cannot do it.
+    An operation takes one round trip. Operations without a tenant, and saves of new sessions, take two. Long answers
+    take one for each 500 sessions. All operations raise `StoreUnavailableError` if the server cannot be reached, or
+    cannot do it.
     """
 
     def __init__(
@@ -92,268 +93,244 @@ class RedisSessionStore(RedisQueries[S], Generic[S]):
         max_connections: int = 50,
         clock: Callable[[], datetime] | None = None,
     ) -> None:
-        prefix = check.exact_text("prefix", prefix)
+        super().__init__(recover=lambda: None)  # each commit is one step of the server
+        prefix = queries.check_text("prefix", prefix)
         if not prefix or not prefix.isascii() or not prefix.isprintable() or set(prefix) & set("{}"):
-            raise InvalidArgumentError("prefix", "must be some printable ASCII characters, without braces")
-        address = address_of(url, timeout=timeout, max_connections=max_connections)
-        eviction = Eviction(idle_ttl, max_sessions, on_evict)
-        super().__init__(address, prefix, session_classes, eviction, changes_kept, turn_ttl, clock)
-        self._marks = Marks()
+            raise InvalidArgumentError("prefix", "must be printable ASCII characters, at least one, without braces")
+        queries.check_duration("turn_ttl", turn_ttl, timedelta(milliseconds=100))
+        self._address = address_of(url, timeout=timeout, max_connections=max_connections)
+        self._policy = EvictionPolicy(idle_ttl, max_sessions, on_evict)
+        self._keyspace = Keyspace(prefix, is_cluster=self._address.is_cluster)
+        self._codec: SessionCodec[S] = SessionCodec(session_classes, self._address.host)
+        self._changes_kept = queries.check_min("changes_kept", changes_kept, 0, "0 keeps none for those who follow")
+        self._lock_ttl = turn_ttl // _MILLISECOND
+        self._clock = None if clock is None else StampClock(clock)
+        self._readers = ChangeReaders()
+        self._notifier: EvictionNotifier[EvictedRow] | None = None
+        if on_evict is not None:
+            self._notifier = EvictionNotifier(on_evict, lambda evicted: self._codec.decode(*evicted))
+        self._parts: LoopParts[S]
 
-    # -- one session --
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} at {self._address.host}, prefix {self._keyspace.prefix!r}>"
 
-    async def get(self, session_id: UUID, *, tenant_id: UUID | None = None) -> S | None:
-        self._check_loop()
-        session_id = check.exact_id("session_id", session_id)
-        if tenant_id is not None:
-            return await self._get(session_id, check.exact_id("tenant_id", tenant_id))
-        located = await self._locate(session_id)
-        if located is None:
-            return None
-        session = await self._get(session_id, located.tenant_id)
-        if session is None:
-            self._errand(self._give_back_if_gone(session_id, located))
-        return session
+    # -- reading --
 
-    async def _get(self, session_id: UUID, tenant_id: UUID) -> S | None:
-        if self._ttl:
-            (row,) = await self._ask("get", tenant_id, session_id.hex)
-        else:  # nothing to decide there, and a plain command costs the server a third of a function
-            row = await self._row(tenant_id, session_id)
-        if row is None:
-            return None
-        session = self._session(row, tenant_id)
-        if session.session_id != session_id:
-            raise StoreUnavailableError(self._address.host, "get", "it answered with another session")
-        return session
+    async def _find(self, session_id: UUID, tenant_id: UUID | None) -> S | None:
+        return await self._parts.queries.find(session_id, tenant_id)
 
-    async def _row(self, tenant_id: UUID, session_id: UUID) -> bytes | None:
-        self._check_loop()
-        if self._unbegun:
-            await self._begin_reading()
-        server, key = self._server, keys.base(self._prefix, tenant_id) + f"s:{session_id.hex}".encode()
-        row: bytes | None = await self._answered(server, server.command("get", "GET", key, key=key))
-        return row
+    async def _latest(self, query: ChannelQuery) -> S | None:
+        return await self._parts.queries.latest(query)
 
-    async def _locate(self, session_id: UUID) -> Claim | None:
-        if self._unbegun:
-            await self._begin_reading()
-        server = self._server
-        return await self._answered(server, locate(server, self._prefix, session_id))
+    async def _newest(self, query: ListQuery, page: Page) -> list[S]:
+        return await self._parts.queries.newest(query, page)
 
-    async def save(self, session: S, *, expected_revision: int | None = None) -> UUID:
-        self._check_loop()
-        if expected_revision is not None:
-            expected_revision = check.at_least(
-                "expected_revision", expected_revision, 0, "0 expects that there is no session yet"
-            )
-        write = self._prepare(session)
-        await self._save(write, "" if expected_revision is None else str(expected_revision))
-        return write.session_id
+    async def _at_step(self, query: StepQuery) -> list[S]:
+        return await self._parts.queries.at_step(query)
 
-    async def _save_instead(self, session: S, revision: int, stamp: datetime) -> None:
-        self._check_loop()
-        await self._save(self._prepare(session), str(revision), str(microseconds(stamp)))
+    async def _count(self, query: CountQuery) -> int:
+        return await self._parts.queries.count(query)
 
-    def _prepare(self, session: S) -> _Write[S]:
-        # Stamp and revision are the server's to give; these stand in for them while it is checked.
-        kept = self._rows.records.snapshot(session, self._own_clock.now(), revision=1)
-        snapshot, filed = kept.snapshot, to_json(keys.filed(kept.snapshot))
-        row = filed + self._rows.value(kept)
-        return _Write(session, snapshot.session_id, snapshot.tenant_id, row, len(filed), session.revision == 0)
+    async def _count_steps(self, query: ScenarioQuery) -> dict[str, int]:
+        return await self._parts.queries.count_steps(query)
 
-    async def _save(self, write: _Write[S], expected: str = "", stamp: str = "", identity: str = "") -> S | None:
-        """Save one session, or return the one that is in the way of its identity."""
-        with self._marks.of([write.session]):
-            answers, found = await self._write(write.tenant_id, [write], [_Terms(expected, stamp, identity)])
-            for answer in answers:
-                self._marks.mark(write.session, *answer)
+    async def _export(self, cursor: str | None, limit: int) -> tuple[list[S], str | None]:
+        return await self._parts.queries.export(cursor, limit)
+
+    # -- writing --
+
+    async def _put(self, session: S, expected: Expected | None) -> UUID:
+        save = prepare_save(self._codec, session)
+        terms = SaveTerms()
+        if expected is not None:
+            terms = SaveTerms(str(expected.revision), "" if expected.stamp is None else str(expected.stamp))
+        await self._save_all([save], terms)
+        return save.encoded.session_id
+
+    async def _put_if_absent(self, session: S, identity: ChannelQuery) -> S | None:
+        terms = SaveTerms(expected="0", identity=keys.identity(identity, is_open=True))
+        return await self._save_all([prepare_save(self._codec, session)], terms)
+
+    async def _save_all(self, saves: Sequence[PreparedSave[S]], terms: SaveTerms) -> S | None:
+        """Save sessions of one tenant, and write their versions back; or return the session that has the identity."""
+        tenant_id = saves[0].encoded.tenant_id
+        versions, found = await self._parts.saver.save(tenant_id, saves, [terms] * len(saves))
+        if found is None:
+            for save, version in zip(saves, versions, strict=True):
+                write_back_if_later(save, *version)
         return found
 
-    async def _write(
-        self, tenant_id: UUID, writes: Sequence[_Write[S]], terms: Sequence[_Terms]
-    ) -> tuple[list[tuple[int, int]], S | None]:
-        """Save all of them, which are the tenant's, or none.
-
-        Return stamp and revision of each, 0 of what was left alone; or else the session that is in the way.
-        """
-        await self._know(tenant_id)
-        claims: dict[str, str] = {}
-        answers: list[tuple[int, int]] = []
-        try:
-            answers, found = await self._written(tenant_id, writes, terms, claims)
-        finally:  # of what was not saved: it may be there all the same, by an earlier claim
-            stamps = [stamp for stamp, _ in answers] or [0] * len(writes)
-            for write, stamp in zip(writes, stamps, strict=True):
-                number = claims.get(write.session_id.hex)
-                if number is not None and not stamp:
-                    self._errand(self._give_back_if_gone(write.session_id, Claim(tenant_id, number)))
-        return answers, found
-
-    async def _written(
-        self, tenant_id: UUID, writes: Sequence[_Write[S]], terms: Sequence[_Terms], claims: dict[str, str]
-    ) -> tuple[list[tuple[int, int]], S | None]:
-        """As `_write`; note in `claims` what is claimed for it, by the session's id."""
-        unclaimed = {write.session_id.hex: "0" for write in writes if write.is_new}
-        cap = "" if self._eviction.max_sessions is None else self._eviction.max_sessions
-        swept = _SWEPT_BY_A_WRITE * len(writes) if self._eviction.idle_ttl is not None else 0
-        for number in range(_ROUNDS):
-            if unclaimed:
-                await self._claim(unclaimed, tenant_id, claims)
-            asked = []
-            for write, (expected, expected_stamp, *others) in zip(writes, terms, strict=True):
-                key = write.session_id.hex
-                asked.append((key, write.size, expected, expected_stamp, claims.get(key, ""), *others))
-            what = to_json((cap, swept, self._wants_evicted, asked))
-            kind, *answer = await self._ask("save", tenant_id, what, *(write.row for write in writes))
-            if kind == b"claim":
-                if number > 0:  # two tenants that claim one id in step would bar each other until the rounds run out
-                    await asyncio.sleep(random.uniform(0, _CLAIM_PAUSE_SECONDS * 2 ** min(number, 6)))  # noqa: S311  # no secret
-                unclaimed = {session_id.decode(): barred.decode() for session_id, barred in answer[0]}
-                continue
-            if kind == b"found":
-                return [], self._session(answer[0], tenant_id)
-            if kind == b"conflict":
-                place, stored = int(answer[0]) - 1, int(answer[1])
-                raise ConflictError(writes[place].session_id, int(terms[place].expected), stored)
-            if len(answer) > 1:
-                self._were_evicted(tenant_id, answer[1])
-            if kind == b"first":  # the server may have lost what it knew: that there is such a tenant, too
-                self._errand(self._tell_of(tenant_id))
-            numbers = list(map(int, answer[0].split()))
-            return list(zip(numbers[::2], numbers[1::2], strict=True)), None
-        raise StoreUnavailableError(self._address.host, "save", "other tenants claim the same id again and again")
-
-    async def _claim(self, unclaimed: Mapping[str, str], tenant_id: UUID, claims: dict[str, str]) -> None:
-        async def claimed(key: str, barred: str) -> None:
-            claiming = claim(server, self._prefix, UUID(hex=key), tenant_id, self._bar, barred)
-            claims[key] = await self._answered(server, claiming, is_read=False)
-
-        server = self._server
-        # To the end of all, though one is refused: what was claimed has to be known.
-        claiming = [claimed(key, barred) for key, barred in unclaimed.items()]
-        for error in await asyncio.gather(*claiming, return_exceptions=True):
-            if error is not None:
-                raise error
-
-    async def delete(self, session_id: UUID, *, tenant_id: UUID | None = None) -> bool:
-        self._check_loop()
-        return await self._delete([check.exact_id("session_id", session_id)], tenant_id) == 1
-
-    async def get_or_create(
-        self, tenant_id: UUID, channel: Channel, user_channel_id: str, create: Callable[[], S | Awaitable[S]]
-    ) -> tuple[S, bool]:
-        self._check_loop()
-        identity = check.identity(tenant_id, channel, user_channel_id)
-        check.callback("create", create)
-        found = await self._latest(*identity, is_open=True)
-        if found is not None:
-            return found, False
-        server = self._server
-        async with self._creations.turn(repr(identity).encode()):
-            self._check_is_ours(server)
-            found = await self._latest(*identity, is_open=True)
-            if found is not None:
-                return found, False
-            made = create()
-            session = (await made) if isawaitable(made) else made
-            check_has_identity(session, identity)
-            self._check_is_ours(server)
-            entry = keys.identity(*identity[1:], is_open=True)
-            found = await self._save(self._prepare(session), "0", identity=entry)
-            return (session, True) if found is None else (found, False)
-
-    # -- many sessions --
-
-    async def _save_batch(self, sessions: Sequence[S], first: int) -> list[UUID]:
-        self._check_loop()
-        of_tenant: dict[UUID, list[_Write[S]]] = {}
-        owners: dict[bytes, UUID] = {}
-        ids = []
-        for place, session in enumerate(sessions):
-            if place % CHECKS == CHECKS - 1:
-                await asyncio.sleep(0)
+    async def _put_many(self, sessions: Sequence[S], first: int) -> list[UUID]:
+        saves = await self._prepare_many(sessions, first)
+        ids = [save.encoded.session_id for save in saves]
+        by_tenant: dict[bytes, list[PreparedSave[S]]] = {}
+        for save in saves:
+            by_tenant.setdefault(save.encoded.tenant_id.bytes, []).append(save)
+        for tenant_saves in by_tenant.values():
             try:
-                write = self._prepare(session)
-                if owners.setdefault(write.session_id.bytes, write.tenant_id) != write.tenant_id:
-                    raise TenantMismatchError(write.session_id)
-            except SessiondexError as error:
-                note_place(error, first + place)
+                await self._save_all(tenant_saves, SaveTerms())
+            except TenantMismatchError as error:
+                add_position_note(error, first + ids.index(error.session_id), whole_batch=len(by_tenant) == 1)
                 raise
-            of_tenant.setdefault(write.tenant_id, []).append(write)
-            ids.append(write.session_id)
-        for tenant_id, writes in of_tenant.items():
-            with self._marks.of([write.session for write in writes]):
-                try:
-                    answers, _ = await self._write(tenant_id, writes, [_Terms()] * len(writes))
-                except TenantMismatchError as error:
-                    note_place(error, first + ids.index(error.session_id), whole=len(of_tenant) == 1)
-                    raise
-                for write, answer in zip(writes, answers, strict=True):
-                    self._marks.mark(write.session, *answer)
         return ids
 
-    async def delete_many(self, session_ids: Iterable[UUID], *, tenant_id: UUID | None = None) -> int:
-        self._check_loop()
-        ids = [check.exact_id("session_ids", one) for one in check.many("session_ids", session_ids, "delete")]
-        return await self._delete(ids, tenant_id)
+    async def _restore(self, versions: Sequence[tuple[S, int, int]]) -> int:
+        saves = await self._prepare_many([session for session, _, _ in versions], 0)
+        positions: dict[bytes, int] = {}  # of the latest version of each session
+        for position, (save, (_, stamp, _)) in enumerate(zip(saves, versions, strict=True)):
+            key = save.encoded.session_id.bytes
+            if key not in positions or versions[positions[key]][1] < stamp:
+                positions[key] = position
+        by_tenant: dict[bytes, list[int]] = {}
+        # In the order of stamps, as in every store: of two sessions with one stamp, the first keeps it.
+        for position in sorted(positions.values(), key=lambda position: (versions[position][1], position)):
+            by_tenant.setdefault(saves[position].encoded.tenant_id.bytes, []).append(position)
+        count = 0
+        for group in by_tenant.values():
+            batch = [saves[position]._replace(is_new=True) for position in group]
+            terms = [SaveTerms(stamp=str(versions[at][1]), revision=str(versions[at][2])) for at in group]
+            try:
+                restored, _ = await self._parts.saver.save(batch[0].encoded.tenant_id, batch, terms)
+            except TenantMismatchError as error:
+                ids = [save.encoded.session_id for save in saves]
+                add_position_note(error, ids.index(error.session_id), whole_batch=len(by_tenant) == 1)
+                raise
+            count += sum(1 for version in restored if version.revision)
+        return count
 
-    async def _delete(self, session_ids: Sequence[UUID], tenant_id: UUID | None) -> int:
+    async def _prepare_many(self, sessions: Sequence[S], first: int) -> list[PreparedSave[S]]:
+        """Check all sessions of a batch, in which each id belongs to one tenant."""
+        saves, slices = [], Slices(self._guard.enter)
+        owners: dict[bytes, UUID] = {}
+        for position, session in enumerate(sessions):
+            if perf_counter() > slices.deadline:
+                await slices.pause()
+            try:
+                save = prepare_save(self._codec, session)
+                session_id, tenant_id = save.encoded.session_id, save.encoded.tenant_id
+                if owners.setdefault(session_id.bytes, tenant_id) != tenant_id:
+                    raise TenantMismatchError(session_id)
+            except SessiondexError as error:
+                add_position_note(error, first + position)
+                raise
+            saves.append(save)
+        return saves
+
+    async def _remove(self, session_ids: Sequence[UUID], tenant_id: UUID | None) -> int:
+        parts = self._parts
         if tenant_id is not None:
-            return await self._delete_of(check.exact_id("tenant_id", tenant_id), session_ids)
-        located = await asyncio.gather(*map(self._locate, session_ids))
-        of_tenant: dict[UUID, list[UUID]] = {}
+            return await _remove_of(parts, session_ids, tenant_id)
+        located = await asyncio.gather(*(parts.calls.read(parts.locators.locate(one)) for one in session_ids))
+        ids_by_tenant: dict[UUID, list[UUID]] = {}
         for session_id, found in zip(session_ids, located, strict=True):
             if found is not None:
-                of_tenant.setdefault(found.tenant_id, []).append(session_id)
-        return sum([await self._delete_of(owner, ids) for owner, ids in of_tenant.items()])
+                ids_by_tenant.setdefault(found.tenant_id, []).append(session_id)
+        return sum([await _remove_of(parts, ids, owner) for owner, ids in ids_by_tenant.items()])
 
-    async def _delete_of(self, tenant_id: UUID, session_ids: Sequence[UUID]) -> int:
-        ids = [session_id.hex for session_id in session_ids]
-        deleted, evicted = await self._ask("delete", tenant_id, self._wants_evicted, *ids)
-        self._give_back(tenant_id, deleted)
-        self._were_evicted(tenant_id, evicted)
-        return len(deleted)
+    # -- locks and changes --
 
-    # -- moving --
+    def _hold_session(self, session_id: UUID, timeout: float | None) -> AbstractAsyncContextManager[None]:
+        return self._parts.locks.hold(self._session_locks, session_id, timeout)
 
-    async def export(self, *, cursor: str | None = None, limit: int = 500) -> tuple[list[S], str | None]:
-        self._check_loop()
-        limit = check.at_least("limit", limit, 1, "some hundred is a good size")
-        first, after = check.place_in_cursor(cursor)
-        found: list[S] = []
-        async for tenant_id in self._tenants(first):
-            last: bytes | None = after.encode() if tenant_id.hex == first else b""
-            while last is not None:
-                if len(found) == limit:
-                    return found, f"{tenant_id.hex}:{last.decode()}"
-                rows, last = await self._ask("walk", tenant_id, min(limit - len(found), ROWS_AT_ONCE), last)
-                found += [self._session(row, tenant_id) for row in rows]
-        return found, None
+    def changes(self, *, since: int | None = None, tenant_id: UUID | None = None) -> AsyncIterator[Change]:
+        """Follow the commits of all processes, see `SessionStore.changes`.
 
-    async def restore(self, sessions: Iterable[S]) -> int:
-        self._check_loop()
-        latest: dict[bytes, tuple[_Write[S], _Terms]] = {}
-        of_tenant: dict[UUID, list[tuple[_Write[S], _Terms]]] = {}
-        for place, session in enumerate(check.many("sessions", sessions, "save")):
-            try:
-                stamp, revision = saved_as(session)
-                write = self._prepare(session)
-            except SessiondexError as error:
-                note_place(error, place)
-                raise
-            key, terms = write.session_id.bytes, _Terms(stamp=str(microseconds(stamp)), revision=str(revision))
-            earlier = latest.get(key)
-            if earlier is not None and earlier[0].tenant_id != write.tenant_id:
-                mismatch = TenantMismatchError(write.session_id)
-                note_place(mismatch, place)
-                raise mismatch
-            if earlier is None or int(earlier[1].stamp) < int(terms.stamp):
-                latest[key] = write._replace(is_new=True), terms  # most probably
-        for write, terms in latest.values():
-            of_tenant.setdefault(write.tenant_id, []).append((write, terms))
-        count = 0
-        for tenant_id, given in of_tenant.items():
-            answers, _ = await self._write(tenant_id, [write for write, _ in given], [terms for _, terms in given])
-            count += sum(1 for stamp, _ in answers if stamp)
-        return count
+        `tenant_id` restricts the changes to one tenant. A cluster requires it: there each tenant has a feed, with
+        sequences of its own.
+        """
+        if tenant_id is None:
+            return super().changes(since=since)
+        self._guard.enter_without_loop()
+        return self._read_changes(queries.check_optional_sequence(since), queries.check_uuid("tenant_id", tenant_id))
+
+    def _follow(self, after_sequence: int | None) -> AsyncIterator[Change]:
+        if self._address.is_cluster:
+            raise NotImplementedError("on a cluster there is a feed for each tenant: give tenant_id")
+        return self._read_changes(after_sequence, None)
+
+    def _read_changes(self, after_sequence: int | None, tenant_id: UUID | None) -> ChangeStreamReader:
+        def connect() -> ChangeStream:
+            if not self._guard.is_closed:  # a store that closes drains its readers
+                self._guard.enter()
+            return ChangeStream(self._parts.calls.client, self._keyspace.feed_base(tenant_id), self._changes_kept)
+
+        def wait_until_closing() -> Awaitable[object]:
+            return self._parts.closing.wait()
+
+        block_milliseconds = max(int(self._address.timeout / 2 * 1_000), 1)
+        reader = ChangeStreamReader(connect, after_sequence, tenant_id, block_milliseconds, wait_until_closing)
+        self._readers.add(reader)
+        return reader
+
+    # -- open and closed --
+
+    def _on_new_loop(self) -> None:
+        client, tasks = RedisClient(self._address), BackgroundTasks()
+        check, idle_ttl = self._guard.enter, self._policy.idle_ttl
+        idle_microseconds = "" if idle_ttl is None else str(idle_ttl // MICROSECOND)
+        calls = TenantClient(client, self._keyspace, self._now, idle_microseconds, self._readers, check)
+        locators = Locators(client, self._keyspace.prefix)
+        removals = RemovalHandler(calls, locators, tasks, self._notifier)
+        tenants = TenantRegistry(calls, tasks)
+        sweeper = Sweeper(calls, removals, tenants)
+        saver = Saver(calls, self._codec, self._policy, locators, removals, tenants)
+        runner = RedisQueries(calls, self._codec, tasks, locators, removals, tenants, sweeper)
+        locks = RedisLocks(client, self._keyspace.prefix, self._lock_ttl, tasks, check)
+        closing, hook = asyncio.Event(), _close_with_loop(client)
+        self._parts = LoopParts(calls, tasks, locators, removals, tenants, sweeper, saver, runner, locks, closing, hook)
+        # `asyncio.run` closes the async generators of its loop. So connections are closed with their loop, even if the
+        # store continues in another one.
+        with suppress(StopIteration):
+            hook.__anext__().send(None)
+        if self._notifier is not None:
+            self._notifier.start_over()
+            self._notifier.schedule()  # for callbacks that an earlier loop did not get to
+
+    def _now(self) -> str:
+        """Return the time as an argument of functions: empty if the server's clock counts."""
+        if self._clock is None:
+            return ""
+        now = self._clock.now()
+        if now > queries.MAX_RESTORED_STAMP:
+            raise InvalidArgumentError(
+                "clock", "must return an instant before the year 2255, up to which servers count"
+            )
+        return str(now)
+
+    def _start_sweeper(self) -> None:
+        if self._policy.idle_ttl is not None:
+            self._parts.sweeper.start(min(SWEEP_INTERVAL_SECONDS, self._policy.idle_ttl.total_seconds()))
+
+    async def _is_healthy(self) -> bool:
+        parts = self._parts
+        try:
+            await parts.tenants.can_be_read()
+        except StoreUnavailableError:
+            return False
+        return not parts.sweeper.has_failed
+
+    async def _release(self) -> None:
+        parts = self._parts
+        parts.closing.set()
+        await parts.sweeper.stop()
+        await parts.calls.wait_for_writes()
+        await self._readers.drain()
+        await parts.tasks.wait()
+        await parts.loop_end_hook.aclose()
+        if self._notifier is not None:
+            await self._notifier.drain()
+
+
+async def _remove_of(parts: LoopParts[Any], session_ids: Sequence[UUID], tenant_id: UUID) -> int:
+    ids = [session_id.hex for session_id in session_ids]
+    deleted, evicted = await parts.calls.call("delete", tenant_id, parts.removals.wants_rows, *ids)
+    parts.removals.release_claims(tenant_id, deleted)
+    parts.removals.handle_evicted(tenant_id, evicted)
+    return len(deleted)
+
+
+async def _close_with_loop(client: RedisClient) -> AsyncGenerator[None, None]:
+    try:
+        yield
+    finally:
+        await client.close()

@@ -1,48 +1,30 @@
--- Locators: which tenant has a session. The key of one is KEYS[1]; it is on another server than the tenant's,
--- perhaps.
+-- Locators: which tenant has a session. KEYS[1] is the locator's key. It may be on another node than the tenant's keys.
 
-local function owner_of(key)
+-- Return the tenant and the fencing token of a locator.
+local function read_locator(key)
   local value = redis.call('GET', key)
   if not value then return nil, 0 end
-  local owner, claim = string.match(value, '^(%x+):(%d+)$')
-  return owner, tonumber(claim)
+  local owner, token = string.match(value, '^(%x+):(%d+)$')
+  return owner, tonumber(token)
 end
 
--- Claim a session for a tenant, which makes every earlier claim of it an older one. args: tenant, and the claim of
--- another tenant that may be taken over, or '', and one that is not enough. The answer: whose it is now, and by which
--- claim.
+-- Claim a session for a tenant, with a new fencing token. args: tenant, the token of another tenant's claim that may be
+-- replaced or '', and a lower bound for the new token. The answer: the tenant that has the claim now, and its token.
 function ops.claim(keys, args)
-  local owner, claim = owner_of(keys[1])
-  if owner and owner ~= args[3] and digits(claim) ~= args[4] then return { keys[1], owner, digits(claim) } end
-  -- By the clock, so that one that was given back is not followed by a smaller one.
-  claim = math.max(claim + 1, (now_and_since(args)), tonumber(args[5]) + 1)
-  redis.call('SET', keys[1], args[3] .. ':' .. digits(claim))
-  return { keys[1], args[3], digits(claim) }
+  local owner, token = read_locator(keys[1])
+  if owner and owner ~= args[3] and digits(token) ~= args[4] then return { keys[1], owner, digits(token) } end
+  -- The clock is a lower bound too: after a release the next token must not be smaller.
+  token = math.max(token + 1, (now_and_cutoff(args)), tonumber(args[5]) + 1)
+  redis.call('SET', keys[1], args[3] .. ':' .. digits(token))
+  return { keys[1], args[3], digits(token) }
 end
 
--- Give a session back that is no longer there. args: tenant, claim. One that was claimed since stays. The answer: by
--- which claim, if it is the same tenant's, or ''.
-function ops.release(keys, args)
-  local owner, claim = owner_of(keys[1])
+-- Remove the locator of a session that no longer exists. args: tenant, fencing token. A newer claim stays. The answer:
+-- the token of the tenant's newer claim, or ''.
+function ops.release_claim(keys, args)
+  local owner, token = read_locator(keys[1])
   if owner ~= args[3] then return { keys[1], '' } end
-  if digits(claim) ~= args[4] then return { keys[1], digits(claim) } end
+  if digits(token) ~= args[4] then return { keys[1], digits(token) } end
   redis.call('DEL', keys[1])
   return { keys[1], '' }
-end
-
--- Turns: who works on a session. The key of one is KEYS[1]. args: token, and for how many milliseconds.
-
-function ops.take_turn(keys, args)
-  local holder = redis.call('GET', keys[1])
-  if holder and holder ~= args[3] then return { keys[1], 0 } end
-  redis.call('SET', keys[1], args[3], 'PX', args[4])
-  return { keys[1], 1 }
-end
-
-ops.keep_turn = ops.take_turn
-
-function ops.pass_turn(keys, args)
-  local is_ours = redis.call('GET', keys[1]) == args[3]
-  if is_ours then redis.call('DEL', keys[1]) end
-  return { keys[1], is_ours and 1 or 0 }
 end

@@ -1,134 +1,144 @@
--- Plans: what is to be written, and where it is checked that it can be.
+-- Plans: a write collects its commands here. `apply` checks the types of all keys, then runs the commands.
 
-local function new_plan(keys, now, since)
-  return { base = keys[1], feed = keys[2], changes = keys[3], now = now, since = since,
-           types = {}, writes = {}, told = {}, evicted = {}, rows = {} }
+local function new_plan(keys, now, cutoff)
+  return { base = keys[1], feed = keys[2], stream = keys[3], now = now, cutoff = cutoff,
+           types = {}, commands = {}, changes = {}, evicted = {}, rows = {} }
 end
 
--- Plan to write to a key that was read, or else reading it would have failed: it is of its type.
-local function write(plan, ...)
-  plan.writes[#plan.writes + 1] = { ... }
+-- Plan a command on a key that this call has read. The read has already checked the key's type.
+local function add_command(plan, ...)
+  plan.commands[#plan.commands + 1] = { ... }
 end
 
-local function add(plan, kind, command, key, ...)
+-- Plan a command on a key of that type. `apply` checks the type before the first write.
+local function add_typed(plan, kind, command, key, ...)
   plan.types[key] = kind
-  write(plan, command, key, ...)
+  add_command(plan, command, key, ...)
 end
 
--- The row as it will be once what is planned so far is done.
+-- Return the row as the plan leaves it.
 local function planned_row(plan, id)
   local row = plan.rows[id]
   if row == nil then
-    row = row_of(plan.base, id) or false
+    row = read_row(plan.base, id) or false
     plan.rows[id] = row
   end
   return row or nil
 end
 
+-- Indexes
+
+-- Return the keys of the version's steps, of the step's facets, and of the facet's sessions.
 local function step_keys(base, step)
   local version, hash, facet = step[1], step[2], step[3]
-  local of_step = base .. 'f:' .. version .. ':' .. hash
-  return base .. 'v:' .. version, of_step, base .. 't:' .. version .. ':' .. #hash .. ':' .. hash .. ':' .. facet
+  local facets = base .. 'f:' .. version .. ':' .. hash
+  return base .. 'v:' .. version, facets, base .. 't:' .. version .. ':' .. #hash .. ':' .. hash .. ':' .. facet
 end
 
--- A step as one text; its parts are free, and may have any character in them.
+-- Return one text for a step. It contains the lengths, since the parts may contain any character.
 local function step_name(step)
   return table.concat({ step[1], #step[2], #step[3], step[2], step[3], step[4] }, ':')
 end
 
 local function leave_step(plan, step, id)
-  local version, of_step, facet = step_keys(plan.base, step)
-  plan.types[version], plan.types[of_step] = 'set', 'set'
-  add(plan, 'zset', 'LEAVE', facet, step[4] .. id, of_step, step[3], version, step[2])
+  local version, facets, facet = step_keys(plan.base, step)
+  plan.types[version], plan.types[facets] = 'set', 'set'
+  add_typed(plan, 'zset', 'LEAVE_STEP', facet, step[4] .. id, facets, step[3], version, step[2])
 end
 
-local function unfile(plan, row, id, keeps)
-  local entries = entries_of(row)
-  for _, entry in ipairs(entries[1]) do
-    if not keeps[entry] then add(plan, 'zset', 'ZREM', plan.base .. entry, id) end
+-- Plan to remove the session from its indexes, except those in `kept`.
+local function remove_from_indexes(plan, row, id, kept)
+  local keys = index_keys(row)
+  for _, list in ipairs(keys[1]) do
+    if not kept[list] then add_typed(plan, 'zset', 'ZREM', plan.base .. list, id) end
   end
-  local step = entries[2]
-  if step and #step > 0 and not keeps[step_name(step)] then leave_step(plan, step, id) end
+  local step = keys[2]
+  if step and #step > 0 and not kept[step_name(step)] then leave_step(plan, step, id) end
 end
 
-local function file(plan, row, id)
-  local stamp, entries = digits(row.stamp), entries_of(row)
-  for _, entry in ipairs(entries[1]) do add(plan, 'zset', 'ZADD', plan.base .. entry, stamp, id) end
-  add(plan, 'zset', 'ZADD', plan.base .. 'all', stamp, id)
-  local step = entries[2]
+local function add_to_indexes(plan, row, id)
+  local stamp, keys = digits(row.stamp), index_keys(row)
+  for _, list in ipairs(keys[1]) do add_typed(plan, 'zset', 'ZADD', plan.base .. list, stamp, id) end
+  add_typed(plan, 'zset', 'ZADD', plan.base .. 'all', stamp, id)
+  local step = keys[2]
   if #step > 0 then
-    local version, of_step, facet = step_keys(plan.base, step)
-    add(plan, 'set', 'SADD', version, step[2])
-    add(plan, 'set', 'SADD', of_step, step[3])
-    add(plan, 'zset', 'ZADD', facet, '0', step[4] .. id)
+    local version, facets, facet = step_keys(plan.base, step)
+    add_typed(plan, 'set', 'SADD', version, step[2])
+    add_typed(plan, 'set', 'SADD', facets, step[3])
+    add_typed(plan, 'zset', 'ZADD', facet, '0', step[4] .. id)
   end
 end
 
-local function tell(plan, kind, before, after)
-  plan.told[#plan.told + 1] = { kind, before and before.raw or '', after and after.raw or '' }
+-- Puts and removals
+
+-- Plan a change for the feed: of a save the new row, of a removal the removed row.
+local function record_change(plan, kind, id, row)
+  plan.changes[#plan.changes + 1] = { kind, id, digits(row.revision), digits(row.stamp) }
 end
 
 local function put(plan, id, row)
-  local old, entries = planned_row(plan, id), entries_of(row)
-  if old and filed(old) ~= filed(row) then
-    local keeps = {}
-    for _, entry in ipairs(entries[1]) do keeps[entry] = true end
-    if #entries[2] > 0 then keeps[step_name(entries[2])] = true end
-    unfile(plan, old, id, keeps)
+  local old, keys = planned_row(plan, id), index_keys(row)
+  if old and index_json(old) ~= index_json(row) then
+    local kept = {}
+    for _, list in ipairs(keys[1]) do kept[list] = true end
+    if #keys[2] > 0 then kept[step_name(keys[2])] = true end
+    remove_from_indexes(plan, old, id, kept)
   end
-  -- All of it anew, also what is as it was: whatever was lost of an index is back after a save.
-  file(plan, row, id)
-  write(plan, 'SET', plan.base .. 's:' .. id, packed(row))
-  tell(plan, 'saved', old, row)
+  -- Unchanged index entries are written too: a save restores entries that the server has lost.
+  add_to_indexes(plan, row, id)
+  add_command(plan, 'SET', plan.base .. 's:' .. id, pack_row(row))
+  record_change(plan, 'saved', id, row)
   plan.rows[id] = row
 end
 
--- Bar claims of a session up to this one, before its locator may go: a save with one of them may be under way. An
--- earlier bar may be of a later claim: that stands.
-local function bar(plan, id, claim)
-  local key = plan.base .. 'x:' .. id
-  claim = math.max(claim, tonumber(redis.call('GET', key) or '0') or 0)
-  write(plan, 'SET', key, digits(claim), 'EX', BARRED_FOR)
+-- Plan to refuse all saves of the session with a fencing token up to this one. Such a save may be under way when the
+-- locator is removed. An existing fence may be higher, and is never lowered.
+local function raise_fence(plan, id, token)
+  local key = plan.base .. 'fence:' .. id
+  token = math.max(token, tonumber(redis.call('GET', key) or '0') or 0)
+  add_command(plan, 'SET', key, digits(token), 'EX', FENCE_TTL_SECONDS)
 end
 
-local function take_out(plan, id, kind)
+local function remove(plan, id, kind)
   local old = planned_row(plan, id)
-  unfile(plan, old, id, {})
-  add(plan, 'zset', 'ZREM', plan.base .. 'all', id)
-  write(plan, 'DEL', plan.base .. 's:' .. id)
-  bar(plan, id, old.claim)
-  tell(plan, kind, old, nil)
+  remove_from_indexes(plan, old, id, {})
+  add_typed(plan, 'zset', 'ZREM', plan.base .. 'all', id)
+  add_command(plan, 'DEL', plan.base .. 's:' .. id)
+  raise_fence(plan, id, old.token)
+  record_change(plan, kind, id, old)
   plan.rows[id] = false
   return old
 end
 
+-- Eviction
+
 local function evict(plan, id, reason)
-  local old = take_out(plan, id, 'evicted')
-  plan.evicted[#plan.evicted + 1] = { id, digits(old.claim), reason, old.raw }
+  local old = remove(plan, id, 'evicted')
+  plan.evicted[#plan.evicted + 1] = { id, digits(old.token), reason, old.raw }
 end
 
--- Plan to let go of a session that has expired, so that it is in nobody's way.
-local function evict_if_idle(plan, id)
+-- Evict the session if it has expired, so that the call treats its id as free.
+local function evict_if_expired(plan, id)
   local row = planned_row(plan, id)
-  if row and plan.since and row.stamp < plan.since then evict(plan, id, 'idle') end
+  if row and plan.cutoff and row.stamp < plan.cutoff then evict(plan, id, 'idle') end
 end
 
--- Plan to let go of those idle longest: up to `most` that have expired, and as many as there are beyond the cap.
--- Return whether there may be more that have expired. `saved` are the ids that this plan puts.
-local function evict_some(plan, most, cap, saved)
-  if not plan.since and not cap then return false end
+-- Evict up to `limit` expired sessions, and all sessions beyond the cap, oldest first. Return whether more expired
+-- sessions may be left. `saved` are the ids that this plan puts.
+local function evict_batch(plan, limit, cap, saved)
+  if not plan.cutoff and not cap then return false end
   local all = plan.base .. 'all'
   local count = redis.call('ZCARD', all)
   local is_saved = {}
   for _, id in ipairs(saved) do is_saved[id] = true end
   for id, row in pairs(plan.rows) do
-    local was_there = redis.call('ZSCORE', all, id)
-    if row and not was_there then count = count + 1 end
-    if not row and was_there then count = count - 1 end
+    local is_indexed = redis.call('ZSCORE', all, id)
+    if row and not is_indexed then count = count + 1 end
+    if not row and is_indexed then count = count - 1 end
   end
   local surplus = cap and math.max(count - cap, 0) or 0
-  -- Those of this plan stand at the beginning as well, if they were idle before it; they come by their new stamps.
-  local found = redis.call('ZRANGE', all, 0, most + surplus + #saved, 'WITHSCORES')
+  -- The index still has the old stamps of saved sessions, so these are read too, and queued by their new stamps.
+  local found = redis.call('ZRANGE', all, 0, limit + surplus + #saved, 'WITHSCORES')
   local queue = {}
   for place = 1, #found, 2 do
     if plan.rows[found[place]] ~= false and not is_saved[found[place]] then
@@ -137,17 +147,18 @@ local function evict_some(plan, most, cap, saved)
   end
   for _, id in ipairs(saved) do queue[#queue + 1] = { id, plan.rows[id].stamp } end
   table.sort(queue, function(one, other) return one[2] < other[2] end)
-  local left = most
-  for _, one in ipairs(queue) do
-    local row = planned_row(plan, one[1])
-    if not row then -- its row was lost
-      add(plan, 'zset', 'ZREM', all, one[1])
+  local left = limit
+  for _, queued in ipairs(queue) do
+    local id = queued[1]
+    local row = planned_row(plan, id)
+    if not row then -- the server has lost the row
+      add_typed(plan, 'zset', 'ZREM', all, id)
       surplus = surplus - 1
-    elseif plan.since and row.stamp < plan.since and (left > 0 or surplus > 0) then
-      evict(plan, one[1], 'idle')
+    elseif plan.cutoff and row.stamp < plan.cutoff and (left > 0 or surplus > 0) then
+      evict(plan, id, 'idle')
       left, surplus = left - 1, surplus - 1
     elseif surplus > 0 then
-      evict(plan, one[1], 'cap')
+      evict(plan, id, 'cap')
       surplus = surplus - 1
     else
       break
@@ -156,30 +167,55 @@ local function evict_some(plan, most, cap, saved)
   return left <= 0
 end
 
--- The number of the last change, also if it was lost: a stream takes none that is not larger.
-local function last_change(plan)
+-- Return the evicted sessions for the answer. Rows are included only if the store has an `on_evict` callback.
+local function evicted_answer(plan, with_rows)
+  local evicted = {}
+  for place, one in ipairs(plan.evicted) do
+    evicted[place] = { one[1], one[2], one[3], with_rows == '1' and one[4] or '' }
+  end
+  return evicted
+end
+
+-- Applying
+
+-- Return the sequence of the last change. If the server has lost the counter, the stream's last id replaces it: a
+-- stream accepts only larger ids.
+local function last_sequence(plan)
   local sequence = tonumber(redis.call('HGET', plan.feed, 'sequence') or '0') or 0
-  if redis.call('EXISTS', plan.changes) == 1 then
-    local about = redis.call('XINFO', 'STREAM', plan.changes)
-    for place = 1, #about, 2 do
-      if about[place] == 'last-generated-id' then
-        sequence = math.max(sequence, tonumber(string.match(about[place + 1], '^%d+')))
+  if redis.call('EXISTS', plan.stream) == 1 then
+    local info = redis.call('XINFO', 'STREAM', plan.stream)
+    for place = 1, #info, 2 do
+      if info[place] == 'last-generated-id' then
+        sequence = math.max(sequence, tonumber(string.match(info[place + 1], '^%d+')))
       end
     end
   end
   return sequence
 end
 
-local function apply_leave(leave)
-  local _, facet, member, of_step, facet_name, version, hash = unpack(leave)
+-- Remove a session from a facet. Remove the facet and the step from their sets when they become empty.
+local function apply_leave_step(command)
+  local _, facet, member, facets, facet_name, version, hash = unpack(command)
   redis.call('ZREM', facet, member)
   if redis.call('EXISTS', facet) == 0 then
-    redis.call('SREM', of_step, facet_name)
-    if redis.call('EXISTS', of_step) == 0 then redis.call('SREM', version, hash) end
+    redis.call('SREM', facets, facet_name)
+    if redis.call('EXISTS', facets) == 0 then redis.call('SREM', version, hash) end
   end
 end
 
--- Return an error, or do all that is planned.
+local function append_changes(plan, sequence, capacity)
+  local tenant = string.match(plan.base, '{(%x+)}:$')
+  for _, change in ipairs(plan.changes) do
+    sequence = sequence + 1
+    if capacity then
+      redis.call('XADD', plan.stream, 'MAXLEN', '=', capacity, digits(sequence) .. '-0', 'kind', change[1],
+                 'tenant', tenant, 'id', change[2], 'revision', change[3], 'stamp', change[4])
+    end
+  end
+  redis.call('HSET', plan.feed, 'sequence', digits(sequence))
+end
+
+-- Run the plan and return nil. If a key has the wrong type, run nothing and return the error.
 local function apply(plan)
   for key, kind in pairs(plan.types) do
     local found = redis.call('TYPE', key).ok
@@ -187,31 +223,13 @@ local function apply(plan)
       return redis.error_reply('WRONGTYPE sessiondex found a ' .. found .. ' where it keeps a ' .. kind)
     end
   end
-  local sequence, kept = 0, nil
-  if #plan.told > 0 then
-    sequence = last_change(plan)
-    kept = redis.call('HGET', plan.feed, 'kept')
+  local has_changes = #plan.changes > 0
+  local sequence = has_changes and last_sequence(plan)
+  local capacity = has_changes and redis.call('HGET', plan.feed, 'kept')
+  -- From here on nothing may fail.
+  for _, command in ipairs(plan.commands) do
+    if command[1] == 'LEAVE_STEP' then apply_leave_step(command) else redis.call(unpack(command)) end
   end
-  -- From here on nothing fails.
-  for _, one in ipairs(plan.writes) do
-    if one[1] == 'LEAVE' then apply_leave(one) else redis.call(unpack(one)) end
-  end
-  for _, change in ipairs(plan.told) do
-    sequence = sequence + 1
-    if kept then
-      redis.call('XADD', plan.changes, 'MAXLEN', '=', kept, digits(sequence) .. '-0',
-                 'kind', change[1], 'before', change[2], 'after', change[3])
-    end
-  end
-  if #plan.told > 0 then redis.call('HSET', plan.feed, 'sequence', digits(sequence)) end
+  if has_changes then append_changes(plan, sequence, capacity) end
   return nil
-end
-
--- Only where somebody is to be told are the sessions sent along.
-local function answer_evicted(plan, is_wanted)
-  local evicted = {}
-  for place, one in ipairs(plan.evicted) do
-    evicted[place] = { one[1], one[2], one[3], is_wanted == '1' and one[4] or '' }
-  end
-  return evicted
 end

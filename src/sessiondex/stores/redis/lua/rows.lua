@@ -1,37 +1,38 @@
--- What a store does on the server: each call is one step, which is done or not done.
+-- The functions that a store runs on the server. Each call is one atomic step: all of it happens, or nothing.
 --
--- Rules. A write is planned, which reads and checks everything and changes nothing, then applied, which only does
--- what can no longer fail: for an error in the middle of a script undoes nothing. All keys of a tenant carry one hash
--- tag, so that they are on one server. The first of KEYS is what they all begin with; the others are named from it,
--- and from what the row of a session remembers.
+-- Rules. A write plans first: it reads and checks everything, and changes nothing. Then it applies the plan, which
+-- cannot fail. Redis does not roll back a script that fails, so no check may follow the first write.
 --
--- A row is a string: stamp, revision, claim and the length of its entries, as HEAD has them; and the rest, which is the
--- client's: the entries, which say under which keys the session is filed, and a value.
+-- Theory of operation. All keys of a tenant carry one hash tag, so a cluster keeps them on one node. KEYS[1] is their
+-- common base. Functions build the other keys from the base and from the index keys in the session's row.
 --
--- Arguments of every function: the instant in microseconds, or '' for the server's own; for how many microseconds an
--- idle session lives, or '' for ever. Every answer begins with KEYS[1], so that whoever gets another's answer sees
--- it.
+-- A row is a string. It begins with stamp, revision, fencing token and the size of the index keys, packed by HEAD. Then
+-- follow the client's parts: the index keys as JSON, and the value, which the server does not read.
+--
+-- Arguments of every function: the time in microseconds, or '' for the server's clock; then `idle_ttl` in microseconds,
+-- or ''. Every answer begins with KEYS[1], so a client detects the answer of another call.
 
 local HEAD, HEAD_SIZE = '>I8I8I8I4', 28
-local MOST_ROWS_AT_ONCE = 500
-local BARRED_FOR = 3600 -- seconds: longer than any message is under way
+local ROW_BATCH_SIZE = 500
+local FENCE_TTL_SECONDS = 3600 -- longer than any request is under way
 
 local ops = {}
 
 -- Numbers
 
--- Up to 2^53 a double is exact; Lua would print 17 digits of it otherwise.
+-- Format an integer below 2^53 exactly. Lua's own conversion would print an exponent.
 local function digits(number)
   return string.format('%.0f', number)
 end
 
--- The order of instants from the year 1 on, as 16 hexadecimal digits: what `keys.py` makes of `created_at`.
+-- Encode an instant as 16 hexadecimal digits that sort by time. `keys.py` encodes `created_at` in the same way.
 local function instant_order(instant)
   instant = math.max(instant, -72057594037927936) -- before the year 1
   return string.format('%08x%08x', math.floor(instant / 4294967296) + 16777216, instant % 4294967296)
 end
 
-local function now_and_since(args)
+-- Return the time, and the cutoff: sessions with an earlier stamp have expired. No `idle_ttl`, no cutoff.
+local function now_and_cutoff(args)
   local now
   if args[1] == '' then
     local time = redis.call('TIME')
@@ -44,34 +45,35 @@ end
 
 -- Rows
 
-local function unpacked(raw)
-  local stamp, revision, claim, size = struct.unpack(HEAD, raw)
-  return { raw = raw, stamp = stamp, revision = revision, claim = claim, size = size }
+local function unpack_row(raw)
+  local stamp, revision, token, size = struct.unpack(HEAD, raw)
+  return { raw = raw, stamp = stamp, revision = revision, token = token, size = size }
 end
 
-local function row_of(base, id)
+local function read_row(base, id)
   local raw = redis.call('GET', base .. 's:' .. id)
-  return raw and unpacked(raw) or nil
+  return raw and unpack_row(raw) or nil
 end
 
--- Where it is filed, as it is kept: JSON, of two lists, entries and the parts of the step.
-local function filed(row)
-  if not row.filed then row.filed = string.sub(row.raw, HEAD_SIZE + 1, HEAD_SIZE + row.size) end
-  return row.filed
+-- Return the index keys as JSON text.
+local function index_json(row)
+  if not row.index_json then row.index_json = string.sub(row.raw, HEAD_SIZE + 1, HEAD_SIZE + row.size) end
+  return row.index_json
 end
 
-local function entries_of(row)
-  if not row.entries then row.entries = cjson.decode(filed(row)) end
-  return row.entries
+-- Return the index keys: the names of the lists that contain the session, and the four parts of its step, or none.
+local function index_keys(row)
+  if not row.index_keys then row.index_keys = cjson.decode(index_json(row)) end
+  return row.index_keys
 end
 
--- Whether it is at that step, and so found by that member of the facet.
-local function stands_at(row, version, hash, facet, member)
-  local step = entries_of(row)[2]
+-- Return whether the session is at that step, under that facet and member.
+local function is_at_step(row, version, hash, facet, member)
+  local step = index_keys(row)[2]
   return step[1] == version and step[2] == hash and step[3] == facet and step[4] == string.sub(member, 1, 16)
 end
 
-local function packed(row)
-  row.raw = struct.pack(HEAD, row.stamp, row.revision, row.claim, row.size) .. row.rest
+local function pack_row(row)
+  row.raw = struct.pack(HEAD, row.stamp, row.revision, row.token, row.size) .. row.rest
   return row.raw
 end

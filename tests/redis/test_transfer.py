@@ -1,4 +1,4 @@
-"""Moving sessions to a server and back."""
+"""Copy sessions to a server and back."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import Any
 from sessiondex import InMemorySessionStore, copy_sessions
 from tests.support.builders import NotedSession, TaggedSession
 from tests.support.copies import answers, fill
+from tests.support.redis.internals import prefix_of
 from tests.support.stores import check_indexes
 
 
 async def test_from_memory_to_a_server_and_back(make_redis: Any) -> None:
-    """All queries answer alike on all three: with the same stamps and revisions, and of the same classes."""
+    """All three stores answer all queries equally, with the same stamps, revisions and classes."""
     source, server, target = InMemorySessionStore[Any](), make_redis(), InMemorySessionStore[Any]()
     sessions = await fill(source)
     there = await copy_sessions(source, server, page_size=7)
@@ -22,13 +23,13 @@ async def test_from_memory_to_a_server_and_back(make_redis: Any) -> None:
     check_indexes(target)
 
 
-async def test_a_copy_from_a_server_goes_on_from_its_cursor(make_redis: Any) -> None:
-    """Also by another store of the same server, as after a restart."""
+async def test_a_copy_continues_at_a_cursor_after_a_restart(make_redis: Any) -> None:
+    """A new store on the same server accepts the cursor."""
     server, target = make_redis(), InMemorySessionStore[Any]()
     sessions = await fill(server)
     page, cursor = await server.export(limit=20)
     await target.restore(page)
-    again = make_redis(prefix=server._prefix, session_classes=[NotedSession, TaggedSession])
+    again = make_redis(prefix=prefix_of(server), session_classes=[NotedSession, TaggedSession])
     rest = await copy_sessions(again, target, cursor=cursor)
 
     assert rest.restored == 30

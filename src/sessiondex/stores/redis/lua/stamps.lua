@@ -1,0 +1,85 @@
+-- Stamps: no two sessions of a tenant have the same one.
+--
+-- Rules. A save gets a stamp later than all earlier ones. A restored session keeps its stamp if no other session of the
+-- tenant has it, or has it only until this call. Otherwise it gets the next free microsecond.
+--
+-- Theory of operation. An import may give thousands of sessions one stamp, so free stamps lie behind long runs of taken
+-- ones. A search doubles its step and counts how many stamps are taken: O(log^2 n) for a run of n. A call remembers the
+-- last run that it has searched, and in `next_after` the way from each stamp that it found taken to the next free one.
+
+local function new_stamps(base)
+  return { all = base .. 'all', planned = {}, leaving = {}, left = {}, next_after = {}, run_first = 0, run_end = 0 }
+end
+
+-- Note which sessions of the call will be restored with a later stamp. The stamps that they leave are free, wherever in
+-- the call they stand.
+local function note_leaving(stamps, plan, sessions)
+  for _, session in ipairs(sessions) do
+    local id, kept_stamp = session[1], tonumber(session[7])
+    local old = kept_stamp and planned_row(plan, id)
+    if old and old.stamp < kept_stamp and (not plan.cutoff or kept_stamp >= plan.cutoff) then
+      stamps.leaving[id] = true
+      stamps.left[#stamps.left + 1] = old.stamp
+    end
+  end
+  table.sort(stamps.left)
+end
+
+-- Return the last stamp of the tenant, and whether the server knew it. If the server has lost it, the newest session
+-- replaces it.
+local function last_stamp(base)
+  local last = tonumber(redis.call('HGET', base .. 'meta', 'stamp') or '0') or 0
+  if last > 0 then return last, true end
+  local newest = redis.call('ZRANGE', base .. 'all', -1, -1, 'WITHSCORES')
+  return tonumber(newest[2] or '0'), false
+end
+
+-- Return whether a session other than `id` has the stamp, by what is stored and planned.
+local function is_taken(stamps, plan, id, stamp)
+  if stamps.planned[stamp] then return true end
+  local text = digits(stamp)
+  for _, other in ipairs(redis.call('ZRANGEBYSCORE', stamps.all, text, text, 'LIMIT', 0, 2)) do
+    local row = plan.rows[other] -- nil if this call has not met the session, false if it removes it
+    local is_there = row == nil or (row and row.stamp == stamp)
+    if other ~= id and is_there and not stamps.leaving[other] then return true end
+  end
+  return false
+end
+
+-- Return the first stamp behind the run of taken stamps that begins with `first`.
+local function run_end(stamps, first)
+  if stamps.run_first <= first and first < stamps.run_end then return stamps.run_end end
+  local function is_full(size)
+    return redis.call('ZCOUNT', stamps.all, digits(first), digits(first + size - 1)) >= size
+  end
+  local low, high = 1, 2
+  while is_full(high) do low, high = high, 2 * high end
+  while high - low > 1 do
+    local middle = math.floor((low + high) / 2)
+    if is_full(middle) then low = middle else high = middle end
+  end
+  stamps.run_first, stamps.run_end = first, first + low
+  return first + low
+end
+
+-- Return the next stamp after a taken one that may be free: the end of its run, or one in it that a session leaves.
+local function next_candidate(stamps, stamp)
+  local last, low, high = run_end(stamps, stamp), 1, #stamps.left + 1
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    if stamps.left[middle] <= stamp then low = middle + 1 else high = middle end
+  end
+  return math.min(stamps.left[low] or last, last)
+end
+
+-- Take the first free stamp from `stamp` on for the session, and return it.
+local function take_free_stamp(stamps, plan, id, stamp)
+  local passed = {}
+  while stamps.next_after[stamp] or is_taken(stamps, plan, id, stamp) do
+    passed[#passed + 1] = stamp
+    stamp = stamps.next_after[stamp] or next_candidate(stamps, stamp)
+  end
+  for _, one in ipairs(passed) do stamps.next_after[one] = stamp + 1 end
+  stamps.planned[stamp] = true
+  return stamp
+end
