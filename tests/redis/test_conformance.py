@@ -26,6 +26,7 @@ KNOWN_DIVERGENCES: dict[str, str] = {}
 
 UNSUPPORTED_ON_A_CLUSTER = {
     "a-restore-publishes-what-it-stored",
+    "the-changes-of-a-restore-come-in-the-order-of-stamps",
     "a-sequence-that-was-never-reached-is-refused",
     "a-reader-continues-where-another-ended",
     "a-reader-that-missed-changes-gets-an-error",

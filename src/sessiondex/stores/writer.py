@@ -78,6 +78,8 @@ class Writer(Generic[R, P]):
             ConflictError: another version is stored than the expected one.
             TenantMismatchError: the id belongs to another tenant.
         """
+        if self._pending is not None:
+            self.recover()  # the caller may have waited for the lock while another task was interrupted
         if self._policy.idle_ttl is not None:
             self._evict_if_expired(prepared.session_id, self._policy.cutoff(self._clock.now()))
         head = self._backend.head(prepared.session_id)
@@ -95,6 +97,7 @@ class Writer(Generic[R, P]):
 
         Of two with the same id the later replaces the earlier; both count as a revision.
         """
+        self.recover()
         cutoff = self._policy.cutoff(self._clock.now())
         # By the bytes of the id: the hash of a UUID can be made to collide.
         last: dict[bytes, tuple[Prepared, int]] = {}
@@ -125,6 +128,7 @@ class Writer(Generic[R, P]):
         Left alone is one that is stored as late or later, and one that has expired. A stamp that another session of
         the tenant has moves to the next free microsecond.
         """
+        self.recover()
         cutoff = self._policy.cutoff(self._clock.now())
         latest: dict[bytes, tuple[Prepared, int, int]] = {}
         for position, (prepared, stamp, revision) in enumerate(batch):
@@ -151,6 +155,7 @@ class Writer(Generic[R, P]):
 
     def remove(self, session_ids: Iterable[UUID], tenant_id: UUID | None) -> int:
         """Remove these sessions at once, of the tenant if one is given; return how many there were."""
+        self.recover()
         cutoff = None if self._policy.idle_ttl is None else self._policy.cutoff(self._clock.now())
         owner = None if tenant_id is None else tenant_id.bytes
         found: dict[bytes, UUID] = {}
@@ -182,6 +187,7 @@ class Writer(Generic[R, P]):
 
     def evict_expired(self, max_count: int, budget_seconds: float) -> bool:
         """Evict expired sessions, up to `max_count`, for so long; return whether there may be more."""
+        self.recover()
         cutoff = self._policy.cutoff(self._clock.now())
         if cutoff is None:
             return False
@@ -197,6 +203,7 @@ class Writer(Generic[R, P]):
 
     def evict_surplus(self, budget_seconds: float) -> bool:
         """Evict those idle longest beyond `max_sessions`, for so long; return whether there are more."""
+        self.recover()
         max_sessions = self._policy.max_sessions
         if max_sessions is None or len(self._backend) <= max_sessions:
             return False
