@@ -37,7 +37,6 @@ UNSUPPORTED_ON_A_CLUSTER = {
     "sequences-have-no-gap",
     "calls-that-change-nothing-publish-nothing",
     "an-expiry-is-a-change",
-    "the-changes-of-a-restore-come-in-the-order-of-stamps",
     "an-eviction-by-the-cap-is-a-change",
     "changes-committed-before-the-close-can-still-be-read",
 }
