@@ -123,7 +123,7 @@ CALLS: dict[str, Callable[[Any], Awaitable[Any]]] = {
     "repr": lambda s: _immediately([repr(s), str(s)]),
     "stats": lambda s: _immediately(s.stats() if isinstance(s, InMemorySessionStore) else None),
 }
-"""What A may call, with ids of B's for its own. `None`, 0, an error about that id, or what is A's: no more."""
+"""Calls of A with ids of B. Each answers `None`, 0, an error about that id, or sessions of A."""
 
 FOUND = {name for name in CALLS if name.endswith(("shared", "later", "node"))}
 """Those that find what A has of its own under an id that both have."""

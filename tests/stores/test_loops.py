@@ -104,7 +104,7 @@ def in_a_loop_of_its_own(call: Any) -> Any:
     return end
 
 
-def test_what_was_to_be_created_is_not_saved_once_the_store_has_gone_over(make_store: Any) -> None:
+def test_the_store_moves_to_another_loop_while_create_runs(make_store: Any) -> None:
     store, session = make_store(), make_session()
     gate: list[asyncio.Event] = []
 
@@ -133,7 +133,7 @@ def test_what_was_to_be_created_is_not_saved_once_the_store_has_gone_over(make_s
     assert session.revision == 0
 
 
-def test_a_sweeper_leaves_a_store_alone_that_has_gone_over(make_indexed: Any, clock: Any) -> None:
+def test_the_store_moves_to_another_loop_while_the_background_task_waits(make_indexed: Any, clock: Any) -> None:
     store = make_indexed(idle_ttl=timedelta(milliseconds=1))
 
     async def begin() -> asyncio.Task[Any]:

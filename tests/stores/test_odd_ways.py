@@ -1,4 +1,4 @@
-"""Odd classes, odd datetimes and loops that stand still: what once went wrong."""
+"""Unusual classes, unusual datetimes and loops that stand still."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ async def test_all_fields_of_what_a_store_gave_count_as_set(cache_size: int) -> 
     check_indexes(store)
 
 
-async def test_what_is_set_during_a_batch_still_counts_as_set(store: Any) -> None:
+async def test_a_field_set_during_a_batch_counts_as_set(store: Any) -> None:
     sessions = [make_session() for _ in range(60)]
     saving = asyncio.ensure_future(store.save_many(sessions))
     await asyncio.sleep(0)

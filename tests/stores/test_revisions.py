@@ -22,7 +22,7 @@ async def test_a_revision_counts_the_saves(store: Any, cls: Any) -> None:
         assert found == session
 
 
-async def test_what_the_given_session_says_of_its_revision_does_not_matter(store: Any) -> None:
+async def test_the_revision_of_the_given_session_does_not_matter(store: Any) -> None:
     session = make_session(revision=7)
     await store.save(session)
     assert session.revision == 1
@@ -51,7 +51,7 @@ async def test_no_conflict_tells_of_another_tenants_session(store: Any) -> None:
         await store.save(stolen, expected_revision=0)
 
 
-async def test_what_cannot_be_kept_is_refused_as_ever(store: Any) -> None:
+async def test_an_invalid_session_is_refused_whatever_revision_is_expected(store: Any) -> None:
     session = make_session()
     session.variables["x"] = float("nan")
     with pytest.raises(InvalidSessionError, match="variables"):

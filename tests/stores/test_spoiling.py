@@ -126,7 +126,7 @@ class Spoiler:
             operation = self._rng.choice(operations)
             given_and_got = await operation()
             await asyncio.sleep(0)
-            await asyncio.sleep(0)  # `on_evict` is told in a task of its own
+            await asyncio.sleep(0)  # `on_evict` runs in a task of its own
             evicted, self._evicted = self._evicted, []
             await self._read_changes()
             self.evictions += len(evicted)

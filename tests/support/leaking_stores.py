@@ -26,7 +26,7 @@ class NamesTheOwner(ScanSessionStore[Any]):
 
 
 class HasACause(ScanSessionStore[Any]):
-    """Which shows more than the error."""
+    """Raises an error whose cause shows another tenant."""
 
     async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:
         try:
@@ -61,7 +61,7 @@ class ShowsItself(ScanSessionStore[Any]):
 
 
 class MixesIn(ScanSessionStore[Any]):
-    """Something of whoever saved last, once in a while."""
+    """Adds something of the last save to every hundredth answer."""
 
     answers = 0
 
