@@ -1,4 +1,4 @@
-"""Stores by URL."""
+"""`open_store`: stores by URL."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from sessiondex import InMemorySessionStore, InvalidArgumentError, ScanSessionStore, open_store, schemes
+from sessiondex import InMemorySessionStore, InvalidArgumentError, ScanSessionStore, open_store, urls
+from tests.support.stores import address_of, options_of
 
 
 async def test_memory_with_options_in_the_url_and_beside_it() -> None:
     store: Any = open_store("memory://?cache_size=7&idle_ttl=90.5&debug=true", max_sessions=3)
 
     assert isinstance(store, InMemorySessionStore)
-    assert (store._hot.bound, store._debug) == (7, True)
-    assert (timedelta(seconds=90.5), 3) == (store._eviction.idle_ttl, store._eviction.max_sessions)
+    assert options_of(store) == {"cache_size": 7, "debug": True, "idle_ttl": timedelta(seconds=90.5), "max_sessions": 3}
 
 
 @pytest.mark.parametrize(
@@ -25,11 +25,11 @@ async def test_memory_with_options_in_the_url_and_beside_it() -> None:
         ("", "must be like memory://"),
         ("memory", "must be like memory://"),
         ("mysql://host", "there are memory://, redis://, rediss://, valkey://"),
-        ("memory://host", "nothing behind it but a question mark and some of"),
+        ("memory://host", "takes nothing but a question mark and some of"),
         ("memory://?prefix=x", "has no 'prefix'; there are cache_size"),
-        ("memory://?color=red", "nothing behind it but a question mark"),
-        ("memory://?debug=perhaps", "'debug' that cannot be read"),
-        ("memory://?idle_ttl=soon", "'idle_ttl' that cannot be read"),
+        ("memory://?color=red", "takes nothing but a question mark"),
+        ("memory://?debug=perhaps", "'debug' that cannot be parsed"),
+        ("memory://?idle_ttl=soon", "'idle_ttl' that cannot be parsed"),
         ("memory://?debug=1&debug=0", "'debug' twice"),
         ("memory://?max_sessions=0", "must be at least 1"),
         ("redis://localhost?color=red", "has no parameter 'color'; there are client_name"),
@@ -37,7 +37,7 @@ async def test_memory_with_options_in_the_url_and_beside_it() -> None:
         ("redis://localhost/seven", "the number of a database"),
         ("redis+cluster://localhost/1", "a cluster has one database"),
         ("redis://localhost:port", "must be like redis://user:password@host"),
-        ("redis://[::1", "cannot be read as one"),
+        ("redis://[::1", "cannot be parsed"),
         ("redis://localhost?timeout=0", "must be more than 0"),
         ("redis://localhost?prefix=a{b", "without braces"),
     ],
@@ -78,15 +78,15 @@ async def test_a_server_by_its_schemes() -> None:
     for scheme in ("redis", "rediss", "valkey", "redis+cluster", "valkeys+cluster"):
         store: Any = open_store(f"{scheme}://ann:s3cret@db.example.org:7000?prefix=mine", idle_ttl=timedelta(hours=1))
 
-        assert "s3cret" not in f"{store!r} {store._address!r}"
-        assert (store._address.host, store._prefix) == ("db.example.org:7000", "mine")
-        assert ("cluster" in scheme) == store._address.is_cluster
+        assert "s3cret" not in f"{store!r} {address_of(store)!r}"
+        assert repr(store) == "<RedisSessionStore at db.example.org:7000, prefix 'mine'>"
+        assert ("cluster" in scheme) == address_of(store).is_cluster
 
 
 def test_a_scheme_of_a_package_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """By an entry point; it gets the whole URL, and the options."""
-    point = EntryPoint("scan", "tests.test_schemes:made", schemes.ENTRY_POINTS)
-    monkeypatch.setattr(schemes, "entry_points", lambda group: [point] * (group == schemes.ENTRY_POINTS))
+    point = EntryPoint("scan", "tests.test_urls:made", urls.ENTRY_POINTS)
+    monkeypatch.setattr(urls, "entry_points", lambda group: [point] * (group == urls.ENTRY_POINTS))
     store: Any = open_store("scan://here?x=1", max_sessions=2)
 
     assert isinstance(store, ScanSessionStore)

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from sessiondex import ChangesLostError
+from sessiondex import ChangesLostError, EvictionReason, StoreClosedError
 from tests.support.builders import TENANT, make_session
 from tests.support.redis.connections import connections, named
+from tests.support.redis.internals import prefix_of, until_background_done
 from tests.support.redis.proxy import Proxy
 from tests.support.redis.servers import OneServer, Servers
 from tests.support.redis.stores import RedisStores
@@ -80,3 +81,62 @@ async def test_a_free_lock_on_a_slow_server_with_no_timeout_left(make_redis: Red
         async with store.exclusive(make_session().session_id, timeout=0):
             pass
         await store.aclose()
+
+
+@pytest.mark.parametrize("servers", ["standalone"], indirect=True)
+async def test_a_save_under_way_when_the_store_closes(make_redis: RedisStores, servers: OneServer) -> None:
+    """The store waits for its answer, releases the claims of evicted sessions, and calls `on_evict` for them."""
+    evicted: list[Any] = []
+
+    async def on_evict(session: Any, _: EvictionReason) -> None:
+        await asyncio.sleep(0)
+        evicted.append(session)
+
+    async with Proxy(servers.port) as proxy:
+        store = make_redis(url=proxy.url, max_sessions=1, on_evict=on_evict)
+        first, second = make_session(), make_session()
+        await store.save(first)
+        await make_redis(prefix=prefix_of(store)).save(second)  # a store without a cap
+        await until_background_done(store)
+        proxy.heard.clear()
+        with proxy.holding():
+            saving = asyncio.create_task(store.save(first))
+            await until(lambda: first.session_id.hex.encode() in proxy.heard)
+            closing = asyncio.create_task(store.aclose())
+            await until(lambda: is_closed(store))
+        await closing
+        evicted_at_close = list(evicted)
+        await saving
+
+    assert evicted_at_close == [second]
+    assert first.revision == 2
+
+
+@pytest.mark.parametrize("turns", range(0, 12, 2))
+async def test_a_closed_store_reports_no_evictions(make_redis: RedisStores, turns: int) -> None:
+    """Batches under way are saved before `aclose` returns, with the callbacks of their evictions, or refused."""
+    evicted: list[Any] = []
+
+    async def on_evict(session: Any, _: EvictionReason) -> None:
+        await asyncio.sleep(0)
+        evicted.append(session.session_id)
+
+    store = make_redis(max_sessions=10, on_evict=on_evict)
+    await store.save(make_session())
+    batches = [[make_session() for _ in range(50)] for _ in range(2)]
+    saves = [asyncio.create_task(store.save_many(batch)) for batch in batches]
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    await store.aclose()
+    count = len(evicted)
+    results = await asyncio.gather(*saves, return_exceptions=True)
+    for _ in range(300):
+        await asyncio.sleep(0)
+
+    assert len(evicted) == count
+    assert all(isinstance(result, list | StoreClosedError) for result in results), results
+    assert count == max(sum(50 for result in results if isinstance(result, list)) + 1 - 10, 0)
+
+
+def is_closed(store: Any) -> bool:
+    return bool(store._guard.is_closed)

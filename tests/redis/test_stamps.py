@@ -10,7 +10,8 @@ from uuid import UUID
 
 import pytest
 
-from sessiondex import InMemorySessionStore, copy_sessions
+from sessiondex import InMemorySessionStore, TenantMismatchError, copy_sessions
+from sessiondex.clock import EPOCH
 from sessiondex.stores.redis import keys
 from tests.support.builders import AGENT, OTHER_TENANT, TENANT, Clock, make_session
 from tests.support.redis.internals import prefix_of
@@ -180,3 +181,29 @@ async def test_restores_give_the_same_stamps_as_in_memory(make_redis: Any, seed:
 
         assert counts[0] == counts[1]
         assert await identities_of(server) == await identities_of(memory)
+
+
+async def test_a_session_with_the_first_of_all_stamps(make_redis: Any) -> None:
+    """It is restored and counted."""
+    store, session = make_redis(), saved(EPOCH)
+    count = await store.restore([session])
+
+    assert count == 1
+    assert await store.get(session.session_id) == session
+    assert await store.restore([session]) == 0
+
+
+async def test_a_restored_id_that_another_tenant_has(make_redis: Any) -> None:
+    """The error names the position in the batch, whether the tenant is in the store or in the batch."""
+    store, theirs = make_redis(), saved(tenant_id=OTHER_TENANT)
+    await store.restore([theirs])
+    ours = saved(session_id=theirs.session_id)
+    with pytest.raises(TenantMismatchError) as in_store:
+        await store.restore([saved(), ours])
+    both = saved(), saved()
+    with pytest.raises(TenantMismatchError) as in_batch:
+        await store.restore([both[0], both[1], saved(session_id=both[0].session_id, tenant_id=OTHER_TENANT)])
+
+    assert in_store.value.__notes__ == ["It was session number 1, counted from 0; nothing of its batch is saved."]
+    assert in_batch.value.__notes__ == ["It was session number 2, counted from 0; nothing of its batch is saved."]
+    assert [session async for session in store.iter_by_agent(TENANT, AGENT)] == []

@@ -10,6 +10,7 @@ import pytest
 
 from sessiondex import StoreClosedError
 from tests.support.builders import AGENT, TENANT, make_session
+from tests.support.stores import lock_of, sweeper_of
 from tests.support.waiting import HANG_SECONDS
 
 
@@ -25,7 +26,7 @@ async def test_the_sweeper_ends_with_the_store(make_store: Any) -> None:
 
 async def test_a_sweeper_that_was_cancelled_is_noticed(make_store: Any) -> None:
     async with make_store(idle_ttl=timedelta(hours=1)) as store:
-        store._sweeper.cancel()
+        sweeper_of(store).cancel()
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         assert await store.health_check() is False
@@ -45,7 +46,7 @@ async def test_those_who_follow_changes_come_to_an_end(store: Any) -> None:
 async def test_a_write_that_waits_is_told(store: Any) -> None:
     session = make_session()
     await store.get(session.session_id)
-    async with store._lock:
+    async with lock_of(store):
         waiting = asyncio.ensure_future(store.save(session))
         await asyncio.sleep(0)
         await store.aclose()
@@ -62,7 +63,7 @@ async def test_on_evict_may_close_the_store(make_indexed: Any, clock: Any) -> No
     store = make_indexed(idle_ttl=timedelta(milliseconds=1), on_evict=close)
     await store.save(make_session())
     async with store:
-        sweeper = store._sweeper
+        sweeper = sweeper_of(store)
         clock.move(seconds=1)
         await asyncio.wait_for(sweeper, HANG_SECONDS)
     assert not await store.health_check()

@@ -70,6 +70,17 @@ def sweeper_of(store: Any) -> Any:
     return store._sweeper
 
 
+def options_of(store: InMemorySessionStore) -> dict[str, Any]:
+    """Return some options that a store was made with."""
+    policy = store._policy
+    return {
+        "cache_size": store._table._cache.max_size,
+        "debug": store._writer._has_checks,
+        "idle_ttl": policy.idle_ttl,
+        "max_sessions": policy.max_sessions,
+    }
+
+
 def cached_snapshot(store: Any, session: Session) -> Any:
     """Return the live snapshot that the store has of the session, or `None`."""
     return store._backend._cache.peek(session.session_id.bytes)
@@ -102,3 +113,13 @@ def scan_snapshots(store: Any) -> dict[Any, Any]:
     """Return the snapshots of a scan store by id, for stores that break a law on purpose."""
     snapshots: dict[Any, Any] = store._backend._snapshots
     return snapshots
+
+
+def storage_of(store: Any, index: Any) -> Any:
+    """Return the posting lists of one index, to plant a fault there."""
+    return store._backend._table.storage(index)
+
+
+def address_of(store: Any) -> Any:
+    """Return the parsed address of a store on a server."""
+    return store._address

@@ -97,9 +97,10 @@ class Sweeper:
         """Evict all expired sessions of the tenant, in batches. Does nothing if sessions do not expire."""
         is_more = self._calls.has_idle_ttl
         while is_more:
-            answer = await self._calls.call("sweep", tenant_id, self._removals.wants_rows, SWEEP_BATCH_SIZE)
-            is_more, evicted = bool(answer[0]), answer[1]
-            self._removals.handle_evicted(tenant_id, evicted)
+            with self._calls.writes:
+                answer = await self._calls.call("sweep", tenant_id, self._removals.wants_rows, SWEEP_BATCH_SIZE)
+                self._removals.handle_evicted(tenant_id, answer[1])
+            is_more = bool(answer[0])
 
     async def _sweep_all(self) -> None:
         async for tenant_id in self._tenants.tenants():

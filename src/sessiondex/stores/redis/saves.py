@@ -124,6 +124,12 @@ class Saver(Generic[S]):
             ConflictError: another version of a session is stored than the expected one.
             TenantMismatchError: another tenant has a session.
         """
+        with self._calls.writes:
+            return await self._save(tenant_id, saves, terms)
+
+    async def _save(
+        self, tenant_id: UUID, saves: Sequence[PreparedSave[S]], terms: Sequence[SaveTerms]
+    ) -> tuple[list[SavedVersion], S | None]:
         await self._tenants.ensure_registered(tenant_id)
         claims: dict[str, str] = {}
         versions: list[SavedVersion] = []

@@ -313,7 +313,7 @@ class RedisSessionStore(BaseSessionStore[S], Generic[S]):
         parts = self._parts
         parts.closing.set()
         await parts.sweeper.stop()
-        await parts.calls.wait_for_writes()
+        await parts.calls.writes.wait_until_idle()
         await self._readers.drain()
         await parts.tasks.wait()
         await parts.loop_end_hook.aclose()
@@ -323,9 +323,10 @@ class RedisSessionStore(BaseSessionStore[S], Generic[S]):
 
 async def _remove_of(parts: LoopParts[Any], session_ids: Sequence[UUID], tenant_id: UUID) -> int:
     ids = [session_id.hex for session_id in session_ids]
-    deleted, evicted = await parts.calls.call("delete", tenant_id, parts.removals.wants_rows, *ids)
-    parts.removals.release_claims(tenant_id, deleted)
-    parts.removals.handle_evicted(tenant_id, evicted)
+    with parts.calls.writes:
+        deleted, evicted = await parts.calls.call("delete", tenant_id, parts.removals.wants_rows, *ids)
+        parts.removals.release_claims(tenant_id, deleted)
+        parts.removals.handle_evicted(tenant_id, evicted)
     return len(deleted)
 
 

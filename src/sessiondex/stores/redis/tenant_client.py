@@ -35,6 +35,28 @@ class Keyspace:
         return f"{self.prefix}:".encode()
 
 
+class WriteCounter:
+    """Counts the writes under way: `with writes: ...` surrounds a write, and what follows from the server's answer."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._is_idle = asyncio.Event()
+        self._is_idle.set()
+
+    def __enter__(self) -> None:
+        self._count += 1
+        self._is_idle.clear()
+
+    def __exit__(self, *_: object) -> None:
+        self._count -= 1
+        if not self._count:
+            self._is_idle.set()
+
+    async def wait_until_idle(self) -> None:
+        """Wait until no write is under way."""
+        await self._is_idle.wait()
+
+
 class TenantClient:
     """Calls functions for tenants.
 
@@ -59,9 +81,7 @@ class TenantClient:
         self._idle_ttl = idle_ttl
         self._readers = readers
         self._check = check
-        self._write_count = 0
-        self._has_no_writes = asyncio.Event()
-        self._has_no_writes.set()
+        self.writes = WriteCounter()
 
     def in_background(self) -> TenantClient:
         """Return a client for background work, which goes on while the store closes."""
@@ -90,24 +110,12 @@ class TenantClient:
             WrongLoopError: the store moved to another loop during a read, or nothing was done.
             StoreUnavailableError: the server cannot be reached, or cannot do it.
         """
-        if not is_read:
-            self._write_count += 1
-            self._has_no_writes.clear()
         try:
             answer = await request
         except StoreUnavailableError as error:
             if not error.is_outcome_unknown:
                 self._check()
             raise
-        finally:
-            if not is_read:
-                self._write_count -= 1
-                if not self._write_count:
-                    self._has_no_writes.set()
         if is_read:
             self._check()
         return answer
-
-    async def wait_for_writes(self) -> None:
-        """Wait until the server has answered all writes under way, and their callers have handled the answers."""
-        await self._has_no_writes.wait()

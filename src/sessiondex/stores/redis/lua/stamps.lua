@@ -1,14 +1,15 @@
 -- Stamps: no two sessions of a tenant have the same one.
 --
 -- Rules. A save gets a stamp later than all earlier ones. A restored session keeps its stamp if no other session of the
--- tenant has it, or has it only until this call. Otherwise it gets the next free microsecond.
+-- tenant has it, or has it only until this call. Otherwise it gets the next free microsecond. A call restores sessions
+-- in the order of their stamps.
 --
 -- Theory of operation. An import may give thousands of sessions one stamp, so free stamps lie behind long runs of taken
 -- ones. A search doubles its step and counts how many stamps are taken: O(log^2 n) for a run of n. A call remembers the
--- last run that it has searched, and in `next_after` the way from each stamp that it found taken to the next free one.
+-- last run that it has searched, and the last stamp that it has given: all between a stamp and that one are taken.
 
 local function new_stamps(base)
-  return { all = base .. 'all', planned = {}, leaving = {}, left = {}, next_after = {}, run_first = 0, run_end = 0 }
+  return { all = base .. 'all', leaving = {}, left = {}, last_given = -1, run_first = 0, run_end = 0 }
 end
 
 -- Note which sessions of the call will be restored with a later stamp. The stamps that they leave are free, wherever in
@@ -34,14 +35,11 @@ local function last_stamp(base)
   return tonumber(newest[2] or '0'), false
 end
 
--- Return whether a session other than `id` has the stamp, by what is stored and planned.
-local function is_taken(stamps, plan, id, stamp)
-  if stamps.planned[stamp] then return true end
+-- Return whether a stored session keeps the stamp.
+local function is_taken(stamps, plan, stamp)
   local text = digits(stamp)
-  for _, other in ipairs(redis.call('ZRANGEBYSCORE', stamps.all, text, text, 'LIMIT', 0, 2)) do
-    local row = plan.rows[other] -- nil if this call has not met the session, false if it removes it
-    local is_there = row == nil or (row and row.stamp == stamp)
-    if other ~= id and is_there and not stamps.leaving[other] then return true end
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', stamps.all, text, text, 'LIMIT', 0, 2)) do
+    if not stamps.leaving[id] and plan.rows[id] ~= false then return true end -- false: this call removes it
   end
   return false
 end
@@ -72,14 +70,10 @@ local function next_candidate(stamps, stamp)
   return math.min(stamps.left[low] or last, last)
 end
 
--- Take the first free stamp from `stamp` on for the session, and return it.
-local function take_free_stamp(stamps, plan, id, stamp)
-  local passed = {}
-  while stamps.next_after[stamp] or is_taken(stamps, plan, id, stamp) do
-    passed[#passed + 1] = stamp
-    stamp = stamps.next_after[stamp] or next_candidate(stamps, stamp)
-  end
-  for _, one in ipairs(passed) do stamps.next_after[one] = stamp + 1 end
-  stamps.planned[stamp] = true
+-- Take the first free stamp from `stamp` on, and return it.
+local function take_free_stamp(stamps, plan, stamp)
+  stamp = math.max(stamp, stamps.last_given + 1)
+  while is_taken(stamps, plan, stamp) do stamp = next_candidate(stamps, stamp) end
+  stamps.last_given = stamp
   return stamp
 end

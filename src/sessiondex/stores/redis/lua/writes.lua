@@ -46,7 +46,7 @@ function ops.save(keys, args)
         last = math.max(now, last + 1)
         row.stamp, row.revision = last, stored + 1
       elseif (not old or old.stamp < tonumber(kept_stamp)) and (not cutoff or tonumber(kept_stamp) >= cutoff) then
-        row.stamp, row.revision = take_free_stamp(stamps, plan, id, tonumber(kept_stamp)), tonumber(kept_revision)
+        row.stamp, row.revision = take_free_stamp(stamps, plan, tonumber(kept_stamp)), tonumber(kept_revision)
         last = math.max(last, row.stamp)
       end
       answers[index] = row.stamp and digits(row.stamp) .. ' ' .. digits(row.revision) or '0 0'

@@ -1,0 +1,82 @@
+"""Encode sessions as values, and decode rows. The codec keeps no class alive that was created at run time."""
+
+from __future__ import annotations
+
+import gc
+import json
+from typing import Any
+from weakref import ref
+
+import pytest
+
+from sessiondex import InvalidSessionError, Session, StoreUnavailableError
+from sessiondex.clock import to_datetime
+from sessiondex.stores.redis.codec import EncodedSession, SessionCodec
+from tests.support.builders import CUSTOMER, OTHER_TENANT, TENANT, NotedSession, TaggedSession, at_step, make_session
+
+HEAD_SIZE = 28
+
+
+def row_of(encoded: EncodedSession, stamp: int = 7, revision: int = 3) -> bytes:
+    """Return the row as the server packs it, see `lua/rows.lua`."""
+    numbers = ((stamp, 8), (revision, 8), (1, 8), (encoded.index_size, 4))
+    return b"".join(number.to_bytes(size, "big") for number, size in numbers) + encoded.data
+
+
+@pytest.mark.parametrize("cls", [Session, NotedSession, TaggedSession])
+def test_a_decoded_session_is_equal(cls: type[Session]) -> None:
+    """It has the stamp and the revision of the row, and all of its fields count as set."""
+    codec = SessionCodec[Any]([], "host:1")
+    session = at_step(cls=cls, customer_profile_id=CUSTOMER)
+    found = codec.decode(row_of(codec.encode(session)), TENANT)
+    expected = session.model_copy(update={"last_activity_at": to_datetime(7), "revision": 3})
+
+    assert (type(found), found) == (cls, expected)
+    assert found.model_fields_set == set(cls.model_fields)
+
+
+def test_the_index_keys_are_in_front_of_the_value() -> None:
+    codec = SessionCodec[Any]([], "host:1")
+    encoded = codec.encode(make_session())
+    lists, step = json.loads(encoded.data[: encoded.index_size])
+
+    assert (len(lists), step) == (3, [])
+    assert encoded.data[encoded.index_size :].startswith(b"\0{")
+
+
+def test_a_row_of_another_tenant_is_withheld() -> None:
+    codec = SessionCodec[Any]([], "host:1")
+    row = row_of(codec.encode(make_session()))
+    with pytest.raises(StoreUnavailableError, match="host:1: it answered with a session of another tenant"):
+        codec.decode(row, OTHER_TENANT)
+
+
+def make_class(name: str) -> type[Session]:
+    return type(name, (Session,), {"__module__": __name__, "__annotations__": {"note": str}, "note": "x"})
+
+
+def test_a_class_that_nothing_uses_any_more_is_collected() -> None:
+    """Its rows cannot be read then; the error names the class. Classes given in `session_classes` stay."""
+    codec = SessionCodec[Any]([make_class("Given")], "host:1")
+    cls = make_class("Created")
+    row, gone = row_of(codec.encode(make_session(cls))), ref(cls)
+    assert type(codec.decode(row, TENANT)) is cls
+    del cls
+    codec.encode(make_session(NotedSession))  # a new class: the codec forgets those that are unused
+    gc.collect()
+
+    assert gone() is None
+    with pytest.raises(InvalidSessionError, match=r"class .*:Created, which this store does not know"):
+        codec.decode(row, TENANT)
+    row = row.replace(b":Created", b":Given")
+    assert type(codec.decode(row, TENANT)).__name__ == "Given"
+
+
+def test_a_class_that_replaces_a_given_one() -> None:
+    """Rows are read as the class of that name that was saved last, as after a reload."""
+    old, new = make_class("Reloaded"), make_class("Reloaded")
+    codec = SessionCodec[Any]([old], "host:1")
+    first = codec.decode(row_of(codec.encode(make_session(old))), TENANT)
+    second = codec.decode(row_of(codec.encode(make_session(new))), TENANT)
+
+    assert (type(first), type(second)) == (old, new)
