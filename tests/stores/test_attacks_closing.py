@@ -60,16 +60,16 @@ def test_get_or_create_in_a_child_task_of_create_is_refused(make_store: Any, in_
 @pytest.mark.parametrize("options", [{"idle_ttl": timedelta(hours=1)}, {"max_sessions": 1}], ids=["expired", "surplus"])
 async def test_a_closed_store_evicts_nothing_more(make_store: Any, clock: Clock, options: dict[str, Any]) -> None:
     """`aclose` returns after the evictions of a bulk save in progress, at whatever turn of the loop it is called."""
-    for turns in range(10):
+    for turns in range(12):
         await close_after(turns, make_store, clock, options)
 
 
 async def close_after(turns: int, make_store: Any, clock: Clock, options: dict[str, Any]) -> None:
     evicted: list[Any] = []
     store = make_store(**options, on_evict=lambda session, _: evicted.append(session))
-    await store.save_many([make_session() for _ in range(200)])
+    await store.save_many([make_session() for _ in range(400)])
     clock.move(hours=2)
-    new_sessions = [make_session() for _ in range(200)]
+    new_sessions = [make_session() for _ in range(400)]
     saving = asyncio.create_task(store.save_many(new_sessions))
     for _ in range(turns):
         await asyncio.sleep(0)
