@@ -14,6 +14,7 @@ from sessiondex import Channel, EvictionReason, InMemorySessionStore, ScanSessio
 from sessiondex.testing.strategies import IDS
 from tests.support.builders import AGENT, START, TENANT, Clock, make_session
 from tests.support.state_machine import StepCounter
+from tests.support.stores import check_indexes
 from tests.support.waiting import until_notified
 
 SECOND = timedelta(seconds=1)
@@ -123,5 +124,5 @@ class EvictionMachine(StepCounter, RuleBasedStateMachine):
     @invariant()
     def every_index_is_equal_to_its_recomputation(self) -> None:
         for store in self.stores:
-            store._check()
+            check_indexes(store)
         self.count_step()
