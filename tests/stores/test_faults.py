@@ -243,8 +243,8 @@ async def interrupt_recovery_everywhere(
     """Interrupt a commit, and then its recovery at each place; return the places."""
 
     async def write(store: Any, clock: Clock) -> Any:
-        interrupt_first_commit(store, KeyboardInterrupt, **how)
-        return await WRITES[name](store, clock)
+        with interrupt_first_commit(store, KeyboardInterrupt, **how):
+            return await WRITES[name](store, clock)
 
     before, after = await outcome_of(make, nothing), await outcome_of(make, WRITES[name])
     watch = Fault(ValueError, None, in_commit=True, commit_name="recover")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from sessiondex import InMemorySessionStore, ScanSessionStore
@@ -77,8 +78,9 @@ def leave_the_cache(store: Any) -> None:
     backend.recover = recover
 
 
-def interrupt_first_commit(store: Any, error: type[BaseException], *, is_applied: bool) -> None:
-    """Raise an error before or after the first plan of the next commit is applied."""
+@contextmanager
+def interrupt_first_commit(store: Any, error: type[BaseException], *, is_applied: bool) -> Iterator[None]:
+    """Raise an error before or after the first plan of the first commit in this block is applied."""
     backend = store._backend
     apply = backend.apply
 
@@ -89,6 +91,10 @@ def interrupt_first_commit(store: Any, error: type[BaseException], *, is_applied
         raise error("out of the blue")
 
     backend.apply = apply_once
+    try:
+        yield
+    finally:
+        vars(backend).pop("apply", None)  # no commit was reached
 
 
 FAULTS: list[tuple[Plant, type[Any], str]] = [
