@@ -1,9 +1,10 @@
-"""The house: who may import whom. Data flows one way."""
+"""The architecture: which module may import which, and what each file may know. Data flows downwards."""
 
 from __future__ import annotations
 
 import ast
 import sys
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -12,54 +13,119 @@ import sessiondex
 from sessiondex import testing
 
 SOURCE = Path(sessiondex.__file__).parent
+MAX_LINES = 350
 
-ARROWS = {
+ARROWS: dict[str, set[str]] = {
     "errors": set(),
     "models": set(),
     "clock": {"errors"},
     "contract": {"errors", "models"},
-    "json_values": set(),
-    "copying": {"json_values", "models"},
-    "packing": {"models"},
-    "records": {"copying", "errors", "json_values", "models", "packing", "refusals"},
-    "refusals": {"errors", "json_values", "models"},
+    "queries": {"clock", "errors", "models"},
     "snapshots": {"errors", "models"},
     "engine": set(),
-    "schema": {"clock", "engine", "models"},
-    "stores": {"clock", "contract", "engine", "errors", "models", "records", "schema"},
-    "moving": {"contract", "errors"},
-    "schemes": {"contract", "errors", "stores"},
+    "schema": {"clock", "engine", "models", "queries"},
+    "stores": {"clock", "contract", "errors", "models", "queries", "snapshots"},
+    "transfer": {"contract", "errors"},
+    "urls": {"contract", "errors", "queries", "stores"},
     "testing": {"contract", "errors", "models"},
 }
-"""Room -> the rooms that it may import from, besides itself."""
+"""The modules and packages, and from which others each may import."""
 
-NARROWER = {
-    **{
-        f"stores/{name}.py": {"clock", "contract", "errors", "models", "records", "stores"}
-        for name in ("scan", "local", "lifecycle", "commits", "composed", "backend", "eviction", "telling")
-    },
-    "stores/arguments.py": {"errors", "models"},
-    "stores/feed.py": {"contract", "errors"},
-    "stores/loops.py": {"errors"},
-    "stores/turns.py": {"errors"},
-    "testing/machine.py": {"contract", "errors", "models", "stores", "testing"},
-    "testing/machine_core.py": {"contract", "errors", "models", "stores", "testing"},
+_PARTS = {"contract", "errors", "queries"}
+
+NARROWER: dict[str, set[str]] = {
+    "snapshots/json_values.py": set(),
+    "snapshots/instances.py": {"models"},
+    "snapshots/plain_types.py": {"models"},
+    "snapshots/compiled.py": {"models"},
+    "stores/base.py": {"clock", "models", *_PARTS},
+    "stores/backend.py": {"models", "snapshots", *_PARTS},
+    "stores/callback_scope.py": set(),
+    "stores/change_feed.py": {"clock", "contract", "errors"},
+    "stores/commit.py": {"contract"},
+    "stores/eviction.py": {"contract", "queries"},
+    "stores/keyed_locks.py": {"errors"},
+    "stores/loop_guard.py": {"errors"},
+    "stores/lru_cache.py": set(),
+    "stores/slices.py": set(),
+    "stores/stats.py": set(),
+    "stores/writer.py": {"clock", "snapshots", *_PARTS},
 }
-"""What shares no index code with what it judges, and what only checks."""
+"""Files that may import from fewer than their package."""
+
+WIDER: dict[str, set[str]] = {
+    "stores/memory.py": {"engine", "schema"},
+    "stores/table_backend.py": {"engine", "schema"},
+    "testing/machine.py": {"stores"},
+    "testing/machine_core.py": {"stores"},
+}
+"""Files that may import from more. Only the indexed store uses index code; the scan store, its oracle, shares none."""
+
+STORE_PARTS: dict[str, set[str]] = {
+    "base": {"callback_scope", "keyed_locks", "loop_guard", "pages", "slices"},
+    "backend": set(),
+    "callback_scope": set(),
+    "change_feed": {"commit"},
+    "commit": set(),
+    "eviction": {"callback_scope", "commit"},
+    "keyed_locks": set(),
+    "local": {"backend", "base", "change_feed", "commit", "eviction", "slices", "writer"},
+    "loop_guard": set(),
+    "lru_cache": set(),
+    "memory": {"eviction", "local", "stats", "table_backend"},
+    "pages": set(),
+    "scan": {"backend", "eviction", "local"},
+    "slices": set(),
+    "stats": set(),
+    "table_backend": {"backend", "lru_cache", "stats"},
+    "writer": {"backend", "commit", "eviction"},
+}
+"""The modules of `stores`, and which others of them each may import."""
+
+ENGINE_PARTS: dict[str, set[str]] = {
+    "chunks": set(),
+    "invariants": set(),
+    "index": set(),
+    "sharded_dict": set(),
+    "chunked_list": {"chunks", "invariants"},
+    "postings": {"chunked_list", "chunks", "invariants", "sharded_dict"},
+    "faceted": {"invariants", "postings", "sharded_dict"},
+    "table": {"faceted", "index", "invariants", "postings", "sharded_dict"},
+}
+"""The modules of `engine`, and which others of them each may import."""
+
+USES_ASYNCIO = {"base", "local", "loop_guard", "keyed_locks", "change_feed", "eviction", "slices"}
+"""The modules of `stores` that may import asyncio."""
+
+MAKES_TASKS_OR_FUTURES = {"keyed_locks", "change_feed", "eviction"}
+"""Those that may ask for the running loop besides `loop_guard`: to make a task or a future in it."""
 
 NEEDS_HYPOTHESIS = {"testing/machine.py", "testing/machine_core.py", "testing/strategies.py"}
-"""What the extra `testing` is for. Nothing else imports it, nor these."""
+"""Files that need the extra `testing`. No other file imports it, nor these."""
 
 NEEDS_REDIS = "stores/redis/"
-"""What the extra `redis` is for."""
+"""The package that needs the extra `redis`."""
 
 FILES = sorted(str(path.relative_to(SOURCE)) for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
+LOCAL_STORE_FILES = [file for file in FILES if file.startswith("stores/") and not file.startswith(NEEDS_REDIS)]
+STORE_CLASSES = {
+    "BaseSessionStore": ["SessionStore"],
+    "LocalSessionStore": ["BaseSessionStore"],
+    "InMemorySessionStore": ["LocalSessionStore"],
+    "ScanSessionStore": ["LocalSessionStore"],
+    "RedisSessionStore": ["BaseSessionStore"],
+}
+_NO_BASES = {"ABC", "Generic", "Protocol"}
+
+
+def parsed(file: str) -> ast.Module:
+    return ast.parse((SOURCE / file).read_text())
 
 
 def imported(file: str) -> set[str]:
     """Return every module that the file imports, also under `if TYPE_CHECKING`."""
     modules = set()
-    for node in ast.walk(ast.parse((SOURCE / file).read_text())):
+    for node in ast.walk(parsed(file)):
         if isinstance(node, ast.Import):
             modules |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -68,51 +134,62 @@ def imported(file: str) -> set[str]:
     return modules
 
 
+def roots_of(files: list[str]) -> set[str]:
+    """Return the packages outside the standard library that these files import."""
+    roots = {module.partition(".")[0] for file in files for module in imported(file)}
+    return roots - sys.stdlib_module_names - {"sessiondex"}
+
+
+def siblings(file: str, package: str) -> set[str]:
+    """Return the modules of the package that the file imports."""
+    prefix = f"sessiondex.{package}."
+    return {module.removeprefix(prefix).partition(".")[0] for module in imported(file) if module.startswith(prefix)}
+
+
+# -- who imports whom --
+
+
 @pytest.mark.parametrize("file", FILES)
 def test_imports_follow_the_arrows(file: str) -> None:
-    room = Path(file).parts[0].removesuffix(".py")
-    rooms = {module.split(".")[1] for module in imported(file) if module.startswith("sessiondex.")}
+    package = Path(file).parts[0].removesuffix(".py")
+    found = {module.split(".")[1] for module in imported(file) if module.startswith("sessiondex.")}
 
-    assert rooms <= NARROWER.get(file, ARROWS[room] | {room})
+    assert found <= NARROWER.get(file, ARROWS[package] | WIDER.get(file, set())) | {package}
+
+
+@pytest.mark.parametrize("file", LOCAL_STORE_FILES)
+def test_store_modules_import_only_their_parts(file: str) -> None:
+    name = Path(file).stem
+    if name != "__init__":
+        assert siblings(file, "stores") <= STORE_PARTS[name]
 
 
 @pytest.mark.parametrize("file", [file for file in FILES if file.startswith("engine/")])
-def test_the_engine_knows_no_session_no_loop_and_no_clock(file: str) -> None:
-    roots = {module.partition(".")[0] for module in imported(file)}
-
-    assert not roots & {"asyncio", "datetime", "pydantic", "time", "uuid"}
-
-
-def test_only_stores_and_the_kit_know_asyncio() -> None:
-    users = {file for file in FILES if any(module.partition(".")[0] == "asyncio" for module in imported(file))}
-
-    names = ("composed", "feed", "lifecycle", "local", "loops", "telling", "turns")
-    elsewhere = {file for file in users if not file.startswith(("testing/", NEEDS_REDIS))}
-    assert elsewhere == {f"stores/{name}.py" for name in names}
+def test_engine_modules_import_only_their_parts(file: str) -> None:
+    name = Path(file).stem
+    if name != "__init__":
+        assert siblings(file, "engine") <= ENGINE_PARTS[name]
 
 
-def test_the_kit_knows_the_scan_store_and_no_other() -> None:
+@pytest.mark.parametrize("parts", [STORE_PARTS, ENGINE_PARTS, ARROWS], ids=["stores", "engine", "packages"])
+def test_calls_only_go_down(parts: dict[str, set[str]]) -> None:
+    """The arrows have no cycle."""
+    left = dict(parts)
+    while left:
+        lowest = [name for name, below in left.items() if not below & left.keys()]
+        assert lowest, f"a cycle among {sorted(left)}"
+        for name in lowest:
+            del left[name]
+
+
+def test_the_kit_imports_the_scan_store_and_no_other() -> None:
     kit = [file for file in FILES if file.startswith("testing/")]
     stores = {module for file in kit for module in imported(file) if module.startswith("sessiondex.stores")}
 
     assert stores <= {"sessiondex.stores.scan.ScanSessionStore"}
 
 
-def test_only_schema_and_the_indexed_store_meet_the_engine() -> None:
-    users = {file for file in FILES if any(module.startswith("sessiondex.engine") for module in imported(file))}
-
-    assert {file for file in users if not file.startswith("engine/")} == {"schema.py", "stores/memory.py"}
-
-
-def test_the_run_time_dependency_is_pydantic() -> None:
-    core = [file for file in FILES if file not in NEEDS_HYPOTHESIS and not file.startswith(NEEDS_REDIS)]
-    roots = {module.partition(".")[0] for file in core for module in imported(file)}
-
-    # typing_extensions is imported under TYPE_CHECKING only: type checkers have it within them.
-    assert roots - sys.stdlib_module_names == {"pydantic", "sessiondex", "typing_extensions"}
-
-
-def test_only_the_machine_needs_hypothesis() -> None:
+def test_only_the_state_machine_needs_hypothesis() -> None:
     users = {
         file
         for file in FILES
@@ -124,19 +201,80 @@ def test_only_the_machine_needs_hypothesis() -> None:
     assert users <= NEEDS_HYPOTHESIS
 
 
-def test_the_redis_store_knows_redis_py_and_no_engine() -> None:
+# -- packages of others --
+
+
+def test_the_run_time_dependencies_are_pydantic_and_sortedcontainers() -> None:
+    core = [file for file in FILES if file not in NEEDS_HYPOTHESIS and not file.startswith(NEEDS_REDIS)]
+
+    # Type checkers have typing_extensions; it is imported under TYPE_CHECKING only.
+    assert roots_of(core) - {"typing_extensions"} <= {"pydantic", "pydantic_core", "sortedcontainers"}
+
+
+def test_the_engine_imports_only_sortedcontainers() -> None:
+    """It knows no session, no event loop and no clock."""
+    files = [file for file in FILES if file.startswith("engine/")]
+    modules = {module.partition(".")[0] for file in files for module in imported(file)}
+
+    assert roots_of(files) == {"sortedcontainers"}
+    assert not modules & {"asyncio", "datetime", "threading", "time", "uuid"}
+    assert {file for file in FILES if "sortedcontainers" in roots_of([file])} == {"engine/chunked_list.py"}
+
+
+def test_the_redis_store_imports_redis_py_and_no_index_code() -> None:
     files = [file for file in FILES if file.startswith(NEEDS_REDIS)]
     modules = {module for file in files for module in imported(file)}
 
-    assert {module.partition(".")[0] for module in modules} - sys.stdlib_module_names == {
-        "pydantic_core",
-        "redis",
-        "sessiondex",
-    }
+    assert roots_of(files) <= {"pydantic_core", "redis"}
     assert not any(module.startswith(("sessiondex.engine", "sessiondex.schema")) for module in modules)
 
 
-def test_the_public_names_are_listed_and_there() -> None:
+# -- asyncio --
+
+
+def test_only_some_modules_import_asyncio() -> None:
+    """The writer, the backends and the cache are synchronous: threads and other stores can use them."""
+    users = {file for file in FILES if any(module.partition(".")[0] == "asyncio" for module in imported(file))}
+    elsewhere = {file for file in users if not file.startswith(("testing/", NEEDS_REDIS))}
+
+    assert elsewhere == {f"stores/{name}.py" for name in USES_ASYNCIO}
+
+
+def test_only_the_loop_guard_compares_running_loops() -> None:
+    users = {file for file in LOCAL_STORE_FILES if "get_running_loop" in (SOURCE / file).read_text()}
+
+    assert users == {f"stores/{name}.py" for name in {"loop_guard", *MAKES_TASKS_OR_FUTURES}}
+
+
+# -- files and classes --
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_file_has_at_most_350_lines(file: str) -> None:
+    assert len((SOURCE / file).read_text().splitlines()) <= MAX_LINES
+
+
+def test_a_store_has_one_base_class() -> None:
+    """Everything else is composition."""
+    trees = [parsed(file) for file in FILES if file.startswith("stores/")]
+    bases = {
+        node.name: [name for name in map(_name_of, node.bases) if name not in _NO_BASES]
+        for node in chain.from_iterable(map(ast.walk, trees))
+        if isinstance(node, ast.ClassDef)
+    }
+
+    assert {name: bases[name] for name in STORE_CLASSES} == STORE_CLASSES
+    assert not {name: found for name, found in bases.items() if len(found) > 1}
+
+
+def _name_of(base: ast.expr) -> str:
+    """Return the name of a base class without its type parameters."""
+    if isinstance(base, ast.Subscript):
+        base = base.value
+    return base.attr if isinstance(base, ast.Attribute) else ast.unparse(base)
+
+
+def test_the_public_names_are_listed_and_exist() -> None:
     assert sessiondex.__all__ == sorted(sessiondex.__all__)
     for package in (sessiondex, testing):
         assert all(hasattr(package, name) for name in package.__all__)

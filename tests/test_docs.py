@@ -1,4 +1,4 @@
-"""What the docs say of our own files is so."""
+"""The docs name files and tests that exist."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", RIGHT)
-def test_what_could_have_happened(name: str) -> None:
+def test_a_possible_history(name: str) -> None:
     order = linearization(RIGHT[name], 0, register)
 
     assert order is not None
@@ -73,7 +73,7 @@ def test_what_could_have_happened(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_could_not_have_happened(name: str) -> None:
+def test_an_impossible_history(name: str) -> None:
     assert linearization(WRONG[name], 0, register) is None
 
 

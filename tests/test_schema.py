@@ -1,7 +1,8 @@
-"""Where sessions are filed: entries that nobody can take for others, and records that are told apart."""
+"""The indexes of the session store: which fields each looks at, and that different sessions get different keys."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -10,21 +11,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sessiondex import Channel, Session, SessionStatus, schema
-from sessiondex.testing import strategies as some
-from tests.support.builders import START, TENANT, at_step, make_session, visit
-
-ids = st.sampled_from([bytes(16), b"\xff" * 16, b"\0" * 15 + b"\1", b":" * 16])
-
-
-@given(some.sessions(UUID(int=1)), st.sampled_from(sorted(some.changes)), st.data())
-def test_same_records_are_told_without_making_them(session: Session, field: str, data: st.DataObject) -> None:
-    """Whatever is changed: exactly when the records are equal."""
-    other = session.model_copy(deep=True)
-    assert schema.has_same_record(session, other)
-    setattr(other, field, data.draw(some.changes[field]))
-
-    assert schema.has_same_record(session, other) == (schema.record_of(session) == schema.record_of(other))
-
+from sessiondex.clock import to_microseconds
+from sessiondex.queries import AgentQuery, ChannelQuery, CustomerQuery, ScenarioQuery, StepQuery
+from tests.support.builders import AGENT, CUSTOMER, SCENARIO, START, TENANT, at_step, visit
 
 OTHER: dict[str, Any] = {
     "tenant_id": UUID(int=99),
@@ -32,77 +21,149 @@ OTHER: dict[str, Any] = {
     "channel": Channel.VOICE,
     "user_channel_id": "other",
     "customer_profile_id": UUID(int=99),
-    "status": SessionStatus.IDLE,
+    "status": SessionStatus.CLOSED,
     "active_scenario_id": UUID(int=99),
     "active_scenario_version": 99,
-    "created_at": START.replace(microsecond=1),
+    "created_at": START + timedelta(microseconds=1),
     "step_history": [visit("other", "pay")],
 }
+OTHER_STEPS = [visit("other", "pay"), visit("hash-1", "other"), visit(None, "pay")]
+
+ids = st.sampled_from([UUID(int=0), UUID(int=2**128 - 1), UUID(int=1), UUID(bytes=b":" * 16)])
+texts = st.text(st.sampled_from("a:\u00e91"), min_size=1, max_size=3)
+versions = st.sampled_from([0, 1, 10, 16, 2**63 - 1, -1, 10**5000])
+
+
+def stored_session() -> Session:
+    session: Session = at_step("hash-1", "pay", customer_profile_id=CUSTOMER)
+    return session
+
+
+def keys_of(session: Session) -> dict[str, Any]:
+    """Return the index keys of the session, by the name of the index."""
+    names = [index.name for index in schema.INDEXES]
+    return dict(zip(names, schema.index_keys(vars(session)), strict=True))
+
+
+def test_the_indexes_are_named() -> None:
+    assert [index.name for index in schema.EVICTION_INDEXES] == [
+        "channel identity",
+        "agent and status",
+        "customer",
+        "tenant and status",
+        "step",
+        "activity",
+    ]
+
+
+@pytest.mark.parametrize("field", [name for name in Session.model_fields if name not in OTHER])
+def test_a_field_that_no_index_declares(field: str) -> None:
+    assert not [index.name for index in schema.EVICTION_INDEXES if field in index.fields]
 
 
 @pytest.mark.parametrize("field", OTHER)
-def test_a_change_of_what_an_index_looks_at_is_another_record(field: str) -> None:
-    session = at_step()
-    other = session.model_copy(update={field: OTHER[field]})
+def test_a_change_of_a_field_changes_the_keys_of_the_indexes_that_declare_it(field: str) -> None:
+    session = stored_session()
+    before, after = keys_of(session), keys_of(session.model_copy(update={field: OTHER[field]}))
+    changed = {name for name in before if before[name] != after[name]}
 
-    assert not schema.has_same_record(session, other)
-    assert schema.record_of(session) != schema.record_of(other)
-
-
-@pytest.mark.parametrize("last", [visit("other", "pay"), visit("hash-1", "other"), visit(None, "pay")])
-def test_another_last_step_is_another_record_and_another_first_is_not(last: Any) -> None:
-    session = at_step(step_history=[visit("hash-1", "pay")])
-    assert not schema.has_same_record(session, at_step_like(session, [*session.step_history, last]))
-    assert not schema.has_same_record(session, at_step_like(session, []))
-    assert schema.has_same_record(session, at_step_like(session, [last, *session.step_history]))
+    assert changed == {index.name for index in schema.INDEXES if field in index.fields}
 
 
-def at_step_like(session: Session, history: list[Any]) -> Session:
-    return session.model_copy(update={"step_history": history})
+@pytest.mark.parametrize("step", OTHER_STEPS)
+def test_the_last_step_decides(step: Any) -> None:
+    session = stored_session()
+    before = keys_of(session)["step"]
+    history = session.step_history
+
+    assert keys_of(session.model_copy(update={"step_history": [step, *history]}))["step"] == before
+    assert keys_of(session.model_copy(update={"step_history": [*history, step]}))["step"] != before
 
 
-def test_every_index_looks_at_fields_of_the_record() -> None:
-    assert len(schema.record_of(make_session())) == len(schema.FIELDS) == len(set(schema.FIELDS))
-    for index in schema.INDEXES:
-        assert set(index.fields) <= set(schema.FIELDS)
-        assert len(index.fields) >= 2
-    assert len({index.name for index in schema.INDEXES}) == len(schema.INDEXES)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"status": SessionStatus.IDLE},
+        {"step_history": []},
+        {"active_scenario_id": None},
+        {"active_scenario_version": None},
+        {"step_history": [visit(None)]},
+    ],
+    ids=["idle", "no history", "no scenario", "no version", "no hash"],
+)
+def test_a_session_that_stands_at_no_step_has_no_key_there(changes: dict[str, Any]) -> None:
+    assert keys_of(stored_session().model_copy(update=changes))["step"] is None
 
 
-texts = st.text(st.sampled_from("a:\0\u00e91"), min_size=1, max_size=3)
-identities = st.tuples(ids, st.sampled_from(Channel), texts, st.booleans())
+def test_a_session_without_a_customer_has_no_key_there() -> None:
+    assert keys_of(stored_session().model_copy(update={"customer_profile_id": None}))["customer"] is None
 
 
-@given(identities, identities)
-def test_no_two_channel_identities_have_one_entry(one: Any, other: Any) -> None:
-    entries = [schema.channel_entry(*identity, is_open=is_open) for *identity, is_open in (one, other)]
-    assert (entries[0] == entries[1]) == (one == other)
+def test_a_store_that_evicts_files_all_sessions_under_one_key() -> None:
+    values = vars(stored_session())
+
+    assert schema.eviction_index_keys(values) == (*schema.index_keys(values), schema.ALL_SESSIONS)
 
 
-steps = st.tuples(ids, ids, st.sampled_from([0, 1, 10, 16, 2**63 - 1, 10**5000]), texts)
+# -- queries --
+
+
+@pytest.mark.parametrize("status", SessionStatus)
+def test_queries_look_under_the_keys_of_the_session(status: SessionStatus) -> None:
+    session = stored_session().model_copy(update={"status": status})
+    keys = keys_of(session)
+    for query in (AgentQuery(TENANT, AGENT, status), AgentQuery(TENANT, AGENT, None), CustomerQuery(TENANT, CUSTOMER)):
+        index, query_keys = schema.query_keys(query)
+
+        assert keys[index.name] in query_keys
+    assert keys["tenant and status"] in schema.tenant_keys(TENANT.bytes)
+
+
+def test_a_step_query_looks_under_the_key_of_the_session() -> None:
+    content_key, channel, node, created_at = keys_of(stored_session())["step"]
+
+    assert content_key == schema.step_key(StepQuery(TENANT, SCENARIO, 1, "hash-1", None))
+    assert content_key.startswith(schema.version_key(ScenarioQuery(TENANT, SCENARIO, 1)))
+    assert (channel, node, created_at) == ("webchat", "pay", to_microseconds(START))
+
+
+steps = st.builds(StepQuery, ids, ids, versions, texts, st.none())
 
 
 @given(steps, steps)
-@example((bytes(16), bytes(16), 0x1, "1a"), (bytes(16), bytes(16), 0x11, "a"))
-def test_no_two_steps_have_one_key(one: Any, other: Any) -> None:
-    assert (schema.step_key(*one) == schema.step_key(*other)) == (one == other)
+@example(StepQuery(UUID(int=0), UUID(int=0), 0x1, "1a", None), StepQuery(UUID(int=0), UUID(int=0), 0x11, "a", None))
+def test_no_two_steps_have_one_key(one: StepQuery, other: StepQuery) -> None:
+    assert (schema.step_key(one) == schema.step_key(other)) == (one == other)
 
 
-places = st.tuples(ids, ids, st.sampled_from(SessionStatus))
+agents = st.builds(AgentQuery, ids, ids, st.sampled_from(SessionStatus))
 
 
-@given(places, places)
-def test_no_two_agents_have_one_entry(one: Any, other: Any) -> None:
-    assert (schema.agent_entry(*one[:2]) == schema.agent_entry(*other[:2])) == (one[:2] == other[:2])
-    assert (schema.customer_entry(*one[:2]) == schema.customer_entry(*other[:2])) == (one[:2] == other[:2])
-    assert (schema.agent_entry(*one) == schema.agent_entry(*other)) == (one == other)
+@given(agents, agents)
+def test_no_two_agents_or_states_share_a_key(one: AgentQuery, other: AgentQuery) -> None:
+    keys = [set(schema.query_keys(query)[1]) for query in (one, other)]
+
+    assert bool(keys[0] & keys[1]) == (one == other)
 
 
-def test_an_owner_is_told_by_all_of_its_id() -> None:
-    session = make_session()
-    record = dict(zip(schema.FIELDS, schema.record_of(session), strict=True))
-    entries = tuple(index.entry(*[record[name] for name in index.fields]) for index in schema.INDEXES)
+@given(agents, agents)
+def test_all_states_of_an_agent_share_keys_with_no_other_agent(one: AgentQuery, other: AgentQuery) -> None:
+    keys = [set(schema.query_keys(query._replace(status=None))[1]) for query in (one, other)]
 
-    assert schema.belongs_to(entries, TENANT.bytes)
-    for bit in (0, 64, 127):
-        assert not schema.belongs_to(entries, UUID(int=TENANT.int ^ 1 << bit).bytes)
+    assert [len(found) for found in keys] == [len(SessionStatus)] * 2
+    assert bool(keys[0] & keys[1]) == (one[:2] == other[:2])
+
+
+identities = st.builds(ChannelQuery, ids, st.sampled_from(Channel), texts, st.booleans())
+
+
+@given(identities, identities)
+def test_no_two_channel_identities_have_one_key(one: ChannelQuery, other: ChannelQuery) -> None:
+    """Open and closed sessions are filed apart."""
+    keys = []
+    for query in (one, other):
+        status = SessionStatus.ACTIVE if query.is_open else SessionStatus.CLOSED
+        fields = {"tenant_id": query.tenant_id, "channel": query.channel, "user_channel_id": query.user_channel_id}
+        keys.append(keys_of(stored_session().model_copy(update={**fields, "status": status}))["channel identity"])
+
+    assert (keys[0] == keys[1]) == (one == other)

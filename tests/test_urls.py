@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from sessiondex import InMemorySessionStore, InvalidArgumentError, ScanSessionStore, open_store, urls
-from tests.support.redis.internals import prefix_of
-from tests.support.stores import options_of
+from tests.support.stores import address_of, options_of
 
 
 async def test_memory_with_options_in_the_url_and_beside_it() -> None:
@@ -26,9 +25,9 @@ async def test_memory_with_options_in_the_url_and_beside_it() -> None:
         ("", "must be like memory://"),
         ("memory", "must be like memory://"),
         ("mysql://host", "there are memory://, redis://, rediss://, valkey://"),
-        ("memory://host", "nothing but a question mark and some of"),
+        ("memory://host", "takes nothing but a question mark and some of"),
         ("memory://?prefix=x", "has no 'prefix'; there are cache_size"),
-        ("memory://?color=red", "nothing but a question mark"),
+        ("memory://?color=red", "takes nothing but a question mark"),
         ("memory://?debug=perhaps", "'debug' that cannot be parsed"),
         ("memory://?idle_ttl=soon", "'idle_ttl' that cannot be parsed"),
         ("memory://?debug=1&debug=0", "'debug' twice"),
@@ -79,9 +78,9 @@ async def test_a_server_by_its_schemes() -> None:
     for scheme in ("redis", "rediss", "valkey", "redis+cluster", "valkeys+cluster"):
         store: Any = open_store(f"{scheme}://ann:s3cret@db.example.org:7000?prefix=mine", idle_ttl=timedelta(hours=1))
 
-        assert "s3cret" not in f"{store!r} {store._address!r}"
-        assert (store._address.host, prefix_of(store)) == ("db.example.org:7000", "mine")
-        assert ("cluster" in scheme) == store._address.is_cluster
+        assert "s3cret" not in f"{store!r} {address_of(store)!r}"
+        assert repr(store) == "<RedisSessionStore at db.example.org:7000, prefix 'mine'>"
+        assert ("cluster" in scheme) == address_of(store).is_cluster
 
 
 def test_a_scheme_of_a_package_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

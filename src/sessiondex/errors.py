@@ -15,8 +15,8 @@
     ├── StoreUnavailableError  (ConnectionError)  check the server it names, then call again
     └── InvariantError         (AssertionError)   report it: it is a bug of the store
 
-Messages may be logged: they name fields, arguments and ids, but show no other values. Exceptions are the text of your
-own validators, and `InvariantError`, which shows stored values.
+Messages may be logged: they name fields, arguments and ids. Only two kinds show other values: `InvariantError` shows
+stored values, and an `InvalidSessionError` the text of your own validators.
 """
 
 from __future__ import annotations

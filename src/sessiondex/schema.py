@@ -2,10 +2,11 @@
 
 Each index files a session under one key. The keys of a session are computed in one place, `index_keys`, in the order
 of `INDEXES`. A key is bytes: compact, invisible to the garbage collector, and with a salted hash, so that nobody can
-choose ids that collide. It begins with the id of the tenant. Ids have 16 bytes each, so keys need no separators.
+choose ids that collide. Every key but that of `ACTIVITY` begins with the id of the tenant. Ids have 16 bytes each, so
+keys need no separators.
 
 To add an index: declare it here, add it to `INDEXES`, and return its key from `index_keys`. Table, checks and
-statistics follow. Then add a query value in `queries.py`, and let `query_keys` or a method of the backends answer it.
+statistics follow. `docs/how-it-works.md` lists the steps that add a query.
 """
 
 from __future__ import annotations

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from sessiondex import InMemorySessionStore, InvalidSessionError, schema
+from sessiondex import InMemorySessionStore, InvalidSessionError
+from sessiondex.engine.table import Table
 from tests.support.builders import AGENT, OTHER_AGENT, TENANT, Clock, at_step, make_session
+from tests.support.stores import lock_of
 
 
 async def test_a_refused_save_changes_nothing(store: Any) -> None:
@@ -35,23 +37,23 @@ async def test_a_clock_that_raises_changes_nothing(make_store: Any) -> None:
     assert await store.list_by_agent(TENANT, AGENT) == []
 
 
-async def test_an_index_that_cannot_take_a_session_leaves_all_as_it_was(
+async def test_a_plan_that_fails_changes_nothing(
     indexed: InMemorySessionStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Entries of all indexes are computed before the first of them changes."""
+    """All index keys are computed before the first index changes."""
     session = make_session()
     await indexed.save(session)
     saved = session.model_copy(deep=True)
 
     def broken(*_: Any) -> None:
-        raise RuntimeError("no entry")
+        raise RuntimeError("no plan")
 
     with monkeypatch.context() as patched:
-        patched.setitem(vars(schema.AGENT_STATUS), "entry", broken)
+        patched.setattr(Table, "plan_put", broken)
         session.agent_id = OTHER_AGENT
-        with pytest.raises(RuntimeError, match="no entry"):
+        with pytest.raises(RuntimeError, match="no plan"):
             await indexed.save(session)
-        with pytest.raises(RuntimeError, match="no entry"):
+        with pytest.raises(RuntimeError, match="no plan"):
             await indexed.save(make_session(agent_id=OTHER_AGENT))
 
     assert await indexed.list_by_agent(TENANT, AGENT) == [saved]
@@ -63,7 +65,7 @@ async def test_a_write_that_is_cancelled_while_it_waits_changes_nothing(store: A
     """A writer that waits for the lock can be cancelled; the lock is free afterwards."""
     session = make_session()
     assert await store.get(session.session_id) is None  # from here on the store and its lock belong to this loop
-    async with store._lock:
+    async with lock_of(store):
         writers = [asyncio.ensure_future(store.save(session)), asyncio.ensure_future(store.delete(session.session_id))]
         await asyncio.sleep(0)
         for writer in writers:
@@ -96,8 +98,9 @@ async def test_a_write_never_lets_another_task_in(store: Any) -> None:
     watching.cancel()
 
 
+@pytest.mark.usefixtures("short_slices")
 async def test_a_long_answer_lets_others_in_and_stays_as_it_was_found(make_store: Any, clock: Clock) -> None:
-    """A result of thousands is copied in slices; what is saved or deleted meanwhile does not show."""
+    """A result of thousands is copied in slices; what is saved or deleted in between does not show."""
     store = make_store()
     for _ in range(1_500):
         await store.save(at_step())
@@ -116,6 +119,6 @@ async def test_a_long_answer_lets_others_in_and_stays_as_it_was_found(make_store
 async def test_readers_take_no_lock(store: Any) -> None:
     session = make_session()
     await store.save(session)
-    async with store._lock:
+    async with lock_of(store):
         assert await store.get(session.session_id) == session
         assert await store.list_by_agent(TENANT, AGENT) == [session]

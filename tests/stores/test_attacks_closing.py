@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from sessiondex import Channel, ReentryError, StoreClosedError
 from tests.support import virtual_time
-from tests.support.builders import TENANT, make_session
+from tests.support.builders import TENANT, Clock, make_session
 
 CHILD_TASKS: dict[str, Callable[[Coroutine[Any, Any, Any]], Awaitable[Any]]] = {
     "create_task": asyncio.create_task,
@@ -56,28 +57,30 @@ def test_get_or_create_in_a_child_task_of_create_is_refused(make_store: Any, in_
     virtual_time.run(main())
 
 
-@pytest.mark.parametrize("turns", range(0, 12, 2))
-async def test_a_closed_store_evicts_nothing_more(make_store: Any, turns: int) -> None:
-    """A bulk save in progress is done before `aclose` returns, with its evictions and their callbacks, or refused."""
+@pytest.mark.parametrize("options", [{"idle_ttl": timedelta(hours=1)}, {"max_sessions": 1}], ids=["expired", "surplus"])
+async def test_a_closed_store_evicts_nothing_more(make_store: Any, clock: Clock, options: dict[str, Any]) -> None:
+    """`aclose` returns after the evictions of a bulk save in progress, at whatever turn of the loop it is called."""
+    for turns in range(12):
+        await close_after(turns, make_store, clock, options)
+
+
+async def close_after(turns: int, make_store: Any, clock: Clock, options: dict[str, Any]) -> None:
     evicted: list[Any] = []
-
-    async def on_evict(session: Any, _reason: Any) -> None:
-        await asyncio.sleep(0)
-        evicted.append(session.session_id)
-
-    store = make_store(max_sessions=10, on_evict=on_evict)
-    first, second = ([make_session(variables={"text": "x" * 20_000}) for _ in range(100)] for _ in range(2))
-    saves = [asyncio.create_task(store.save_many(sessions)) for sessions in (first, second)]
+    store = make_store(**options, on_evict=lambda session, _: evicted.append(session))
+    await store.save_many([make_session() for _ in range(400)])
+    clock.move(hours=2)
+    new_sessions = [make_session() for _ in range(400)]
+    saving = asyncio.create_task(store.save_many(new_sessions))
     for _ in range(turns):
         await asyncio.sleep(0)
     await store.aclose()
     count = len(evicted)
-    results = await asyncio.gather(*saves, return_exceptions=True)
-    for _ in range(300):
+    await asyncio.wait([saving])
+    for _ in range(50):
         await asyncio.sleep(0)
 
     assert len(evicted) == count
-    assert all(isinstance(result, list | StoreClosedError) for result in results)
+    assert isinstance(saving.exception(), StoreClosedError | None)
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="asyncio.eager_task_factory is new in Python 3.12")

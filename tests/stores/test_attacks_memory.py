@@ -60,27 +60,26 @@ def make_class(number: int) -> type[Session]:
     return type(f"Made{number}", (Session,), {"__annotations__": {"extra": str}, "extra": "x", "__module__": __name__})
 
 
+async def save_and_remove(store: Any, cls: type[Session], removal: str) -> weakref.ref[type[Session]]:
+    session = make_session(cls)
+    await store.save(session)
+    for _ in range(3):  # so that it is cached
+        assert await store.get(session.session_id) == session
+    assert await store.list_by_agent(TENANT, AGENT) == [session]
+    if removal == "replace":
+        await store.save(make_session(session_id=session.session_id))
+    if removal != "evict":
+        await store.delete(session.session_id)
+    return weakref.ref(cls)
+
+
 @pytest.mark.parametrize("removal", ["delete", "replace", "evict"])
 async def test_a_class_is_collected_when_its_sessions_are_gone(make_store: Any, removal: str) -> None:
     """Classes that are created at run time do not accumulate. The store forgets them when it meets another one."""
     store = make_store(max_sessions=1 if removal == "evict" else None)
-    classes = []
-    for number in range(5):
-        session = make_session(make_class(number))
-        classes.append(weakref.ref(type(session)))
-        await store.save(session)
-        for _ in range(3):  # so that it is cached
-            assert await store.get(session.session_id) == session
-        assert await store.list_by_agent(TENANT, AGENT) == [session]
-        if removal == "delete":
-            await store.delete(session.session_id)
-        elif removal == "replace":
-            plain = make_session(session_id=session.session_id, user_channel_id="other")
-            await store.save(plain)
-            await store.delete(plain.session_id)
-    del session
+    refs = [await save_and_remove(store, make_class(number), removal) for number in range(5)]
     for number in (5, 6):  # at the first the last of them may still be stored
         await store.save(make_session(make_class(number)))
     gc.collect()
 
-    assert [number for number, ref in enumerate(classes) if ref() is not None] == []
+    assert [number for number, ref in enumerate(refs) if ref() is not None] == []

@@ -31,6 +31,18 @@ from sessiondex import (
 )
 from tests.support.builders import START, Clock, NotedSession
 from tests.support.contract_methods import missing_in
+from tests.support.leaking_stores import (
+    FindsOthers,
+    FindsTheOldest,
+    ForgetsTheTenant,
+    HasACause,
+    Logs,
+    Merges,
+    MixesIn,
+    NamesTheOwner,
+    ShowsItself,
+    Warns,
+)
 from tests.support.seeds import TryEach, skip_with_seed
 from tests.support.sizes import search_size
 from tests.support.stores import check_indexes
@@ -111,7 +123,7 @@ CALLS: dict[str, Callable[[Any], Awaitable[Any]]] = {
     "repr": lambda s: _immediately([repr(s), str(s)]),
     "stats": lambda s: _immediately(s.stats() if isinstance(s, InMemorySessionStore) else None),
 }
-"""What A may call, with ids of B's for its own. `None`, 0, an error about that id, or what is A's: no more."""
+"""Calls of A with ids of B. Each answers `None`, 0, an error about that id, or sessions of A."""
 
 FOUND = {name for name in CALLS if name.endswith(("shared", "later", "node"))}
 """Those that find what A has of its own under an id that both have."""
@@ -256,54 +268,6 @@ def test_random_operations_of_two_tenants_show_neither_the_other(
 # -- the checks find what is planted --
 
 
-class ForgetsTheTenant(ScanSessionStore[Any]):
-    async def get(self, session_id: UUID, *, tenant_id: UUID | None = None) -> Any:  # noqa: ARG002  # as the contract
-        return await super().get(session_id)
-
-
-class NamesTheOwner(ScanSessionStore[Any]):
-    async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:
-        try:
-            return await super().save(session, expected_revision=expected_revision)
-        except TenantMismatchError as error:
-            error.add_note(f"it belongs to {self._snapshots[session.session_id].tenant_id.hex}")
-            raise
-
-
-class HasACause(ScanSessionStore[Any]):
-    """Which shows more than the error."""
-
-    async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:
-        try:
-            return await super().save(session, expected_revision=expected_revision)
-        except TenantMismatchError as error:
-            raise error from KeyError(self._snapshots[session.session_id].user_channel_id)
-
-
-class Logs(ScanSessionStore[Any]):
-    async def get(self, session_id: UUID, *, tenant_id: UUID | None = None) -> Any:
-        logging.getLogger("sessiondex").debug("asked for %s", self._snapshots.get(session_id))
-        return await super().get(session_id, tenant_id=tenant_id)
-
-
-class Warns(ScanSessionStore[Any]):
-    async def delete(self, session_id: UUID, *, tenant_id: UUID | None = None) -> bool:
-        warnings.warn(f"of {self._snapshots[session_id].agent_id.int}", stacklevel=1)
-        return await super().delete(session_id, tenant_id=tenant_id)
-
-
-class Merges(ScanSessionStore[Any]):
-    """The lists of all tenants."""
-
-    def _seen(self, tenant_id: UUID, since: Any = None) -> Any:  # noqa: ARG002  # as the store has it
-        return iter(self._snapshots.values())
-
-
-class ShowsItself(ScanSessionStore[Any]):
-    def __repr__(self) -> str:
-        return f"store of {[one.bytes for one in self._snapshots]}"
-
-
 CONTROLS: list[tuple[type[ScanSessionStore[Any]], str]] = [
     (ForgetsTheTenant, "get"),
     (NamesTheOwner, "save"),
@@ -320,37 +284,6 @@ CONTROLS: list[tuple[type[ScanSessionStore[Any]], str]] = [
 async def test_a_leak_is_found(cls: Any, name: str, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(AssertionError):
         await test_no_answer_shows_another_tenant(cls(clock=Clock()), name, caplog)
-
-
-class MixesIn(ScanSessionStore[Any]):
-    """Something of whoever saved last, once in a while."""
-
-    answers = 0
-
-    async def get(self, session_id: UUID, *, tenant_id: UUID | None = None) -> Any:
-        found = await super().get(session_id, tenant_id=tenant_id)
-        self.answers += 1
-        if found is not None and self.answers % 100 == 0:
-            last = max(self._snapshots.values(), key=lambda snapshot: snapshot.last_activity_at)
-            # The set of set fields is not compared. `model_fields_set` returns a copy, so the set itself is replaced.
-            object.__setattr__(found, "__pydantic_fields_set__", {*found.model_fields_set, last.user_channel_id})
-        return found
-
-
-class FindsTheOldest(ScanSessionStore[Any]):
-    def _latest_by_channel(self, *identity: Any, is_open: bool) -> Any:
-        newest = super()._latest_by_channel(*identity, is_open=is_open)
-        alike = [one for one in self._seen(identity[0]) if newest and one.user_channel_id == newest.user_channel_id]
-        return self._records.copy(alike[0]) if alike else None
-
-
-class FindsOthers(ScanSessionStore[Any]):
-    """As many as there are, at another step."""
-
-    def _at_step(self, *step: Any) -> Any:
-        found = super()._at_step(*step)
-        others = [one for one in self._seen(step[0]) if one not in found]
-        return others[: len(found)] if len(others) >= len(found) else found
 
 
 @skip_with_seed

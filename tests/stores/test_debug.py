@@ -1,4 +1,4 @@
-"""`debug=True`: every write looks at all that is stored."""
+"""`debug=True`: every save and deletion checks the whole store."""
 
 from __future__ import annotations
 
@@ -8,30 +8,32 @@ from typing import Any
 
 import pytest
 
-from sessiondex import InMemorySessionStore, InvariantError
-from sessiondex.engine.postings import order
+from sessiondex import InMemorySessionStore, InvariantError, schema
+from sessiondex.engine.postings import encode_sortable
+from sessiondex.stores.table_backend import TableBackend
 from tests.support.builders import AGENT, TENANT, Clock, at_step, make_session
+from tests.support.stores import cached_snapshot, storage_of
 
 
-def lose_an_entry(store: Any, session: Any) -> None:
-    key = TENANT.bytes + AGENT.bytes
-    item = store._by_agent.latest(key)
-    assert item.endswith(session.session_id.bytes)
-    store._by_agent.remove(key, item)
+def lose_a_posting(store: Any, session: Any) -> None:
+    postings, key = storage_of(store, schema.AGENT), TENANT.bytes + AGENT.bytes + b"active"
+    posting = postings.latest(key)
+    assert posting.endswith(session.session_id.bytes)
+    postings.remove(key, posting)
 
 
 def leave_a_ghost(store: Any, _session: Any) -> None:
-    store._by_customer.add(b"nobody", order(1) + b"x" * 16)
+    storage_of(store, schema.CUSTOMER).add(b"nobody", encode_sortable(1) + b"x" * 16)
 
 
-def change_a_hot_one(store: Any, session: Any) -> None:
-    store._hot.peek(session.session_id.bytes).variables["aliased"] = True
+def change_a_cached_one(store: Any, session: Any) -> None:
+    cached_snapshot(store, session).variables["aliased"] = True
 
 
 BUGS: dict[str, tuple[Callable[..., None], str]] = {
-    "an entry that is lost": (lose_an_entry, "index 'agent'"),
+    "a lost posting": (lose_a_posting, "index 'agent and status'"),
     "a ghost": (leave_a_ghost, "index 'customer'"),
-    "a snapshot that is shared": (change_a_hot_one, "hot and packed"),
+    "a snapshot that is shared": (change_a_cached_one, "cached session"),
 }
 
 
@@ -55,7 +57,7 @@ async def test_the_next_write_reports_a_divergence_with_both_sides(bug: str, wri
     other, session = make_session(user_channel_id="another"), at_step()
     await store.save(other)
     await store.save(session)
-    for _ in range(2):  # hot, and packed as well
+    for _ in range(2):  # then it is cached
         await store.get(session.session_id)
     plant, where = BUGS[bug]
     plant(store, session)
@@ -66,7 +68,7 @@ async def test_the_next_write_reports_a_divergence_with_both_sides(bug: str, wri
     assert error.value.actual != error.value.expected
 
 
-async def test_evictions_are_looked_at_too(clock: Clock) -> None:
+async def test_an_eviction_is_checked_too(clock: Clock) -> None:
     store: Any = InMemorySessionStore(debug=True, idle_ttl=timedelta(hours=1), clock=clock)
     session = make_session()
     await store.save(session)
@@ -77,7 +79,7 @@ async def test_evictions_are_looked_at_too(clock: Clock) -> None:
         await store.count_by_agent(TENANT, AGENT)
 
 
-async def test_without_it_nothing_is_looked_at(indexed: InMemorySessionStore, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_debug_nothing_is_checked(indexed: InMemorySessionStore, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(InMemorySessionStore, "_check", lambda _: pytest.fail("it looked"))
+        patched.setattr(TableBackend, "check", lambda _: pytest.fail("it checked"))
         await indexed.save(make_session())

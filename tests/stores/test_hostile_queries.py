@@ -118,7 +118,7 @@ async def wrong_answers(store: Any, names: Iterable[str], queries: Iterable[str]
         except (InvalidArgumentError, InvalidSessionError, SessionNotFoundError) as error:
             if CANARY in _text_of(error):
                 wrong.append((name, query, "the error shows the value"))
-        except Exception as error:  # noqa: BLE001  # as is to be told
+        except Exception as error:  # noqa: BLE001  # any error is reported
             wrong.append((name, query, type(error).__name__))
         else:
             if query in KEYS and answer not in NOTHING:

@@ -1,9 +1,8 @@
-"""What was cut short elsewhere than in a write: going over to a loop, closing, telling. The next call does it again."""
+"""Interruptions outside commits: moving to another loop, closing, publishing. The next call starts over."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -11,18 +10,19 @@ import pytest
 from pydantic import field_validator
 
 from sessiondex import ChangeKind, InMemorySessionStore, InvariantError, Session
-from sessiondex.stores import lifecycle, loops
 from tests.support.builders import make_session
+from tests.support.stores import session_locks_of, sweeper_of, writer_of
 from tests.support.waiting import HANG_SECONDS, until
 
 
-def _no_memory() -> Any:
+def _no_memory(*_: Any) -> Any:
     raise MemoryError
 
 
-@pytest.mark.parametrize("where", ["Turns", "_used"])
-def test_going_over_to_another_loop(make_store: Any, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
-    """It is done again by the next call, which does not wait for locks of the loop before."""
+@pytest.mark.usefixtures("short_slices")
+@pytest.mark.parametrize("where", ["base.KeyedLocks", "local.LocalSessionStore._on_new_loop"])
+def test_a_move_to_another_loop_is_interrupted(make_store: Any, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    """The next call moves again, and waits for no lock of the loop before."""
     store, first, second = make_store(), asyncio.new_event_loop(), asyncio.new_event_loop()
 
     saving = store.save_many([make_session() for _ in range(60)])
@@ -38,10 +38,7 @@ def test_going_over_to_another_loop(make_store: Any, monkeypatch: pytest.MonkeyP
 
     task = first.run_until_complete(begin())
     with monkeypatch.context() as patched:
-        if where == "Turns":
-            patched.setattr(lifecycle, "Turns", _no_memory)
-        else:
-            patched.setattr(loops._used, "add", lambda _: _no_memory(), raising=False)
+        patched.setattr(f"sessiondex.stores.{where}", _no_memory)
         with pytest.raises(MemoryError):
             second.run_until_complete(save())
     second.run_until_complete(save())
@@ -51,16 +48,16 @@ def test_going_over_to_another_loop(make_store: Any, monkeypatch: pytest.MonkeyP
         loop.close()
 
 
-async def test_closing(store: Any) -> None:
-    """To close again does what is left: those who wait are told."""
+async def test_closing_is_interrupted(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second `aclose` does the rest: tasks that wait for a lock get an error."""
     session = make_session()
     async with store.exclusive(session.session_id):
         waiting = asyncio.ensure_future(store.exclusive(session.session_id).__aenter__())
         await asyncio.sleep(0)
-        good, store._turns.close = store._turns.close, _no_memory
-        with pytest.raises(MemoryError):
-            await store.aclose()
-        store._turns.close = good
+        with monkeypatch.context() as patched:
+            patched.setattr(session_locks_of(store), "close", _no_memory)
+            with pytest.raises(MemoryError):
+                await store.aclose()
         await store.aclose()
         done, _ = await asyncio.wait([waiting], timeout=HANG_SECONDS)
     assert done
@@ -71,7 +68,7 @@ def test_closing_in_another_loop_than_it_was_opened_in(make_store: Any) -> None:
     """Where the first one has ended, with what ran in it."""
     store, loop = make_store(idle_ttl=timedelta(hours=1)), asyncio.new_event_loop()
     loop.run_until_complete(store.__aenter__())
-    sweeper = store._sweeper
+    sweeper = sweeper_of(store)
     loop.run_until_complete(asyncio.sleep(0))
     sweeper.cancel()
     loop.run_until_complete(asyncio.wait([sweeper]))
@@ -79,13 +76,13 @@ def test_closing_in_another_loop_than_it_was_opened_in(make_store: Any) -> None:
     asyncio.run(store.aclose())
 
 
-def test_telling_goes_on_in_the_next_loop(make_store: Any) -> None:
-    """By any call, not only by the next eviction."""
-    told: list[Any] = []
+def test_calls_of_on_evict_continue_in_the_next_loop(make_store: Any) -> None:
+    """Any call starts them, not only the next eviction."""
+    evicted: list[Any] = []
 
     async def on_evict(session: Session, _: Any) -> None:
         await asyncio.sleep(0)
-        told.append(session.session_id)
+        evicted.append(session.session_id)
 
     async def evict() -> None:
         for _ in range(4):
@@ -93,67 +90,65 @@ def test_telling_goes_on_in_the_next_loop(make_store: Any) -> None:
 
     async def look() -> None:
         await store.get(make_session().session_id)
-        await until(lambda: len(told) == 2)
+        await until(lambda: len(evicted) == 2)
 
     store = make_store(max_sessions=2, on_evict=on_evict)
     asyncio.run(evict())
     asyncio.run(look())
 
 
-@pytest.mark.parametrize("look", [lambda store: store.changes(), lambda store: store.stats()], ids=["changes", "stats"])
-async def test_a_write_that_was_cut_twice_is_done_before_anybody_looks(
-    indexed: Any, look: Callable[[Any], Any]
-) -> None:
-    """Also by what is no coroutine. Who follows changes from then on sees the next one as what it is."""
-    session = make_session()
-    await indexed.save(session)
-    tell, calls = indexed._tell_of, []
+class RaisesTwice:
+    """A commit listener that raises an error the first two times."""
 
-    def cut_twice(intent: Any) -> None:
-        calls.append(intent)
-        if len(calls) <= 2:
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def on_commit(self, _: Any) -> None:
+        self.calls += 1
+        if self.calls <= 2:
             raise MemoryError
-        tell(intent)
 
-    indexed._tell_of = cut_twice
+
+@pytest.mark.parametrize("look", ["changes", "stats"])
+async def test_a_commit_is_interrupted_twice(indexed: Any, look: str) -> None:
+    """It is finished before the next call answers, also one that is no coroutine."""
+    session, listener = make_session(), RaisesTwice()
+    await indexed.save(session)
+    writer_of(indexed).subscribe(listener)
     with pytest.raises(MemoryError):
         await indexed.save(session)
-    looked = look(indexed)
-    assert indexed._intent is None
-    changes = indexed.changes() if isinstance(looked, tuple) or not hasattr(looked, "__anext__") else looked
-    before = await indexed.get(session.session_id)
+    assert (listener.calls, writer_of(indexed).last_sequence) == (2, 1)
+    looked = getattr(indexed, look)()
+    assert (listener.calls, writer_of(indexed).last_sequence) == (3, 2)
+    changes = looked if look == "changes" else indexed.changes()
     await indexed.save(session)
     change = await asyncio.wait_for(anext(changes), HANG_SECONDS)
 
-    assert (change.kind, change.session_id, change.revision) == (
-        ChangeKind.SAVED,
-        session.session_id,
-        before.revision + 1,
-    )
+    assert (change.sequence, change.kind, change.revision) == (3, ChangeKind.SAVED, 3)
 
 
-class Moody(Session):
+class Changing(Session):
     note: str = ""
 
     @field_validator("note")
     @classmethod
     def _check(cls, value: str) -> str:
-        if MOOD:
+        if VERDICTS:
             raise ValueError("not any more")
         return value
 
 
-MOOD: list[int] = []
+VERDICTS: list[int] = []
 
 
-async def test_debug_tells_a_session_that_no_longer_loads_from_the_one_that_is_saved() -> None:
-    """The error is none of the session that was given, which is stored."""
+async def test_debug_finds_a_stored_session_that_no_longer_loads() -> None:
+    """The error is not about the given session, which is stored."""
     store, other = InMemorySessionStore[Any](debug=True, cache_size=0), make_session()
-    await store.save(make_session(Moody, note="x"))
-    MOOD.append(1)
+    await store.save(make_session(Changing, note="x"))
+    VERDICTS.append(1)
     try:
         with pytest.raises(InvariantError, match="a stored session, when it is loaded"):
             await store.save(other)
         assert await store.get(other.session_id) is not None
     finally:
-        MOOD.clear()
+        VERDICTS.clear()

@@ -19,7 +19,7 @@ from tests.support.mutable_containers import CLASSES, session_with_everything, s
 
 
 @pytest.mark.parametrize("cls", CLASSES)
-async def test_what_was_given_can_be_spoilt(store: Any, cls: type[Session]) -> None:
+async def test_a_session_is_changed_after_its_save(store: Any, cls: type[Session]) -> None:
     """Nothing reachable from a saved session is shared with the store, however deeply nested."""
     session = session_with_everything(cls)
     await store.save(session)
@@ -30,7 +30,7 @@ async def test_what_was_given_can_be_spoilt(store: Any, cls: type[Session]) -> N
 
 
 @pytest.mark.parametrize("cls", CLASSES)
-async def test_what_was_handed_out_can_be_spoilt(store: Any, cls: type[Session]) -> None:
+async def test_a_session_is_changed_after_it_was_read(store: Any, cls: type[Session]) -> None:
     """Nothing reachable from the answer of any query is shared with the store, nor with another answer."""
     session = session_with_everything(cls)
     await store.save(session)

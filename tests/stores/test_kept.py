@@ -67,7 +67,7 @@ REFUSED: dict[str, tuple[Any, str, str]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-async def test_what_json_would_change_is_refused_by_path(store: Any, name: str) -> None:
+async def test_a_value_that_json_would_change_is_refused_by_path(store: Any, name: str) -> None:
     """The error names the path and the remedy; the session in the store is as before."""
     value, path, reason = REFUSED[name]
     session = make_session()
@@ -152,7 +152,7 @@ async def test_a_missing_field_is_refused_by_name(store: Any, field: str) -> Non
 
 
 @pytest.mark.parametrize("thing", [None, {"session_id": uuid4()}, StepVisit, object(), Session])
-async def test_what_is_not_a_session_is_refused(store: Any, thing: Any) -> None:
+async def test_something_that_is_no_session_is_refused(store: Any, thing: Any) -> None:
     with pytest.raises(InvalidSessionError, match=r"save\(\) takes a sessiondex.Session, not") as error:
         await store.save(thing)
     assert error.value.field is None
@@ -257,7 +257,7 @@ def private() -> Private:
     ],
     ids=["excluded", "not idempotent", "private", "a set for Any", "NaN for Any", "extra", "no JSON"],
 )
-async def test_what_a_subclass_would_lose_is_refused(store: Any, make: Any, path: str | None) -> None:
+async def test_a_value_that_a_subclass_would_lose_is_refused(store: Any, make: Any, path: str | None) -> None:
     """Users' classes are tried, not trusted: dumped, loaded and compared."""
     session = make()
     with pytest.raises(InvalidSessionError) as error:
@@ -280,7 +280,7 @@ async def test_what_a_subclass_would_lose_is_refused(store: Any, make: Any, path
         lambda: make_session(TaggedSession, tags={"a", "b"}),
     ],
 )
-async def test_what_a_subclass_would_not_lose_is_kept(store: Any, make: Any) -> None:
+async def test_a_value_that_a_subclass_keeps_is_accepted(store: Any, make: Any) -> None:
     session = make()
     await store.save(session)
     found = await store.get(session.session_id)

@@ -8,47 +8,10 @@ from typing import Any
 
 import pytest
 
-from sessiondex import Channel, StoreClosedError, WrongLoopError
-from tests.support.builders import AGENT, CUSTOMER, SCENARIO, TENANT, make_session
+from sessiondex import StoreClosedError
+from tests.support.builders import AGENT, TENANT, make_session
+from tests.support.stores import lock_of, sweeper_of
 from tests.support.waiting import HANG_SECONDS
-
-CALLS: dict[str, Any] = {
-    "get": lambda store, session: store.get(session.session_id),
-    "save": lambda store, session: store.save(session),
-    "save_many": lambda store, session: store.save_many([session]),
-    "load": lambda store, session: store.load([session]),
-    "delete": lambda store, session: store.delete(session.session_id),
-    "delete_many": lambda store, session: store.delete_many([session.session_id]),
-    "get_by_channel": lambda store, _: store.get_by_channel(TENANT, Channel.SMS, "u"),
-    "list_by_agent": lambda store, _: store.list_by_agent(TENANT, AGENT),
-    "list_by_customer": lambda store, _: store.list_by_customer(TENANT, CUSTOMER),
-    "find": lambda store, _: store.find_sessions_by_step_hash(TENANT, SCENARIO, 1, "h"),
-    "iter_by_agent": lambda store, _: anext(store.iter_by_agent(TENANT, AGENT)),
-    "iter_by_customer": lambda store, _: anext(store.iter_by_customer(TENANT, CUSTOMER)),
-    "count_by_agent": lambda store, _: store.count_by_agent(TENANT, AGENT),
-    "count_by_customer": lambda store, _: store.count_by_customer(TENANT, CUSTOMER),
-    "count_by_step_hash": lambda store, _: store.count_by_step_hash(TENANT, SCENARIO, 1, "h"),
-    "count_steps": lambda store, _: store.count_steps(TENANT, SCENARIO, 1),
-    "update": lambda store, session: store.update(session.session_id, lambda _: None),
-    "get_or_create": lambda store, _: store.get_or_create(TENANT, Channel.SMS, "user-1", make_session),
-    "exclusive": lambda store, session: store.exclusive(session.session_id).__aenter__(),
-    "changes": lambda store, _: anext(store.changes()),
-    "enter": lambda store, _: store.__aenter__(),
-}
-
-
-@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-async def test_a_closed_store_says_so(store: Any, call: Any) -> None:
-    session = make_session()
-    async with store as opened:
-        assert opened is store
-        await store.save(session)
-        assert await store.health_check() is True
-    with pytest.raises(StoreClosedError):
-        await call(store, session)
-    assert await store.health_check() is False
-    await store.aclose()
-    await store.aclose()
 
 
 async def test_the_sweeper_ends_with_the_store(make_store: Any) -> None:
@@ -63,7 +26,7 @@ async def test_the_sweeper_ends_with_the_store(make_store: Any) -> None:
 
 async def test_a_sweeper_that_was_cancelled_is_noticed(make_store: Any) -> None:
     async with make_store(idle_ttl=timedelta(hours=1)) as store:
-        store._sweeper.cancel()
+        sweeper_of(store).cancel()
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         assert await store.health_check() is False
@@ -83,7 +46,7 @@ async def test_those_who_follow_changes_come_to_an_end(store: Any) -> None:
 async def test_a_write_that_waits_is_told(store: Any) -> None:
     session = make_session()
     await store.get(session.session_id)
-    async with store._lock:
+    async with lock_of(store):
         waiting = asyncio.ensure_future(store.save(session))
         await asyncio.sleep(0)
         await store.aclose()
@@ -100,7 +63,7 @@ async def test_on_evict_may_close_the_store(make_indexed: Any, clock: Any) -> No
     store = make_indexed(idle_ttl=timedelta(milliseconds=1), on_evict=close)
     await store.save(make_session())
     async with store:
-        sweeper = store._sweeper
+        sweeper = sweeper_of(store)
         clock.move(seconds=1)
         await asyncio.wait_for(sweeper, HANG_SECONDS)
     assert not await store.health_check()
@@ -131,14 +94,3 @@ def test_an_opened_store_may_go_on_in_another_loop(make_store: Any) -> None:
 
     asyncio.run(first())
     asyncio.run(second())
-
-
-async def test_no_other_running_loop_can_close_it(store: Any) -> None:
-    await store.save(make_session())
-
-    def close_elsewhere() -> None:
-        with pytest.raises(WrongLoopError):
-            asyncio.run(store.aclose())
-
-    await asyncio.to_thread(close_elsewhere)
-    assert await store.health_check()

@@ -124,15 +124,15 @@ async def test_an_interrupted_move_to_a_new_loop_starts_over() -> None:
 def test_a_call_without_a_loop_recovers_unless_the_owner_runs_elsewhere() -> None:
     events: list[str] = []
     guard = LoopGuard(recover=lambda: events.append("recover"))
-    guard.enter_without_loop()
+    guard.recover_if_idle()
     assert events == ["recover"]
 
     async def call_from_another_thread() -> None:
         guard.enter()
         events.clear()
-        await asyncio.to_thread(guard.enter_without_loop)
+        await asyncio.to_thread(guard.recover_if_idle)
         assert events == []
-        guard.enter_without_loop()
+        guard.recover_if_idle()
 
     asyncio.run(call_from_another_thread())
     assert events == ["recover"]

@@ -1,4 +1,4 @@
-"""Odd classes, odd datetimes and loops that stand still: what once went wrong."""
+"""Unusual classes, unusual datetimes and loops that stand still."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pydantic import BaseModel, create_model
 
 from sessiondex import InMemorySessionStore, InvalidSessionError, PendingMigration, ScopeFilter, Session, WrongLoopError
 from tests.support.builders import AGENT, START, TENANT, at_step, make_session, visit
-from tests.support.stores import check_indexes
+from tests.support.stores import check_indexes, lock_of
 
 
 @pytest.mark.parametrize("names", [["order-total"], ["a b"], ["a{}b"], ["ﬁ", "fi"], ["'", '"']])
@@ -65,7 +65,7 @@ async def test_a_clock_may_have_datetimes_of_its_own(make_store: Any) -> None:
 
 @pytest.mark.parametrize("cache_size", [0, 10])
 async def test_all_fields_of_what_a_store_gave_count_as_set(cache_size: int) -> None:
-    """Of its visits and its migration as well, hot or packed."""
+    """Those of its visits and its migration as well, whether it is cached or packed."""
     store: InMemorySessionStore = InMemorySessionStore(cache_size=cache_size)
     session = make_session(step_history=[visit()])
     session.pending_migration = PendingMigration(
@@ -73,6 +73,7 @@ async def test_all_fields_of_what_a_store_gave_count_as_set(cache_size: int) -> 
     )
     for _ in range(3):
         await store.save(session)
+        found = await store.get(session.session_id)
         found = await store.get(session.session_id)
         assert found is not None
         facts: list[Any] = [*found.step_history, found.pending_migration]
@@ -82,7 +83,7 @@ async def test_all_fields_of_what_a_store_gave_count_as_set(cache_size: int) -> 
     check_indexes(store)
 
 
-async def test_what_is_set_during_a_batch_still_counts_as_set(store: Any) -> None:
+async def test_a_field_set_during_a_batch_counts_as_set(store: Any) -> None:
     sessions = [make_session() for _ in range(60)]
     saving = asyncio.ensure_future(store.save_many(sessions))
     await asyncio.sleep(0)
@@ -120,6 +121,7 @@ async def trickle(go_on: asyncio.Event) -> AsyncIterator[Session]:
 Start = Callable[[Any, asyncio.Event], Awaitable[Any]]
 
 
+@pytest.mark.usefixtures("short_slices")
 @pytest.mark.parametrize(
     "start",
     [
@@ -153,13 +155,15 @@ def test_a_call_that_stood_still_does_not_go_on_beside_another_loop(start: Start
     check_indexes(store)
 
 
-def test_a_writer_that_waited_does_not_write_after_the_store_went_over_to_another_loop() -> None:
+def test_calls_wait_for_the_lock_of_a_loop_that_stands_still() -> None:
+    """None of them changes the store after it has moved to another loop."""
     store: InMemorySessionStore = InMemorySessionStore()
     kept = make_session()
     with asyncio.Runner() as runner:
         runner.run(store.save(kept))
 
         async def begin() -> list[asyncio.Future[Any]]:
+            await lock_of(store).acquire()
             calls: list[Awaitable[Any]] = [
                 store.save_many([make_session() for _ in range(200)]),
                 store.save(make_session()),
@@ -171,9 +175,10 @@ def test_a_writer_that_waited_does_not_write_after_the_store_went_over_to_anothe
             return futures
 
         async def finish(futures: list[asyncio.Future[Any]]) -> list[Any]:
+            lock.release()
             return await asyncio.gather(*futures, return_exceptions=True)
 
-        futures = runner.run(begin())
+        futures, lock = runner.run(begin()), lock_of(store)
         with running_elsewhere(store):
             results = runner.run(finish(futures))
     assert [type(result) for result in results] == [WrongLoopError] * 4

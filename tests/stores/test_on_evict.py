@@ -77,6 +77,7 @@ async def test_on_evict_runs_without_the_lock(make_store: Any) -> None:
     assert await store.list_by_agent(TENANT, AGENT) == [kept[0], sessions[2]]
 
 
+@pytest.mark.usefixtures("short_slices")
 async def test_a_save_is_cancelled_while_on_evict_runs(make_store: Any) -> None:
     """Saves do not wait for `on_evict`, and cancel none of its calls."""
     done: list[Any] = []
@@ -137,9 +138,7 @@ async def test_the_loop_runs_while_on_evict_is_called_for_many(make_store: Any) 
     assert len(set(turns)) >= 100 // ITEMS_PER_SLICE
 
 
-async def test_a_refused_save_evicts_nothing_and_a_count_all_that_expired(
-    make_store: Any, clock: Clock
-) -> None:
+async def test_a_refused_save_evicts_nothing_and_a_count_all_that_expired(make_store: Any, clock: Clock) -> None:
     evicted: list[Any] = []
     store = make_store(idle_ttl=HOUR, on_evict=lambda session, _: evicted.append(session))
     sessions = [make_session() for _ in range(50)]

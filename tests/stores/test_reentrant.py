@@ -11,28 +11,29 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sessiondex.stores.turns import Turns
 
 from sessiondex import InMemorySessionStore, StoreClosedError
+from sessiondex.stores.commit import Commit
+from sessiondex.stores.keyed_locks import KeyedLocks
 from tests.support.builders import AGENT, TENANT, Clock, make_session
 from tests.support.opcode_faults import Fault, raising
-from tests.support.stores import check_indexes
+from tests.support.stores import backend_of, check_indexes, feed_of, session_locks_of
 from tests.support.waiting import HANG_SECONDS, until
 
 
-class _AsksWithin(InMemorySessionStore[Any]):
-    """As a handler of a signal would, that comes in the middle of a commit."""
+async def test_a_signal_handler_calls_the_store_within_a_commit(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store stays consistent, and the commit is complete."""
+    store: InMemorySessionStore = InMemorySessionStore(clock=clock, max_sessions=3)
+    backend = backend_of(store)
+    apply = backend.apply
 
-    def _apply(self, plan: Any) -> None:
-        self.stats()
-        self.changes()
-        super()._apply(plan)
-        self.stats()
+    def apply_with_signals(plan: Any) -> None:
+        store.stats()
+        store.changes()
+        apply(plan)
+        store.stats()
 
-
-async def test_stats_in_the_middle_of_a_commit(clock: Clock) -> None:
-    """They take the commit for none that was interrupted, and leave it alone."""
-    store = _AsksWithin(clock=clock, max_sessions=3)
+    monkeypatch.setattr(backend, "apply", apply_with_signals)
     sessions = [make_session() for _ in range(5)]
     for session in sessions:
         await store.save(session)
@@ -43,12 +44,12 @@ async def test_stats_in_the_middle_of_a_commit(clock: Clock) -> None:
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with Python 3.12")
-def test_an_eager_task_may_use_the_store_that_tells_it(make_store: Any, clock: Clock) -> None:
-    """What a loop before was told of and left is told in a task that begins at once."""
-    told: list[Any] = []
+def test_on_evict_runs_in_an_eager_task(make_store: Any, clock: Clock) -> None:
+    """It may use the store, also where it continues what an earlier loop left."""
+    evicted: list[Any] = []
 
     async def on_evict(session: Any, _reason: Any) -> None:
-        told.append((session.session_id, await store.get(session.session_id)))
+        evicted.append((session.session_id, await store.get(session.session_id)))
         await asyncio.sleep(0)
 
     store, session = make_store(idle_ttl=timedelta(hours=1), on_evict=on_evict), make_session()
@@ -63,14 +64,14 @@ def test_an_eager_task_may_use_the_store_that_tells_it(make_store: Any, clock: C
         asyncio.get_running_loop().set_task_factory(vars(asyncio)["eager_task_factory"])  # which Python 3.11 has not
         async with asyncio.timeout(HANG_SECONDS):
             await store.count_by_agent(TENANT, AGENT)
-            await until(lambda: told)
+            await until(lambda: evicted)
 
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(leave_some())
-    told.clear()
+    evicted.clear()
     asyncio.run(go_on())
 
-    assert (session.session_id, None) in told
+    assert (session.session_id, None) in evicted
 
 
 async def test_on_evict_may_close_the_store_by_a_task_of_its_own(make_store: Any, clock: Clock) -> None:
@@ -90,8 +91,8 @@ async def test_on_evict_may_close_the_store_by_a_task_of_its_own(make_store: Any
     assert ended.is_set()
 
 
-async def test_closing_from_another_thread_what_is_being_closed(make_store: Any, clock: Clock) -> None:
-    """It was closed already, and that other loop waits for nothing of this one."""
+async def test_another_thread_closes_a_store_that_is_being_closed(make_store: Any, clock: Clock) -> None:
+    """The second call returns at once: its loop must not wait for the first."""
     release, closed = asyncio.Event(), threading.Event()
 
     async def on_evict(_session: Any, _reason: Any) -> None:
@@ -128,41 +129,41 @@ async def _ends(task: asyncio.Future[Any]) -> None:
 
 
 @pytest.mark.search  # which traces as well
-async def test_a_turn_is_passed_on_though_that_was_interrupted() -> None:
-    """At any opcode of passing on, but the few before it has begun: who waits gets it, and nobody has it in the end."""
+async def test_a_release_is_interrupted() -> None:
+    """At any opcode but the few before it begins: the waiter acquires the lock, and it is free in the end."""
     for at in itertools.count():
-        turns, entered = Turns(), asyncio.Event()
+        locks, entered = KeyedLocks(), asyncio.Event()
 
-        async def enter(turns: Turns = turns, entered: asyncio.Event = entered) -> None:
-            async with turns.turn(b"key"):
+        async def enter(locks: KeyedLocks = locks, entered: asyncio.Event = entered) -> None:
+            async with locks.hold(b"key"):
                 entered.set()
 
-        await turns.take(b"key")
+        await locks.acquire(b"key")
         waiting = asyncio.ensure_future(enter())
         await asyncio.sleep(0)
-        where = _interrupted(at, lambda turns=turns: turns.pass_on(b"key"))
-        if where.endswith(", pass_on"):
+        where = _interrupted(at, lambda locks=locks: locks.release(b"key"))
+        if where.endswith(", release"):
             waiting.cancel()
             continue
         await _ends(waiting)
         assert entered.is_set()
-        assert not len(turns)
+        assert not len(locks)
         if not where:
             break
 
 
 @pytest.mark.search
-@pytest.mark.parametrize("what", ["turns", "readers"])
-async def test_who_waits_is_told_of_the_end_though_that_was_interrupted(make_indexed: Any, what: str) -> None:
-    """At any opcode: to close again tells those who were not told."""
+@pytest.mark.parametrize("what", ["locks", "readers"])
+async def test_closing_with_waiting_tasks_is_interrupted(make_indexed: Any, what: str) -> None:
+    """At any opcode: a second `aclose` wakes the tasks that still wait."""
     for at in itertools.count():
         store, session = make_indexed(), make_session()
-        turn, reader = store.exclusive(session.session_id), store.changes()
-        await turn.__aenter__()
-        waits = store.exclusive(session.session_id).__aenter__() if what == "turns" else anext(reader)
+        block, reader = store.exclusive(session.session_id), store.changes()
+        await block.__aenter__()
+        waits = store.exclusive(session.session_id).__aenter__() if what == "locks" else anext(reader)
         waiting = asyncio.ensure_future(waits)
         await asyncio.sleep(0)
-        is_interrupted = _interrupted(at, store._turns.close if what == "turns" else store._feed.close)
+        is_interrupted = _interrupted(at, session_locks_of(store).close if what == "locks" else feed_of(store).close)
         await store.aclose()
         await _ends(waiting)
         with pytest.raises((StoreClosedError, StopAsyncIteration)):
@@ -172,13 +173,13 @@ async def test_who_waits_is_told_of_the_end_though_that_was_interrupted(make_ind
 
 
 @pytest.mark.search
-async def test_who_waits_for_a_change_gets_it_though_telling_was_interrupted(make_indexed: Any) -> None:
-    """At any opcode: with the next change at the latest."""
+async def test_a_publication_is_interrupted(make_indexed: Any) -> None:
+    """At any opcode: a waiting reader wakes with the next change at the latest."""
     for at in itertools.count():
         store, session = make_indexed(), make_session()
         waiting = asyncio.ensure_future(anext(store.changes()))
         await asyncio.sleep(0)
-        is_interrupted = _interrupted(at, store._feed._wake)
+        is_interrupted = _interrupted(at, lambda store=store: feed_of(store).on_commit(Commit(1, [])))
         await store.save(session)
         await _ends(waiting)
         assert waiting.result().stamp == session.last_activity_at

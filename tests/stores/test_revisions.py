@@ -8,6 +8,7 @@ import pytest
 
 from sessiondex import ConflictError, InvalidArgumentError, InvalidSessionError, TenantMismatchError
 from tests.support.builders import OTHER_TENANT, NotedSession, TaggedSession, make_session
+from tests.support.cached_sessions import save_and_cache
 
 
 @pytest.mark.parametrize("cls", [NotedSession, TaggedSession])
@@ -21,7 +22,7 @@ async def test_a_revision_counts_the_saves(store: Any, cls: Any) -> None:
         assert found == session
 
 
-async def test_what_the_given_session_says_of_its_revision_does_not_matter(store: Any) -> None:
+async def test_the_revision_of_the_given_session_does_not_matter(store: Any) -> None:
     session = make_session(revision=7)
     await store.save(session)
     assert session.revision == 1
@@ -50,7 +51,7 @@ async def test_no_conflict_tells_of_another_tenants_session(store: Any) -> None:
         await store.save(stolen, expected_revision=0)
 
 
-async def test_what_cannot_be_kept_is_refused_as_ever(store: Any) -> None:
+async def test_an_invalid_session_is_refused_whatever_revision_is_expected(store: Any) -> None:
     session = make_session()
     session.variables["x"] = float("nan")
     with pytest.raises(InvalidSessionError, match="variables"):
@@ -78,14 +79,14 @@ async def test_saves_in_bulk_are_counted_one_by_one(store: Any) -> None:
     assert (await store.get(session.session_id)).revision == twin.revision == 6
 
 
-async def test_it_survives_being_packed_and_read(make_indexed: Any) -> None:
+async def test_a_revision_survives_the_cache(make_indexed: Any) -> None:
     store = make_indexed(cache_size=1)
     session, other = make_session(), make_session()
     for _ in range(5):
         await store.save(session)
-    for _ in range(3):
-        await store.save(other)  # which drives the first out
+    await save_and_cache(store, session)
+    await save_and_cache(store, other)  # takes its place
     assert store.stats().cached_sessions == 1
 
-    assert (await store.get(session.session_id)).revision == 5
-    await store.save(session, expected_revision=5)
+    assert (await store.get(session.session_id)).revision == 6
+    await store.save(session, expected_revision=6)

@@ -1,4 +1,4 @@
-"""What a store says of its size: exact after every kind of write, and told without counting."""
+"""`stats` is exact after every kind of save and deletion, and walks over no session."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import pickle
 from typing import Any
 
 import pytest
-from sessiondex.engine.shards import ShardedDict
 
 from sessiondex import (
     IndexStats,
@@ -17,6 +16,7 @@ from sessiondex import (
     SessionStatus,
     StoreStats,
 )
+from sessiondex.engine.sharded_dict import ShardedDict
 from tests.support.builders import (
     AGENT,
     CUSTOMER,
@@ -28,29 +28,30 @@ from tests.support.builders import (
     visit,
 )
 from tests.support.recount import recount
+from tests.support.stores import is_cached, size_of_rows
 
 
 def is_exact(store: InMemorySessionStore, *sessions: Any) -> bool:
-    """Whether the store says what is true when these are all that it holds."""
+    """Return whether the statistics are true, if these are all stored sessions."""
     stats = store.stats()
-    rows = [len(row) for _, row in store._table._rows.items()]
+    cached_sessions = sum(is_cached(store, session) for session in sessions)
     counts = (stats.sessions, stats.cached_sessions, stats.packed_bytes, dict(stats.indexes))
-    return counts == (len(sessions), len(list(store._hot)), sum(rows), recount(sessions))
+    return counts == (len(sessions), cached_sessions, size_of_rows(store), recount(sessions))
 
 
 async def test_an_empty_store_has_nothing_in_any_index(indexed: InMemorySessionStore) -> None:
     assert indexed.stats() == StoreStats(
         sessions=0,
-        cache_size=0,
+        cached_sessions=0,
         packed_bytes=0,
         indexes={
             name: IndexStats(entries=0, keys=0)
-            for name in ("channel identity", "agent", "agent and status", "customer", "step")
+            for name in ("channel identity", "agent and status", "customer", "tenant and status", "step")
         },
     )
 
 
-async def test_every_index_tells_its_sessions_and_its_keys(indexed: InMemorySessionStore) -> None:
+async def test_sessions_under_shared_keys(indexed: InMemorySessionStore) -> None:
     for session in (
         at_step(customer_profile_id=CUSTOMER),
         at_step(customer_profile_id=CUSTOMER, status=SessionStatus.IDLE),
@@ -61,9 +62,9 @@ async def test_every_index_tells_its_sessions_and_its_keys(indexed: InMemorySess
 
     assert indexed.stats().indexes == {
         "channel identity": IndexStats(entries=4, keys=3),
-        "agent": IndexStats(entries=4, keys=3),
         "agent and status": IndexStats(entries=4, keys=4),
         "customer": IndexStats(entries=2, keys=1),
+        "tenant and status": IndexStats(entries=4, keys=3),
         "step": IndexStats(entries=2, keys=1),
     }
 
@@ -102,7 +103,7 @@ async def test_counts_are_exact_after_every_kind_of_write(make_indexed: Any, cac
 
 
 @pytest.mark.parametrize("cache_size", [0, 1, 3])
-async def test_hot_sessions_are_counted_up_to_their_bound(make_indexed: Any, cache_size: int) -> None:
+async def test_cached_sessions_are_counted_up_to_the_size_of_the_cache(make_indexed: Any, cache_size: int) -> None:
     store = make_indexed(cache_size=cache_size)
     sessions = [make_session() for _ in range(5)]
     await store.save_many(sessions)
@@ -114,19 +115,19 @@ async def test_hot_sessions_are_counted_up_to_their_bound(make_indexed: Any, cac
     assert store.stats().cached_sessions == cache_size
 
 
-async def test_packing_takes_bytes_and_deleting_gives_them_back(make_indexed: Any) -> None:
-    store = make_indexed(cache_size=1)
+@pytest.mark.parametrize("cache_size", [0, 1])
+async def test_a_session_of_10_000_bytes_is_saved_and_deleted(make_indexed: Any, cache_size: int) -> None:
+    """A row has the packed session, whether it is cached as well or not."""
+    store = make_indexed(cache_size=cache_size)
     session = make_session(variables={"text": "x" * 10_000})
     await store.save(session)
+    for _ in range(2):
+        await store.get(session.session_id)
+    assert 10_000 < store.stats().packed_bytes < 11_000
     await store.save(session)
-    hot = store.stats()
-    assert (hot.cached_sessions, hot.packed_bytes < 10_000) == (1, True)
+    assert 10_000 < store.stats().packed_bytes < 11_000
+    await store.delete(session.session_id)
 
-    other = make_session()
-    await store.save(other)
-    await store.save(other)
-    assert store.stats().packed_bytes - hot.packed_bytes > 10_000
-    await store.delete_many([session.session_id, other.session_id])
     assert store.stats().packed_bytes == 0
 
 
@@ -135,17 +136,16 @@ async def test_stats_are_of_their_instant_and_can_be_exported(indexed: InMemoryS
     stats = indexed.stats()
     await indexed.save(make_session(agent_id=OTHER_AGENT))
 
-    assert (stats.sessions, stats.indexes["agent"]) == (1, IndexStats(1, 1))
+    assert (stats.sessions, stats.indexes["agent and status"]) == (1, IndexStats(1, 1))
     with pytest.raises(dataclasses.FrozenInstanceError):
         stats.sessions = 5  # type: ignore[misc]  # wrong on purpose
     with pytest.raises(dataclasses.FrozenInstanceError):
-        stats.indexes["agent"].keys = 5  # type: ignore[misc]  # wrong on purpose
-    assert dataclasses.asdict(stats)["indexes"]["agent"] == {"entries": 1, "keys": 1}
+        stats.indexes["agent and status"].keys = 5  # type: ignore[misc]  # wrong on purpose
+    assert dataclasses.asdict(stats)["indexes"]["agent and status"] == {"entries": 1, "keys": 1}
     assert pickle.loads(pickle.dumps(stats)) == stats  # noqa: S301  # its own
 
 
-async def test_stats_count_nothing_one_by_one(indexed: InMemorySessionStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the number of sessions, they are not walked over."""
+async def test_stats_walk_over_no_session(indexed: InMemorySessionStore, monkeypatch: pytest.MonkeyPatch) -> None:
     await indexed.save_many([at_step() for _ in range(3)])
 
     def walked(_: Any) -> Any:
@@ -160,7 +160,7 @@ async def test_stats_count_nothing_one_by_one(indexed: InMemorySessionStore, mon
 
 
 @pytest.mark.parametrize(("value", "reason"), [(-1, "negative"), (True, "int"), (1.5, "int"), (None, "int")])
-def test_a_bound_that_is_none_is_refused(value: Any, reason: str) -> None:
+def test_a_cache_size_that_is_no_count_is_refused(value: Any, reason: str) -> None:
     with pytest.raises(InvalidArgumentError, match=reason) as error:
         InMemorySessionStore(cache_size=value)
 

@@ -39,7 +39,7 @@ from tests.support.session_classes import (
 
 
 async def test_a_visit_that_calls_itself_equal_moves_with_its_hash(store: Any) -> None:
-    """Where a session belongs is told by plain values, not by what users' classes say of themselves."""
+    """Index keys are computed from plain values, also where a subclass of the user returns others."""
     step_id = UUID(int=5)
     session = at_step(cls=OddVisits, step_history=[ByHash(step_id=step_id, turn_number=1, step_content_hash="h1")])
     await store.save(session)
@@ -147,7 +147,7 @@ class Handled(Session):
     handle: Annotated[str, AfterValidator(Handle)] = Handle("")
 
 
-async def test_what_cannot_be_copied_out_is_not_let_in(store: Any) -> None:
+async def test_a_session_that_cannot_be_copied_is_refused(store: Any) -> None:
     """It would be stored and never read again."""
     session = make_session(Handled, handle="x")
     with pytest.raises(InvalidSessionError):

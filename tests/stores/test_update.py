@@ -49,7 +49,7 @@ async def test_a_change_may_return_another_session_or_be_a_coroutine(store: Any)
 
 
 @pytest.mark.parametrize("revision", [0, 1, 9])
-async def test_what_a_change_says_of_the_revision_does_not_matter(store: Any, revision: int) -> None:
+async def test_the_revision_of_a_changed_session_does_not_matter(store: Any, revision: int) -> None:
     """It may return a session that it made anew: what was read is replaced, or nothing."""
     session = await saved(store)
     await store.save(session)

@@ -58,7 +58,7 @@ class Checker:
         self._lenient = lenient
         self._trials = 0
         self._stored: dict[str, Any] = {}
-        """What each of the stores keeps."""
+        """The session that each store keeps."""
 
     async def check(self, place: Place, make: Callable[[], Any]) -> Verdict:
         """Return the common verdict of all stores on the value; each store gets its own copy."""

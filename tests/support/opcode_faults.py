@@ -31,12 +31,20 @@ class Fault:
     """Raises the exception once, at the opcode with that number, counted from 0; never if it is `None`."""
 
     def __init__(
-        self, exception: type[BaseException], at: int | None, *, in_commit: bool, thorough: bool = False
+        self,
+        exception: type[BaseException],
+        at: int | None,
+        *,
+        in_commit: bool,
+        thorough: bool = False,
+        commit_name: str = "_commit",
     ) -> None:
+        """`commit_name` is the function that commits; "recover" counts only what finishes an interrupted commit."""
         self._exception = exception
         self._in_commit = in_commit
         self._at = at
         self._thorough = thorough
+        self._commit_name = commit_name
         self._ran: Counter[Any] = Counter()
         self._way_to: dict[FrameType | None, int] = {}
         self._commits = False
@@ -54,16 +62,16 @@ class Fault:
             return None
         if code.co_filename.startswith(TESTING) or code.co_flags & (CO_COROUTINE | CO_ASYNC_GENERATOR):
             return None
-        if code.co_name == "_commit":
+        if code.co_name == self._commit_name:
             self._commits = event != "return"
         if event == "call":
-            if self._commits != self._in_commit and code.co_name != "_commit":
+            if self._commits != self._in_commit and code.co_name != self._commit_name:
                 return None  # do not trace the functions that this one calls
             frame.f_trace = self.trace  # Python 3.13 needs it before the next line; the return value comes too late
             frame.f_trace_lines, frame.f_trace_opcodes = False, self._commits == self._in_commit
             caller = frame.f_back
             self._way_to[frame] = hash((self._way_to.get(caller), caller and caller.f_lasti, code))
-        if code.co_name == "_commit":
+        if code.co_name == self._commit_name:
             self._way_to[frame] = 0  # independent of the caller
         if event == "opcode":
             place = self._way_to[frame] if self._commits else code, frame.f_lasti

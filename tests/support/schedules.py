@@ -41,7 +41,7 @@ class Schedule:
         self.store = store
         self.rng = random.Random(seed)
         self.trace: list[Any] = []
-        """What ended, in what order, and how."""
+        """The operations in the order in which they ended, and how each ended."""
         self._operations = ANY if self.rng.random() < 0.8 else ANY + ABOUT_THE_BATCH  # batches take long
         self._numbers = count(1)
         self._added: dict[UUID, set[int]] = defaultdict(set)
@@ -275,7 +275,7 @@ class Schedule:
 
 
 Action = Callable[[Schedule], Coroutine[Any, Any, bool | None]]
-"""What a client does; `False` is a conflict."""
+"""An operation of a client; it returns `False` after a conflict."""
 
 ANY: list[Action] = [
     *[Schedule.add] * 5,

@@ -118,3 +118,8 @@ def scan_snapshots(store: Any) -> dict[Any, Any]:
 def storage_of(store: Any, index: Any) -> Any:
     """Return the posting lists of one index, to plant a fault there."""
     return store._backend._table.storage(index)
+
+
+def address_of(store: Any) -> Any:
+    """Return the parsed address of a store on a server."""
+    return store._address

@@ -15,8 +15,8 @@ Why not a plain list of chunks? It is faster at random places of up to about 100
 references to all chunks that follow. Why not a sorted list of all items? It is as fast, but a million references take
 the garbage collector 15 ms more each time.
 
-A chunk is joined only with the one that follows. If items go in the order of the list, and one in each chunk stays,
-then the list keeps a chunk for each of these.
+A chunk is joined only with the one that follows. If items are removed in ascending order, and one per chunk remains,
+these chunks are not joined.
 """
 
 from __future__ import annotations

@@ -217,7 +217,10 @@ class Table:
         return RowChange(key, old, None, self._no_keys if old is None else self.index_keys(old), self._no_keys)
 
     def apply(self, change: RowChange) -> None:
-        """Make a planned change in the rows and in each index. It cannot fail. Runtime: O(indexes * log n)."""
+        """Make a planned change in the rows and in each index. Runtime: O(indexes * log n).
+
+        It raises only if it is interrupted (`MemoryError`, `KeyboardInterrupt`). Then the caller must recover.
+        """
         key, old, new, old_keys, new_keys = change
         # The postings are made first: without memory for them, nothing has changed.
         posting = b"" if old is None else old[_STAMP] + key

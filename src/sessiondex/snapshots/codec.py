@@ -202,7 +202,7 @@ class SnapshotCodec(Generic[S]):
     def _register(self, cls: type[Session]) -> _ClassCodec:
         number = self._numbers.get(cls)
         if number is None:
-            # Only here. If a forgotten class that comes back did this too, two classes would drive out each other.
+            # For a new class only. If a forgotten class did this on its return, two could evict each other for ever.
             self._forget_unused_classes()
             number = next(self._next_number)
         codec = _ClassCodec(cls, number, self._ids)

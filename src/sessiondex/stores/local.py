@@ -129,7 +129,7 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
         lock = self._lock
         await lock.acquire()  # `async with` takes two more calls
         try:
-            if lock is not self._lock:  # this loop stood still, and the store moved to another
+            if lock is not self._lock:  # the store moved to another event loop while this task waited
                 self._guard.enter()
             stamp, revision = self._writer.put(prepared, expected)
             write_back_version(session, stamp, revision)
@@ -247,6 +247,7 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
             locks.release(key)
 
     def _follow(self, after_sequence: int | None) -> AsyncIterator[Change]:
+        self._recover_if_idle()
         feed = self._feed
         if feed is None:
             feed = ChangeFeed(self._changes_kept, self._writer.last_sequence)
@@ -260,6 +261,11 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
 
     def _recover(self) -> None:
         self._writer.recover()
+
+    def _recover_if_idle(self) -> None:
+        """Finish an interrupted commit, but none that is under way: a signal handler may run within it."""
+        if not self._writer.is_committing:
+            self._guard.recover_if_idle()
 
     def _on_new_loop(self) -> None:
         self._lock, self._closing, self._sweeper = asyncio.Lock(), asyncio.Event(), None

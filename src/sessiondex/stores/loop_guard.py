@@ -94,7 +94,7 @@ class LoopGuard:
             self._bind()
 
     def enter_without_loop(self) -> None:
-        """Admit a call that needs no running loop, or raise; finish an interrupted commit.
+        """Admit a call that needs no running loop, or raise.
 
         Raises:
             StoreClosedError: `close` was called.
@@ -104,7 +104,6 @@ class LoopGuard:
             raise StoreClosedError
         if self._is_forked:
             raise ForkedStoreError
-        self.recover_if_idle()
 
     def recover_if_idle(self) -> None:
         """Finish an interrupted commit, unless the owner runs in another thread, which then does it."""

@@ -73,10 +73,12 @@ class LRUCache(Generic[V]):
 
     def put(self, key: bytes, value: V) -> None:
         """Keep the value of a key that qualifies; evict the least recently read beyond `max_size`. Runtime: O(1)."""
-        self._values[key] = value
-        self._values.move_to_end(key)
-        while len(self._values) > self._max_size:
+        # First: an interruption in between, by Ctrl-C, leaves one value too few, not one too many.
+        while self._values and len(self._values) >= self._max_size and key not in self._values:
             self._values.popitem(last=False)
+        if self._max_size:
+            self._values[key] = value
+            self._values.move_to_end(key)
 
     def discard(self, key: bytes) -> None:
         """Remove the key, and its first read, if there are any. Runtime: O(1)."""

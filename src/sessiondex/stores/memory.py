@@ -79,5 +79,5 @@ class InMemorySessionStore(LocalSessionStore[Row | S, RowChange, S]):
         >>> stats.sessions, stats.indexes["customer"].entries
         (0, 0)
         """
-        self._guard.recover_if_idle()
+        self._recover_if_idle()
         return self._table.stats()

@@ -5,8 +5,8 @@ as pending, applied, published to the listeners and forgotten, in one step that 
 
 Theory of operation. Ctrl-C or a lack of memory can interrupt even that step. Then the pending commit is finished at
 once, or, if that is interrupted too, by `recover` at the next call of the store: it finishes the rows, rebuilds the
-indexes and publishes again. `suspend` and `resume` are called around each commit; in between, the owner lets nobody
-read without a call of `recover`.
+indexes and publishes again. `suspend` and `resume` are called around each commit. After `suspend` the owner calls
+`recover` before it reads. The interrupted save raises the interruption, although it is stored.
 
 The caller holds a lock, and has prepared the sessions without it: preparing needs neither stamp nor stored state.
 """
@@ -59,11 +59,17 @@ class Writer(Generic[R, P]):
         self._last_sequence = 0
         # Plans, mutations and the first sequence of the commit under way. A tuple: a named one takes a call.
         self._pending: tuple[Sequence[P], Sequence[Mutation[R]], int] | None = None
+        self._is_committing = False
 
     @property
     def last_sequence(self) -> int:
         """The number of mutations so far."""
         return self._last_sequence
+
+    @property
+    def is_committing(self) -> bool:
+        """Whether a commit is under way, as signal handlers see it that run within one."""
+        return self._is_committing
 
     def subscribe(self, listener: CommitListener[R]) -> None:
         """Call the listener with every commit from now on."""
@@ -125,8 +131,8 @@ class Writer(Generic[R, P]):
     def restore(self, batch: Sequence[tuple[Prepared, int, int]]) -> int:
         """Store sessions with the stamps and revisions given beside them; return how many were stored.
 
-        Left alone is one that is stored as late or later, and one that has expired. A stamp that another session of
-        the tenant has moves to the next free microsecond.
+        Skips a session whose stored stamp is equal or later, and one that has expired. If another session of the
+        tenant has the stamp, the next free microsecond is used.
         """
         self.recover()
         cutoff = self._policy.cutoff(self._clock.now())
@@ -251,6 +257,7 @@ class Writer(Generic[R, P]):
         """Carry out the plans, each of another session, and publish the mutations, if anybody listens."""
         self._suspend()
         self._pending = plans, mutations, self._last_sequence + 1
+        self._is_committing = True
         try:
             for plan in plans:
                 self._backend.apply(plan)
@@ -258,9 +265,11 @@ class Writer(Generic[R, P]):
                 self._publish(mutations, self._last_sequence + 1)
             self._last_sequence += len(plans)
         except BaseException:
+            self._is_committing = False
             self.recover()
             raise
         self._pending = None
+        self._is_committing = False
         self._resume()
         if self._has_checks:
             self._backend.check()
@@ -280,6 +289,7 @@ class Writer(Generic[R, P]):
                 self._publish(mutations, sequence)
             self._last_sequence = sequence + len(plans) - 1
             self._pending = None
+            self._is_committing = False
 
 
 def _check_replaceable(head: RowHead | None, prepared: Prepared, expected: Expected | None = None) -> int:
