@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import subprocess
-import sys
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from sessiondex import ForkedStoreError, StoreClosedError, WrongLoopError
 from sessiondex.stores.redis import RedisSessionStore
-from sessiondex.testing.cases.life_cycle import in_a_thread
-from tests.support.builders import AGENT, TENANT, make_session
-from tests.support.every_method import CALLS, Call
+from tests.support.builders import TENANT
+from tests.support.every_method import (
+    CALLS,
+    Call,
+    check_a_closed_store_refuses,
+    check_a_second_loop_is_refused,
+    check_process,
+    fork_and_call,
+)
 from tests.support.redis.servers import OneServer
 from tests.support.redis.stores import RedisStores
-from tests.support.waiting import HANG_SECONDS
 
 ALL_CALLS: dict[str, Call] = {
     **CALLS,
     "changes of a tenant": lambda store, _: anext(store.changes(tenant_id=TENANT)),
 }
-ROOT = Path(__file__).parents[2]
 
 each_method = pytest.mark.parametrize("name", ALL_CALLS)
 
@@ -37,83 +35,21 @@ def servers(standalone: OneServer) -> OneServer:
 @each_method
 async def test_a_second_running_loop_is_refused(make_redis: RedisStores, name: str) -> None:
     """Nothing changes, and the store goes on in its own loop."""
-    store, session = make_redis(), make_session()
-    await store.save(session)
-    saved = session.model_copy(deep=True)
-
-    def call_elsewhere() -> None:
-        with pytest.raises(WrongLoopError):
-            asyncio.run(_await(ALL_CALLS[name], store, session))
-
-    await in_a_thread(call_elsewhere)
-    assert await store.list_by_agent(TENANT, AGENT) == [saved]
-    assert await store.health_check() is True
+    await check_a_second_loop_is_refused(make_redis(), ALL_CALLS[name])
 
 
 @each_method
 async def test_a_closed_store_refuses_all_but_aclose_and_health_check(make_redis: RedisStores, name: str) -> None:
-    store, session = make_redis(), make_session()
-    async with store as opened:
-        assert opened is store
-        await store.save(session)
-    if name in {"aclose", "health_check"}:
-        assert not await ALL_CALLS[name](store, session)
-    else:
-        with pytest.raises(StoreClosedError):
-            await ALL_CALLS[name](store, session)
+    await check_a_closed_store_refuses(make_redis(), name, ALL_CALLS[name])
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 def test_a_store_of_before_a_fork_is_refused_in_the_child(servers: OneServer) -> None:
     """By every method, in the parent's loop and in a new one, without hanging. The parent's store goes on."""
-    program = f"from {__name__} import fork_and_call; fork_and_call({servers.url!r})"
-    done = subprocess.run(  # noqa: S603  # our own
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=HANG_SECONDS, check=False, cwd=ROOT
-    )
+    check_process(f"from {__name__} import fork_and_call_all; fork_and_call_all({servers.url!r})")
     servers.flush()
 
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
-
-def fork_and_call(url: str) -> None:
-    """Fork, call every method of a store in the child, and print those that are not refused. For a new process."""
-    used, unused, loop = (RedisSessionStore[Any](url), RedisSessionStore[Any](url), asyncio.new_event_loop())
-    session = make_session()
-    loop.run_until_complete(used.save(session))
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            accepted = [
-                name
-                for name, call in ALL_CALLS.items()
-                for a_loop in (loop, asyncio.new_event_loop())
-                if not _is_refused(a_loop, call, used)
-            ]
-            sys.stdout.write("\n".join(accepted))
-            asyncio.run(_save_and_close(unused))  # a store that no loop has used yet is not bound to the parent
-            status = len(accepted)
-        finally:
-            sys.stdout.flush()
-            os._exit(status)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert loop.run_until_complete(used.get(session.session_id)) == session
-    loop.run_until_complete(used.aclose())
-    loop.close()
-
-
-async def _save_and_close(store: Any) -> None:
-    await store.save(make_session())
-    await store.aclose()
-
-
-def _is_refused(loop: asyncio.AbstractEventLoop, call: Call, store: Any) -> bool:
-    try:
-        loop.run_until_complete(_await(call, store, make_session()))
-    except ForkedStoreError:
-        return True
-    return False
-
-
-async def _await(call: Call, store: Any, session: Any) -> Any:
-    return await call(store, session)
+def fork_and_call_all(url: str) -> None:
+    """Do what `fork_and_call` does, on a server."""
+    fork_and_call(lambda: RedisSessionStore(url), ALL_CALLS)

@@ -246,7 +246,9 @@ class _ClassCodec:
 
     def load(self, data: bytes, stamp: int, revision: int) -> Session:
         try:
-            session = copy_by_value(self._load(data))
+            session = self._load(data)
+            if self._unpack is None:  # a validator may have returned a value that others have too
+                session = copy_by_value(session)
         except Exception as error:  # users' validators may raise anything
             reason = (
                 f"{self.cls.__name__} does not load what it accepted when this session was saved "
