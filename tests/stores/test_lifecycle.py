@@ -1,4 +1,4 @@
-"""A store is opened, closed and asked how it is."""
+"""Opening, closing and health checks."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from tests.support.stores import lock_of, sweeper_of
 from tests.support.waiting import HANG_SECONDS
 
 
-async def test_the_sweeper_ends_with_the_store(make_store: Any) -> None:
+async def test_the_background_task_ends_with_the_store(make_store: Any) -> None:
     store = make_store(idle_ttl=timedelta(hours=1))
     before = asyncio.all_tasks()
     async with store:
         assert len(asyncio.all_tasks() - before) == 1
-        async with store:  # once more is one too many to start another
+        async with store:  # a second time starts no second task
             assert len(asyncio.all_tasks() - before) == 1
     assert asyncio.all_tasks() == before
 
 
-async def test_a_sweeper_that_was_cancelled_is_noticed(make_store: Any) -> None:
+async def test_a_cancelled_background_task_fails_the_health_check(make_store: Any) -> None:
     async with make_store(idle_ttl=timedelta(hours=1)) as store:
         sweeper_of(store).cancel()
         await asyncio.sleep(0)
@@ -32,7 +32,7 @@ async def test_a_sweeper_that_was_cancelled_is_noticed(make_store: Any) -> None:
         assert await store.health_check() is False
 
 
-async def test_those_who_follow_changes_come_to_an_end(store: Any) -> None:
+async def test_closing_ends_readers_of_changes(store: Any) -> None:
     async def follow() -> list[Any]:
         return [change.sequence async for change in store.changes()]
 
@@ -43,19 +43,26 @@ async def test_those_who_follow_changes_come_to_an_end(store: Any) -> None:
     assert await asyncio.wait_for(following, HANG_SECONDS) == [1]
 
 
-async def test_a_write_that_waits_is_told(store: Any) -> None:
+async def test_a_save_waits_for_the_lock_when_the_store_is_closed(store: Any) -> None:
+    """It is finished before `aclose` returns; a save that has not entered yet raises."""
     session = make_session()
     await store.get(session.session_id)
     async with lock_of(store):
         waiting = asyncio.ensure_future(store.save(session))
         await asyncio.sleep(0)
-        await store.aclose()
-    with pytest.raises(StoreClosedError):
-        await waiting
+        closing = asyncio.ensure_future(store.aclose())
+        await asyncio.sleep(0)
+        with pytest.raises(StoreClosedError):
+            await store.save(make_session())
+        assert not closing.done()
+    await closing
+
+    assert waiting.done()
+    assert (waiting.result(), session.revision) == (session.session_id, 1)
 
 
 async def test_on_evict_may_close_the_store(make_indexed: Any, clock: Any) -> None:
-    """In the task that sweeps, which then ends by itself."""
+    """The background task then ends by itself."""
 
     async def close(*_: Any) -> None:
         await store.aclose()
@@ -69,18 +76,18 @@ async def test_on_evict_may_close_the_store(make_indexed: Any, clock: Any) -> No
     assert not await store.health_check()
 
 
-async def test_the_last_evictions_are_told_before_it_is_closed(make_store: Any, clock: Any) -> None:
-    told: list[Any] = []
-    store = make_store(idle_ttl=timedelta(hours=1), on_evict=lambda session, _: told.append(session))
+async def test_aclose_returns_after_the_last_call_of_on_evict(make_store: Any, clock: Any) -> None:
+    evicted: list[Any] = []
+    store = make_store(idle_ttl=timedelta(hours=1), on_evict=lambda session, _: evicted.append(session))
     session = make_session()
     await store.save(session)
     clock.move(hours=2)
     assert await store.count_by_agent(TENANT, AGENT) == 0
     await store.aclose()
-    assert told == [session]
+    assert evicted == [session]
 
 
-def test_an_opened_store_may_go_on_in_another_loop(make_store: Any) -> None:
+def test_an_opened_store_moves_to_another_loop(make_store: Any) -> None:
     store, session = make_store(idle_ttl=timedelta(hours=1)), make_session()
 
     async def first() -> None:
