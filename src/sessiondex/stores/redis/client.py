@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from traceback import walk_tb
 from typing import Any
@@ -74,10 +75,20 @@ class RedisClient:
         self._permits = asyncio.Semaphore(address.max_connections)
         # Not on a cluster: a slot may have moved, so the node of a command is only known with its answer.
         self._pipeline = None if address.is_cluster else AutoPipeline(self._execute_together, self._permits)
-        self._has_direct_command = False
+        self._has_direct_command = self._is_checked = self._is_closed = False
         self._has_functions = True
-        self._is_checked = self._is_closed = False
         self._active_calls = 0
+        # `asyncio.run` closes the async generators of its loop. So connections are closed with their loop, even if the
+        # store continues in another one. The client owns the generator: it lives as long as calls use the client.
+        self._loop_end_hook = self._close_with_loop()
+        with suppress(StopIteration):
+            self._loop_end_hook.__anext__().send(None)
+
+    async def _close_with_loop(self) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            await self._close()
 
     async def call(self, function: str, keys: Sequence[bytes], *args: str | bytes | int) -> list[Any]:
         """Call a function of `lua/`, and return its answer, which begins with the first key.
@@ -120,7 +131,7 @@ class RedisClient:
         finally:
             self._active_calls -= 1
             if self._is_closed and not self._active_calls:
-                await self.close()  # the call may have opened connections after `close`
+                await self._close()  # the call may have opened connections after `close`
 
     async def _attempt_repeatedly(self, operation: str, attempt: Any, args: Any, *, is_idempotent: bool) -> Any:
         loop = asyncio.get_running_loop()
@@ -266,14 +277,15 @@ class RedisClient:
 
     async def close(self) -> None:
         """Close all connections, and fail the calls that use them. A later call closes its own connection."""
+        await self._loop_end_hook.aclose()
+
+    async def _close(self) -> None:
         self._is_closed = True
-        if self._pipeline is None:
-            await self._redis.aclose()
-            return
         try:
-            await self._pipeline.close()
+            if self._pipeline is not None:
+                await self._pipeline.close()
         finally:
-            await self._redis.aclose(close_connection_pool=True)
+            await (self._redis.aclose() if self._is_cluster else self._redis.aclose(close_connection_pool=True))
 
 
 def _connect(address: Address) -> Any:

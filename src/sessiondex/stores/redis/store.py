@@ -7,8 +7,8 @@ anew for each loop. So an operation never uses the connections of another loop, 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from time import perf_counter
 from typing import Any, Generic, NamedTuple
@@ -59,8 +59,6 @@ class LoopParts(NamedTuple, Generic[S]):
     queries: RedisQueries[S]
     locks: RedisLocks
     closing: asyncio.Event
-    loop_end_hook: AsyncGenerator[None, None]
-    """Closes the connections, when it is closed."""
 
 
 class RedisSessionStore(BaseSessionStore[S], Generic[S]):
@@ -276,12 +274,9 @@ class RedisSessionStore(BaseSessionStore[S], Generic[S]):
         saver = Saver(calls, self._codec, self._policy, locators, removals, tenants)
         runner = RedisQueries(calls, self._codec, tasks, locators, removals, tenants, sweeper)
         locks = RedisLocks(client, self._keyspace.prefix, self._lock_ttl, tasks, check)
-        closing, hook = asyncio.Event(), _close_with_loop(client)
-        self._parts = LoopParts(calls, tasks, locators, removals, tenants, sweeper, saver, runner, locks, closing, hook)
-        # `asyncio.run` closes the async generators of its loop. So connections are closed with their loop, even if the
-        # store continues in another one.
-        with suppress(StopIteration):
-            hook.__anext__().send(None)
+        self._parts = LoopParts(
+            calls, tasks, locators, removals, tenants, sweeper, saver, runner, locks, asyncio.Event()
+        )
         if self._notifier is not None:
             self._notifier.start_over()
             self._notifier.schedule()  # for callbacks that an earlier loop did not get to
@@ -316,7 +311,7 @@ class RedisSessionStore(BaseSessionStore[S], Generic[S]):
         await parts.calls.writes.wait_until_idle()
         await self._readers.drain()
         await parts.tasks.wait()
-        await parts.loop_end_hook.aclose()
+        await parts.calls.client.close()
         if self._notifier is not None:
             await self._notifier.drain()
 
@@ -328,10 +323,3 @@ async def _remove_of(parts: LoopParts[Any], session_ids: Sequence[UUID], tenant_
         parts.removals.release_claims(tenant_id, deleted)
         parts.removals.handle_evicted(tenant_id, evicted)
     return len(deleted)
-
-
-async def _close_with_loop(client: RedisClient) -> AsyncGenerator[None, None]:
-    try:
-        yield
-    finally:
-        await client.close()
