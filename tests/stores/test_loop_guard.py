@@ -136,3 +136,22 @@ def test_a_call_without_a_loop_recovers_unless_the_owner_runs_elsewhere() -> Non
 
     asyncio.run(call_from_another_thread())
     assert events == ["recover"]
+
+
+def test_closing_again_in_another_loop_forgets_what_was_bound_to_the_first() -> None:
+    starts: list[str] = []
+    guard = LoopGuard(lambda: starts.append("new loop"))
+
+    async def close_in_a_task_that_is_cancelled() -> None:
+        guard.enter()
+        asyncio.get_running_loop().call_soon(asyncio.current_task().cancel)  # type: ignore[union-attr]
+        assert guard.close()
+        await asyncio.Event().wait()
+
+    async def close() -> bool:
+        return guard.close()
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(close_in_a_task_that_is_cancelled())
+    assert asyncio.run(close())
+    assert len(starts) == 2

@@ -135,6 +135,14 @@ class SnapshotCodec(Generic[S]):
         codec = self._by_suffix.get(packed[-SUFFIX_SIZE:]) or self._codec_of_suffix(packed)
         return cast("S", codec.unpack(packed, session_id, tenant_id, stamp, revision))
 
+    def class_of(self, packed: bytes) -> type[Session]:
+        """Return the class of a packed session. While the caller keeps it, `unpack` finds it.
+
+        Raises:
+            ClassGoneError: the class no longer exists.
+        """
+        return (self._by_suffix.get(packed[-SUFFIX_SIZE:]) or self._codec_of_suffix(packed)).cls
+
     def copy(self, snapshot: S) -> S:
         """Return a copy that shares no mutable state. Cost: about 1.2 shallow `model_copy()`."""
         codec = self._by_class.get(type(snapshot)) or self._codec_of(type(snapshot))

@@ -68,11 +68,10 @@ class Backend(Storage[R, P], Protocol[R, P, S_co]):
         """Return a private copy of the session, or `None`."""
 
     def to_session(self, stored: R) -> S_co:
-        """Return a private copy of what was stored.
+        """Return a private copy of what was stored."""
 
-        Raises:
-            ClassGoneError: the class of the session is gone, so the session was removed since.
-        """
+    def class_of(self, stored: R) -> type[Session]:
+        """Return the class of what was stored. The caller keeps it as long as it keeps a removed session."""
 
     def latest(self, query: ChannelQuery, cutoff: int | None) -> S_co | None:
         """Return a private copy of the newest session of the channel identity, or `None`."""

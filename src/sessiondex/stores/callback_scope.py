@@ -34,13 +34,20 @@ class CallbackScope:
 
     def __enter__(self) -> None:
         self._is_active = True
-        self._token = _scopes.set((*_scopes.get(), self))
+        # Without ended scopes: a callback may start the task in which the next callback runs, and so on for ever.
+        active = [scope for scope in _scopes.get() if scope.is_active]
+        self._token = _scopes.set((*active, self))
 
     def __exit__(self, *_: object) -> None:
         self._is_active = False
         if self._token is not None:
             with suppress(ValueError):  # a task of a loop that ended is closed by the garbage collector, in its context
                 _scopes.reset(self._token)
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the block is open."""
+        return self._is_active
 
     @staticmethod
     def is_within(owner: object, key: bytes = b"") -> bool:

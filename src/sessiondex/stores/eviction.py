@@ -65,6 +65,8 @@ class _Eviction(Generic[R]):
     sequence: int
     stored: R
     reason: EvictionReason
+    session_class: object
+    """Kept alive: a class created at run time may have no other reference."""
 
 
 class EvictionNotifier(Generic[R]):
@@ -75,9 +77,13 @@ class EvictionNotifier(Generic[R]):
     before all callbacks had run.
     """
 
-    def __init__(self, on_evict: OnEvict, to_session: Callable[[R], Any]) -> None:
+    def __init__(
+        self, on_evict: OnEvict, to_session: Callable[[R], Any], class_of: Callable[[R], object] = type
+    ) -> None:
+        """`class_of` returns the class of the session that was stored."""
         self._on_evict = on_evict
         self._to_session = to_session
+        self._class_of = class_of
         self._pending: deque[_Eviction[R]] = deque()
         self._last_sequence = 0
         self._start: asyncio.Handle | None = None
@@ -93,13 +99,16 @@ class EvictionNotifier(Generic[R]):
             last_queued = self._pending[-1].sequence if self._pending else 0
             is_new = sequence > max(self._last_sequence, last_queued)
             if is_new and mutation.kind is ChangeKind.EVICTED and mutation.stored is not None and mutation.reason:
-                self._pending.append(_Eviction(sequence, mutation.stored, mutation.reason))
+                self._queue(sequence, mutation.stored, mutation.reason)
         self._last_sequence = max(self._last_sequence, commit.sequence + len(commit.mutations) - 1)
 
     def add(self, stored: R, reason: EvictionReason) -> None:
         """Queue the callback for a session that a server evicted: servers report no commits."""
         self._last_sequence += 1
-        self._pending.append(_Eviction(self._last_sequence, stored, reason))
+        self._queue(self._last_sequence, stored, reason)
+
+    def _queue(self, sequence: int, stored: R, reason: EvictionReason) -> None:
+        self._pending.append(_Eviction(sequence, stored, reason, self._class_of(stored)))
 
     def schedule(self) -> None:
         """Have the pending callbacks run soon: never within this call, also if tasks start eagerly."""

@@ -17,7 +17,15 @@ from uuid import UUID
 
 from sessiondex.clock import StampClock
 from sessiondex.contract import Change, S
-from sessiondex.errors import SessiondexError, StoreClosedError, TurnTimeoutError, WrongLoopError, add_position_note
+from sessiondex.errors import (
+    InvariantError,
+    SessiondexError,
+    StoreClosedError,
+    TurnTimeoutError,
+    WrongLoopError,
+    add_position_note,
+)
+from sessiondex.models import Session
 from sessiondex.queries import (
     ChannelQuery,
     CountQuery,
@@ -29,7 +37,7 @@ from sessiondex.queries import (
     check_min,
     parse_id_cursor,
 )
-from sessiondex.snapshots.codec import ClassGoneError, Prepared, SnapshotCodec, write_back_version
+from sessiondex.snapshots.codec import Prepared, SnapshotCodec, write_back_version
 from sessiondex.stores.backend import Backend, P, R
 from sessiondex.stores.base import BaseSessionStore
 from sessiondex.stores.change_feed import ChangeFeed, ChangeReader
@@ -68,7 +76,7 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
         )
         self._notifier: EvictionNotifier[R] | None = None
         if policy.on_evict is not None:
-            self._notifier = EvictionNotifier(policy.on_evict, backend.to_session)
+            self._notifier = EvictionNotifier(policy.on_evict, backend.to_session, backend.class_of)
             self._writer.subscribe(self._notifier)
         self._feed: ChangeFeed | None = None
         self._lock = asyncio.Lock()
@@ -96,14 +104,13 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
     async def _to_sessions(self, found: Sequence[R]) -> list[S]:
         """Make sessions of what was found at one instant; let other tasks run after each slice of time."""
         to_session, slices = self._backend.to_session, Slices(self._guard.enter)
-        sessions = []
+        sessions, classes = [], set[type[Session]]()
         for stored in found:
             if perf_counter() > slices.deadline:
+                # Kept alive: while other tasks run, the sessions and the last reference to their class may go.
+                classes = classes or set(map(self._backend.class_of, found))
                 await slices.pause()
-            try:
-                sessions.append(to_session(stored))
-            except ClassGoneError:  # it was removed since, with all others of its class
-                continue
+            sessions.append(to_session(stored))
         return sessions
 
     async def _count(self, query: CountQuery) -> int:
@@ -137,12 +144,23 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
                 await self._evict_after(1)
         finally:
             lock.release()
+            if self._has_evictions:
+                self._notify_evicted()  # also if the save was refused: it may have evicted an expired session
         return prepared.session_id
+
+    @asynccontextmanager
+    async def _writing(self) -> AsyncIterator[None]:
+        """Hold the lock; in the end, call `on_evict` for what was evicted."""
+        async with self._lock:
+            self._guard.enter()
+            try:
+                yield
+            finally:
+                self._notify_evicted()
 
     async def _put_if_absent(self, session: S, identity: ChannelQuery) -> S | None:
         prepared = self._codec.prepare(session)
-        async with self._lock:
-            self._guard.enter()
+        async with self._writing():
             found = self._backend.latest(identity, self._cutoff())
             if found is None:  # as it is, unless another task saved one while `create` ran
                 write_back_version(session, *self._writer.put(prepared, Expected(0)))
@@ -151,8 +169,7 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
 
     async def _put_many(self, sessions: Sequence[S], first: int) -> list[UUID]:
         prepared = await self._prepare_many(sessions, first)
-        async with self._lock:
-            self._guard.enter()
+        async with self._writing():
             for session, version in zip(sessions, self._writer.put_many(prepared, first), strict=True):
                 write_back_version(session, *version)
             await self._evict_after(len(prepared))
@@ -160,8 +177,7 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
 
     async def _restore(self, versions: Sequence[tuple[S, int, int]]) -> int:
         prepared = await self._prepare_many([session for session, _, _ in versions], 0)
-        async with self._lock:
-            self._guard.enter()
+        async with self._writing():
             batch = [(one, stamp, revision) for one, (_, stamp, revision) in zip(prepared, versions, strict=True)]
             count = self._writer.restore(batch)
             await self._evict_after(0)
@@ -180,24 +196,27 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
         return prepared
 
     async def _remove(self, session_ids: Sequence[UUID], tenant_id: UUID | None) -> int:
-        async with self._lock:
-            self._guard.enter()
-            count = self._writer.remove(session_ids, tenant_id)
-            self._notify_evicted()
-        return count
+        async with self._writing():
+            return self._writer.remove(session_ids, tenant_id)
 
     # -- eviction --
 
     async def _evict_after(self, save_count: int) -> None:
         """Evict what is beyond the limit, and a few sessions that have expired. The caller holds the lock."""
-        if self._has_evictions:
+        if not self._has_evictions:
+            return
+        slices = Slices(self._guard.enter)
+        try:
             while self._writer.evict_surplus(SLICE_SECONDS):
                 self._notify_evicted()
-                await asyncio.sleep(0)
-                if self._guard.is_closed:  # the save is done all the same
-                    return
+                await slices.pause()
             self._writer.evict_expired(_EVICTIONS_PER_SAVE * save_count, SLICE_SECONDS)
-            self._notify_evicted()
+        except (StoreClosedError, WrongLoopError):  # while it paused; the save is done all the same
+            return
+        except InvariantError:
+            raise
+        except Exception:  # of the clock, which is the user's: the save is done, so it does not fail
+            log.exception("evicting after a save failed; the next save tries again")
 
     async def _evict_all_expired(self) -> None:
         """Evict all sessions that have expired, a slice of time after another."""
@@ -207,11 +226,8 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
                 await slices.pause()
 
     async def _evict_some_expired(self) -> bool:
-        async with self._lock:
-            self._guard.enter()
-            has_more = self._writer.evict_expired(_UNLIMITED, SLICE_SECONDS)
-            self._notify_evicted()
-            return has_more
+        async with self._writing():
+            return self._writer.evict_expired(_UNLIMITED, SLICE_SECONDS)
 
     def _notify_evicted(self) -> None:
         if self._notifier is not None:

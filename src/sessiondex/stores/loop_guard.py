@@ -144,11 +144,14 @@ class LoopGuard:
         That is the first task to close; another one only if the first was interrupted. A second task does not wait for
         the first, since the first may wait for the second: a callback of the store may close it.
         """
-        task = asyncio.current_task()
+        task, loop = asyncio.current_task(), get_running_loop()
         if not self._is_closed:
             self.enter()
             self._closer = task
-            self._is_closed, self._loop, self._owner = True, None, None
+            self._is_closed, self._loop = True, None
+        elif self._owner is not None and self._owner is not loop and not self._owner.is_running():
+            self._on_new_loop()  # the loop in which it was interrupted has ended
+            self._owner = loop
         return self._closer is None or self._closer is task or self._closer.done()
 
 

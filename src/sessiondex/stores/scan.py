@@ -59,6 +59,9 @@ class ScanBackend(Generic[S]):
     def to_session(self, stored: S) -> S:
         return self._codec.copy(stored)
 
+    def class_of(self, stored: S) -> type[Session]:
+        return type(stored)
+
     def _visible(self, tenant_id: UUID, cutoff: int | None = None) -> Iterator[S]:
         return (
             snapshot
@@ -119,8 +122,7 @@ class ScanBackend(Generic[S]):
         return dict(Counter(step for step in steps if step is not None))
 
     def oldest(self) -> RowHead | None:
-        oldest = min(self._snapshots.values(), key=_stamp, default=None)
-        return None if oldest is None else self.head_of(oldest)
+        return min(map(self.head_of, self._snapshots.values()), key=lambda head: (head[2], head[0]), default=None)
 
     def has_stamp(self, tenant_id: UUID, stamp: int) -> bool:
         return any(_stamp(snapshot) == stamp for snapshot in self._visible(tenant_id))

@@ -13,6 +13,7 @@ from sessiondex.engine.invariants import DivergenceError, check_same
 from sessiondex.engine.postings import ROW_KEY_SIZE, SORTABLE_SIZE, decode_sortable, encode_sortable
 from sessiondex.engine.table import IndexKeys, Row, RowChange, Table
 from sessiondex.errors import InvalidSessionError, InvariantError
+from sessiondex.models import Session
 from sessiondex.queries import ChannelQuery, CountQuery, ListQuery, Page, ScenarioQuery, StepQuery
 from sessiondex.snapshots.codec import Prepared, SnapshotCodec
 from sessiondex.snapshots.compiled import SUFFIX_SIZE
@@ -74,6 +75,9 @@ class TableBackend(Generic[S]):
 
     def to_session(self, stored: Stored[S]) -> S:
         return self._unpack(stored) if isinstance(stored, bytes) else self._codec.copy(stored)
+
+    def class_of(self, stored: Stored[S]) -> type[Session]:
+        return self._codec.class_of(stored) if isinstance(stored, bytes) else type(stored)
 
     def latest(self, query: ChannelQuery, cutoff: int | None) -> S | None:
         posting = schema.latest_posting(self._by_channel, query)

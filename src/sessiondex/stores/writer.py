@@ -116,7 +116,7 @@ class Writer(Generic[R, P]):
                     self._evict_if_expired(prepared.session_id, cutoff)
                     revision = _check_replaceable(self._backend.head(prepared.session_id), prepared) + 1
                 else:
-                    _check_same_tenant(prepared, earlier[0])
+                    _check_same_tenant(prepared, earlier[0].tenant_id)
                     revision = earlier[1] + 1
             except TenantMismatchError as error:
                 add_position_note(error, first + position)
@@ -137,13 +137,13 @@ class Writer(Generic[R, P]):
         self.recover()
         cutoff = self._policy.cutoff(self._clock.now())
         latest: dict[bytes, tuple[Prepared, int, int]] = {}
+        owners: dict[bytes, UUID] = {}
         for position, (prepared, stamp, revision) in enumerate(batch):
             key = prepared.session_id.bytes
             other = latest.get(key)
             head = self._backend.head(prepared.session_id)
             try:
-                if other is not None:
-                    _check_same_tenant(prepared, other[0])
+                _check_same_tenant(prepared, owners.setdefault(key, prepared.tenant_id))
                 if head is not None and (cutoff is None or head[2] >= cutoff):
                     _check_replaceable(head, prepared)
             except TenantMismatchError as error:
@@ -315,6 +315,6 @@ def _saved(prepared: Prepared, stamp: int, revision: int) -> Mutation[R]:
     return Mutation(ChangeKind.SAVED, prepared.session_id, prepared.tenant_id, stamp, revision)
 
 
-def _check_same_tenant(prepared: Prepared, other: Prepared) -> None:
-    if prepared.tenant_id != other.tenant_id:
+def _check_same_tenant(prepared: Prepared, tenant_id: UUID) -> None:
+    if prepared.tenant_id != tenant_id:
         raise TenantMismatchError(prepared.session_id)
