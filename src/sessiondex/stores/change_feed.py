@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
 from typing import Any
 
 from sessiondex.clock import to_datetime
@@ -90,9 +89,8 @@ class ChangeFeed:
 
     def _wake(self) -> None:
         for waiter in tuple(self._waiters):
-            if not waiter.done():
-                with suppress(RuntimeError):  # its loop was closed: that must not fail a save
-                    waiter.set_result(None)
+            if not waiter.done() and not waiter.get_loop().is_closed():
+                waiter.set_result(None)
             self._waiters.discard(waiter)
 
 

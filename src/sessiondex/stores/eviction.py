@@ -86,6 +86,7 @@ class EvictionNotifier(Generic[R]):
         self._class_of = class_of
         self._pending: deque[_Eviction[R]] = deque()
         self._last_sequence = 0
+        self._loop_number = 0
         self._start: asyncio.Handle | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -117,6 +118,7 @@ class EvictionNotifier(Generic[R]):
 
     def start_over(self) -> None:
         """Forget the task of an earlier event loop; call `schedule` in the new one."""
+        self._loop_number += 1
         self._start = self._task = None
 
     def _start_task(self) -> None:
@@ -131,8 +133,8 @@ class EvictionNotifier(Generic[R]):
 
         If the task is cancelled within a callback, because its loop ends, the next loop repeats that callback.
         """
-        deadline = perf_counter() + _SLICE_SECONDS
-        while self._pending:
+        deadline, loop_number = perf_counter() + _SLICE_SECONDS, self._loop_number
+        while self._pending and loop_number == self._loop_number:  # else its loop stopped, and goes on beside another
             eviction = self._pending.popleft()
             self._last_sequence = max(self._last_sequence, eviction.sequence)
             try:

@@ -151,6 +151,7 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
     @asynccontextmanager
     async def _writing(self) -> AsyncIterator[None]:
         """Hold the lock; in the end, call `on_evict` for what was evicted."""
+        self._guard.enter()  # before as well: a task of a stopped loop must not touch the lock of the next one
         async with self._lock:
             self._guard.enter()
             try:
@@ -298,12 +299,12 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
         return self._sweeper is None or not self._sweeper.done()
 
     async def _release(self) -> None:
-        if self._feed is not None:
-            self._feed.close()
         self._closing.set()
         if self._sweeper is not None and not self._sweeper.done():
             await asyncio.wait([self._sweeper])
         async with self._lock:  # until the last save under way has committed, with its evictions
             pass
+        if self._feed is not None:
+            self._feed.close()
         if self._notifier is not None:
             await self._notifier.drain()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from sessiondex.clock import to_microseconds
@@ -22,3 +23,4 @@ async def iterate_pages(read_page: Callable[[int | None], Awaitable[list[S]]], p
             yield session
         if len(sessions) < page_size:
             return
+        await asyncio.sleep(0)  # a page can be too short to pause by itself

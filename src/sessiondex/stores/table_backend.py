@@ -95,7 +95,7 @@ class TableBackend(Generic[S]):
 
     def at_step(self, query: StepQuery, now: int, cutoff: int | None) -> list[Stored[S]]:
         rows = self._table.newest_first(schema.select_step(self._by_step, query, now), cutoff)
-        return [self._cache.get(row[:ROW_KEY_SIZE]) or row for row in rows]
+        return [self._stored(row[:ROW_KEY_SIZE]) for row in rows]
 
     def page(self, after: UUID | None, limit: int) -> list[Row]:
         return self._table.page(None if after is None else after.bytes, limit)
