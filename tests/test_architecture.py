@@ -94,7 +94,7 @@ ENGINE_PARTS: dict[str, set[str]] = {
 }
 """The modules of `engine`, and which others of them each may import."""
 
-USES_ASYNCIO = {"base", "local", "loop_guard", "keyed_locks", "change_feed", "eviction", "slices"}
+USES_ASYNCIO = {"base", "local", "loop_guard", "keyed_locks", "change_feed", "eviction", "pages", "slices"}
 """The modules of `stores` that may import asyncio."""
 
 MAKES_TASKS_OR_FUTURES = {"keyed_locks", "change_feed", "eviction"}

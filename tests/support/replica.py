@@ -71,7 +71,7 @@ class ReplicatedStore(InMemorySessionStore[Any]):
     async def _export(self, cursor: str | None, limit: int) -> tuple[list[Any], str | None]:
         cutoff, after = self._cutoff(), None if cursor is None else parse_id_cursor(cursor)
         found = self._replica.backend.page(after, limit)
-        replayed = [one for one in found if cutoff is None or self._replica.backend.head_of(one)[2] >= cutoff]
+        replayed = [one for one in found if cutoff is None or self._replica.backend.head_of(one).stamp >= cutoff]
         sessions, next_cursor = await super()._export(cursor, limit)
         return _same(sessions, self._replica.to_sessions(replayed)), next_cursor
 

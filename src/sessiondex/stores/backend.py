@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Protocol, TypeVar
 from uuid import UUID
 
 from sessiondex.models import Session
@@ -16,8 +16,25 @@ P = TypeVar("P")
 """A planned change of one session."""
 S_co = TypeVar("S_co", bound=Session, covariant=True)
 
-RowHead: TypeAlias = tuple[bytes, bytes, int, int]
-"""Session id, tenant id, stamp in microseconds, revision."""
+
+class RowHead(Protocol):
+    """What is known of a stored session without unpacking it."""
+
+    @property
+    def key(self) -> bytes:
+        """The id of the session."""
+
+    @property
+    def owner(self) -> bytes:
+        """The id of its tenant."""
+
+    @property
+    def stamp(self) -> int:
+        """When it was saved, in microseconds since 1970-01-01 UTC."""
+
+    @property
+    def revision(self) -> int:
+        """How often it was saved."""
 
 
 class Storage(Protocol[R, P]):

@@ -125,8 +125,8 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
         after = None if cursor is None else parse_id_cursor(cursor)
         found, cutoff = self._backend.page(after, limit), self._cutoff()
         head_of = self._backend.head_of
-        next_cursor = head_of(found[-1])[0].hex() if len(found) == limit else None
-        visible = [stored for stored in found if cutoff is None or head_of(stored)[2] >= cutoff]
+        next_cursor = head_of(found[-1]).key.hex() if len(found) == limit else None
+        visible = [stored for stored in found if cutoff is None or head_of(stored).stamp >= cutoff]
         return await self._to_sessions(visible), next_cursor
 
     # -- writing --

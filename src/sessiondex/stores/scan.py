@@ -14,11 +14,19 @@ from sessiondex.errors import InvariantError
 from sessiondex.models import ScopeFilter, Session, SessionStatus, utc_now
 from sessiondex.queries import AgentQuery, ChannelQuery, CountQuery, ListQuery, Page, ScenarioQuery, StepQuery
 from sessiondex.snapshots.codec import Prepared, SnapshotCodec
-from sessiondex.stores.backend import RowHead
 from sessiondex.stores.eviction import EvictionPolicy, OnEvict
 from sessiondex.stores.local import LocalSessionStore
 
 _DAY_IN_MICROSECONDS = 86_400_000_000
+
+
+class ScanHead(NamedTuple):
+    """What is known of a snapshot."""
+
+    key: bytes
+    owner: bytes
+    stamp: int
+    revision: int
 
 
 class ScanPlan(NamedTuple, Generic[S]):
@@ -46,15 +54,15 @@ class ScanBackend(Generic[S]):
             return None
         return self._codec.copy(snapshot)
 
-    def head(self, session_id: UUID) -> RowHead | None:
+    def head(self, session_id: UUID) -> ScanHead | None:
         snapshot = self._snapshots.get(session_id)
         return None if snapshot is None else self.head_of(snapshot)
 
     def find(self, session_id: UUID) -> S | None:
         return self._snapshots.get(session_id)
 
-    def head_of(self, stored: S) -> RowHead:
-        return stored.session_id.bytes, stored.tenant_id.bytes, _stamp(stored), stored.revision
+    def head_of(self, stored: S) -> ScanHead:
+        return ScanHead(stored.session_id.bytes, stored.tenant_id.bytes, _stamp(stored), stored.revision)
 
     def to_session(self, stored: S) -> S:
         return self._codec.copy(stored)
@@ -121,8 +129,8 @@ class ScanBackend(Generic[S]):
         steps = (_step(snapshot, query.scenario_id, query.scenario_version) for snapshot in visible)
         return dict(Counter(step for step in steps if step is not None))
 
-    def oldest(self) -> RowHead | None:
-        return min(map(self.head_of, self._snapshots.values()), key=lambda head: (head[2], head[0]), default=None)
+    def oldest(self) -> ScanHead | None:
+        return min(map(self.head_of, self._snapshots.values()), key=lambda head: (head.stamp, head.key), default=None)
 
     def has_stamp(self, tenant_id: UUID, stamp: int) -> bool:
         return any(_stamp(snapshot) == stamp for snapshot in self._visible(tenant_id))

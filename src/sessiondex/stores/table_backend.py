@@ -11,13 +11,12 @@ from sessiondex.clock import to_microseconds
 from sessiondex.contract import S
 from sessiondex.engine.invariants import DivergenceError, check_same
 from sessiondex.engine.postings import ROW_KEY_SIZE, SORTABLE_SIZE, decode_sortable, encode_sortable
-from sessiondex.engine.table import IndexKeys, Row, RowChange, Table
+from sessiondex.engine.table import IndexKeys, Row, RowChange, RowHead, Table
 from sessiondex.errors import InvalidSessionError, InvariantError
 from sessiondex.models import Session
 from sessiondex.queries import ChannelQuery, CountQuery, ListQuery, Page, ScenarioQuery, StepQuery
 from sessiondex.snapshots.codec import Prepared, SnapshotCodec
 from sessiondex.snapshots.compiled import SUFFIX_SIZE
-from sessiondex.stores.backend import RowHead
 from sessiondex.stores.lru_cache import LRUCache
 from sessiondex.stores.stats import IndexStats, StoreStats
 
@@ -71,7 +70,7 @@ class TableBackend(Generic[S]):
         if isinstance(stored, bytes):
             return self._table.head(stored)
         stamp = to_microseconds(stored.last_activity_at)
-        return stored.session_id.bytes, stored.tenant_id.bytes, stamp, stored.revision
+        return RowHead(stored.session_id.bytes, stored.tenant_id.bytes, stamp, stored.revision)
 
     def to_session(self, stored: Stored[S]) -> S:
         return self._unpack(stored) if isinstance(stored, bytes) else self._codec.copy(stored)

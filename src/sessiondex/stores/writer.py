@@ -89,8 +89,8 @@ class Writer(Generic[R, P]):
         if self._policy.idle_ttl is not None:
             self._evict_if_expired(prepared.session_id, self._policy.cutoff(self._clock.now()))
         head = self._backend.head(prepared.session_id)
-        if head is not None and expected is None and head[1] == prepared.tenant_id.int.to_bytes(16):
-            revision = head[3] + 1  # the common case, without a call
+        if head is not None and expected is None and head.owner == prepared.tenant_id.int.to_bytes(16):
+            revision = head.revision + 1  # the common case, without a call
         else:
             revision = _check_replaceable(head, prepared, expected) + 1
         stamp = self._clock.advance()  # now, when nothing can be refused any more
@@ -144,12 +144,12 @@ class Writer(Generic[R, P]):
             head = self._backend.head(prepared.session_id)
             try:
                 _check_same_tenant(prepared, owners.setdefault(key, prepared.tenant_id))
-                if head is not None and (cutoff is None or head[2] >= cutoff):
+                if head is not None and (cutoff is None or head.stamp >= cutoff):
                     _check_replaceable(head, prepared)
             except TenantMismatchError as error:
                 add_position_note(error, position)
                 raise
-            is_later = head is None or head[2] < stamp
+            is_later = head is None or head.stamp < stamp
             if is_later and (cutoff is None or stamp >= cutoff) and (other is None or other[1] < stamp):
                 latest.pop(key, None)  # so that equal stamps stay in the given order
                 latest[key] = (prepared, stamp, revision)
@@ -168,15 +168,16 @@ class Writer(Generic[R, P]):
         for session_id in session_ids:
             self._evict_if_expired(session_id, cutoff)
             head = self._backend.head(session_id)
-            if head is not None and (owner is None or head[1] == owner):
-                found[head[0]] = session_id
+            if head is not None and (owner is None or head.owner == owner):
+                found[head.key] = session_id
         if found:
             self._commit_removals(list(found.values()), ChangeKind.DELETED)
         return len(found)
 
     def _with_free_stamps(self, puts: Sequence[tuple[Prepared, int, int]]) -> list[tuple[Prepared, int, int]]:
         heads = [self._backend.head(prepared.session_id) for prepared, _, _ in puts]
-        left = {(head[1], head[2]) for head in heads if head is not None}  # by the versions that these puts replace
+        # Free as well: the stamps of the versions that these puts replace.
+        left = {(head.owner, head.stamp) for head in heads if head is not None}
         # In the order of stamps: all from the wanted one to the last one given are taken, so the search goes on there.
         last_given: dict[bytes, int] = {}
         free = []
@@ -200,9 +201,9 @@ class Writer(Generic[R, P]):
         deadline = perf_counter() + budget_seconds
         for _ in range(max_count):
             oldest = self._backend.oldest()
-            if oldest is None or oldest[2] >= cutoff:
+            if oldest is None or oldest.stamp >= cutoff:
                 return False
-            self._evict(oldest[0], EvictionReason.IDLE)
+            self._evict(oldest.key, EvictionReason.IDLE)
             if perf_counter() > deadline:
                 break
         return True
@@ -216,8 +217,8 @@ class Writer(Generic[R, P]):
         cutoff = self._policy.cutoff(self._clock.now())
         deadline = perf_counter() + budget_seconds
         while len(self._backend) > max_sessions and (oldest := self._backend.oldest()) is not None:
-            is_expired = cutoff is not None and oldest[2] < cutoff
-            self._evict(oldest[0], EvictionReason.IDLE if is_expired else EvictionReason.CAP)
+            is_expired = cutoff is not None and oldest.stamp < cutoff
+            self._evict(oldest.key, EvictionReason.IDLE if is_expired else EvictionReason.CAP)
             if perf_counter() > deadline:
                 return len(self._backend) > max_sessions
         return False
@@ -225,8 +226,8 @@ class Writer(Generic[R, P]):
     def _evict_if_expired(self, session_id: UUID, cutoff: int | None) -> None:
         if cutoff is not None:
             head = self._backend.head(session_id)
-            if head is not None and head[2] < cutoff:
-                self._evict(head[0], EvictionReason.IDLE)
+            if head is not None and head.stamp < cutoff:
+                self._evict(head.key, EvictionReason.IDLE)
 
     def _evict(self, key: bytes, reason: EvictionReason) -> None:
         self._commit_removals([UUID(bytes=key)], ChangeKind.EVICTED, reason)
@@ -250,8 +251,8 @@ class Writer(Generic[R, P]):
     def _removed(self, session_id: UUID, kind: ChangeKind, reason: EvictionReason | None) -> Mutation[R]:
         stored = self._backend.find(session_id)
         assert stored is not None  # it was found in this very step
-        _, owner, stamp, revision = self._backend.head_of(stored)
-        return Mutation(kind, session_id, UUID(bytes=owner), stamp, revision, stored, reason)
+        head = self._backend.head_of(stored)
+        return Mutation(kind, session_id, UUID(bytes=head.owner), head.stamp, head.revision, stored, reason)
 
     def _commit(self, plans: Sequence[P], mutations: Sequence[Mutation[R]]) -> None:
         """Carry out the plans, each of another session, and publish the mutations, if anybody listens."""
@@ -301,9 +302,9 @@ def _check_replaceable(head: RowHead | None, prepared: Prepared, expected: Expec
     """
     stamp = revision = 0
     if head is not None:
-        _, owner, stamp, revision = head
-        if owner != prepared.tenant_id.int.to_bytes(16):
+        if head.owner != prepared.tenant_id.int.to_bytes(16):
             raise TenantMismatchError(prepared.session_id)
+        stamp, revision = head.stamp, head.revision
     if expected is not None and (
         expected.revision != revision or (expected.stamp is not None and expected.stamp != stamp)
     ):

@@ -10,7 +10,7 @@ from uuid import UUID
 from sessiondex import ScanSessionStore, TenantMismatchError
 from sessiondex.clock import to_microseconds
 from sessiondex.queries import Expected
-from sessiondex.stores.backend import RowHead
+from sessiondex.stores.scan import ScanHead
 from sessiondex.stores.writer import Writer
 from tests.support.broken_stores.fault import found_by
 from tests.support.broken_stores.parts import OpenBackend, PartsStore
@@ -88,7 +88,7 @@ class IgnoresTheCapInRestore(ScanSessionStore[Any]):
 
 
 class _EvictsTheNewest(OpenBackend):
-    def oldest(self) -> RowHead | None:
+    def oldest(self) -> ScanHead | None:
         newest = max(self._snapshots.values(), key=lambda one: one.last_activity_at, default=None)
         return newest and self.head_of(newest)
 

@@ -13,8 +13,7 @@ from sessiondex import ConflictError, InvalidSessionError, ScanSessionStore, Ses
 from sessiondex.clock import StampClock
 from sessiondex.queries import Expected
 from sessiondex.snapshots.codec import Prepared
-from sessiondex.stores.backend import RowHead
-from sessiondex.stores.scan import ScanPlan
+from sessiondex.stores.scan import ScanHead, ScanPlan
 from sessiondex.stores.writer import Version, Writer
 from sessiondex.testing.cases import values
 from tests.support.broken_stores.fault import found_by
@@ -78,9 +77,9 @@ class StampsRefusedSessions(ScanSessionStore[Any]):
 
 
 class _StopsCounting(OpenBackend):
-    def head(self, session_id: UUID) -> RowHead | None:
+    def head(self, session_id: UUID) -> ScanHead | None:
         head = super().head(session_id)
-        return head and (*head[:3], min(1, head[3]))
+        return head and head._replace(revision=min(1, head.revision))
 
 
 @found_by("the-revision-that-was-expected-is-replaced", by=ConflictError)
