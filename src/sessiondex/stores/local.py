@@ -211,7 +211,11 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
             while self._writer.evict_surplus(SLICE_SECONDS):
                 self._notify_evicted()
                 await slices.pause()
-            self._writer.evict_expired(_EVICTIONS_PER_SAVE * save_count, SLICE_SECONDS)
+            for _ in range(save_count):
+                if not self._writer.evict_expired(_EVICTIONS_PER_SAVE):
+                    break
+                if perf_counter() > slices.deadline:
+                    await slices.pause()
         except (StoreClosedError, WrongLoopError):  # while it paused; the save is done all the same
             return
         except InvariantError:

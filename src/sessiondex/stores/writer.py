@@ -14,6 +14,7 @@ The caller holds a lock, and has prepared the sessions without it: preparing nee
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from math import inf
 from time import perf_counter
 from typing import Generic, TypeAlias
 from uuid import UUID
@@ -192,7 +193,7 @@ class Writer(Generic[R, P]):
 
     # -- eviction --
 
-    def evict_expired(self, max_count: int, budget_seconds: float) -> bool:
+    def evict_expired(self, max_count: int, budget_seconds: float = inf) -> bool:
         """Evict expired sessions, up to `max_count`, for so long; return whether there may be more."""
         self.recover()
         cutoff = self._policy.cutoff(self._clock.now())
