@@ -73,8 +73,8 @@ class ChunkedList:
             self._add_chunk(longer[middle : middle + self._width], longer[middle:])
         self._length += 1
 
-    def remove(self, item: bytes) -> None:
-        """Remove the item. Runtime: O(log n).
+    def remove(self, item: bytes) -> int:
+        """Remove the item, and return how many are left. Runtime: O(log n).
 
         Raises:
             KeyError: the list does not contain the item. Nothing has changed.
@@ -82,11 +82,15 @@ class ChunkedList:
         bounds, bound = self._bounds, self._last
         if item < bound:
             bound = bounds[bounds.bisect_right(item) - 1]
-        shorter = removed(self._chunks[bound], item, self._width)
+        chunk, width = self._chunks[bound], self._width
+        at = chunk.find(item)
+        # The common case, without a call; `removed` raises if the item is not there.
+        shorter = chunk[:at] + chunk[at + width :] if at >= 0 and at % width == 0 else removed(chunk, item, width)
         self._chunks[bound] = shorter
         self._length -= 1
         if len(shorter) * 4 <= self._chunk_size:  # else each removal would look up the following chunk
             self._shrink(bound, shorter)
+        return self._length
 
     def move(self, item: bytes, new_item: bytes) -> None:
         """Replace the item by another one, at the position of that one. Runtime: O(log n).

@@ -133,8 +133,7 @@ class Postings:
         """Remove the posting from the list of the key. Runtime: O(log n)."""
         long = self._long.get(key)
         if long is not None:
-            long.remove(posting)
-            if len(long) * self._width * 2 <= self._chunk_size:
+            if long.remove(posting) * self._width * 2 <= self._chunk_size:
                 self._short.shard(key)[key] = long.joined()
                 del self._long[key]
         else:

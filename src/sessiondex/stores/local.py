@@ -197,8 +197,16 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
         return prepared
 
     async def _remove(self, session_ids: Sequence[UUID], tenant_id: UUID | None) -> int:
-        async with self._writing():
+        lock = self._lock
+        await lock.acquire()  # as in `_put`
+        try:
+            if lock is not self._lock:
+                self._guard.enter()
             return self._writer.remove(session_ids, tenant_id)
+        finally:
+            lock.release()
+            if self._has_evictions:
+                self._notify_evicted()
 
     # -- eviction --
 

@@ -167,7 +167,8 @@ class Writer(Generic[R, P]):
         owner = None if tenant_id is None else tenant_id.bytes
         found: dict[bytes, UUID] = {}
         for session_id in session_ids:
-            self._evict_if_expired(session_id, cutoff)
+            if cutoff is not None:
+                self._evict_if_expired(session_id, cutoff)
             head = self._backend.head(session_id)
             if head is not None and (owner is None or head.owner == owner):
                 found[head.key] = session_id
