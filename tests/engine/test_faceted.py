@@ -82,8 +82,12 @@ def test_a_key_is_another_than_a_longer_one() -> None:
     assert selected(postings_of(*INDEX_KEYS), b"othe") == []
 
 
+def inner_facets(postings: FacetedPostings, key: bytes, outer: str) -> dict[Facet, bytes]:
+    return postings._inner[postings._outer[key][outer]]
+
+
 def is_empty(postings: FacetedPostings) -> bool:
-    parts = (postings._facets, postings._groups, postings._counts, list(postings._postings))
+    parts = (postings._outer, postings._inner, postings._groups, postings._counts, list(postings._postings))
     return not any(parts) and postings.posting_count == len(postings) == 0
 
 
@@ -111,10 +115,10 @@ def test_clearing_removes_everything() -> None:
 def test_facets_are_removed_with_their_last_row() -> None:
     postings = postings_of(*INDEX_KEYS, (b"step", "sms", "pay", 0))
     postings.remove(INDEX_KEYS[0], posting_of(0))
-    assert "pay" in postings._facets[b"step"]["sms"]
+    assert "pay" in inner_facets(postings, b"step", "sms")
 
     postings.remove((b"step", "sms", "pay", 0), posting_of(5))
-    assert "pay" not in postings._facets[b"step"]["sms"]
+    assert "pay" not in inner_facets(postings, b"step", "sms")
     postings.check([(index_key, posting_of(row)) for row, index_key in enumerate(INDEX_KEYS) if row])
 
 
@@ -249,17 +253,18 @@ def test_check_finds_a_difference_in_any_part(at: int, wrong: Any) -> None:
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda facets: facets[b"step"].update(voice={}),
-        lambda facets: facets[b"step"]["sms"].update(bye=b""),
-        lambda facets: facets[b"step"]["sms"].pop("ask"),
-        lambda facets: facets[b"step"]["sms"].update(ask=b"the key of another list"),
-        lambda facets: facets.pop(b"other"),
+        lambda postings: postings._outer[b"step"].update(voice=b""),
+        lambda postings: inner_facets(postings, b"step", "sms").update(bye=b""),
+        lambda postings: inner_facets(postings, b"step", "sms").pop("ask"),
+        lambda postings: inner_facets(postings, b"step", "sms").update(ask=b"the key of another list"),
+        lambda postings: postings._outer.pop(b"other"),
+        lambda postings: postings._inner.popitem(),
     ],
 )
 def test_check_finds_facets_that_are_not_those_of_the_rows(damage: Any) -> None:
     """Without these, or with others, a query would not find the rows, or find them twice."""
     postings = postings_of(*INDEX_KEYS)
-    damage(postings._facets)
+    damage(postings)
 
     with pytest.raises(AssertionError, match="facets by key"):
         postings.check([(index_key, posting_of(row)) for row, index_key in enumerate(INDEX_KEYS)])
