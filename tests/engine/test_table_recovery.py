@@ -31,6 +31,7 @@ def interrupted_at(position: int) -> Iterator[list[int]]:
     def trace(frame: FrameType, event: str, _: Any) -> Any:
         if not frame.f_code.co_filename.startswith(INTERRUPTED):
             return None
+        frame.f_trace = trace  # as the return value does too, but Python 3.13 wants it before the next line
         frame.f_trace_lines, frame.f_trace_opcodes = False, True
         if event == "opcode":
             ran.append(frame.f_lasti)
