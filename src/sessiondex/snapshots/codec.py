@@ -133,7 +133,8 @@ class SnapshotCodec(Generic[S]):
             ClassGoneError: its class no longer exists, so the row that held it was deleted since.
         """
         codec = self._by_suffix.get(packed[-SUFFIX_SIZE:]) or self._codec_of_suffix(packed)
-        return cast("S", codec.unpack(packed, session_id, tenant_id, stamp, revision))
+        session: S = codec.unpack(packed, session_id, tenant_id, stamp, revision)  # type: ignore[assignment]  # `cast` is a call
+        return session
 
     def class_of(self, packed: bytes) -> type[Session]:
         """Return the class of a packed session. While the caller keeps it, `unpack` finds it.
@@ -146,7 +147,8 @@ class SnapshotCodec(Generic[S]):
     def copy(self, snapshot: S) -> S:
         """Return a copy that shares no mutable state. Cost: about 1.2 shallow `model_copy()`."""
         codec = self._by_class.get(type(snapshot)) or self._codec_of(type(snapshot))
-        return cast("S", codec.copy(snapshot))
+        copied: S = codec.copy(snapshot)  # type: ignore[assignment]  # as above
+        return copied
 
     def to_json(
         self, packed: bytes, session_id: bytes, tenant_id: bytes, stamp: int, revision: int
