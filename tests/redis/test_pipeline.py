@@ -16,7 +16,7 @@ from sessiondex.stores.redis import keys
 from tests.support.builders import AGENT, TENANT, make_session
 from tests.support.redis.connections import connections, named
 from tests.support.redis.failures import timing_out
-from tests.support.redis.internals import client_of, prefix_of, until_background_done
+from tests.support.redis.internals import client_of, idle_connections_are_lost, prefix_of, until_background_done
 from tests.support.redis.proxy import Proxy
 from tests.support.redis.servers import OneServer
 from tests.support.redis.stores import RedisStores
@@ -131,7 +131,7 @@ async def test_an_idle_connection_that_the_server_closed(store: Any, servers: On
         await store.save(session)
         await until_background_done(store)
         servers.client().execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-        await until(lambda: not proxy.open_pipes)
+        await until(lambda: not proxy.open_pipes and idle_connections_are_lost(store))
     await store.save(session)
 
     assert session.revision == 4

@@ -22,6 +22,12 @@ def client_of(store: Any) -> Any:
     return client
 
 
+def idle_connections_are_lost(store: Any) -> bool:
+    """Return whether the client has received the end of every idle connection."""
+    pool = client_of(store)._redis.connection_pool
+    return all(one._reader is None or one._reader.at_eof() for one in pool._available_connections)
+
+
 def prefix_of(store: Any) -> str:
     """Return what all keys of the store begin with."""
     return str(store._keyspace.prefix)
