@@ -322,7 +322,7 @@ class SessionStore(ABC, Generic[S]):
     async def restore(self, sessions: Iterable[S]) -> int:
         """Save sessions with the stamps and revisions that they have, and return how many were saved.
 
-        Skips sessions that have expired, and those of which the store has an equal or later stamp: restoring twice
+        Skips sessions that have expired, and those that are stored with an equal or later stamp: restoring twice
         changes nothing. If another session of the tenant has the same stamp, the restored one gets the next free
         microsecond, so a copy of a copy is identical. Saves all sessions of a tenant or none. Later saves have later
         stamps. Optional: a store need not implement it.

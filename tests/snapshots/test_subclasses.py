@@ -8,14 +8,17 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import pytest
-from pydantic import AfterValidator, BaseModel, PrivateAttr, create_model, field_validator
+from pydantic import AfterValidator, BaseModel, create_model
 
 from sessiondex import Session, StepVisit
 from tests.support.builders import NotedSession, TaggedSession, make_session, visit
 from tests.support.session_classes import (
     Anything,
     Broken,
+    Hashed,
+    Open,
     Point,
+    Private,
     Rated,
     RatedSession,
     Renamed,
@@ -52,23 +55,6 @@ def test_a_visit_with_a_missing_field_is_refused() -> None:
     del vars(changed)["is_checkpoint"]
 
     assert (refusal(make_session(step_history=[changed])).field or "").startswith("step_history")
-
-
-class Hashed(Session):
-    password: str = ""
-
-    @field_validator("password")
-    @classmethod
-    def _hash(cls, value: str) -> str:
-        return f"#{value}"
-
-
-class Private(Session):
-    _cache: dict[str, int] = PrivateAttr(default_factory=dict)
-
-
-class Open(Session, extra="allow"):
-    pass
 
 
 class Handle(str):

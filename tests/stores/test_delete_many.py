@@ -55,7 +55,7 @@ async def test_with_a_tenant_only_theirs_are_deleted(store: Any) -> None:
     ],
 )
 async def test_bad_ids_are_refused(store: Any, ids: Any, reason: str) -> None:
-    """Also after good ones, of which nothing is deleted then."""
+    """Also after good ones, which then stay."""
     session = make_session()
     await store.save(session)
     with pytest.raises(InvalidArgumentError, match=reason) as error:

@@ -92,7 +92,7 @@ async def content(store: Any) -> Any:
 
 
 async def changes_of(store: Any, reader: Any) -> list[Any]:
-    """Return all changes so far, of which there must be as many as the writer has numbered."""
+    """Return all changes so far. Their number must be that of the writer."""
     last_sequence = feed_of(store).last_sequence
     assert last_sequence == writer_of(store).last_sequence, "changes are numbered wrongly"
     return [await asyncio.wait_for(anext(reader), HANG_SECONDS) for _ in range(last_sequence)]

@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta, timezone
-from decimal import Decimal
+from datetime import date, timedelta, timezone
 from itertools import repeat
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from pydantic import PrivateAttr, field_validator
 
-from sessiondex import InvalidSessionError, PendingMigration, Session, StepVisit
+from sessiondex import InvalidSessionError, Session, StepVisit
 from tests.support.builders import START, TENANT, TaggedSession, make_session, visit
+from tests.support.refused_values import PLANTED, REFUSED
 from tests.support.session_classes import (
     KEPT,
     Anything,
     Broken,
+    Hashed,
+    Open,
     Point,
+    Private,
     Rated,
     RatedSession,
     Renamed,
     Rich,
     Secretive,
-    nested,
 )
-
-SURROGATE = "\ud800"
-NAIVE = datetime(2026, 1, 1)
-
-
-def circular() -> Any:
-    value: list[Any] = []
-    value.append(value)
-    return value
 
 
 @pytest.mark.parametrize("name", KEPT)
@@ -45,25 +37,6 @@ async def test_json_values_come_back_equal(store: Any, name: str) -> None:
 
     assert found == session
     assert Session.model_validate_json(found.model_dump_json()) == session
-
-
-REFUSED: dict[str, tuple[Any, str, str]] = {
-    "not a number": (float("nan"), "variables.value", "NaN"),
-    "infinity": ([1, {"a": float("-inf")}], "variables.value.1.a", "infinity"),
-    "surrogate": ({"a": ["x" + SURROGATE]}, "variables.value.a.0", "surrogate"),
-    "surrogate in a key": ({SURROGATE: 1}, r"variables.value.\ud800", "surrogate"),
-    "integer key": ({1: "a", "1": "b"}, "variables.value", "keys must be strings, not int"),
-    "tuple": ((1, 2), "variables.value", "tuple is not a JSON value"),
-    "set": ({1}, "variables.value", "set is not a JSON value"),
-    "bytes": ([b"x"], "variables.value.0", "bytes is not a JSON value"),
-    "datetime": (START, "variables.value", "datetime is not a JSON value"),
-    "uuid": (uuid4(), "variables.value", "UUID is not a JSON value"),
-    "decimal": (Decimal(1), "variables.value", "Decimal is not a JSON value"),
-    "nested too deeply": (nested(250), "variables.value.0.0.0.0.0.0...", "nested too deeply"),
-    "nested without end": (nested(100_000), "variables.value.0.0.0.0.0.0...", "nested too deeply"),
-    "circular": (circular(), "variables.value.0.0.0.0.0.0...", "contains itself"),
-    "5,000 digits": (10**5000, "variables.value", "more digits"),
-}
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -81,48 +54,6 @@ async def test_a_value_that_json_would_change_is_refused_by_path(store: Any, nam
     str(error.value).encode()
     assert error.value.__cause__ is None
     assert await store.get(session.session_id) == saved
-
-
-PLANTED: dict[str, tuple[str, Any, str]] = {
-    "naive datetime": ("created_at", NAIVE, "created_at"),
-    "no datetime": ("created_at", "yesterday", "created_at"),
-    "beyond the calendar in UTC": (
-        "created_at",
-        datetime.max.replace(tzinfo=timezone(-timedelta(hours=5))),
-        "created_at",
-    ),
-    "number as text": ("turn_count", "5", "turn_count"),
-    "negative count": ("turn_count", -1, "turn_count"),
-    "huge count": ("turn_count", 10**5000, "turn_count"),
-    "id as text": ("agent_id", str(uuid4()), "agent_id"),
-    "session id as text": ("session_id", str(uuid4()), "session_id"),
-    "no id": ("agent_id", None, "agent_id"),
-    "unknown channel": ("channel", "fax", "channel"),
-    "unknown status": ("status", None, "status"),
-    "empty user": ("user_channel_id", "", "user_channel_id"),
-    "NUL in user": ("user_channel_id", "a\0", "user_channel_id"),
-    "surrogate in user": ("user_channel_id", SURROGATE, "user_channel_id"),
-    "surrogate in text": ("scenario_checksum", SURROGATE, "scenario_checksum"),
-    "surrogate in a count's key": ("rule_fires", {SURROGATE: 1}, r"rule_fires.\ud800"),
-    "integer key": ("rule_fires", {1: 1}, "rule_fires"),
-    "wrong value in a dict": ("rule_fires", {"r": "many"}, "rule_fires.r"),
-    "variables no dict": ("variables", [("a", 1)], "variables"),
-    "history no list": ("step_history", (visit(),), "step_history"),
-    "visit as dict": ("step_history", [visit().model_dump()], "step_history"),
-    "unsound visit": ("step_history", [visit(), StepVisit.model_construct(step_id="x")], "step_history.1"),
-    "visit out of range": (
-        "step_history",
-        [visit().model_copy(update={"confidence": 7.0})],
-        "step_history.0.confidence",
-    ),
-    "visit with surrogate": ("step_history", [visit().model_copy(update={"step_name": SURROGATE})], "step_history"),
-    "visit with naive time": ("step_history", [visit().model_copy(update={"entered_at": NAIVE})], "step_history.0"),
-    "unsound migration": (
-        "pending_migration",
-        PendingMigration.model_construct(target_version="x"),
-        "pending_migration",
-    ),
-}
 
 
 @pytest.mark.parametrize("name", PLANTED)
@@ -218,23 +149,6 @@ async def test_a_visit_of_a_declared_subclass_is_kept_there_and_nowhere_else(sto
     with pytest.raises(InvalidSessionError, match="step_history"):
         await store.save(make_session(session_id=declared.session_id, step_history=found.step_history))
     assert await store.get(declared.session_id) == declared
-
-
-class Hashed(Session):
-    password: str = ""
-
-    @field_validator("password")
-    @classmethod
-    def _hash(cls, value: str) -> str:
-        return f"#{value}"
-
-
-class Private(Session):
-    _cache: dict[str, int] = PrivateAttr(default_factory=dict)
-
-
-class Open(Session, extra="allow"):
-    pass
 
 
 def private() -> Private:

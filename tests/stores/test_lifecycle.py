@@ -62,7 +62,7 @@ async def test_a_save_waits_for_the_lock_when_the_store_is_closed(store: Any) ->
 
 
 async def test_on_evict_may_close_the_store(make_indexed: Any, clock: Any) -> None:
-    """The background task then ends by itself."""
+    """The background task then ends."""
 
     async def close(*_: Any) -> None:
         await store.aclose()

@@ -64,7 +64,7 @@ def are_at_once(one: Call, other: Call) -> bool:
 
 
 class ReadsStale(ScanSessionStore[Session]):
-    """Keeps what was read, and forgets it only when it is saved by itself."""
+    """Caches each read session, and discards it only at a single save."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)

@@ -180,7 +180,7 @@ class History:
         rng = self.rng
         name, user, number = rng.choice(NAMES), rng.choice(USERS), next(self._numbers)
         status = rng.choice([None, ACTIVE, CLOSED])
-        length = rng.choice([2, 3, 26, 26, 51])  # of which 25 are prepared in a slice
+        length = rng.choice([2, 3, 26, 26, 51])  # 25 sessions are prepared in a slice
         many = ((rng.choice(NAMES), rng.choice(USERS), ACTIVE, next(self._numbers)) for _ in range(length))
         arguments: dict[str, tuple[Any, ...]] = {
             "save": (name, user, status or ACTIVE, number, rng.choice([None, 0, 1, 2])),

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sessiondex import Change, SessiondexError, TurnTimeoutError, schema
+from sessiondex import Change, SessiondexError, schema
 from sessiondex.clock import StampClock
 from sessiondex.contract import S
 from sessiondex.errors import add_position_note
@@ -145,17 +145,8 @@ class MutexSessionStore(BaseSessionStore[S]):
         found = self._run(lambda: self._to_sessions(self._backend.page(after, limit)))
         return found, found[-1].session_id.hex if len(found) == limit else None
 
-    @asynccontextmanager
-    async def _hold_session(self, session_id: UUID, timeout: float | None) -> AsyncIterator[None]:  # noqa: ASYNC109  # it covers the wait alone
-        locks, key = self._session_locks, session_id.bytes
-        try:
-            await locks.acquire(key, timeout)
-        except TimeoutError:
-            raise TurnTimeoutError(session_id, timeout or 0) from None
-        try:
-            yield
-        finally:
-            locks.release(key)
+    def _hold_session(self, session_id: UUID, timeout: float | None) -> AbstractAsyncContextManager[None]:
+        return self._session_locks.hold_session(session_id, timeout)
 
     def _follow(self, after_sequence: int | None) -> AsyncIterator[Change]:
         position = self._feed.last_sequence if after_sequence is None else after_sequence

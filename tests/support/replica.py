@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class Replica:
-    """A backend that changes by replayed commits alone: it expires and evicts nothing by itself. A commit listener."""
+    """A commit listener with a backend that only replayed commits change: it expires and evicts nothing."""
 
     def __init__(self, source: Backend[Any, Any, Any], clock: StampClock) -> None:
         self._source = source

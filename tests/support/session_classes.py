@@ -16,7 +16,9 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    PrivateAttr,
     SerializeAsAny,
+    field_validator,
     model_validator,
 )
 
@@ -158,3 +160,20 @@ class Bare(Session):
 class Constructed(Session):
     def __new__(cls, *_: Any, **__: Any) -> Any:
         return super().__new__(cls)
+
+
+class Hashed(Session):
+    password: str = ""
+
+    @field_validator("password")
+    @classmethod
+    def _hash(cls, value: str) -> str:
+        return f"#{value}"
+
+
+class Private(Session):
+    _cache: dict[str, int] = PrivateAttr(default_factory=dict)
+
+
+class Open(Session, extra="allow"):
+    pass

@@ -68,7 +68,7 @@ class Storage(Protocol[R, P]):
         """Carry out a plan. Only Ctrl-C or a lack of memory can interrupt it."""
 
     def recover(self, plans: Sequence[P]) -> None:
-        """Carry out plans, some of which may be done or half done, and rebuild the indexes. Cost: O(n log n)."""
+        """Carry out plans that an interruption cut off at any point, and rebuild the indexes. Cost: O(n log n)."""
 
     def check(self) -> None:
         """Raise `InvariantError` if the stored sessions and indexes contradict each other. Cost: O(n log n)."""

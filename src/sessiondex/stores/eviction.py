@@ -21,7 +21,7 @@ from sessiondex.stores.commit import Commit
 log = logging.getLogger("sessiondex")
 
 SWEEP_INTERVAL_SECONDS = 1.0  # or the idle_ttl, if that is shorter
-_SLICE_SECONDS = 0.002  # callbacks run for so long between two turns of the loop, if none takes longer by itself
+_SLICE_SECONDS = 0.002  # how long callbacks run before other tasks get a turn; one callback is never cut
 _MICROSECOND = timedelta(microseconds=1)
 
 OnEvict = Callable[[Any, EvictionReason], Awaitable[None] | None]

@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
-from sessiondex.errors import ReentryError, StoreClosedError
+from sessiondex.errors import ReentryError, StoreClosedError, TurnTimeoutError
 
 
 @dataclass(slots=True)
@@ -49,6 +50,18 @@ class KeyedLocks:
             yield
         finally:
             self.release(key)
+
+    @asynccontextmanager
+    async def hold_session(self, session_id: UUID, timeout: float | None) -> AsyncIterator[None]:  # noqa: ASYNC109  # as in `acquire`
+        """Hold the lock of the session within the block. Raises as `SessionStore.exclusive` does."""
+        try:
+            await self.acquire(session_id.bytes, timeout)
+        except TimeoutError:
+            raise TurnTimeoutError(session_id, timeout or 0) from None
+        try:
+            yield
+        finally:
+            self.release(session_id.bytes)
 
     async def acquire(self, key: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109  # it covers the wait alone
         """Wait for the lock of the key, up to `timeout` seconds.

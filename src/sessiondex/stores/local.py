@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from time import perf_counter
 from typing import Generic
 from uuid import UUID
@@ -21,7 +21,6 @@ from sessiondex.errors import (
     InvariantError,
     SessiondexError,
     StoreClosedError,
-    TurnTimeoutError,
     WrongLoopError,
     add_position_note,
 )
@@ -263,17 +262,8 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
 
     # -- locks and changes --
 
-    @asynccontextmanager
-    async def _hold_session(self, session_id: UUID, timeout: float | None) -> AsyncIterator[None]:  # noqa: ASYNC109  # it covers the wait alone
-        locks, key = self._session_locks, session_id.bytes
-        try:
-            await locks.acquire(key, timeout)
-        except TimeoutError:
-            raise TurnTimeoutError(session_id, timeout or 0) from None
-        try:
-            yield
-        finally:
-            locks.release(key)
+    def _hold_session(self, session_id: UUID, timeout: float | None) -> AbstractAsyncContextManager[None]:
+        return self._session_locks.hold_session(session_id, timeout)
 
     def _follow(self, after_sequence: int | None) -> AsyncIterator[Change]:
         self._recover_if_idle()

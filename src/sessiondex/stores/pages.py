@@ -23,4 +23,4 @@ async def iterate_pages(read_page: Callable[[int | None], Awaitable[list[S]]], p
             yield session
         if len(sessions) < page_size:
             return
-        await asyncio.sleep(0)  # a page can be too short to pause by itself
+        await asyncio.sleep(0)  # reading a short page never pauses

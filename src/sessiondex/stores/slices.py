@@ -17,7 +17,7 @@ class Slices:
     """Lets other tasks run when a slice of time is used up.
 
     `enter` admits the running loop after each pause: the store may have been closed, or have moved to another loop. The
-    caller compares `perf_counter()` to `deadline` by itself, which takes half the time of a call.
+    caller compares `perf_counter()` to `deadline`: a method for it would take twice the time.
     """
 
     def __init__(self, enter: Callable[[], None]) -> None:

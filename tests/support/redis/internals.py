@@ -17,7 +17,7 @@ def parts_of(store: Any) -> LoopParts[Any]:
 
 
 def client_of(store: Any) -> Any:
-    """Return the client, of which tests replace methods."""
+    """Return the client. Tests replace methods of it."""
     client: RedisClient = parts_of(store).calls.client
     return client
 

@@ -1,4 +1,4 @@
-"""Locators: the registry of which tenant has a session. Fencing tokens keep the id unique across nodes.
+"""Locators: the registry of the tenant of each session. Fencing tokens keep the id unique across nodes.
 
 Rules. A save of a new session needs a *claim* of its locator. The claim's fencing token must be higher than the
 tenant's *fence* for that session. A locator is removed, or given to another tenant, only after its tenant has raised

@@ -20,7 +20,7 @@ EvictedRow: TypeAlias = tuple[bytes, UUID]
 
 
 class RemovalHandler:
-    """Handles the removals of which the server's answers report. Without a `notifier`, evictions are not reported."""
+    """Handles the removals that the server reports in its answers. Without a `notifier`, evictions are not reported."""
 
     def __init__(
         self,
