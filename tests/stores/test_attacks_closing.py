@@ -13,6 +13,7 @@ import pytest
 from sessiondex import Channel, ReentryError, StoreClosedError
 from tests.support import virtual_time
 from tests.support.builders import TENANT, Clock, make_session
+from tests.support.stores import lock_of
 
 CHILD_TASKS: dict[str, Callable[[Coroutine[Any, Any, Any]], Awaitable[Any]]] = {
     "create_task": asyncio.create_task,
@@ -105,3 +106,18 @@ def test_on_evict_runs_after_the_save_if_tasks_start_eagerly(make_store: Any) ->
 
     virtual_time.run(main())
     assert steps == ["saved", "on_evict", "on_evict"]
+
+
+async def test_the_last_save_before_the_end_reaches_the_readers(make_store: Any) -> None:
+    """A save that waits for the lock when the store is closed is finished, and so is its change."""
+    store, session = make_store(), make_session()
+    changes = store.changes()
+    await store.health_check()
+    async with lock_of(store):
+        saving = asyncio.ensure_future(store.save(session))
+        await asyncio.sleep(0)
+        closing = asyncio.ensure_future(store.aclose())
+        await asyncio.sleep(0)
+    await asyncio.gather(saving, closing)
+
+    assert [change.session_id async for change in changes] == [session.session_id]

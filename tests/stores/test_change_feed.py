@@ -46,6 +46,7 @@ async def test_a_commit_that_is_published_again_changes_nothing() -> None:
     feed.close()
 
     assert await sequences(reader(feed)) == [1, 2, 3]
+    assert len(feed) == 3
 
 
 def test_a_reader_that_missed_changes_is_refused() -> None:

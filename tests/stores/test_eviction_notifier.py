@@ -122,3 +122,33 @@ def test_a_policy_that_cannot_be_kept_is_refused(options: Any, name: str) -> Non
         EvictionPolicy(**options)
 
     assert caught.value.argument == name
+
+
+def test_a_loop_that_stood_still_runs_no_callback_beside_the_next_one() -> None:
+    seen: list[str] = []
+    gates: list[asyncio.Event] = []
+
+    async def wait(session: str, _: Any) -> None:
+        seen.append(session)
+        gates.append(asyncio.Event())
+        await gates[-1].wait()
+
+    notifier = EvictionNotifier[str](wait, str)
+    loop = asyncio.new_event_loop()
+
+    async def begin() -> None:
+        notifier.on_commit(evictions(1, "a", "b"))
+        notifier.schedule()
+        await until(lambda: seen)
+
+    async def go_on() -> None:
+        gates[0].set()
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+    loop.run_until_complete(begin())
+    notifier.start_over()  # as the store does in the next loop
+    loop.run_until_complete(go_on())
+    loop.close()
+
+    assert (seen, len(notifier)) == (["a"], 1)

@@ -12,7 +12,7 @@ import pytest
 
 from sessiondex import SessionStore, WrongLoopError
 from tests.support.builders import AGENT, TENANT, make_session
-from tests.support.stores import lock_of, sweeper_of
+from tests.support.stores import backend_of, lock_of, sweeper_of
 from tests.support.waiting import HANG_SECONDS
 
 
@@ -150,3 +150,21 @@ def test_the_store_moves_to_another_loop_while_the_background_task_waits(make_in
     assert store.stats().sessions == 2
     end()
     loop.close()
+
+
+def test_a_loop_that_stood_still_evicts_nothing_beside_the_next_one(make_store: Any, short_slices: Any) -> None:
+    """The batch is saved all the same; the store is over its limit until the next save."""
+    store = make_store(max_sessions=1)
+    loop = asyncio.new_event_loop()
+
+    saving: asyncio.Task[Any] = loop.create_task(store.save_many([make_session() for _ in range(200)]))
+    while len(backend_of(store)) in {0, 200}:
+        loop.run_until_complete(asyncio.sleep(0))
+    size = len(backend_of(store))
+    assert not saving.done()
+    end = in_a_loop_of_its_own(store.health_check)
+    loop.run_until_complete(saving)
+    end()
+    loop.close()
+
+    assert 1 < len(backend_of(store)) == size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -156,3 +157,20 @@ async def test_steps_are_counted(store: Any) -> None:
         assert await store.count_by_step_hash(TENANT, SCENARIO, 1, content_hash) == count
         found = await store.find_sessions_by_step_hash(TENANT, SCENARIO, 1, content_hash)
         assert len(found) == count
+
+
+async def test_other_tasks_run_between_pages(store: Any) -> None:
+    await filled(store, 20)
+    turns = 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.ensure_future(count_turns())
+    assert len([session async for session in store.iter_by_agent(TENANT, AGENT, page_size=2)]) == 20
+    counting.cancel()
+
+    assert turns >= 9
