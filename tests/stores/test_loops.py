@@ -156,8 +156,7 @@ def test_a_loop_that_stood_still_evicts_nothing_beside_the_next_one(make_store: 
     """The batch is saved all the same; the store is over its limit until the next save."""
     store = make_store(max_sessions=1)
     loop = asyncio.new_event_loop()
-
-    saving: asyncio.Task[Any] = loop.create_task(store.save_many([make_session() for _ in range(200)]))
+    saving = asyncio.ensure_future(store.save_many([make_session() for _ in range(200)]), loop=loop)
     while len(backend_of(store)) in {0, 200}:
         loop.run_until_complete(asyncio.sleep(0))
     size = len(backend_of(store))
