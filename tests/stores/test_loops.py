@@ -156,13 +156,14 @@ def test_a_loop_that_stood_still_evicts_nothing_beside_the_next_one(make_store: 
     """The batch is saved all the same; the store is over its limit until the next save."""
     store = make_store(max_sessions=1)
     loop = asyncio.new_event_loop()
-    saving = asyncio.ensure_future(store.save_many([make_session() for _ in range(200)]), loop=loop)
+    save = store.save_many([make_session() for _ in range(200)])
+    tasks = [loop.create_task(save)]
     while len(backend_of(store)) in {0, 200}:
         loop.run_until_complete(asyncio.sleep(0))
     size = len(backend_of(store))
-    assert not saving.done()
+    assert not tasks[0].done()
     end = in_a_loop_of_its_own(store.health_check)
-    loop.run_until_complete(saving)
+    loop.run_until_complete(tasks[0])
     end()
     loop.close()
 
