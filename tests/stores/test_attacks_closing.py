@@ -7,6 +7,7 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -111,13 +112,18 @@ def test_on_evict_runs_after_the_save_if_tasks_start_eagerly(make_store: Any) ->
 async def test_the_last_save_before_the_end_reaches_the_readers(make_store: Any) -> None:
     """A save that waits for the lock when the store is closed is finished, and so is its change."""
     store, session = make_store(), make_session()
-    changes = store.changes()
+
+    async def read() -> list[UUID]:
+        return [change.session_id async for change in store.changes()]
+
+    reading = asyncio.ensure_future(read())
     await store.health_check()
     async with lock_of(store):
         saving = asyncio.ensure_future(store.save(session))
         await asyncio.sleep(0)
         closing = asyncio.ensure_future(store.aclose())
         await asyncio.sleep(0)
+        await asyncio.sleep(0)
     await asyncio.gather(saving, closing)
 
-    assert [change.session_id async for change in changes] == [session.session_id]
+    assert await reading == [session.session_id]

@@ -296,3 +296,21 @@ async def test_a_cached_session_is_read_by_a_list_and_cached_again(make_indexed:
 
     assert (is_cached(store, first), is_cached(store, second)) == (True, False)
     await cache(store, second)
+
+
+async def test_a_list_that_was_overtaken_by_a_save_caches_nothing(make_indexed: Any, short_slices: Any) -> None:
+    """The list returns the session as it was found; the cache must not keep that."""
+    store = make_indexed(cache_size=1_000)
+    sessions = [make_session() for _ in range(100)]
+    await store.save_many(sessions)
+    oldest = sessions[0]
+    listing = asyncio.ensure_future(store.list_by_agent(TENANT, AGENT))
+    await asyncio.sleep(0)
+    oldest.variables["is_new"] = True
+    await store.save(oldest)
+    await store.get(oldest.session_id)  # the first read since the save, so the list has the second
+    assert not listing.done()
+    listed = await listing
+
+    assert "is_new" not in listed[-1].variables
+    assert await store.get(oldest.session_id) == oldest

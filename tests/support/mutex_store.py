@@ -150,7 +150,7 @@ class MutexSessionStore(BaseSessionStore[S]):
 
     def _follow(self, after_sequence: int | None) -> AsyncIterator[Change]:
         position = self._feed.last_sequence if after_sequence is None else after_sequence
-        return ChangeReader(self._feed, position, self._guard.enter)
+        return ChangeReader(self._feed, position, self._guard.enter_unless_closed)
 
     def _on_new_loop(self) -> None:
         if self._notifier is not None:

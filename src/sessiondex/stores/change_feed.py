@@ -97,8 +97,8 @@ class ChangeFeed:
 class ChangeReader(AsyncIterator[Change]):
     """Reads a feed from a position on; a cancelled wait loses no change.
 
-    `enter` admits the running loop, see `LoopGuard`. After the feed was closed it is not called: what is left may be
-    read to the end.
+    `enter` admits the running loop, see `LoopGuard`. It must let a reader of a closed store continue, until the feed is
+    closed too and what is left has been read.
     """
 
     def __init__(self, feed: ChangeFeed, after_sequence: int, enter: Callable[[], None]) -> None:
@@ -114,8 +114,7 @@ class ChangeReader(AsyncIterator[Change]):
     async def __anext__(self) -> Change:
         feed = self._feed
         while not self._is_closed:
-            if not feed.is_closed:
-                self._enter()
+            self._enter()
             change = feed.after(self._position)
             if change is not None:
                 self._position = change.sequence

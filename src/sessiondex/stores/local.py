@@ -270,7 +270,8 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
         feed = self._feed
         if feed is None:
             feed = ChangeFeed(self._changes_kept, self._writer.last_sequence)
-        reader = ChangeReader(feed, feed.last_sequence if after_sequence is None else after_sequence, self._guard.enter)
+        position = feed.last_sequence if after_sequence is None else after_sequence
+        reader = ChangeReader(feed, position, self._guard.enter_unless_closed)
         if self._feed is None:
             self._writer.subscribe(feed)
             self._feed = feed

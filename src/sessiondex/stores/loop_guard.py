@@ -93,6 +93,11 @@ class LoopGuard:
         if get_running_loop() is not self._loop:
             self._bind()
 
+    def enter_unless_closed(self) -> None:
+        """Admit the running loop, or do nothing after `close`: what is left may be read to the end."""
+        if not self._is_closed:
+            self.enter()
+
     def enter_without_loop(self) -> None:
         """Admit a call that needs no running loop, or raise.
 
