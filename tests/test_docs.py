@@ -1,42 +1,71 @@
-"""The docs name files and tests that exist."""
+"""The docs name files, tests and laws that exist, and stay short."""
 
 from __future__ import annotations
 
-import ast
+import importlib.util
 import re
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+
+from sessiondex.testing import CASES
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "sessiondex"
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
 
 
+@pytest.fixture(scope="module")
+def laws() -> ModuleType:
+    """Return `docs/laws.py`, which writes the laws into their page."""
+    spec = importlib.util.spec_from_file_location("laws", ROOT / "docs" / "laws.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_test_that_a_page_names_is_there(page: Path) -> None:
-    for path, name in re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", page.read_text()):
-        assert (ROOT / path).is_file(), f"{page.name} names {path}"
-        if name:
-            assert f"def {name}(" in (ROOT / path).read_text(), f"{page.name} names {path}::{name}"
+def test_every_file_of_tests_that_a_page_names_is_there(page: Path) -> None:
+    for path in re.findall(r"`(?:tests/)?((?:[\w-]+/)+[\w]+\.py)`", page.read_text()):
+        places = (ROOT / "tests" / path, ROOT / "benchmarks" / path, SOURCE / path, ROOT / path)
+        assert any(place.is_file() for place in places), f"{page.name} names {path}"
 
 
-def test_the_promises_name_the_tests_that_show_them() -> None:
-    assert len(re.findall(r"`tests/[\w/]+\.py", (ROOT / "docs" / "promises.md").read_text())) > 25
+def test_the_page_has_the_laws_of_the_contract(laws: ModuleType) -> None:
+    """If this fails, run `python docs/laws.py`."""
+    written = laws.BETWEEN_MARKERS.search(laws.PAGE.read_text())
+    assert written is not None
+
+    assert written[0] == laws.section()
 
 
-def test_the_reading_order_names_each_file_after_those_that_it_imports() -> None:
+def test_each_law_has_cases_and_tests(laws: ModuleType) -> None:
+    assert [number for number, _, _ in laws.laws()] == list(range(1, 19))
+    for number, title, _ in laws.laws():
+        assert any(case.law == number for case in CASES), title
+        assert laws.test_files(number), title
+
+
+def test_the_guide_to_the_source_lists_each_file_once() -> None:
     """Packages such as `testing/` have one line."""
-    page = (ROOT / "docs" / "how-it-works.md").read_text()
-    order = re.findall(r"^\| `([\w/]+\.py|[\w/]+/)` \|", page, re.MULTILINE)
-    packages = tuple(entry for entry in order if entry.endswith("/"))
-    files = [str(path.relative_to(SOURCE)) for path in SOURCE.rglob("*.py") if path.name != "__init__.py"]
-    listed = [entry for entry in order if entry.endswith(".py")]
-    assert sorted(file for file in files if not file.startswith(packages)) == sorted(listed)
+    guide = (ROOT / "CONTRIBUTING.md").read_text().partition("## Read the source")[2].partition("## Tests")[0]
+    _, _, listed = guide.partition("**Follow a `save`**")
+    entries = re.findall(r"`([\w/]+(?:\.py|/))`", listed)
+    packages = tuple(entry for entry in entries if entry.endswith("/") and "lua" not in entry)
+    files = [path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*.py") if path.name != "__init__.py"]
 
-    for position, file in enumerate(listed):
-        for node in ast.walk(ast.parse((SOURCE / file).read_text())):
-            if isinstance(node, ast.ImportFrom) and str(node.module).startswith("sessiondex"):
-                modules = {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
-                imported = {"/".join(module.split(".")[1:]) + ".py" for module in modules}
-                assert not imported & set(listed[position:]), file
+    assert sorted(entry for entry in entries if entry.endswith(".py") and entry != "keys.py") == sorted(
+        file for file in files if not file.startswith(packages)
+    )
+
+
+def test_a_newcomer_can_read_the_docs() -> None:
+    """Whoever adds a page removes another."""
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md")]
+    words = {page.name: len(page.read_text().split()) for page in pages}
+
+    assert words["README.md"] <= 900
+    assert sum(words.values()) <= 12_000

@@ -15,8 +15,9 @@ The laws, the same for every store:
 6.  **Accepted means kept.** A session that `save` accepts comes back equal. `save` refuses all others (values that JSON
     cannot keep, fields that no longer validate) with `InvalidSessionError`, which names the field.
 7.  **Tenants are walls.** Every query is scoped by tenant and never returns or counts a session of another tenant.
-8.  **Only active sessions stand at a step**: the last of `step_history`, in the active scenario and version.
-9.  **`ScopeFilter` drives the index**, where there is one: sessions that it excludes cost nothing.
+8.  **Only active sessions stand at a step.** An active session stands at the last step of its `step_history`, in its
+    active scenario and version. A step without a hash matches nothing.
+9.  **The filter drives the index.** Sessions that a `ScopeFilter` excludes cost nothing, in stores that have an index.
 10. **Subclasses survive.** A `Session` subclass comes back as that class, with all fields that it adds.
 11. **Limits are checked.** A negative limit is an error; 0 gives an empty list.
 12. **Loops.** A store may be created before any loop runs and used from one event loop after another. Use from two
@@ -26,11 +27,12 @@ The laws, the same for every store:
 14. **One turn at a time.** One task holds the turn of a session; the others get it in the order in which they asked.
 15. **Pages.** A list that continues before the stamp of the last session seen repeats no session, and omits none that
     was not saved in between.
-16. **Counts are lists' lengths**, computed without making the lists.
+16. **Counts are lists' lengths.** They are computed without making the lists.
 17. **Expired is gone.** As soon as a session has been idle for longer than the store's `idle_ttl`, no query, count or
-    save sees it.
-18. **Changes come in order**: every commit once, without a gap, as the ids, revision and stamp of the session. A reader
-    that has missed changes gets `ChangesLostError`.
+    save sees it. A store with `max_sessions` evicts those that were idle longest, in the step of the save that exceeds
+    it. `on_evict` is called for each evicted session, one at a time, outside of any lock, never within a save.
+18. **Changes come in order.** A reader gets every commit once, without a gap, as the ids, revision and stamp of the
+    session. A reader that has missed changes gets `ChangesLostError`.
 """
 
 from __future__ import annotations
