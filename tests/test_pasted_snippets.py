@@ -5,7 +5,8 @@ The blocks of a page are pasted in order into one process. A block's fence says 
 - "```python notest": neither run by pytest-markdown-docs nor pasted.
 - "```python nopaste": run, and not pasted; for whole programs, which call `asyncio.run`.
 
-The plain console of Python 3.11 and 3.12 compiles line by line: a blank line ends an indented block, and nothing else does.
+The plain console of Python 3.11 and 3.12 compiles line by line: a blank line ends an indented block, and
+nothing else does.
 """
 
 from __future__ import annotations
@@ -29,10 +30,11 @@ PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
 LINES_SHOWN = 12
 
 NO_END = "The console never came to the end of this snippet."
-ERROR = re.compile(
-    r'Traceback \(most recent call last\):|File "<(console|stdin|python-input-\d+)>", line |was never awaited|' + NO_END
-)
-"""What the console prints of an exception, of a syntax error, and of a coroutine that nobody awaits."""
+ERROR = re.compile(rf'File "<(console|stdin|python-input-\d+)>", line |was never awaited|{NO_END}')
+"""What the console prints of an exception, of a syntax error, and of a coroutine that nobody awaits.
+
+A traceback without a line of the console is none of its errors: the store has logged it.
+"""
 
 
 class Snippet(NamedTuple):
