@@ -5,32 +5,28 @@ The blocks of a page are pasted in order into one process. A block's fence says 
 - "```python notest": neither run by pytest-markdown-docs nor pasted.
 - "```python nopaste": run, and not pasted; for whole programs, which call `asyncio.run`.
 
-The plain console of Python 3.11 and 3.12 compiles line by line: a blank line ends an indented block, and
-nothing else does.
+Up to Python 3.12 the console compiles line by line. A blank line ends an indented block, and nothing else does: within
+the block there must be none, and after it there must be one.
 """
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from markdown_it import MarkdownIt
 
-import sessiondex
+from tests.support.console import Console, ConsoleHungError
 from tests.support.waiting import HANG_SECONDS
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
-
 LINES_SHOWN = 12
 
-NO_END = "The console never came to the end of this snippet."
-ERROR = re.compile(rf'File "<(console|stdin|python-input-\d+)>", line |was never awaited|{NO_END}')
+ERROR = re.compile(r'File "<(console|stdin|python-input-\d+)>", line |was never awaited')
 """What the console prints of an exception, of a syntax error, and of a coroutine that nobody awaits.
 
 A traceback without a line of the console is none of its errors: the store has logged it.
@@ -54,60 +50,19 @@ def snippets_of(page: str) -> list[Snippet]:
     return found
 
 
-def typed(text: str) -> str:
-    """Return what a user pastes and types: the block, and one more Enter if it ends within an indented block."""
-    is_indented = text.splitlines()[-1:] and text.splitlines()[-1].startswith(" ")
-    return text + "\n" * bool(is_indented)
-
-
-def paste(snippets: list[Snippet], directory: Path) -> list[str]:
-    """Paste the snippets into one process, and return what it prints for each."""
-    ends = [f"-- end of snippet {number} --" for number in range(len(snippets) + 1)]
-    # In two parts: the text that ends a snippet's output must not be echoed before.
-    lines = [f"print({end[:9]!r}, {end[10:]!r})\n" for end in ends]
-    pasted = lines[0] + "".join(typed(one.text) + line for one, line in zip(snippets, lines[1:], strict=True))
-    done = subprocess.run(
-        [sys.executable, "-m", "asyncio"],
-        input=pasted,
-        cwd=directory,
-        env=environment(directory),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=HANG_SECONDS,
-        check=False,
-    )
-    return outputs_of(done.stdout, ends)
-
-
-def environment(directory: Path) -> dict[str, str]:
-    """Return the variables of a user's shell: nothing of the test run, and sessiondex as it is tested."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYTEST", "COV_"))}
-    return kept | {
-        "NO_COLOR": "1",
-        "PYTHONPATH": str(Path(sessiondex.__file__).parents[1]),
-        "PYTHONUNBUFFERED": "1",  # for output and errors to come in order
-        "PYTHON_HISTORY": str(directory / "history"),
-    }
-
-
-def outputs_of(output: str, ends: list[str]) -> list[str]:
-    """Return the part of the output before each end but the first."""
-    parts = []
-    for end in ends:
-        part, end_was_reached, output = output.partition(end)
-        parts.append(part if end_was_reached else f"{part}\n{NO_END}")
-    return parts[1:]
-
-
-def failures_of(page: str, directory: Path) -> list[str]:
-    """Return a paragraph for each snippet of the page that fails when it is pasted."""
-    snippets = snippets_of(page)
+def failures_of(page: str, directory: Path, timeout: float = HANG_SECONDS) -> list[str]:
+    """Return a paragraph for each snippet of the page that fails when it is pasted. None follows one that hangs."""
     failures = []
-    for snippet, output in zip(snippets, paste(snippets, directory), strict=True):
-        if error := ERROR.search(output):
-            shown = output[error.start() :].strip().splitlines()[:LINES_SHOWN]
-            failures.append("\n".join([f"the snippet on line {snippet.line} fails:", *shown]))
+    with closing(Console(directory, timeout=timeout)) as console:
+        for line, text in snippets_of(page):
+            try:
+                output = console.paste(text)
+            except ConsoleHungError as hung:
+                shown = str(hung).splitlines()[-LINES_SHOWN:]
+                return [*failures, "\n".join([f"the snippet on line {line} does not end:", *shown])]
+            if error := ERROR.search(output):
+                shown = output[error.start() :].splitlines()[:LINES_SHOWN]
+                failures.append("\n".join([f"the snippet on line {line} fails:", *shown]))
     return failures
 
 
@@ -116,3 +71,58 @@ def test_the_snippets_of_a_page_run_when_pasted(page: Path, tmp_path: Path) -> N
     failures = failures_of(page.read_text(), tmp_path)
 
     assert not failures, f"{page.relative_to(ROOT)}\n\n" + "\n\n".join(failures)
+
+
+# -- the test itself --
+
+
+def page_of(*blocks: str, info: str = "python") -> str:
+    return "# A page\n\n" + "\n\nText.\n\n".join(f"```{info}\n{block}\n```" for block in blocks)
+
+
+GOOD = """\
+import asyncio
+async def three():
+    await asyncio.sleep(0)
+    return 3
+
+value = await three()
+for number in range(value):
+    assert number < 3"""
+
+
+def test_good_snippets_have_no_failures(tmp_path: Path) -> None:
+    """One that ends within an indented block is complete, and the next one sees its names."""
+    assert failures_of(page_of(GOOD, "assert (value, number) == (3, 2)", GOOD), tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("planted", "error"),
+    [
+        ("assert value == 4", "AssertionError"),
+        ("print(missing)", "NameError: name 'missing' is not defined"),
+        ("async def fail():\n    raise KeyError(value)\n\nawait fail()", "KeyError: 3"),
+        ("value = = 3", "SyntaxError: invalid syntax"),
+        ("    value = 3", "IndentationError: unexpected indent"),
+        ("import asyncio\nasyncio.run(three())", "asyncio.run() cannot be called"),
+        ("forgotten = three()\ndel forgotten", "was never awaited"),
+    ],
+)
+def test_a_planted_error_is_found_in_its_snippet_only(planted: str, error: str, tmp_path: Path) -> None:
+    page = page_of(GOOD, planted, GOOD)
+    (failure,) = failures_of(page, tmp_path)
+
+    assert failure.startswith(f"the snippet on line {snippets_of(page)[1].line} fails:")
+    assert error in failure
+
+
+def test_a_snippet_that_does_not_end_is_found(tmp_path: Path) -> None:
+    (failure,) = failures_of(page_of("value = (1,"), tmp_path, timeout=3)
+
+    assert failure.startswith("the snippet on line 4 does not end:")
+
+
+@pytest.mark.parametrize("info", ["python notest", "python nopaste", "text", ""])
+def test_some_blocks_are_not_pasted(info: str) -> None:
+    assert snippets_of(page_of("1 / 0", info=info)) == []
+    assert len(snippets_of(page_of("1 / 0", info="python fixture:store"))) == 1
