@@ -52,7 +52,7 @@ def snippets_of(page: str) -> list[Snippet]:
 
 def failures_of(page: str, directory: Path, timeout: float = HANG_SECONDS) -> list[str]:
     """Return a paragraph for each snippet of the page that fails when it is pasted. None follows one that hangs."""
-    failures = []
+    failures: list[str] = []
     with closing(Console(directory, timeout=timeout)) as console:
         for line, text in snippets_of(page):
             try:
