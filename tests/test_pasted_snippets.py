@@ -2,8 +2,10 @@
 
 The blocks of a page are pasted in order into one process. A block's fence says which are left out:
 
-- "```python notest": neither run by pytest-markdown-docs nor pasted.
-- "```python nopaste": run, and not pasted; for whole programs, which call `asyncio.run`.
+- "```{.python notest}": neither run by pytest-markdown-docs nor pasted.
+- "```{.python nopaste}": run, and not pasted; for whole programs, which call `asyncio.run`.
+
+The braces are for the docs builder, which takes a fence with other words for text.
 
 Up to Python 3.12 the console compiles line by line. A blank line ends an indented block, and nothing else does: within
 the block there must be none, and after it there must be one.
@@ -44,8 +46,9 @@ def snippets_of(page: str) -> list[Snippet]:
     """Return the blocks of a page that are to be pasted."""
     found = []
     for token in MarkdownIt("commonmark").parse(page):
-        language, *options = token.info.split() or [""]
-        if token.type == "fence" and token.map and language == "python" and not {"notest", "nopaste"} & {*options}:
+        language, *options = token.info.strip("{}").split() or [""]
+        is_python = token.type == "fence" and language in {"python", ".python"}
+        if is_python and token.map and not {"notest", "nopaste"} & {*options}:
             found.append(Snippet(token.map[0] + 2, token.content))
     return found
 
@@ -122,7 +125,7 @@ def test_a_snippet_that_does_not_end_is_found(tmp_path: Path) -> None:
     assert failure.startswith("the snippet on line 4 does not end:")
 
 
-@pytest.mark.parametrize("info", ["python notest", "python nopaste", "text", ""])
+@pytest.mark.parametrize("info", ["{.python notest}", "{.python nopaste}", "text", ""])
 def test_some_blocks_are_not_pasted(info: str) -> None:
     assert snippets_of(page_of("1 / 0", info=info)) == []
-    assert len(snippets_of(page_of("1 / 0", info="python fixture:store"))) == 1
+    assert len(snippets_of(page_of("1 / 0", info="{.python fixture:store}"))) == 1
