@@ -10,7 +10,6 @@ import subprocess
 import sys
 import termios
 from pathlib import Path
-from time import monotonic
 
 import sessiondex
 
@@ -26,9 +25,9 @@ class ConsoleHungError(Exception):
 
 
 class Console:
-    """A console in its own process and terminal; `close` ends it.
+    """A console in its own process and terminal; `close` ends it. After `timeout` seconds of silence, it hangs.
 
-    It takes `timeout` seconds for a hang. A pipe would not do: without a terminal, Python 3.13 takes no indented block.
+    A pipe would not do: without a terminal, Python 3.13 takes no indented block.
     """
 
     def __init__(self, directory: Path, *, timeout: float) -> None:
@@ -47,8 +46,7 @@ class Console:
             start_new_session=True,
         )
         os.close(side)
-        self._read_until("import asyncio", 0)
-        self._read_until(_PROMPT, self._output.index("import asyncio"))
+        self._read_until(_PROMPT, self._read_until("import asyncio", 0))
         self._brackets = _WAITS_FOR_PASTE in self._output
 
     def paste(self, text: str) -> str:
@@ -59,15 +57,15 @@ class Console:
         """
         start = len(self._output)
         self._pasted += 1
-        end = f"-- end of {self._pasted} --"
         if self._brackets:
             self._write(f"\x1b[200~{text}\x1b[201~\r")
             self._read_until(_WAITS_FOR_PASTE, start)
         else:
-            self._write(text + "\n" * text.splitlines()[-1].startswith(" "))
+            ends_indented = text.rstrip("\n").rpartition("\n")[2].startswith(" ")
+            self._write(text + "\n" * ends_indented)
         # In two parts, as the console echoes what is typed.
         self._write(f"print('-- end', 'of {self._pasted} --')\r")
-        self._read_until(end, start)
+        self._read_until(_PROMPT, self._read_until(f"-- end of {self._pasted} --", start))
         lines = _ESCAPES.sub("", self._output[start:]).splitlines()
         return "\n".join(line for line in lines if "-- end" not in line)
 
@@ -81,11 +79,10 @@ class Console:
         while left:
             left = left[os.write(self._terminal, left) :]
 
-    def _read_until(self, what: str, start: int) -> None:
-        """Read until the output from `start` on contains the text."""
-        give_up = monotonic() + self._timeout
+    def _read_until(self, what: str, start: int) -> int:
+        """Read until the output from `start` on contains the text, and return where the text ends."""
         while what not in self._output[start:]:
-            ready, _, _ = select.select([self._terminal], [], [], max(0.0, give_up - monotonic()))
+            ready, _, _ = select.select([self._terminal], [], [], self._timeout)
             try:
                 read = os.read(self._terminal, 65536) if ready else b""
             except OSError:  # the process has ended
@@ -93,6 +90,7 @@ class Console:
             if not read:
                 raise ConsoleHungError(_ESCAPES.sub("", self._output[start:]))
             self._output += read.decode(errors="replace")
+        return self._output.index(what, start) + len(what)
 
 
 def _environment(directory: Path) -> dict[str, str]:
