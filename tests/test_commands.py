@@ -2,50 +2,65 @@
 
 from __future__ import annotations
 
-import os
 import re
+import runpy
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from importlib import import_module
 from importlib.metadata import version
+from typing import NamedTuple
 
 import httpx
 import pytest
 
-from tests.support.waiting import HANG_SECONDS
+EXAMPLE = "sessiondex.example"
+HINT = 'the example service needs FastAPI and uvicorn: pip install "sessiondex[example]"'
 
 
-def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # noqa: S603  # our own command
-        [sys.executable, *arguments],
-        env={**os.environ, **variables},
-        capture_output=True,
-        text=True,
-        timeout=HANG_SECONDS,
-        check=False,
-    )
+class Ended(NamedTuple):
+    """What a command left behind: its exit status, or the message it ended with, and its output."""
+
+    status: object
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
+    """Run a module as `python -m` does, in this process."""
+
+    def run(module: str, *arguments: str) -> Ended:
+        monkeypatch.setattr(sys, "argv", [module, *arguments])
+        monkeypatch.delitem(sys.modules, module if module == EXAMPLE else f"{module}.__main__", raising=False)
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_module(module, run_name="__main__")
+        return Ended(ended.value.code, *capsys.readouterr())
+
+    return run
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"]])
-def test_the_package_says_what_can_be_run(arguments: list[str]) -> None:
-    done = run("-m", "sessiondex", *arguments)
+def test_the_package_says_what_can_be_run(run: Callable[..., Ended], arguments: list[str]) -> None:
+    ended = run("sessiondex", *arguments)
 
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "python -m sessiondex.example" in done.stdout
-    assert "https://sessiondex.github.io/sessiondex/" in done.stdout
-
-
-def test_the_package_says_its_version() -> None:
-    assert run("-m", "sessiondex", "--version").stdout == f"sessiondex {version('sessiondex')}\n"
+    assert (ended.status, ended.err) == (0, "")
+    assert "python -m sessiondex.example" in ended.out
+    assert "https://sessiondex.github.io/sessiondex/" in ended.out
 
 
-@pytest.mark.parametrize("module", ["sessiondex", "sessiondex.example"])
-def test_unknown_arguments_are_refused_with_the_usage(module: str) -> None:
-    done = run("-m", module, "--color")
+def test_the_package_says_its_version(run: Callable[..., Ended]) -> None:
+    assert run("sessiondex", "--version") == (0, f"sessiondex {version('sessiondex')}\n", "")
 
-    assert done.returncode == 2
-    assert f"usage: python -m {module} " in done.stderr
-    assert "unrecognized arguments: --color" in done.stderr
+
+@pytest.mark.parametrize("module", ["sessiondex", EXAMPLE])
+def test_unknown_arguments_are_refused_with_the_usage(run: Callable[..., Ended], module: str) -> None:
+    ended = run(module, "--color")
+
+    assert ended.status == 2
+    assert f"usage: python -m {module} " in ended.err
+    assert "unrecognized arguments: --color" in ended.err
 
 
 @pytest.mark.parametrize(
@@ -55,24 +70,27 @@ def test_unknown_arguments_are_refused_with_the_usage(module: str) -> None:
         ("redis://ann:s3cret@host/x", "number of a database"),
     ],
 )
-def test_a_store_that_cannot_be_is_refused_before_the_start(url: str, words: str) -> None:
-    done = run("-m", "sessiondex.example", SESSIONS=url)
+def test_a_store_that_cannot_be_is_refused_before_the_start(
+    run: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch, url: str, words: str
+) -> None:
+    monkeypatch.setenv("SESSIONS", url)
+    ended = run(EXAMPLE)
 
-    assert done.returncode == 2
-    assert words in done.stderr
-    assert "s3cret" not in done.stderr
-    assert "Traceback" not in done.stderr
+    assert ended.status == 2
+    assert "error: SESSIONS: url: " in ended.err
+    assert words in ended.err
+    assert "s3cret" not in ended.err
 
 
 @pytest.mark.parametrize("missing", ["fastapi", "uvicorn"])
-def test_without_the_extra_the_service_says_what_to_install(missing: str) -> None:
-    program = f"import runpy, sys; sys.modules[{missing!r}] = None; "
-    started = run("-c", program + "runpy.run_module('sessiondex.example', run_name='__main__')")
-    imported = run("-c", program + "import sessiondex.example")
+def test_without_the_extra_the_service_says_what_to_install(
+    run: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
 
-    hint = 'the example service needs FastAPI and uvicorn: pip install "sessiondex[example]"'
-    assert (started.returncode, started.stderr) == (1, f"{hint}\n")
-    assert imported.stderr.splitlines()[-1] == f"ModuleNotFoundError: {hint}"
+    assert run(EXAMPLE).status == HINT
+    with pytest.raises(ModuleNotFoundError, match=re.escape(HINT)):
+        import_module(EXAMPLE)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no SIGINT to another process")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from importlib.metadata import version
 
 HELP = """\
@@ -25,8 +26,7 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"sessiondex {version('sessiondex')}")
-    parser.parse_args()
-    parser.print_help()
+    parser.parse_args(sys.argv[1:] or ["--help"])
 
 
 if __name__ == "__main__":
