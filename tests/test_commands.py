@@ -10,12 +10,16 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import version
+from pathlib import Path
 from typing import NamedTuple
 
 import httpx
 import pytest
 
+import sessiondex
+
 EXAMPLE = "sessiondex.example"
+FILES = {"sessiondex": "__main__.py", EXAMPLE: "example.py"}
 HINT = 'the example service needs FastAPI and uvicorn: pip install "sessiondex[example]"'
 
 
@@ -33,9 +37,8 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
     def run(module: str, *arguments: str) -> Ended:
         monkeypatch.setattr(sys, "argv", [module, *arguments])
-        monkeypatch.delitem(sys.modules, module if module == EXAMPLE else f"{module}.__main__", raising=False)
         with pytest.raises(SystemExit) as ended:
-            runpy.run_module(module, run_name="__main__")
+            runpy.run_path(str(Path(sessiondex.__file__).with_name(FILES[module])), run_name="__main__")
         return Ended(ended.value.code, *capsys.readouterr())
 
     return run
@@ -87,6 +90,7 @@ def test_without_the_extra_the_service_says_what_to_install(
     run: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
     monkeypatch.setitem(sys.modules, missing, None)
+    monkeypatch.delitem(sys.modules, EXAMPLE, raising=False)
 
     assert run(EXAMPLE).status == HINT
     with pytest.raises(ModuleNotFoundError, match=re.escape(HINT)):
