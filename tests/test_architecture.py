@@ -28,6 +28,8 @@ ARROWS: dict[str, set[str]] = {
     "transfer": {"contract", "errors"},
     "urls": {"contract", "errors", "queries", "stores"},
     "testing": {"contract", "errors", "models"},
+    "example": set(sessiondex.__all__),
+    "__main__": set(),
 }
 """The modules and packages, and from which others each may import."""
 
@@ -105,6 +107,9 @@ NEEDS_HYPOTHESIS = {"testing/machine.py", "testing/machine_core.py", "testing/st
 
 NEEDS_REDIS = "stores/redis/"
 """The package that needs the extra `redis`."""
+
+EXAMPLE = "example.py"
+"""The file that needs the extra `example`. It imports the names of the package, as a user's code does."""
 
 FILES = sorted(str(path.relative_to(SOURCE)) for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
 LOCAL_STORE_FILES = [file for file in FILES if file.startswith("stores/") and not file.startswith(NEEDS_REDIS)]
@@ -205,7 +210,7 @@ def test_only_the_state_machine_needs_hypothesis() -> None:
 
 
 def test_the_run_time_dependencies_are_pydantic_and_sortedcontainers() -> None:
-    core = [file for file in FILES if file not in NEEDS_HYPOTHESIS and not file.startswith(NEEDS_REDIS)]
+    core = [file for file in FILES if file not in {*NEEDS_HYPOTHESIS, EXAMPLE} and not file.startswith(NEEDS_REDIS)]
 
     # Type checkers have typing_extensions; it is imported under TYPE_CHECKING only.
     assert roots_of(core) - {"typing_extensions"} <= {"pydantic", "pydantic_core", "sortedcontainers"}
@@ -235,7 +240,7 @@ def test_the_redis_store_imports_redis_py_and_no_index_code() -> None:
 def test_only_some_modules_import_asyncio() -> None:
     """The writer, the backends and the cache are synchronous: threads and other stores can use them."""
     users = {file for file in FILES if any(module.partition(".")[0] == "asyncio" for module in imported(file))}
-    elsewhere = {file for file in users if not file.startswith(("testing/", NEEDS_REDIS))}
+    elsewhere = {file for file in users if not file.startswith(("testing/", NEEDS_REDIS, EXAMPLE))}
 
     assert elsewhere == {f"stores/{name}.py" for name in USES_ASYNCIO}
 

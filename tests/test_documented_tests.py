@@ -63,7 +63,7 @@ def run_pytest(directory: Path, test: str) -> str:
 
 @pytest.mark.parametrize("page", ["recipes.md", "conformance.md"])
 def test_a_test_file_of_the_docs_passes(page: str, tmp_path: Path) -> None:
-    blocks = re.findall(r"^```python\b[^\n]*\n(.*?)^```", (DOCS / page).read_text(), re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"^```(?:python\b|\{\.python )[^\n]*\n(.*?)^```", (DOCS / page).read_text(), re.MULTILINE | re.DOTALL)
     [block] = [block for block in blocks if "import pytest" in block]
     printed = run_pytest(tmp_path, block)
 

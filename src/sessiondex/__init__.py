@@ -3,7 +3,10 @@
 The public names are those listed here.
 """
 
-from sessiondex.contract import Change, ChangeKind, EvictionReason, SessionStore
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Generic, NoReturn
+
+from sessiondex.contract import Change, ChangeKind, EvictionReason, S, SessionStore
 from sessiondex.errors import (
     ChangesLostError,
     ConflictError,
@@ -27,6 +30,9 @@ from sessiondex.stores.stats import IndexStats, StoreStats
 from sessiondex.transfer import CopyProgress, copy_sessions
 from sessiondex.urls import open_store
 
+if TYPE_CHECKING:
+    from sessiondex.stores.redis import RedisSessionStore
+
 __all__ = [
     "Change",
     "ChangeKind",
@@ -42,6 +48,7 @@ __all__ = [
     "InvalidSessionError",
     "InvariantError",
     "PendingMigration",
+    "RedisSessionStore",
     "ReentryError",
     "ScanSessionStore",
     "ScopeFilter",
@@ -60,3 +67,32 @@ __all__ = [
     "copy_sessions",
     "open_store",
 ]
+
+
+if not TYPE_CHECKING:  # type checkers see the real class, and no other name
+
+    def __getattr__(name: str) -> Any:
+        """Import `RedisSessionStore` on first use: sessiondex is used without redis-py as well."""
+        if name != "RedisSessionStore":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        try:
+            found = import_module("sessiondex.stores.redis").RedisSessionStore
+        except ModuleNotFoundError as error:
+            if error.name != "redis":
+                raise
+            found = _missing_store(str(error))
+        return globals().setdefault(name, found)
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})
+
+    def _missing_store(hint: str) -> type[SessionStore[Any]]:
+        """Return a class that can be imported, subclassed and compared with; only making a store raises the hint."""
+
+        class RedisSessionStore(SessionStore[S], Generic[S]):
+            __doc__ = hint
+
+            def __new__(cls, *_: object, **__: object) -> NoReturn:
+                raise ModuleNotFoundError(hint, name="redis")
+
+        return RedisSessionStore

@@ -21,7 +21,7 @@ def test_the_example_service_with_a_redis_url(kind: str, request: pytest.Fixture
     server: Any = request.getfixturevalue(kind)
     others = {name: value for name, value in os.environ.items() if name != "PYTEST_DISABLE_PLUGIN_AUTOLOAD"}
     done = subprocess.run(  # our own command
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "docs/examples/service"],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_example.py"],
         cwd=ROOT,
         env={**others, "SESSIONS": server.url},
         capture_output=True,

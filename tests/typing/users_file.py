@@ -11,6 +11,7 @@ from sessiondex import (
     EvictionReason,
     InMemorySessionStore,
     InvalidSessionError,
+    RedisSessionStore,
     ScanSessionStore,
     ScopeFilter,
     Session,
@@ -21,7 +22,6 @@ from sessiondex import (
     copy_sessions,
     open_store,
 )
-from sessiondex.stores.redis import RedisSessionStore
 from sessiondex.testing import CASES, CaseContext, Report, case, check_session_store, every_field, expect
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,11 +11,10 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
-import service
 
 from sessiondex import InMemorySessionStore
+from sessiondex import example as service
 
-ACME, RIVAL = UUID(int=1), UUID(int=2)
 HELLO = {"channel": "webchat", "user": "ann", "text": "hello"}
 
 
@@ -24,7 +24,7 @@ async def client(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[httpx.AsyncCl
         monkeypatch.setattr(service, "STORE", f"{service.STORE}?prefix=test-{uuid4().hex}")
     async with service.lifespan(service.app):
         transport = httpx.ASGITransport(service.app)
-        async with httpx.AsyncClient(transport=transport, base_url=f"http://test/tenants/{ACME}/") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://test/tenants/acme/") as client:
             yield client
 
 
@@ -58,7 +58,7 @@ async def test_sessions_come_in_pages(client: httpx.AsyncClient) -> None:
         page = (await client.get("sessions", params=parameters)).json()
         assert page["total"] == 5
         users.append([session["user_channel_id"] for session in page["sessions"]])
-        if page["before"] is None:
+        if "before" not in page:
             break
         parameters["before"] = page["before"]
 
@@ -77,24 +77,35 @@ async def test_a_closed_conversation_is_followed_by_another(client: httpx.AsyncC
 async def test_another_tenant_sees_nothing(client: httpx.AsyncClient) -> None:
     session_id = (await say(client))["session_id"]
     assert (await client.get(f"sessions/{session_id}")).status_code == 200
-    assert (await client.get(f"http://test/tenants/{RIVAL}/sessions/{session_id}")).status_code == 404
-    assert (await client.post(f"http://test/tenants/{RIVAL}/sessions/{session_id}/close")).status_code == 404
-    assert (await client.get(f"http://test/tenants/{RIVAL}/sessions")).json()["total"] == 0
+    assert (await client.get(f"http://test/tenants/rival/sessions/{session_id}")).status_code == 404
+    assert (await client.post(f"http://test/tenants/rival/sessions/{session_id}/close")).status_code == 404
+    assert (await client.get("http://test/tenants/rival/sessions")).json()["total"] == 0
 
 
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (lambda client: client.get(f"sessions/{uuid4()}"), "there is no session"),
+        (
+            lambda client: client.get(f"sessions/{UUID(int=7)}"),
+            f"tenant 'acme' has no session {UUID(int=7)}; /tenants/acme/",
+        ),
+        (lambda client: client.get("sessions/seven"), "path.session_id: Input should be a valid UUID"),
         (lambda client: client.get("sessions", params={"before": "2026-03-01T00:00:00"}), "before: must be an aware"),
-        (lambda client: client.post("messages", json={**HELLO, "user": ""}), "user_channel_id: must not be empty"),
-        (lambda client: client.post("messages", json={**HELLO, "channel": "pigeon"}), "whatsapp"),
+        (
+            lambda client: client.post("messages", json={**HELLO, "user": ""}),
+            "body.user: String should have at least 1 character",
+        ),
+        (
+            lambda client: client.post("messages", json={**HELLO, "channel": "pigeon"}),
+            "body.channel: Input should be 'whatsapp'",
+        ),
+        (lambda client: client.post("messages", content="{"), "body"),
     ],
 )
 async def test_what_is_wrong_is_said(client: httpx.AsyncClient, call: Any, said: str) -> None:
     response = await call(client)
     assert response.status_code in {404, 422}
-    assert said in response.text
+    assert said in response.json()["detail"]
 
 
 async def test_a_turn_that_does_not_come_is_said(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,6 +128,36 @@ async def test_the_store_can_be_replaced(client: httpx.AsyncClient) -> None:
         assert (await say(client))["session_id"] != first
     finally:
         service.app.dependency_overrides.clear()
+
+
+async def test_a_tenant_has_a_name_or_an_id(client: httpx.AsyncClient) -> None:
+    """A name always means the same id."""
+    session_id = (await say(client))["session_id"]
+    by_id = await client.get(f"http://test/tenants/{service.id_of('acme')}/sessions/{session_id}")
+    assert by_id.json()["tenant_id"] == str(service.id_of("acme"))
+
+
+async def test_answers_have_no_nulls(client: httpx.AsyncClient) -> None:
+    session_id = (await say(client))["session_id"]
+    answers = [
+        await client.get("sessions"),
+        await client.get(f"sessions/{session_id}"),
+        await client.post(f"sessions/{session_id}/close"),
+    ]
+    assert all("null" not in answer.text and "webchat" in answer.text for answer in answers)
+
+
+async def test_the_start_page_has_every_path_and_a_command_that_works(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "STORE", "redis://ann:s3cret@localhost")
+    page = (await client.get("http://test/")).text
+    assert all(path in page for path in service.app.openapi()["paths"])
+    assert "redis://" in page
+    assert "s3cret" not in page
+    ((url, header, value, body),) = re.findall(r"curl (\S+) -H '(.+): (.+)' \\\s+-d '(.+)'", page)
+    answer = await client.post(url, headers={header: value}, content=body)
+    assert answer.json()["turn"] == 1
 
 
 async def test_it_is_healthy(client: httpx.AsyncClient) -> None:
