@@ -127,7 +127,7 @@ def _replay_table(run: Run) -> Table:
         rows,
         note="Many users at a time, their turns mixed. The stores gave the same answers, and each session was at the "
         "step where its conversation ended. Heads give the number of conversations.",
-        optional=(2, len(replays)),
+        optional=(2, len(replays), 3),
     )
 
 
@@ -167,7 +167,9 @@ def _mix_table(mixes: Sequence[Mix]) -> Table:
         for place, name in enumerate(names)
         if is_scan_faster(rate[INDEXED] / rate[name])
     }
-    return Table("mixes", title, ["mix, calls/s", *names], rows, note=f"{note} {_MARKED}", marks=marks)
+    head = ["mix, calls/s", *names]
+    note = f"{note} {_MARKED}"
+    return Table("mixes", title, head, rows, note=note, marks=marks, optional=tuple(range(len(names), 1, -1)))
 
 
 def _flood_table(run: Run) -> Table:
