@@ -15,8 +15,8 @@ from benchmarks.measure.machine import machine, versions
 from benchmarks.measure.progress import Progress
 from benchmarks.measure.timing import timer_overhead
 from benchmarks.options import Options, parse
-from benchmarks.report.terminal import console, show, show_answer
-from benchmarks.run import Run
+from benchmarks.report.terminal import close, console, show
+from benchmarks.run import Run, write_whole
 from benchmarks.scenarios import floods, footprint, lookups, mixes, replay
 from benchmarks.scenarios.answers import AnswersDifferError
 from benchmarks.scenarios.footprint import ProcessFailedError
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
             run = asyncio.run(measure(options, command(arguments), progress))
         written = write(run, options.output, out)
         show(out, run)
-        show_answer(out, run, written)
+        close(out, run, written)
     except KeyboardInterrupt:
         print("\nStopped before the end.", file=sys.stderr)
         return 130
@@ -90,7 +90,7 @@ def _portable(argument: str) -> str:
 def write(run: Run, directory: Path, out: Console) -> Path:
     """Write the results, and the report if altair can draw it; return the path to show."""
     results = directory / "results.json"
-    results.write_text(run.to_json(), encoding="utf-8")
+    write_whole(results, run.to_json())
     if find_spec("altair") and find_spec("vl_convert"):
         from benchmarks.report.page import write_report  # noqa: PLC0415  # altair takes a second, and may be absent
 

@@ -89,7 +89,9 @@ _SMOKE = replace(
 def parse(arguments: Sequence[str] | None = None) -> Options:
     """Return the options, or exit with status 2 and a message if they are wrong."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks", description="Compare the indexed store with a linear scan: two minutes."
+        prog="python -m benchmarks",
+        description="Compare the indexed store with a linear scan: two minutes.",
+        epilog="With nox, options follow two dashes: nox -s bench -- --peers --sizes 1000,10000",
     )
     extent = parser.add_mutually_exclusive_group()
     extent.add_argument("--full", action="store_true", help="run everything, up to a million sessions: half an hour")
@@ -100,7 +102,11 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     parser.add_argument("--trace", type=_trace, metavar="FILE", help="replay this trace, not generated conversations")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="seed of everything random (default: 1)")
     parser.add_argument(
-        "--output", type=directory, default="bench-results", metavar="DIR", help="for results and report"
+        "--output",
+        type=directory,
+        default="bench-results",
+        metavar="DIR",
+        help="for results and report (default: bench-results)",
     )
     given = parser.parse_args(arguments)
     chosen, count = (_SMOKE, 120) if given.smoke else (_FULL, 8_000) if given.full else (_DEFAULT, 1_500)

@@ -73,6 +73,16 @@ class Cells:
         return None if ours is None or theirs is None else theirs / ours
 
 
+def write_whole(path: Path, text: str) -> None:
+    """Write the file, or leave it as it was if the process is stopped: never half of it."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def _lines(value: object, indent: str) -> str:
     """Return JSON with one line for each element of a list of objects, and for each key above it."""
     inner = f"\n{indent} "

@@ -84,11 +84,16 @@ def plot(rows: list[dict[str, float | str]]) -> alt.TopLevelMixin:
     chart = alt.Chart(alt.InlineData(values=rows)).mark_line(strokeWidth=2, point=True)
     lines = chart.encode(
         x=alt.X("shards:Q", scale=alt.Scale(type="log", domain=[3, 300]), axis=alt.Axis(values=[3, 10, 30, 100, 300])),
-        y=alt.Y("fullest:Q", title="fullest shard / mean shard", scale=alt.Scale(type="log", domain=[1, 60])),
+        y=alt.Y(
+            "fullest:Q",
+            title="fullest shard / mean shard",
+            scale=alt.Scale(type="log", domain=[1, 60]),
+            axis=alt.Axis(values=[1, 2, 5, 10, 20, 50]),
+        ),
         color=alt.Color("way:N", scale=scale, legend=legend),
         strokeDash=alt.StrokeDash("way:N", scale=alt.Scale(domain=list(WAYS), range=[[1, 0], [6, 3]]), legend=legend),
-    ).properties(width=240, height=180)
-    panels: alt.FacetChart = lines.facet(facet=alt.Facet("tenants:N", title=None, sort=None), columns=2)
+    ).properties(width=270, height=150)
+    panels: alt.FacetChart = lines.facet(facet=alt.Facet("tenants:N", title=None, sort=None), columns=1)
     return panels
 
 

@@ -17,7 +17,10 @@ class Progress:
     def __init__(self, console: Console | None = None) -> None:
         columns = (TextColumn("{task.description:<34}"), BarColumn(bar_width=16), MofNCompleteColumn())
         is_silent = console is None
-        self.bars = Bars(*columns, TimeElapsedColumn(), console=console, auto_refresh=False, disable=is_silent)
+        # Transient: the output begins with the answer once the bars are gone.
+        self.bars = Bars(
+            *columns, TimeElapsedColumn(), console=console, auto_refresh=False, transient=True, disable=is_silent
+        )
         self._drawn = 0.0
 
     @contextmanager

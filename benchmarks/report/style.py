@@ -9,6 +9,8 @@ import vl_convert
 from benchmarks.scenarios.footprint import WITHOUT_CACHE
 from benchmarks.stores.subjects import DEEP_COPY, INDEXED, LITTLETABLE, REFERENCE, SCAN_STORE, SQLITE
 
+_ENLARGED = 1.4
+_FONT_SIZE = 12
 INK, DIM, GRID, PAPER = "#1b1f24", "#57606a", "#d8dee4", "#ffffff"
 BLUE, ORANGE, VERMILION, GREEN, PURPLE, SKY = "#0072b2", "#e69f00", "#d55e00", "#009e73", "#cc79a7", "#56b4e9"
 DARK = {
@@ -34,8 +36,15 @@ STYLES: dict[str, tuple[str, str, list[int]]] = {
 }
 """The colour, shape and dashes of each store, the same in every plot."""
 
-SIZE_STYLES = ((SKY, "triangle-up"), (ORANGE, "square"), (BLUE, "circle"), (VERMILION, "diamond"), (GREEN, "cross"))
-"""The colour and shape of each size, smallest first."""
+LINE_STYLES: tuple[tuple[str, str, list[int]], ...] = (
+    (BLUE, "circle", [1, 0]),
+    (VERMILION, "triangle-up", [1, 0]),
+    (GREEN, "square", [1, 0]),
+    (PURPLE, "diamond", [1, 0]),
+    (INK, "cross", [1, 0]),
+    (DIM, "circle", [3, 3]),
+)
+"""The colour, shape and dashes of each lookup; the last ones are those of every other operation."""
 
 
 def dark_rules() -> str:
@@ -55,7 +64,13 @@ def to_svg(chart: alt.TopLevelMixin, title: str) -> str:
 
 
 def standalone(svg: str) -> str:
-    """Return the SVG as a file of its own, with a background and the rules for dark mode."""
+    """Return the SVG as a file of its own, enlarged, with a background and the rules for dark mode.
+
+    It is drawn for the width of a phone. A page with more room shows it larger, with larger text; a phone shrinks it.
+    """
+    svg = re.sub(
+        r'(width|height)="([\d.]+)"', lambda size: f'{size[1]}="{float(size[2]) * _ENLARGED:.0f}"', svg, count=2
+    )
     start = svg.index(">") + 1
     background = f'<rect width="100%" height="100%" fill="{PAPER}"/>'
     return f"{svg[:start]}<style>{dark_rules()}</style>{background}{svg[start:]}\n"
@@ -65,18 +80,19 @@ def _configured(chart: Any) -> alt.TopLevelMixin:
     styled: alt.TopLevelMixin = (
         chart.configure(background="transparent", padding=8, font="Helvetica, Arial, sans-serif")
         .configure_title(color=INK, subtitleColor=DIM, anchor="start", frame="bounds", fontSize=13, offset=10)
+        .configure_text(fontSize=_FONT_SIZE)
         .configure_axis(
             gridColor=GRID,
             domainColor=DIM,
             tickColor=DIM,
             labelColor=INK,
             titleColor=DIM,
-            labelFontSize=11,
-            titleFontSize=11,
+            labelFontSize=_FONT_SIZE,
+            titleFontSize=_FONT_SIZE,
             titleFontWeight="normal",
         )
-        .configure_legend(labelColor=INK, labelFontSize=11, labelLimit=200, symbolSize=70, columnPadding=22)
-        .configure_header(labelColor=INK, labelFontSize=12)
+        .configure_legend(labelColor=INK, labelFontSize=_FONT_SIZE, labelLimit=200, symbolSize=70, columnPadding=22)
+        .configure_header(labelColor=INK, labelFontSize=_FONT_SIZE)
         .configure_view(stroke=None)
     )
     return styled

@@ -4,13 +4,15 @@ from dataclasses import dataclass, field
 
 from benchmarks.measure.timing import Summary
 
+_TIE = 1.05  # a smaller ratio of two medians prints as 1.0, and differs as much from run to run
+
 
 @dataclass(frozen=True)
 class Table:
     """A table of text cells; the first column is text, the others are figures unless `is_prose`.
 
-    `marks` are the cells, by row and column, that beat the indexed store. Narrow terminals leave the `optional` columns
-    out, from the first one on.
+    `marks` are the cells, by row and column, where another store is faster than the indexed one. Narrow terminals leave
+    the `optional` columns out, from the first one on.
     """
 
     part: str
@@ -66,12 +68,24 @@ def median_and_p99(summary: Summary | None) -> str:
     return f"{duration(summary.median)} / {duration(summary.p99)}" if summary else "-"
 
 
+def is_index_faster(ratio: float | None) -> bool:
+    """Return whether the index is faster, given the other's time over its own; a tie of two digits is not faster."""
+    return ratio is not None and ratio >= _TIE
+
+
+def is_scan_faster(ratio: float | None) -> bool:
+    """Return whether the scan, or a peer, is faster than the index; a tie of two digits is not faster."""
+    return ratio is not None and 1 / ratio >= _TIE
+
+
 def verdict(ratio: float | None) -> str:
     """Name the faster one, given the time of the scan over that of the indexed store.
 
-    >>> verdict(20.0), verdict(0.25)
-    ('index 20x', 'scan 4.0x')
+    >>> verdict(20.0), verdict(0.25), verdict(1.04)
+    ('index 20x', 'scan 4.0x', 'equal')
     """
     if ratio is None:
         return "-"
-    return f"index {factor(ratio)}x" if ratio >= 1 else f"scan {factor(1 / ratio)}x"
+    if is_index_faster(ratio):
+        return f"index {factor(ratio)}x"
+    return f"scan {factor(1 / ratio)}x" if is_scan_faster(ratio) else "equal"

@@ -1,4 +1,4 @@
-"""Print the tables and the answer to the terminal."""
+"""Print the answer and the tables to the terminal."""
 
 from itertools import product
 from pathlib import Path
@@ -10,8 +10,9 @@ from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from benchmarks.report.answer import answer
 from benchmarks.report.table import Table
-from benchmarks.report.tables import answer, tables
+from benchmarks.report.tables import tables
 from benchmarks.run import Run
 
 _WIDTH_WITHOUT_TERMINAL = 120
@@ -24,8 +25,11 @@ def console() -> Console:
 
 
 def show(out: Console, run: Run) -> None:
-    """Print all tables, the main ones last, where they stay in sight."""
-    for table in reversed(tables(run)):
+    """Print the answer, then the tables in the order of the report; the details are in the report only."""
+    out.print(Text(answer(run), style="bold"), end="\n\n")
+    for table in tables(run):
+        if table.part == "details" or table.is_prose:
+            continue
         rendered, left_out = fitted(out, table)
         out.print(Text(table.title, style="bold"))
         out.print(rendered)
@@ -36,8 +40,8 @@ def show(out: Console, run: Run) -> None:
         out.print()
 
 
-def show_answer(out: Console, run: Run, written: Path) -> None:
-    """Print the answer, the duration, and the file to open."""
+def close(out: Console, run: Run, written: Path) -> None:
+    """Print the answer again, where it stays in sight, then the duration and the file to open."""
     out.print(Text(answer(run), style="bold"))
     out.print(f"Took {run.seconds:.0f} s. Written: {written}", highlight=False, soft_wrap=True)
 
@@ -68,5 +72,5 @@ def _render(table: Table, left_out: list[int], padding: int) -> RichTable:
     for number, row in enumerate(table.rows):
         marked = [(number, column) in table.marks for column in columns]
         cells = [row[column] + "*" * is_marked for column, is_marked in zip(columns, marked, strict=True)]
-        rendered.add_row(*[Text(cell, "yellow" if cell.endswith("*") else "") for cell in cells])
+        rendered.add_row(*[Text(cell, "bold" if cell.endswith("*") else "") for cell in cells])
     return rendered

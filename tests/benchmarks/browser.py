@@ -52,11 +52,11 @@ def find() -> str | None:
     return next((command for command in found if command), None)
 
 
-def show(page: Path, profile: Path) -> Shown:
-    """Show the page in a browser with a new profile in that directory."""
+def show(page: Path, profile: Path, *options: str) -> Shown:
+    """Show the page in a browser with a new profile in that directory, and with more options of its command line."""
     browser = find()
     assert browser, INSTALL
-    command = [browser, *_OPTIONS, f"--user-data-dir={profile}", "--dump-dom", page.resolve().as_uri()]
+    command = [browser, *_OPTIONS, *options, f"--user-data-dir={profile}", "--dump-dom", page.resolve().as_uri()]
     ended = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120, check=False)  # noqa: S603  # found above
     assert ended.returncode == 0, ended.stderr
     return Shown(ended.stdout, _CONSOLE.findall(ended.stderr))

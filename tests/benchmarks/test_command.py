@@ -48,7 +48,7 @@ def test_output(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch:
     assert run == replace(small_run(), seed=5, command=run.command)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["results.json"]
     assert any("No report: it needs altair" in line for line in printed)
-    assert any(line.startswith("At 60 sessions, the indexed store answers queries") for line in printed[-5:])
+    assert any(line.startswith("At 60 sessions the index answers lookups") for line in printed[-5:])
     assert printed[-1].endswith("results.json")
 
 
@@ -131,6 +131,24 @@ def test_interrupted(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeyp
     assert main(["--smoke", "--output", str(tmp_path)]) == 130
     assert capsys.readouterr().err == "\nStopped before the end.\n"
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("ready_made")
+def test_interrupted_write(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while results are written leaves the file of the run before, and nothing else."""
+    (tmp_path / "results.json").write_text("before", encoding="utf-8")
+
+    def interrupted(path: Path, text: str, **_: Any) -> int:
+        path.write_bytes(text[:10].encode())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "write_text", interrupted)
+
+    assert main(["--smoke", "--output", str(tmp_path)]) == 130
+    assert capsys.readouterr().err == "\nStopped before the end.\n"
+    assert [(path.name, path.read_text(encoding="utf-8")) for path in tmp_path.iterdir()] == [
+        ("results.json", "before")
+    ]
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,8 @@ pytest.importorskip("altair", reason="the bench group is not installed; `nox -s 
 pytest.importorskip("vl_convert", reason="the bench group is not installed; `nox -s page` has it")
 pytestmark = pytest.mark.skipif(browser.find() is None, reason=browser.INSTALL)
 
+SCHEMES = '<meta name="color-scheme" content="light dark">'
+DARK_MODE = "--blink-settings=preferredColorScheme=0"
 MEASURE = """
 <script>
 addEventListener("load", () => {
@@ -27,6 +29,8 @@ addEventListener("load", () => {
     width: page.documentElement.clientWidth,
     scroll: page.documentElement.scrollWidth,
     plots: [...page.querySelectorAll("figure svg")].map(plot),
+    table: box(page.querySelector("#speedups table")).right,
+    answer: box(page.querySelector(".answer")).bottom,
     background: getComputedStyle(page.body).backgroundColor,
     marks: [...page.querySelectorAll("svg path, svg rect")].filter((mark) => box(mark).width > 0).length,
   });
@@ -42,12 +46,14 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_report(small_run(), tmp_path_factory.mktemp("report"))
 
 
-def _measured(report: Path, width: int, tmp_path: Path) -> Any:
+def _measured(report: Path, width: int, tmp_path: Path, *options: str) -> Any:
     """Show the page in a frame of this width, and return its measurements."""
     frame = f'<iframe width="{width}" height="900" srcdoc="{escape(report.read_text(encoding="utf-8"))}"></iframe>'
     page = tmp_path / "frame.html"
-    page.write_text(f'<!DOCTYPE html><meta charset="utf-8">{frame}<output></output>{MEASURE}', encoding="utf-8")
-    elements = browser.show(page, tmp_path / "profile").elements
+    page.write_text(
+        f'<!DOCTYPE html><meta charset="utf-8">{SCHEMES}{frame}<output></output>{MEASURE}', encoding="utf-8"
+    )
+    elements = browser.show(page, tmp_path / "profile", *options).elements
     return json.loads(unescape(elements.rpartition("<output>")[2].partition("</output>")[0]))
 
 
@@ -61,11 +67,13 @@ def test_nothing_complains(report: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("width", [390, 1280])
 def test_layout(width: int, report: Path, tmp_path: Path) -> None:
-    """The body has no horizontal overflow, and every plot is visible within its panel."""
+    """The body has no horizontal overflow; the answer is in sight, its table fits, and every plot within its panel."""
     found = _measured(report, width, tmp_path)
 
     assert found["scroll"] <= found["width"] <= width
-    assert len(found["plots"]) > 12
+    assert found["answer"] < 500
+    assert found["table"] <= width
+    assert len(found["plots"]) == 6
     for plot in found["plots"]:
         assert plot["width"] > 250
         assert plot["height"] > 40
@@ -74,6 +82,11 @@ def test_layout(width: int, report: Path, tmp_path: Path) -> None:
         assert plot["width"] <= plot["room"] + 1
     assert found["marks"] > 100
     assert found["background"] == "rgb(255, 255, 255)"
+
+
+def test_dark_mode(report: Path, tmp_path: Path) -> None:
+    """The page is dark where the reader prefers it."""
+    assert _measured(report, 390, tmp_path, DARK_MODE)["background"] == "rgb(13, 17, 23)"
 
 
 @pytest.mark.parametrize(

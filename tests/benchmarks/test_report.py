@@ -7,7 +7,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from benchmarks.report.tables import answer, tables
+from benchmarks.report.answer import answer
+from benchmarks.report.tables import PARTS, tables
 from tests.benchmarks.small_run import small_run
 
 pytest.importorskip("altair", reason="the bench group is not installed; `nox -s page` has it")
@@ -28,6 +29,7 @@ def page(directory: Path) -> str:
 
 def test_page_has_every_table(page: str) -> None:
     """The page shows the cells of the terminal's tables, in the same order, and the answer first."""
+    page = page.replace("<wbr>", "")
     text = unescape(re.sub(r"<[^>]+>", "\n", page[page.index("<main>") :]))
     lines = [line for line in text.splitlines() if line.strip()]
     tables_of_page = re.findall(r"<table.*?</table>", page, re.DOTALL)
@@ -41,6 +43,16 @@ def test_page_has_every_table(page: str) -> None:
             marked = {row * len(table.head) + column for row, column in table.marks}
             shown = [cell for row in table.rows for cell in row]
             assert [cell + "*" * (place in marked) for place, cell in enumerate(shown)] == cells
+
+
+def test_page_order(page: str) -> None:
+    """The speed-up with its plot comes first, then where the scan is faster, memory, the other parts; details last."""
+    shown = [table.part for table in tables(small_run()) if table.part != "details"]
+    sections = re.findall(r'<section id="(\w+)">', page)
+
+    assert sections == [*sorted(set(shown), key=list(PARTS).index), "run", "details"]
+    assert page.index('id="speedups"') < page.index('id="plot-lookup"') < page.index('id="lookups"')
+    assert page.index('id="details"') < page.index("<details>")
 
 
 def test_page_is_static(page: str) -> None:
@@ -73,9 +85,28 @@ def test_plots_are_files_too(directory: Path) -> None:
         assert "prefers-color-scheme: dark" in svg
         assert '<rect width="100%" height="100%"' in svg
         assert 'role="img" aria-label="' in svg
-    assert "find_sessions_by_step_hash" in svgs["lookup"]
-    assert "reference scan µs / indexed µs" in svgs["lookup"]
+    for text in ("by channel", "by step", "delete", "1x: equal", "sessions", "times as fast as the linear scan"):
+        assert f">{text}</text>" in svgs["lookup"]
     assert "reference scan: " in svgs["loading"]
+    assert ">ms</text>" in svgs["loading"]
+
+
+def test_plots_of_stored_results(tmp_path: Path) -> None:
+    """The plots of README and docs are written again from stored results, those that are named or all."""
+    from benchmarks.report.page import main  # noqa: PLC0415  # needs altair
+
+    results = Path(__file__).parents[2] / "benchmarks" / "results"
+    main([str(results / "million.json"), str(tmp_path / "some"), "memory"])
+    main([str(results / "default.json"), str(tmp_path / "all")])
+
+    assert [path.name for path in (tmp_path / "some").iterdir()] == ["memory.svg"]
+    assert {path.stem for path in (tmp_path / "all").iterdir()} == {
+        "report",
+        "lookup",
+        "memory",
+        "collection",
+        "loading",
+    }
 
 
 def test_sharding_plot() -> None:
