@@ -79,7 +79,8 @@ async def measure(options: Options, as_command: str, progress: Progress) -> Run:
 
 def command(arguments: Sequence[str]) -> str:
     """Return the command that repeats the run, with absolute paths cut to names: they mean nothing elsewhere."""
-    return shlex.join(["python", "-m", "benchmarks", *[_portable(argument) for argument in arguments]])
+    options = shlex.join(_portable(argument) for argument in arguments)
+    return f"nox -s bench -- {options}" if options else "nox -s bench"
 
 
 def _portable(argument: str) -> str:

@@ -17,7 +17,7 @@ def machine() -> dict[str, str | int | float]:
         "cpu": _cpu(),
         "cores": os.cpu_count() or 1,
         "memory_gb": _memory_gb(),
-        "os": f"{platform.system()} {platform.release()}",
+        "os": platform.system(),
     }
 
 

@@ -28,11 +28,9 @@ The laws, the same for every store:
 15. **Pages.** A list that continues before the stamp of the last session seen repeats no session, and omits none that
     was not saved in between.
 16. **Counts are lists' lengths.** They are computed without making the lists.
-17. **Expired is gone.** As soon as a session has been idle for longer than the store's `idle_ttl`, no query, count or
-    save sees it. A store with `max_sessions` evicts those that were idle longest, in the step of the save that exceeds
-    it. `on_evict` is called for each evicted session, one at a time, outside of any lock, never within a save.
-18. **Changes come in order.** A reader gets every commit once, without a gap, as the ids, revision and stamp of the
-    session. A reader that has missed changes gets `ChangesLostError`.
+17. **Expired is gone.** No query, count or save sees a session that was idle for longer than `idle_ttl`. A save that
+    exceeds `max_sessions` evicts those that were idle longest. `on_evict` gets each, one at a time, without a lock.
+18. **Changes come in order.** A reader gets every commit once, as ids, revision and stamp, or `ChangesLostError`.
 """
 
 from __future__ import annotations

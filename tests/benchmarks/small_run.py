@@ -27,7 +27,7 @@ async def _make() -> Run:
     quiet = Progress()
     return Run(
         date="2025-06-02",
-        command="python -m benchmarks <&>",
+        command="nox -s bench <&>",
         seed=1,
         seconds=2.0,
         machine=machine(),

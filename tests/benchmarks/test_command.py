@@ -44,7 +44,7 @@ def test_output(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch:
     run = Run.read(tmp_path / "out" / "results.json")
 
     assert status == 0
-    assert (run.seed, run.command) == (5, "python -m benchmarks --smoke --seed 5 --output out")
+    assert (run.seed, run.command) == (5, "nox -s bench -- --smoke --seed 5 --output out")
     assert run == replace(small_run(), seed=5, command=run.command)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["results.json"]
     assert any("No report: it needs altair" in line for line in printed)
@@ -191,4 +191,5 @@ def test_command_names_no_path() -> None:
     """The command in the results can be typed elsewhere: absolute paths are cut to names."""
     arguments = ["--trace", "/some/where/t.gz", "--output=/tmp/out", "--seed", "2"]
 
-    assert command(arguments) == "python -m benchmarks --trace t.gz --output=out --seed 2"
+    assert command(arguments) == "nox -s bench -- --trace t.gz --output=out --seed 2"
+    assert command([]) == "nox -s bench"

@@ -65,7 +65,7 @@ def test_page_is_static(page: str) -> None:
     }
     assert "url(" not in page.replace("url(#", "")
     assert "default-src 'none'; style-src 'sha256-" in page
-    assert "python -m benchmarks &lt;&amp;&gt;" in page  # escaped
+    assert "nox -s bench &lt;&amp;&gt;" in page  # escaped
 
 
 def test_ids_are_unique(page: str) -> None:
