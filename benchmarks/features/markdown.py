@@ -14,7 +14,8 @@ from benchmarks.features.matrix import IN_MEMORY, ON_SERVER, Matrix, read
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 LEGEND = (
     'Each cell is the outcome of a check that runs. "by hand (n)": it is not built in, and n lines of your own code '
-    'pass the same check. "no": neither, short of writing an index or a store.'
+    'pass the same check. "no": neither, short of writing an index or a store. SQLite and Redis are hand-written, with '
+    "sqlite3 and redis-py. ADK is its `InMemorySessionService`, LangGraph its `InMemorySaver`."
 )
 
 
