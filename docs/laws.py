@@ -1,7 +1,7 @@
-"""Write the laws into `docs/contract.md`, each with the tests that show it: `python docs/laws.py`.
+"""The laws of the contract as Markdown, each with the tests that show it; `fill.py` writes them into their page.
 
 The texts come from the docstring of `sessiondex.contract`. A test file shows a law if the first line of its docstring
-names it, as in "Law 3: isolation" or "Laws 15 and 16". `tests/test_docs.py` fails if the page is out of date.
+names it, as in "Law 3: isolation" or "Laws 15 and 16".
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ from sessiondex import contract
 from sessiondex.testing import CASES
 
 ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "docs" / "contract.md"
-BETWEEN_MARKERS = re.compile(r"(?<=<!-- laws -->\n).*(?=<!-- /laws -->)", re.DOTALL)
 
 
 def laws() -> list[tuple[int, str, str]]:
@@ -41,21 +39,11 @@ def _named_laws(line: str) -> set[int]:
     return {int(number) for numbers in named for number in re.findall(r"\d+", numbers)}
 
 
-def section() -> str:
+def laws_with_tests() -> str:
     """Return the laws as Markdown."""
     cases = Counter(case.law for case in CASES)
     parts = []
     for number, title, text in laws():
         files = ", ".join(f"`{file.removeprefix('tests/')}`" for file in test_files(number))
         parts.append(f"### {number}. {title}\n\n{text}\n\n*Tests:* {cases[number]} cases of the kit, {files}.\n")
-    return "\n" + "\n".join(parts) + "\n"
-
-
-def main() -> None:
-    """Rewrite the page."""
-    text = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(BETWEEN_MARKERS.sub(lambda _: section(), text, count=1), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()
+    return "\n".join(parts)

@@ -16,10 +16,10 @@ SOURCE = ROOT / "src" / "sessiondex"
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
 
 
-@pytest.fixture(scope="module")
-def laws() -> ModuleType:
-    """Return `docs/laws.py`, which writes the laws into their page."""
-    spec = importlib.util.spec_from_file_location("laws", ROOT / "docs" / "laws.py")
+@pytest.fixture(scope="module", params=["laws", "fill"])
+def script(request: pytest.FixtureRequest) -> ModuleType:
+    """Return a script of `docs/`."""
+    spec = importlib.util.spec_from_file_location(request.param, ROOT / "docs" / f"{request.param}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -34,19 +34,20 @@ def test_every_file_of_tests_that_a_page_names_is_there(page: Path) -> None:
         assert any(place.is_file() for place in places), f"{page.name} names {path}"
 
 
-def test_the_page_has_the_laws_of_the_contract(laws: ModuleType) -> None:
-    """If this fails, run `python docs/laws.py`."""
-    written = laws.BETWEEN_MARKERS.search(laws.PAGE.read_text())
-    assert written is not None
+@pytest.mark.parametrize("script", ["fill"], indirect=True)
+def test_generated_parts_are_up_to_date(script: ModuleType) -> None:
+    """If this fails, run `python docs/fill.py`."""
+    assert sum(len(script.PART.findall(page.read_text())) for page in PAGES) >= 10
+    for page in PAGES:
+        assert page.read_text() == script.filled(page.read_text()), page.name
 
-    assert written[0] == laws.section()
 
-
-def test_each_law_has_cases_and_tests(laws: ModuleType) -> None:
-    assert [number for number, _, _ in laws.laws()] == list(range(1, 19))
-    for number, title, _ in laws.laws():
+@pytest.mark.parametrize("script", ["laws"], indirect=True)
+def test_each_law_has_cases_and_tests(script: ModuleType) -> None:
+    assert [number for number, _, _ in script.laws()] == list(range(1, 19))
+    for number, title, _ in script.laws():
         assert any(case.law == number for case in CASES), title
-        assert laws.test_files(number), title
+        assert script.test_files(number), title
 
 
 def test_the_guide_to_the_source_lists_each_file_once() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 DOCS = Path(__file__).parents[1] / "docs"
 
-SERVICE = '''
+SERVICE = """
 from typing import Annotated
 from uuid import UUID
 
@@ -30,9 +30,9 @@ def store_of() -> SessionStore:
 @app.post("/messages")
 async def message(store: Annotated[SessionStore, Depends(store_of)]) -> None:
     await store.save(Session(tenant_id=UUID(int=1), agent_id=UUID(int=2), channel=Channel.API, user_channel_id="ann"))
-'''
+"""
 
-TEST_CLIENT = '''
+TEST_CLIENT = """
 import asyncio
 
 from fastapi.testclient import TestClient
@@ -50,7 +50,7 @@ def test_the_client_runs_the_app_in_another_loop():
             asyncio.run(STORE.get(uuid4()))
     assert STORE.stats().sessions == 1
     assert asyncio.run(STORE.get(uuid4())) is None
-'''
+"""
 
 
 def run_pytest(directory: Path, test: str) -> str:
@@ -63,7 +63,9 @@ def run_pytest(directory: Path, test: str) -> str:
 
 @pytest.mark.parametrize("page", ["recipes.md", "conformance.md"])
 def test_a_test_file_of_the_docs_passes(page: str, tmp_path: Path) -> None:
-    blocks = re.findall(r"^```(?:python\b|\{\.python )[^\n]*\n(.*?)^```", (DOCS / page).read_text(), re.MULTILINE | re.DOTALL)
+    blocks = re.findall(
+        r"^```(?:python\b|\{\.python )[^\n]*\n(.*?)^```", (DOCS / page).read_text(), re.MULTILINE | re.DOTALL
+    )
     [block] = [block for block in blocks if "import pytest" in block]
     printed = run_pytest(tmp_path, block)
 

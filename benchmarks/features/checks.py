@@ -27,7 +27,7 @@ FEATURES = {
 }
 """The rows of the matrix. Each is a method of `Checks`."""
 
-ONE_KEY = "One of the two: what you choose as the user id (ADK) or the thread id (LangGraph)."
+ONE_KEY = "One of the two, as user id (ADK) or thread id (LangGraph)."
 """A footnote."""
 
 CUSTOMER = "customer-0"

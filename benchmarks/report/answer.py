@@ -82,18 +82,18 @@ def speed_up_table(cells: Cells) -> Table:
 
 
 def readme(run: Run) -> str:
-    """Return, as Markdown, three lookups at the largest size, where the scan is faster, and what was measured where."""
+    """Return, as Markdown, the answer, three lookups at the largest size, where the scan is faster, and the machine."""
     cells = Cells(run.lookups)
     if not cells.sizes:
         return answer(run)
     largest = cells.sizes[-1]
     lines = [
-        f"| at {largest:,} sessions, median per call | indexed | linear scan | times as fast |",
-        "| --- | ---: | ---: | ---: |",
+        f"|at {largest:,} sessions, median per call|indexed|linear scan|times as fast|",
+        "|---|---:|---:|---:|",
     ]
     for query, label in _README_ROWS.items():
         ours, scan = (f"{duration(cells.median(largest, query, name))} µs" for name in (INDEXED, REFERENCE))
-        lines.append(f"| {label} | {ours} | {scan} | **{factor(cells.factor(largest, query, REFERENCE))}** |")
+        lines.append(f"|{label}|{ours}|{scan}|**{factor(cells.factor(largest, query, REFERENCE))}**|")
     faster = [
         f"`{name}` ({duration(cells.median(largest, name, REFERENCE))} µs against "
         f"{duration(cells.median(largest, name, INDEXED))} µs)"
@@ -101,9 +101,13 @@ def readme(run: Run) -> str:
         if is_scan_faster(cells.factor(largest, name, REFERENCE))
     ]
     where = f"The scan is faster at {_enumerate(faster)}: it copies nothing.\n" if faster else ""
-    return "\n".join(
-        [*lines, "", f"{where}Measured on {run.date[:10]}: {setting(run)}. To repeat it: `{run.command}`."]
-    )
+    machine = f"{run.machine['cpu']}, {run.machine['cores']} cores, {run.versions['python']}"
+    measured = f"Measured on {run.date[:10]} with `{run.command}`: {machine}, pydantic {run.versions['pydantic']}."
+    return "\n".join([f"{_first_sentence(answer(run))}\n", *lines, "", where + measured])
+
+
+def _first_sentence(text: str) -> str:
+    return f"{text.partition('. ')[0].rstrip('.')}."
 
 
 def setting(run: Run) -> str:

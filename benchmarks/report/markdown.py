@@ -27,7 +27,7 @@ def to_markdown(table: Table) -> str:
     for number, row in enumerate(table.rows):
         cells = [f"**{cell}**" if (number, place) in table.marks else cell for place, cell in enumerate(row)]
         lines.append([_CODE.sub(r"`\1`", cells[0]), *cells[1:]])
-    body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    body = "\n".join(f"|{'|'.join(line)}|" for line in lines)
     return f"{table.title}:\n\n{body}\n"
 
 

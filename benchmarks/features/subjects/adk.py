@@ -86,7 +86,7 @@ class AdkChecks(Checks):
         await append_copy(self._service, session, _change(session, tags=session.state["tags"]))
         self.tags(session).append("changed after the save")
         is_own = self.tags(await self.read(1)) == ["new"]
-        note = "Reads are copies; the values of an appended event are shared."
+        note = "Values of appended events are shared."
         return shared if shared.outcome == YES else by_hand(is_own, shared.observed, append_copy, note=note)
 
     async def pages(self) -> Cell:
@@ -96,9 +96,7 @@ class AdkChecks(Checks):
 
         lack = absent(InMemorySessionService, "limit", "page", "cursor")
         holds, observed = await self._pages(next_page)
-        return by_hand(
-            holds, f"{lack}; {observed}", page, note="Reads all sessions for each page; ADK those of the user."
-        )
+        return by_hand(holds, f"{lack}; {observed}", page, note="Reads all sessions for each page.")
 
     async def stale(self) -> Cell:
         await self.fill([1])
@@ -157,7 +155,7 @@ class AdkChecks(Checks):
         return built_in(
             found is not None,
             "a second service is empty; one of SQLite has the session",
-            note="Its stores on a database do, by the same interface.",
+            note="Its database services do.",
         )
 
     async def queries(self) -> Cell:

@@ -40,7 +40,7 @@ class DictChecks(Checks):
             found = _page(self._sessions, CUSTOMER, before, 4)
             return [each["id"] for each in found], found[-1]["updated"]
 
-        return by_hand(*await self._pages(page), _page, note="Reads all sessions for each page; ADK those of the user.")
+        return by_hand(*await self._pages(page), _page, note="Reads all sessions for each page.")
 
     async def isolation(self) -> Cell:
         shared = await super().isolation()

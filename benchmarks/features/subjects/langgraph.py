@@ -72,7 +72,7 @@ class LangGraphChecks(Checks):
             found = await _page(self._saver, CUSTOMER, before, 4)
             return [_session(each)["id"] for each in found], found[-1].checkpoint["id"]
 
-        return by_hand(*await self._pages(page), _page, note="Reads all sessions for each page; ADK those of the user.")
+        return by_hand(*await self._pages(page), _page, note="Reads all sessions for each page.")
 
     async def stale(self) -> Cell:
         await self.fill([1])
@@ -118,7 +118,7 @@ class LangGraphChecks(Checks):
         return built_in(
             found is not None,
             "a second saver is empty; one of SQLite has the session",
-            note="Its stores on a database do, by the same interface.",
+            note="Its database services do.",
         )
 
     async def queries(self) -> Cell:
