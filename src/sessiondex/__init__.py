@@ -3,6 +3,8 @@
 The public names are those listed here.
 """
 
+__version__ = "0.1.0"  # the build reads it from here
+
 from sessiondex.contract import Change, ChangeKind, EvictionReason, SessionStore
 from sessiondex.errors import (
     ChangesLostError,
