@@ -49,7 +49,9 @@ def assert_leads_somewhere(path: Path, anchor: str, named: str) -> None:
 
 
 def test_links_to_files_lead_to_files() -> None:
-    for file, link in links(FILES):
+    found = links(FILES)
+    assert found
+    for file, link in found:
         path, _, anchor = link.partition("#")
         assert_leads_somewhere(ROOT / path, anchor, f"{file} links to {link}")
 
