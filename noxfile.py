@@ -7,6 +7,7 @@ import os
 import shutil
 import tarfile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import nox
 
@@ -58,7 +59,8 @@ def types(session: nox.Session) -> None:
     session.run("mypy", "--strict", "src", "tests", "benchmarks", "docs/examples/service", "noxfile.py")
     # From outside the source tree, so that what users get is what is checked: `py.typed` included.
     users_file = Path("tests/typing/users_file.py").resolve()
-    with session.chdir(session.create_tmp()):
+    # pyright checks nothing in a hidden folder such as `.nox`, and looks for settings in all folders above.
+    with TemporaryDirectory() as outside, session.chdir(outside):
         session.run("mypy", "--strict", "--config-file=", str(users_file))
         Path("users_file.py").write_text("# pyright: strict\n" + users_file.read_text())
         session.run("pyright", "users_file.py")
