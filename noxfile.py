@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
+import tarfile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import nox
 
-nox.needs_version = ">=2024.10.9"
+nox.needs_version = ">=2025.2.9"  # the first with `requires`
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.download_python = "never"
 nox.options.error_on_missing_interpreters = False
@@ -16,6 +20,7 @@ nox.options.sessions = ["lint", "types", "tests"]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PYPROJECT)
+MIN_TYPE_COMPLETENESS = 0.95
 # One worker more than cores: some wait for a server.
 ON_ALL_CORES = ("-n", str((os.cpu_count() or 1) + 1), "--dist", "worksteal")
 
@@ -31,21 +36,41 @@ def install(session: nox.Session, *groups: str) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style and format."""
+    """Check style and format, and the files that GitHub reads against its schemas."""
     session.install(*nox.project.dependency_groups(PYPROJECT, "lint"))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+    for schema, files in {
+        "github-workflows": ".github/workflows/*.yml",
+        "dependabot": ".github/dependabot.yml",
+        "github-issue-config": ".github/ISSUE_TEMPLATE/config.yml",
+        "github-issue-forms": ".github/ISSUE_TEMPLATE/[!c]*.yml",
+        "citation-file-format": "CITATION.cff",
+    }.items():
+        session.run("check-jsonschema", "--builtin-schema", f"vendor.{schema}", *map(str, Path().glob(files)))
 
 
 @nox.session
 def types(session: nox.Session) -> None:
     """Check types strictly: the package, its tests and benchmarks, and a user's file against the installed package."""
     install(session, "types")
+    # As users have it, since pyright does not look into editable installs.
+    session.install("--force-reinstall", "--no-deps", ".")
     session.run("mypy", "--strict", "src", "tests", "benchmarks", "noxfile.py")
     # From outside the source tree, so that what users get is what is checked: `py.typed` included.
     users_file = Path("tests/typing/users_file.py").resolve()
-    with session.chdir(session.create_tmp()):
+    # pyright checks nothing in a hidden folder such as `.nox`, and looks for settings in all folders above.
+    with TemporaryDirectory() as outside, session.chdir(outside):
         session.run("mypy", "--strict", "--config-file=", str(users_file))
+        Path("users_file.py").write_text("# pyright: strict\n" + users_file.read_text())
+        session.run("pyright", "users_file.py")
+        verify = ("pyright", "--verifytypes", "sessiondex", "--ignoreexternal", "--outputjson")
+        # It fails below 100 %, which is more than is asked.
+        report = json.loads(str(session.run(*verify, silent=True, stderr=None, success_codes=[0, 1])))
+    score = report["typeCompleteness"]["completenessScore"]
+    session.log(f"pyright knows the types of {score:.1%} of the public names")
+    if score < MIN_TYPE_COMPLETENESS:
+        session.error(f"less than {MIN_TYPE_COMPLETENESS:.0%}: `{' '.join(verify[:-1])}` lists them")
 
 
 @nox.session(python=PYTHONS)
@@ -92,9 +117,37 @@ def stress(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Build the documentation into `site`; a warning is an error."""
-    install(session, "docs")
+    """Build the documentation into `site`, and check links, spelling and every example; a warning is an error."""
+    install(session, "docs", "tests")
     session.run("zensical", "build", "--clean", "--strict", *session.posargs)
+    pages = [*map(str, Path().glob("*.md")), "docs"]
+    session.run("codespell", "--check-hidden", *pages, ".github", "src", "tests", "benchmarks", "noxfile.py")
+    session.run("pytest", *ON_ALL_CORES, *pages, "tests/test_docs.py", "tests/test_links.py")
+
+
+@nox.session
+def dist(session: nox.Session) -> None:
+    """Build the sdist, and from it the wheel, into `dist`; check that PyPI takes them, and that no file is missing."""
+    session.install(*nox.project.dependency_groups(PYPROJECT, "dist"))
+    shutil.rmtree("dist", ignore_errors=True)
+    session.run("python", "-m", "build")
+    session.run("twine", "check", "--strict", *map(str, Path("dist").iterdir()))
+    if Path(".git").exists():
+        with tarfile.open(next(Path("dist").glob("*.tar.gz"))) as sdist:
+            packed = {name.partition("/")[2] for name in sdist.getnames()}
+        tracked = str(session.run("git", "ls-files", "-z", silent=True, external=True)).rstrip("\0").split("\0")
+        if missing := sorted(set(tracked) - packed):
+            session.error(f"not in the sdist: {', '.join(missing)}")
+
+
+@nox.session(python=PYTHONS, requires=["dist"], reuse_venv=False)
+@nox.parametrize("kind", ["whl", "tar.gz"])
+def packages(session: nox.Session, kind: str) -> None:
+    """Install the wheel, and the sdist, where nothing else is, and take a turn outside the source tree."""
+    session.install(*map(str, Path("dist").glob(f"*.{kind}")))
+    turn, source = Path("tests/installed/turn.py").resolve(), Path("src/sessiondex").resolve()
+    with session.chdir(session.create_tmp()):
+        session.run("python", "-I", str(turn), str(source))
 
 
 @nox.session

@@ -3,6 +3,8 @@
 The public names are those listed here.
 """
 
+__version__ = "0.1.0"  # the build reads it from here
+
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, NoReturn
 

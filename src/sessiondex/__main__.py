@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from importlib.metadata import version
+
+from sessiondex import __version__
 
 HELP = """\
 Keep conversation sessions in memory and find them fast: a library for asyncio services.
@@ -25,7 +26,7 @@ def main() -> None:
         description=HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"sessiondex {version('sessiondex')}")
+    parser.add_argument("--version", action="version", version=f"sessiondex {__version__}")
     parser.parse_args(sys.argv[1:] or ["--help"])
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 from uuid import UUID, uuid4
 
 from pydantic import (
@@ -86,7 +86,9 @@ UserChannelId = Annotated[str, StringConstraints(min_length=0), AfterValidator(c
 class _FrozenModel(BaseModel):
     """Base of values that never change. Stores share their instances between sessions."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True
+    )
 
     @property
     def model_fields_set(self) -> set[str]:
@@ -129,7 +131,9 @@ class Session(BaseModel):
     (<Channel.SLACK: 'slack'>, <SessionStatus.ACTIVE: 'active'>)
     """
 
-    model_config = ConfigDict(validate_assignment=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        validate_assignment=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True
+    )
 
     session_id: UUID = Field(default_factory=uuid4)
     tenant_id: UUID
@@ -185,7 +189,7 @@ class ScopeFilter(BaseModel):
     frozenset({<Channel.SMS: 'sms'>})
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     include_channels: _Channels | None = None
     exclude_channels: _Channels | None = None

@@ -137,7 +137,8 @@ async def test_the_collector_has_no_more_to_visit_of_many_sessions_than_of_few(m
     assert many - few < 20
     shards = shards_of(store)
     assert sum(map(len, shards)) > 4_000
-    assert not any(map(gc.is_tracked, shards))
+    if sys.version_info < (3, 14):  # which tracks every dict; what a shard holds is still not tracked
+        assert not any(map(gc.is_tracked, shards))
 
 
 async def test_the_collector_visits_no_more_live_sessions_than_the_cache_has(make_indexed: Any) -> None:

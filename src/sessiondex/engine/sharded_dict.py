@@ -35,7 +35,7 @@ class ShardedDict(Generic[V]):
     def __init__(self, shard_count: int = SHARD_COUNT) -> None:
         """`shard_count` is a power of two."""
         self.shards: tuple[dict[bytes, V], ...] = tuple({} for _ in range(shard_count))
-        self.mask = shard_count - 1
+        self.mask: int = shard_count - 1
 
     def shard(self, key: bytes) -> dict[bytes, V]:
         """Return the dict that holds the key if it is present. Runtime: O(1)."""

@@ -18,7 +18,7 @@ from sessiondex.queries import check_callable, check_idle_ttl, check_min
 from sessiondex.stores.callback_scope import CallbackScope
 from sessiondex.stores.commit import Commit
 
-log = logging.getLogger("sessiondex")
+log: logging.Logger = logging.getLogger("sessiondex")
 
 SWEEP_INTERVAL_SECONDS = 1.0  # or the idle_ttl, if that is shorter
 _SLICE_SECONDS = 0.002  # how long callbacks run before other tasks get a turn; one callback is never cut

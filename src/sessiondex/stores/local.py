@@ -44,7 +44,7 @@ from sessiondex.stores.eviction import SWEEP_INTERVAL_SECONDS, EvictionNotifier,
 from sessiondex.stores.slices import SLICE_SECONDS, Slices
 from sessiondex.stores.writer import Writer
 
-log = logging.getLogger("sessiondex")
+log: logging.Logger = logging.getLogger("sessiondex")
 
 _EVICTIONS_PER_SAVE = 2  # more than a save adds, so that saves alone catch up with what expires
 _UNLIMITED = 2**63

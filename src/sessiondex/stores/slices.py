@@ -22,7 +22,7 @@ class Slices:
 
     def __init__(self, enter: Callable[[], None]) -> None:
         self._enter = enter
-        self.deadline = perf_counter() + SLICE_SECONDS
+        self.deadline: float = perf_counter() + SLICE_SECONDS
 
     async def pause(self) -> None:
         """Let other tasks run, then begin a new slice."""

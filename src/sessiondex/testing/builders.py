@@ -24,7 +24,7 @@ class ManualClock:
     """
 
     def __init__(self, now: datetime = START) -> None:
-        self.time = now
+        self.time: datetime = now
 
     def __call__(self) -> datetime:
         """Return the current time of the clock."""

@@ -53,7 +53,7 @@ class CaseContext:
         self._make_store = make_store
         self._stores: list[SessionStore[Any]] = []
         self._tasks: list[asyncio.Task[Any]] = []
-        self.clock = ManualClock()
+        self.clock: ManualClock = ManualClock()
         """Stands still until the case moves it. Used by the stores to which the case passes it."""
         self.tenant_id, self.other_tenant_id = uuid4(), uuid4()
         self.agent_id, self.other_agent_id = uuid4(), uuid4()

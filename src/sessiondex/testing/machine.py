@@ -47,10 +47,10 @@ class SessionStoreMachine(MachineCore):
 
     def on_start(self) -> None:
         """Start to follow the changes of both stores."""
-        self.readers = [store.changes() for store in (self.store, self.oracle)]
+        self.readers: list[AsyncIterator[Change]] = [store.changes() for store in (self.store, self.oracle)]
         self.replayed: dict[UUID, Any] = {}
         """The version of each session according to the changes, as `version_of` returns it."""
-        self.followed_count = 0
+        self.followed_count: int = 0
         self.first_sequences: list[int] = []
 
     # -- queries, mostly for sessions that are stored --

@@ -43,8 +43,8 @@ class MachineCore(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.clock = ManualClock()
-        self.runner = asyncio.Runner()
+        self.clock: ManualClock = ManualClock()
+        self.runner: asyncio.Runner = asyncio.Runner()
         self.store: SessionStore[Any]
         self.oracle: SessionStore[Any]
         self.expected: dict[UUID, Any] = {}
@@ -53,7 +53,7 @@ class MachineCore(RuleBasedStateMachine):
         """Deep copies of the deleted sessions."""
         self.held_pairs: list[Pair] = []
         """Sessions that callers still hold: pairs, one of each store."""
-        self.commit_count = 0
+        self.commit_count: int = 0
         """The number of committed changes."""
 
     def make_store(self, **options: Any) -> SessionStore[Any] | Awaitable[SessionStore[Any]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from sessiondex.errors import StoreClosedError
 
-log = logging.getLogger("sessiondex")
+log: logging.Logger = logging.getLogger("sessiondex")
 
 
 class BackgroundTasks:

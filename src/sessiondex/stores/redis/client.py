@@ -68,7 +68,7 @@ class RedisClient:
     """Calls functions of the library, from one loop. Connects at the first call."""
 
     def __init__(self, address: Address) -> None:
-        self.host = address.host
+        self.host: str = address.host
         self._is_cluster = address.is_cluster
         self._redis: Any = _connect(address)
         self._timeout = address.timeout

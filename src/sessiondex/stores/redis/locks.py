@@ -17,7 +17,7 @@ from sessiondex.stores.redis import keys
 from sessiondex.stores.redis.background_tasks import BackgroundTasks
 from sessiondex.stores.redis.client import RedisClient
 
-log = logging.getLogger("sessiondex")
+log: logging.Logger = logging.getLogger("sessiondex")
 
 CallLockFunction = Callable[[str, str, int], Awaitable[bool]]
 """Calls a function of `lua/locks.lua` with token and milliseconds. Returns whether the token owns or owned the lock."""

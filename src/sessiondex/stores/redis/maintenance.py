@@ -14,7 +14,7 @@ from sessiondex.stores.redis.background_tasks import BackgroundTasks
 from sessiondex.stores.redis.removals import RemovalHandler
 from sessiondex.stores.redis.tenant_client import TenantClient
 
-log = logging.getLogger("sessiondex")
+log: logging.Logger = logging.getLogger("sessiondex")
 
 SWEEP_BATCH_SIZE = 50  # sessions evicted by one call
 TENANT_BATCH_SIZE = 200  # tenants read by one call

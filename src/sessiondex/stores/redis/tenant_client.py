@@ -76,12 +76,12 @@ class TenantClient:
     ) -> None:
         self.client = client
         self.keyspace = keyspace
-        self.has_idle_ttl = bool(idle_ttl)
+        self.has_idle_ttl: bool = bool(idle_ttl)
         self._now = now
         self._idle_ttl = idle_ttl
         self._readers = readers
         self._check = check
-        self.writes = WriteCounter()
+        self.writes: WriteCounter = WriteCounter()
 
     def in_background(self) -> TenantClient:
         """Return a client for background work, which goes on while the store closes."""
