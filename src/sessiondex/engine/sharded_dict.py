@@ -17,7 +17,8 @@ SHARD_COUNT = 64
 class ShardedDict(Generic[V]):
     """Map bytes to values, in shards that grow one at a time.
 
-    Values should be bytes, numbers or strings. Up to Python 3.13, the garbage collector skips a dict that holds nothing else.
+    Values should be bytes, numbers or strings. Up to Python 3.13, the garbage collector skips a dict that holds nothing
+    else.
 
     Writers change the shard of a key. Hot paths index `shards` with `hash(key) & mask`, which saves a call. Bytes have
     a salted hash, so nobody can choose keys that all fall into one shard.
