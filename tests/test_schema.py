@@ -154,7 +154,8 @@ def test_all_states_of_an_agent_share_keys_with_no_other_agent(one: AgentQuery, 
     assert bool(keys[0] & keys[1]) == (one[:2] == other[:2])
 
 
-identities = st.builds(ChannelQuery, ids, st.sampled_from(Channel), texts, st.booleans())
+channels = st.sampled_from(Channel) | st.sampled_from(["a", "a:", "closed a", "\u00e9", "\1a"])
+identities = st.builds(ChannelQuery, ids, channels, texts, st.booleans())
 
 
 @given(identities, identities)

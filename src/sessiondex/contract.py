@@ -167,7 +167,7 @@ class SessionStore(ABC, Generic[S]):
         """
 
     @abstractmethod
-    async def get_by_channel(self, tenant_id: UUID, channel: Channel, user_channel_id: str) -> S | None:
+    async def get_by_channel(self, tenant_id: UUID, channel: Channel | str, user_channel_id: str) -> S | None:
         """Return the most recently active session of that channel identity, of any status, or `None`.
 
         Compares `user_channel_id` byte for byte. Cost: O(1).
@@ -271,7 +271,7 @@ class SessionStore(ABC, Generic[S]):
 
     @abstractmethod
     async def get_or_create(
-        self, tenant_id: UUID, channel: Channel, user_channel_id: str, create: Callable[[], S | Awaitable[S]]
+        self, tenant_id: UUID, channel: Channel | str, user_channel_id: str, create: Callable[[], S | Awaitable[S]]
     ) -> tuple[S, bool]:
         """Return the latest session of that channel identity that is not closed, or save the one that `create` returns.
 

@@ -26,8 +26,11 @@ from pydantic import (
 )
 
 
+MAX_CHANNEL_LENGTH = 64
+
+
 class Channel(StrEnum):
-    """Name the medium by which the customer talks to the agent."""
+    """Name the medium by which the customer talks to the agent. Any other name is a plain `str`, such as "telegram"."""
 
     WHATSAPP = "whatsapp"
     SLACK = "slack"
@@ -67,6 +70,18 @@ def in_utc(value: datetime) -> datetime:
         raise ValueError("the instant is outside the years 1 to 9999 in UTC") from None
 
 
+def check_channel(value: str) -> Channel | str:
+    """Return the `Channel` of that name, or the name itself; raise `ValueError` with the reason if it is no name."""
+    if not 0 < len(value) <= MAX_CHANNEL_LENGTH:
+        raise ValueError(f"must have 1 to {MAX_CHANNEL_LENGTH} characters, such as 'telegram'")
+    if "\0" in value:
+        raise ValueError("must not contain NUL characters; remove them")
+    try:
+        return Channel(value)
+    except ValueError:
+        return str.__str__(value)  # of an enum of the user's, its value
+
+
 def check_user_channel_id(value: str) -> str:
     """Return `value` if it can name a user on a channel, else raise `ValueError` with the reason."""
     if not value:
@@ -80,6 +95,14 @@ def check_user_channel_id(value: str) -> str:
 Text = Annotated[str, StringConstraints(min_length=0)]
 UtcDatetime = Annotated[AwareDatetime, AfterValidator(in_utc)]
 Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
+ChannelName = Annotated[
+    Channel | str,
+    GetPydanticSchema(
+        lambda _source, handler: handler.generate_schema(
+            Annotated[str, StringConstraints(min_length=0), AfterValidator(check_channel)]
+        )
+    ),
+]
 UserChannelId = Annotated[str, StringConstraints(min_length=0), AfterValidator(check_user_channel_id)]
 
 
@@ -138,7 +161,8 @@ class Session(BaseModel):
     session_id: UUID = Field(default_factory=uuid4)
     tenant_id: UUID
     agent_id: UUID
-    channel: Channel
+    channel: ChannelName
+    """A `Channel`, or any other name as a `str` of up to 64 characters."""
     user_channel_id: UserChannelId
     """Compared byte for byte: never normalised, never case-folded."""
     customer_profile_id: UUID | None = None
@@ -172,7 +196,7 @@ class Session(BaseModel):
 
 # Callers may pass any collection. It is converted to a frozenset.
 _Channels = Annotated[
-    Collection[Channel], GetPydanticSchema(lambda _source, handler: handler.generate_schema(frozenset[Channel]))
+    Collection[Channel | str], GetPydanticSchema(lambda _source, handler: handler.generate_schema(frozenset[ChannelName]))
 ]
 _Nodes = Annotated[
     Collection[str], GetPydanticSchema(lambda _source, handler: handler.generate_schema(frozenset[Text]))

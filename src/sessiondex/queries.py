@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from sessiondex.clock import to_datetime, to_microseconds
 from sessiondex.errors import InvalidArgumentError, InvalidSessionError, add_position_note
 from sessiondex.models import Channel, ScopeFilter, Session, SessionStatus, check_user_channel_id, in_utc
+from sessiondex.models import check_channel as check_channel_name
 
 T = TypeVar("T")
 
@@ -43,7 +44,7 @@ class ChannelQuery(NamedTuple):
     """The latest session of a channel identity: of all, or of those that are not closed."""
 
     tenant_id: UUID
-    channel: Channel
+    channel: Channel | str
     user_channel_id: str
     is_open: bool
 
@@ -96,13 +97,13 @@ def customer_query(tenant_id: UUID, customer_profile_id: UUID) -> CustomerQuery:
     return CustomerQuery(check_uuid("tenant_id", tenant_id), check_uuid("customer_profile_id", customer_profile_id))
 
 
-def channel_query(tenant_id: UUID, channel: Channel, user_channel_id: str, *, is_open: bool) -> ChannelQuery:
+def channel_query(tenant_id: UUID, channel: Channel | str, user_channel_id: str, *, is_open: bool) -> ChannelQuery:
     """Check the arguments of a query by channel identity."""
     # Common types are recognised here, without a call for each: this is a third of the cost of a lookup.
     if type(tenant_id) is not UUID:
         tenant_id = check_uuid("tenant_id", tenant_id)
     if type(channel) is not Channel:
-        channel = check_channel(channel)
+        channel = _check_channel(channel)
     if not (
         type(user_channel_id) is str and user_channel_id.isascii() and user_channel_id and "\0" not in user_channel_id
     ):
@@ -239,17 +240,18 @@ def check_duration(name: str, value: object, minimum: timedelta) -> None:
         raise InvalidArgumentError(name, f"must be a timedelta of at least {minimum.total_seconds()} s")
 
 
-def check_channel(value: str) -> Channel:
+def _check_channel(value: object) -> Channel | str:
+    text = check_text("channel", value)
     try:
-        return Channel(value)
-    except (ValueError, RecursionError):  # the enum's own error prints the value, which may be a very deep list
-        raise InvalidArgumentError("channel", f"must be one of {', '.join(Channel)}") from None
+        return check_channel_name(text)
+    except ValueError as error:
+        raise InvalidArgumentError("channel", str(error)) from None
 
 
 def check_optional_status(value: str | None) -> SessionStatus | None:
     try:
         return None if value is None else SessionStatus(value)
-    except (ValueError, RecursionError):  # as above
+    except (ValueError, RecursionError):  # the enum's own error prints the value, which may be a very deep list
         raise InvalidArgumentError("status", f"must be None or one of {', '.join(SessionStatus)}") from None
 
 

@@ -2,8 +2,8 @@
 
 Each index files a session under one key. The keys of a session are computed in one place, `index_keys`, in the order
 of `INDEXES`. A key is bytes: compact, invisible to the garbage collector, and with a salted hash, so that nobody can
-choose ids that collide. Every key but that of `ACTIVITY` begins with the id of the tenant. Ids have 16 bytes each, so
-keys need no separators.
+choose ids that collide. Every key but that of `ACTIVITY` begins with the id of the tenant. Ids have 16 bytes each, and a
+text that is not the last part has its length in front, so no two sets of parts make the same key.
 
 To add an index: declare it here, add it to `INDEXES`, and return its key from `index_keys`. Table, checks and
 statistics follow. `docs/how-it-works.md` lists the steps that add a query.
@@ -23,9 +23,8 @@ from sessiondex.engine.table import IndexKeys
 from sessiondex.models import Channel, SessionStatus
 from sessiondex.queries import AgentQuery, ChannelQuery, ListQuery, ScenarioQuery, StepQuery
 
-_CHANNEL_CODES = {channel: channel.value.encode() + b"\0" for channel in Channel}
 _STATUS_CODES = {status: status.value.encode() for status in SessionStatus}
-_CLOSED_CODE = b"closed "
+_CLOSED_CODE = b"\xff"  # no length of a channel
 _VERSION_SIZE = 16 + 16 + 17  # tenant, scenario, version in hexadecimal and a colon
 _DAY = timedelta(days=1) // MICROSECOND
 
@@ -52,8 +51,20 @@ STEP: Index[FacetedPostings] = Index(
 ACTIVITY: Index[Postings] = Index("activity", (), Postings)
 """All sessions under one key: the oldest was idle longest. Only stores that evict have it."""
 
+def _channel_code(channel: str) -> bytes:
+    """Return the channel with its length in front: a user's text follows, and may contain anything."""
+    return len(channel).to_bytes() + channel.encode()  # in characters, so that a byte suffices
+
+
+_CHANNEL_CODES = {channel: _channel_code(channel) for channel in Channel}
 INDEXES: tuple[Index[Any], ...] = (CHANNEL, AGENT, CUSTOMER, TENANT, STEP)
-EVICTION_INDEXES: tuple[Index[Any], ...] = (*INDEXES, ACTIVITY)
+EVICTION_def _channel_code(channel: str) -> bytes:
+    """Return the channel with its length in front: a user's text follows, and may contain anything."""
+    return len(channel).to_bytes() + channel.encode()  # in characters, so that a byte suffices
+
+
+_CHANNEL_CODES = {channel: _channel_code(channel) for channel in Channel}
+INDEXES: tuple[Index[Any], ...] = (*INDEXES, ACTIVITY)
 ALL_SESSIONS = b"all"
 
 
@@ -63,7 +74,8 @@ def index_keys(values: Mapping[str, Any]) -> IndexKeys:
     tenant = values["tenant_id"].int.to_bytes(16, "big")
     status = values["status"]
     status_code = _STATUS_CODES[status]
-    user = _CHANNEL_CODES[values["channel"]] + values["user_channel_id"].encode()
+    channel = values["channel"]
+    user = (_CHANNEL_CODES.get(channel) or _channel_code(channel)) + values["user_channel_id"].encode()
     customer_id = values["customer_profile_id"]
     return (
         tenant + _CLOSED_CODE + user if status is SessionStatus.CLOSED else tenant + user,
@@ -125,7 +137,7 @@ def version_key(query: ScenarioQuery) -> bytes:
 def latest_posting(postings: Postings, query: ChannelQuery) -> bytes | None:
     """Return the newest posting of the channel identity, or `None`."""
     tenant = query.tenant_id.int.to_bytes(16, "big")
-    user = _CHANNEL_CODES[query.channel] + query.user_channel_id.encode()
+    user = _channel_code(query.channel) + query.user_channel_id.encode()
     latest = postings.latest(tenant + user)
     if query.is_open:
         return latest

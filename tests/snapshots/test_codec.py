@@ -102,7 +102,7 @@ def test_index_keys_are_computed_from_checked_values(cls: type[Session]) -> None
     session = make_session(cls)
     prepared = SnapshotCodec[Any](index_keys).prepare(session)
     assert prepared.index_keys == (AGENT.bytes, "webchat")
-    vars(session)["channel"] = "fax"
+    vars(session)["channel"] = "a\0"
     with pytest.raises(InvalidSessionError):
         SnapshotCodec[Any](index_keys).prepare(session)
 

@@ -78,7 +78,8 @@ def widened(field: str, annotation: Any) -> type[Session]:
     [
         ("session_id", str, "s1"),
         ("agent_id", UUID | str, "bot"),
-        ("channel", str, "fax"),
+        ("channel", int, 5),
+        ("channel", str, "x" * 65),
         ("customer_profile_id", UUID | str | None, "ann"),
         ("active_scenario_version", str, "v1"),
         ("active_scenario_version", str, "1"),

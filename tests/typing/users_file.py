@@ -42,6 +42,14 @@ async def default() -> list[Session]:
     return await store.list_by_agent(found.tenant_id, found.agent_id, status=SessionStatus.ACTIVE, limit=5)
 
 
+async def other_channels(store: SessionStore) -> bool:
+    session = Session(tenant_id=uuid4(), agent_id=uuid4(), channel="telegram", user_channel_id="u")
+    scope = ScopeFilter(include_channels=["telegram", Channel.SMS])
+    await store.find_sessions_by_step_hash(session.tenant_id, uuid4(), 1, "hash", scope)
+    await store.get_or_create(session.tenant_id, "telegram", "u", lambda: session)
+    return await store.get_by_channel(session.tenant_id, session.channel, "u") == session
+
+
 async def subclass(store: SessionStore[Ticket]) -> int:
     ticket = await store.get_by_channel(uuid4(), Channel.EMAIL, "u")
     tickets: list[Ticket] = await store.list_by_customer(uuid4(), uuid4())

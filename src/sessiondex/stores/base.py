@@ -169,7 +169,7 @@ class BaseSessionStore(SessionStore[S]):
                 return changed
 
     async def get_or_create(
-        self, tenant_id: UUID, channel: Channel, user_channel_id: str, create: Callable[[], S | Awaitable[S]]
+        self, tenant_id: UUID, channel: Channel | str, user_channel_id: str, create: Callable[[], S | Awaitable[S]]
     ) -> tuple[S, bool]:
         self._guard.enter()
         identity = queries.channel_query(tenant_id, channel, user_channel_id, is_open=True)
@@ -234,7 +234,7 @@ class BaseSessionStore(SessionStore[S]):
 
     # -- queries --
 
-    async def get_by_channel(self, tenant_id: UUID, channel: Channel, user_channel_id: str) -> S | None:
+    async def get_by_channel(self, tenant_id: UUID, channel: Channel | str, user_channel_id: str) -> S | None:
         self._guard.enter()
         return await self._latest(queries.channel_query(tenant_id, channel, user_channel_id, is_open=False))
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
-from sessiondex import InMemorySessionStore, ScanSessionStore, SessionStatus
+from sessiondex import Channel, InMemorySessionStore, ScanSessionStore, SessionStatus
 from sessiondex.queries import AgentQuery, ChannelQuery, CountQuery, ListQuery, Page, ScenarioQuery, StepQuery
 from sessiondex.testing.cases import pages
 from tests.support.broken_stores.fault import found_by
@@ -44,6 +44,33 @@ class _ReturnsTheOldest(OpenBackend):
 )
 class ReturnsTheOldest(PartsStore):
     backend_class = _ReturnsTheOldest
+
+
+class _KnowsItsChannels(OpenBackend):
+    def latest(self, query: ChannelQuery, cutoff: int | None) -> Any:
+        return super().latest(query, cutoff) if query.channel in {*Channel} else None
+
+    def at_step(self, query: StepQuery, now: int, cutoff: int | None) -> Sequence[Any]:
+        return [one for one in super().at_step(query, now, cutoff) if one.channel in {*Channel}]
+
+
+@found_by("any-channel-is-kept-and-found", "a-filter-of-any-channels")
+class KnowsItsChannels(PartsStore):
+    backend_class = _KnowsItsChannels
+
+
+class _JoinsTexts(OpenBackend):
+    def latest(self, query: ChannelQuery, cutoff: int | None) -> Any:
+        wanted = f"{query.channel}:{query.user_channel_id}"
+        for snapshot in reversed(list(self._visible(query.tenant_id, cutoff))):
+            if f"{snapshot.channel}:{snapshot.user_channel_id}" == wanted:
+                return self.to_session(snapshot)
+        return None
+
+
+@found_by("channels-and-users-do-not-run-into-each-other")
+class JoinsTexts(PartsStore):
+    backend_class = _JoinsTexts
 
 
 class _MixesAgents(OpenBackend):

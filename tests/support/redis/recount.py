@@ -99,7 +99,8 @@ def index_keys_of(row: Row) -> tuple[list[str], list[str]]:
     session = row.session
     agent, status = UUID(session["agent_id"]).hex, session["status"]
     state = "c" if status == "closed" else "o"
-    lists = [f"{state}:{session['channel']}:{session['user_channel_id']}", f"a:{agent}", f"b:{agent}:{status}"]
+    channel = f"{len(session['channel'].encode())}:{session['channel']}"
+    lists = [f"{state}:{channel}:{session['user_channel_id']}", f"a:{agent}", f"b:{agent}:{status}"]
     if session["customer_profile_id"] is not None:
         lists.append(f"u:{UUID(session['customer_profile_id']).hex}")
     last = session["step_history"][-1] if session["step_history"] else {}
@@ -109,7 +110,7 @@ def index_keys_of(row: Row) -> tuple[list[str], list[str]]:
         return lists, []
     age = (datetime.fromisoformat(session["created_at"]) - _EPOCH) // _MICROSECOND + 2**56
     node = "-" if last["step_name"] is None else f"+{last['step_name']}"
-    facet = f"{session['channel']}:{node}"
+    facet = f"{channel}:{node}"
     return lists, [f"{UUID(scenario).hex}:{version:x}", content_hash, facet, f"{age:016x}"]
 
 

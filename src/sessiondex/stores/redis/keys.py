@@ -5,12 +5,12 @@ on one node. A fixed kind follows, and free text comes last. So no two names are
 `lua/` builds the same names from the base:
 
     base s: session                              string      the row of the session
-    base o: or c: channel : user                 by stamp    sessions of a channel identity: open, closed
+    base o: or c: length : channel : user        by stamp    sessions of a channel identity: open, closed
     base a: agent, b: agent : status             by stamp    sessions of an agent
     base u: customer                             by stamp    sessions of a customer
     base all                                     by stamp    sessions of the tenant
     base v: scenario : version                   set         hashes of the steps that have active sessions
-    base f: scenario : version : hash            set         facets of the step: channel : node
+    base f: scenario : version : hash            set         facets of the step: length : channel : node
     base t: ... : length of hash : hash : facet  by text     age and id of the sessions at the step
     base meta                                    hash        the last stamp
     base fence: session                          string      the highest fencing token to refuse, for an hour
@@ -64,11 +64,11 @@ def lock(prefix: str, session_id: UUID) -> bytes:
 
 def identity(query: ChannelQuery, *, is_open: bool) -> str:
     """Return the list of a channel identity: its open sessions, or its closed ones."""
-    return _identity(query.channel.value, query.user_channel_id, is_open=is_open)
+    return _identity(_plain(query.channel), query.user_channel_id, is_open=is_open)
 
 
 def _identity(channel: str, user_channel_id: str, *, is_open: bool) -> str:
-    return f"{'o' if is_open else 'c'}:{channel}:{user_channel_id}"
+    return f"{'o' if is_open else 'c'}:{_with_length(channel)}:{user_channel_id}"
 
 
 def agent(agent_id: UUID, status: SessionStatus | None = None) -> str:
@@ -115,12 +115,17 @@ def _step(values: Mapping[str, Any], channel: str) -> tuple[str, ...]:
         return ()
     age = f"{to_microseconds(values['created_at']) + _AGE_OFFSET_MICROSECONDS:016x}"
     last = history[-1]
-    return version(scenario_id, number), last.step_content_hash, f"{channel}:{_node(last.step_name)}", age
+    return version(scenario_id, number), last.step_content_hash, f"{_with_length(channel)}:{_node(last.step_name)}", age
 
 
 def _plain(text: str) -> str:
     """Return the text alone: a subclass of `Session` may have narrowed a field to an enum of its own."""
     return str.__str__(text)
+
+
+def _with_length(channel: str) -> str:
+    """Return the channel with its size in bytes in front: another text follows, and may contain anything."""
+    return f"{len(channel.encode())}:{channel}"
 
 
 def _node(name: str | None) -> str:
@@ -141,7 +146,7 @@ def scope(given: ScopeFilter | None) -> tuple[list[str], list[str | int]]:
     nodes = [given.include_current_nodes, given.exclude_current_nodes]
     sets: list[str | int] = []
     for members in channels:
-        sets += [_NO_SET] if members is None else [len(members), *(channel.value for channel in members)]
+        sets += [_NO_SET] if members is None else [len(members), *map(_plain, members)]
     for names in nodes:
         sets += [_NO_SET] if names is None else [len(names), *map(_node, names)]
     return ages, sets

@@ -7,6 +7,7 @@ from sessiondex.testing.case import Case
 from sessiondex.testing.cases import (
     arguments,
     bulk,
+    channels,
     counts,
     creation,
     eviction,
@@ -38,6 +39,7 @@ def _cases_of(module: ModuleType) -> Iterator[Case]:
 _SUBJECTS = (
     saves,
     queries,
+    channels,
     isolation,
     bulk,
     values,

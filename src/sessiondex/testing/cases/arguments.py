@@ -66,7 +66,7 @@ BAD: Mapping[str, Callable[[], list[Bad]]] = {
     ],
     "get_by_channel": lambda: [
         (("x", Channel.SMS, "u"), {}, "tenant_id"),
-        *(((A, channel, "u"), {}, "channel") for channel in ("fax", None)),
+        *(((A, channel, "u"), {}, "channel") for channel in ("", "a\0", "x" * 65, SURROGATE, None)),
         *(((A, Channel.SMS, user), {}, "user_channel_id") for user in ("", "a\0", SURROGATE, 5)),
     ],
     "list_by_agent": lambda: [
@@ -103,7 +103,7 @@ BAD: Mapping[str, Callable[[], list[Bad]]] = {
     ],
     "get_or_create": lambda: [
         (("x", Channel.SMS, "u", _make_session), {}, "tenant_id"),
-        ((A, "pigeon", "u", _make_session), {}, "channel"),
+        ((A, "", "u", _make_session), {}, "channel"),
         ((A, Channel.SMS, "", _make_session), {}, "user_channel_id"),
         ((A, Channel.SMS, "u", _make_session()), {}, "create"),
     ],

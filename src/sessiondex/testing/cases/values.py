@@ -67,7 +67,7 @@ PLANTED: Mapping[str, list[Any]] = {
     "turn_count": ["5", -1, 10**5000],
     "session_id": [str(uuid4())],
     "agent_id": [str(uuid4()), None],
-    "channel": ["fax"],
+    "channel": ["", "a\0", "x" * 65, SURROGATE, None],
     "status": [None],
     "user_channel_id": ["", "a\0", SURROGATE],
     "scenario_checksum": [SURROGATE],

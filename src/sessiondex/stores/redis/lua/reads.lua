@@ -95,7 +95,8 @@ end
 
 -- Return whether the filter lets the facet through: channels and nodes to include and to exclude, each may be nil.
 local function is_facet_wanted(facet, channels, no_channels, nodes, no_nodes)
-  local channel, node = string.match(facet, '^([^:]*):(.*)$')
+  local size, rest = string.match(facet, '^(%d+):(.*)$')
+  local channel, node = string.sub(rest, 1, tonumber(size)), string.sub(rest, tonumber(size) + 2)
   return (not channels or channels[channel]) and not (no_channels and no_channels[channel])
     and (not nodes or nodes[node]) and not (no_nodes and no_nodes[node])
 end
