@@ -1,7 +1,7 @@
 """Write the generated parts of README and docs: `python docs/fill.py`, where the packages of the tests are installed.
 
-A part stands between `<!-- fill: NAME -->` and `<!-- end -->`. It is made of what is kept once elsewhere: the laws of
-the contract, and the raw results of the benchmark. `tests/test_docs.py` fails if a page is out of date.
+A part stands between `<!-- fill: NAME -->` and `<!-- end -->`. Its sources are the docstring of the
+contract and the raw results of the benchmark. `tests/test_docs.py` fails if a page is out of date.
 """
 
 from __future__ import annotations
