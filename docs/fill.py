@@ -18,7 +18,7 @@ from laws import laws_with_tests  # noqa: E402
 
 from benchmarks.features.markdown import to_markdown as features  # noqa: E402
 from benchmarks.features.matrix import read as read_features  # noqa: E402
-from benchmarks.report.answer import answer, readme  # noqa: E402
+from benchmarks.report.answer import answer, measured, readme  # noqa: E402
 from benchmarks.report.markdown import to_markdown  # noqa: E402
 from benchmarks.report.tables import PARTS, tables  # noqa: E402
 from benchmarks.run import Run  # noqa: E402
@@ -37,6 +37,7 @@ def parts() -> Mapping[str, Callable[[], str]]:
     for file in ("default", "million"):
         run = Run.read(RESULTS / f"{file}.json")
         made[f"{file} answer"] = lambda run=run: answer(run)
+        made[f"{file} measured"] = lambda run=run: measured(run)
         made[f"{file} readme"] = lambda run=run: readme(run)
         for part in PARTS:
             made[f"{file} {part}"] = lambda run=run, part=part: "\n".join(
