@@ -1,7 +1,7 @@
 """Write the generated parts of README and docs: `python docs/fill.py`, where the packages of the tests are installed.
 
-A part stands between `<!-- fill: NAME -->` and `<!-- end -->`. It is made of what is kept once elsewhere: the laws of
-the contract, and the raw results of the benchmark. `tests/test_docs.py` fails if a page is out of date.
+A part stands between `<!-- fill: NAME -->` and `<!-- end -->`. Its sources are the docstring of the
+contract and the raw results of the benchmark. `tests/test_docs.py` fails if a page is out of date.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from laws import laws_with_tests  # noqa: E402
 
 from benchmarks.features.markdown import to_markdown as features  # noqa: E402
 from benchmarks.features.matrix import read as read_features  # noqa: E402
-from benchmarks.report.answer import answer, readme  # noqa: E402
+from benchmarks.report.answer import answer, measured, readme  # noqa: E402
 from benchmarks.report.markdown import to_markdown  # noqa: E402
 from benchmarks.report.tables import PARTS, tables  # noqa: E402
 from benchmarks.run import Run  # noqa: E402
@@ -37,6 +37,7 @@ def parts() -> Mapping[str, Callable[[], str]]:
     for file in ("default", "million"):
         run = Run.read(RESULTS / f"{file}.json")
         made[f"{file} answer"] = lambda run=run: answer(run)
+        made[f"{file} measured"] = lambda run=run: measured(run)
         made[f"{file} readme"] = lambda run=run: readme(run)
         for part in PARTS:
             made[f"{file} {part}"] = lambda run=run, part=part: "\n".join(

@@ -36,8 +36,8 @@ async def say(client: httpx.AsyncClient, **fields: Any) -> Any:
 
 async def test_a_conversation_goes_on(client: httpx.AsyncClient) -> None:
     first, second = await say(client), await say(client, text="again")
-    assert first["text"] == "HELLO, said you in turn 1"
-    assert second == {"session_id": first["session_id"], "turn": 2, "text": "AGAIN, said you in turn 2"}
+    assert first["text"] == "HELLO, you said in turn 1"
+    assert second == {"session_id": first["session_id"], "turn": 2, "text": "AGAIN, you said in turn 2"}
 
 
 async def test_messages_that_come_at_once_are_turns_of_one_conversation(client: httpx.AsyncClient) -> None:

@@ -13,9 +13,9 @@ from benchmarks.features.matrix import IN_MEMORY, ON_SERVER, Matrix, read
 
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 LEGEND = (
-    'Each cell is the outcome of a check that runs. "9 lines": not built in, and so much code of your own passes the '
-    "check. SQLite and Redis are hand-written stores, ADK is its `InMemorySessionService`, LangGraph its "
-    "`InMemorySaver`."
+    'Each cell is the outcome of a check that runs. "9 lines": the check passes with 9 lines of your own code. "no": '
+    "it fails, short of your own index. SQLite and Redis are hand-written stores, ADK is its `InMemorySessionService`, "
+    "LangGraph its `InMemorySaver`."
 )
 
 

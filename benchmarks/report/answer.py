@@ -101,9 +101,13 @@ def readme(run: Run) -> str:
         if is_scan_faster(cells.factor(largest, name, REFERENCE))
     ]
     where = f"The scan is faster at {_enumerate(faster)}: it copies nothing.\n" if faster else ""
+    return "\n".join([f"{_first_sentence(answer(run))}\n", *lines, "", where + measured(run)])
+
+
+def measured(run: Run) -> str:
+    """Return when and where the run was, and the command that repeats it, as Markdown."""
     machine = f"{run.machine['cpu']}, {run.machine['cores']} cores, {run.versions['python']}"
-    measured = f"Measured on {run.date[:10]} with `{run.command}`: {machine}, pydantic {run.versions['pydantic']}."
-    return "\n".join([f"{_first_sentence(answer(run))}\n", *lines, "", where + measured])
+    return f"Measured on {run.date[:10]} with `{run.command}`: {machine}, pydantic {run.versions['pydantic']}."
 
 
 def _first_sentence(text: str) -> str:

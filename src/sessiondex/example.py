@@ -103,7 +103,7 @@ class Page(BaseModel):
 async def think(session: Session, text: str) -> str:
     """Stand in for the model: it takes its time, and other tasks run."""
     await asyncio.sleep(0)
-    return f"{text.upper()}, said you in turn {session.turn_count}"
+    return f"{text.upper()}, you said in turn {session.turn_count}"
 
 
 @app.post("/tenants/{tenant}/messages")
