@@ -29,7 +29,7 @@ ARROWS: dict[str, set[str]] = {
     "urls": {"contract", "errors", "queries", "stores"},
     "testing": {"contract", "errors", "models"},
     "example": set(sessiondex.__all__),
-    "__main__": set(),
+    "__main__": {"__version__"},
 }
 """The modules and packages, and from which others each may import."""
 
