@@ -23,7 +23,7 @@ class DeepCopyingDict(ReferenceScan):
         """Store a session that nobody else has, without a copy: loading then takes a fifth of the time."""
         return await super().save(session)
 
-    async def get_by_channel(self, tenant_id: UUID, channel: Channel, user_channel_id: str) -> Session | None:
+    async def get_by_channel(self, tenant_id: UUID, channel: Channel | str, user_channel_id: str) -> Session | None:
         return _copy(await super().get_by_channel(tenant_id, channel, user_channel_id))
 
     async def list_by_agent(

@@ -83,7 +83,7 @@ class LittletableStore:
             self._table.remove(row)
         return row is not None
 
-    async def get_by_channel(self, tenant_id: UUID, channel: Channel, user_channel_id: str) -> Session | None:
+    async def get_by_channel(self, tenant_id: UUID, channel: Channel | str, user_channel_id: str) -> Session | None:
         newest = max(self._by["channel"][tenant_id.int, channel, user_channel_id], key=_activity, default=None)
         return None if newest is None else newest.session
 

@@ -63,7 +63,7 @@ class ReferenceScan:
     async def delete(self, session_id: UUID) -> bool:
         return self.sessions.pop(session_id, None) is not None
 
-    async def get_by_channel(self, tenant_id: UUID, channel: Channel, user_channel_id: str) -> Session | None:
+    async def get_by_channel(self, tenant_id: UUID, channel: Channel | str, user_channel_id: str) -> Session | None:
         found = [
             each
             for each in self.sessions.values()

@@ -85,7 +85,7 @@ class SQLiteStore:
     async def delete(self, session_id: UUID) -> bool:
         return self.database.execute(_DELETE, (session_id.bytes,)).rowcount > 0
 
-    async def get_by_channel(self, tenant_id: UUID, channel: Channel, user_channel_id: str) -> Session | None:
+    async def get_by_channel(self, tenant_id: UUID, channel: Channel | str, user_channel_id: str) -> Session | None:
         return self._one(_BY_CHANNEL, tenant_id.bytes, channel.value, user_channel_id)
 
     async def list_by_agent(

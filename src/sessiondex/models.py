@@ -25,7 +25,6 @@ from pydantic import (
     model_validator,
 )
 
-
 MAX_CHANNEL_LENGTH = 64
 
 
@@ -196,7 +195,8 @@ class Session(BaseModel):
 
 # Callers may pass any collection. It is converted to a frozenset.
 _Channels = Annotated[
-    Collection[Channel | str], GetPydanticSchema(lambda _source, handler: handler.generate_schema(frozenset[ChannelName]))
+    Collection[Channel | str],
+    GetPydanticSchema(lambda _source, handler: handler.generate_schema(frozenset[ChannelName])),
 ]
 _Nodes = Annotated[
     Collection[str], GetPydanticSchema(lambda _source, handler: handler.generate_schema(frozenset[Text]))

@@ -2,8 +2,8 @@
 
 Each index files a session under one key. The keys of a session are computed in one place, `index_keys`, in the order
 of `INDEXES`. A key is bytes: compact, invisible to the garbage collector, and with a salted hash, so that nobody can
-choose ids that collide. Every key but that of `ACTIVITY` begins with the id of the tenant. Ids have 16 bytes each, and a
-text that is not the last part has its length in front, so no two sets of parts make the same key.
+choose ids that collide. Every key but that of `ACTIVITY` begins with the id of the tenant. Ids have 16 bytes each, and
+a text that is not the last part has its length in front, so no two sets of parts make the same key.
 
 To add an index: declare it here, add it to `INDEXES`, and return its key from `index_keys`. Table, checks and
 statistics follow. `docs/how-it-works.md` lists the steps that add a query.
@@ -51,6 +51,7 @@ STEP: Index[FacetedPostings] = Index(
 ACTIVITY: Index[Postings] = Index("activity", (), Postings)
 """All sessions under one key: the oldest was idle longest. Only stores that evict have it."""
 
+
 def _channel_code(channel: str) -> bytes:
     """Return the channel with its length in front: a user's text follows, and may contain anything."""
     return len(channel).to_bytes() + channel.encode()  # in characters, so that a byte suffices
@@ -58,13 +59,7 @@ def _channel_code(channel: str) -> bytes:
 
 _CHANNEL_CODES = {channel: _channel_code(channel) for channel in Channel}
 INDEXES: tuple[Index[Any], ...] = (CHANNEL, AGENT, CUSTOMER, TENANT, STEP)
-EVICTION_def _channel_code(channel: str) -> bytes:
-    """Return the channel with its length in front: a user's text follows, and may contain anything."""
-    return len(channel).to_bytes() + channel.encode()  # in characters, so that a byte suffices
-
-
-_CHANNEL_CODES = {channel: _channel_code(channel) for channel in Channel}
-INDEXES: tuple[Index[Any], ...] = (*INDEXES, ACTIVITY)
+EVICTION_INDEXES: tuple[Index[Any], ...] = (*INDEXES, ACTIVITY)
 ALL_SESSIONS = b"all"
 
 

@@ -79,4 +79,4 @@ async def test_rows_with_index_keys_of_any_length(make_redis: RedisStores, serve
         await store.save(at_step(user_channel_id=user))
     rows = [row_of(TENANT.hex, key[-32:], value) for key, value in contents(servers).items() if f"{BASE}s:" in key]
 
-    assert sorted(row.lists[0] for row in rows) == sorted(f"o:webchat:{user}" for user in users)
+    assert sorted(row.lists[0] for row in rows) == sorted(f"o:7:webchat:{user}" for user in users)

@@ -86,7 +86,7 @@ class RefusesCoroutineFunctions(ScanSessionStore[Session]):
     """Lets as many create as come."""
 
     async def get_or_create(
-        self, tenant_id: UUID, channel: Channel, user_channel_id: str, create: Callable[[], Any]
+        self, tenant_id: UUID, channel: Channel | str, user_channel_id: str, create: Callable[[], Any]
     ) -> tuple[Session, bool]:
         found = await self.get_by_channel(tenant_id, channel, user_channel_id)
         if found is not None:

@@ -21,10 +21,10 @@ from textwrap import indent
 from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID, SafeUUID
 
-from sessiondex.models import Channel, PendingMigration, Session, SessionStatus, StepVisit, check_channel
+from sessiondex.models import Channel, PendingMigration, Session, SessionStatus, StepVisit
 from sessiondex.snapshots import instances
 from sessiondex.snapshots.json_values import copy_json, is_plain_json, is_utf8
-from sessiondex.snapshots.plain_types import check_of
+from sessiondex.snapshots.plain_types import ChannelNames, check_of, is_other_channel
 
 S = TypeVar("S", bound=Session)
 
@@ -227,7 +227,9 @@ _USER = Form(f'{_TEXT.check} and $ and "\\0" not in $')
 _COUNT = Form(f"type($) is int and 0 <= $ <= {_MAX_COUNT}")
 _FRACTION = Form("type($) is float and 0.0 <= $ <= 1.0")
 _FLAG = Form("type($) is bool")
-_CHANNEL = Form("type($) is Channel or is_other_channel($)", pack="$._value_ if type($) is Channel else $", unpack="channels[$]")
+_CHANNEL = Form(
+    "type($) is Channel or is_other_channel($)", pack="$._value_ if type($) is Channel else $", unpack="channels[$]"
+)
 _STATUS = Form("type($) is SessionStatus", pack="$._value_", unpack="statuses[$]")
 _SHARED_ID = Form("type($) is UUID", pack="$.int.to_bytes(16)", unpack="ids[$]")
 # As `make_uuid` does, without the call.
@@ -308,20 +310,6 @@ def _added_form(annotation: Any, number: int) -> Form:
     return Form(f"is_valid_{number}($)", copy=None if annotation in instances.ATOMS else "copy_json($)")
 
 
-class _Channels(dict[str, Channel]):
-    """Maps names to channels. Any other name is the channel itself."""
-
-    __slots__ = ()
-
-    def __missing__(self, name: str) -> str:
-        return name
-
-
-def _is_other_channel(value: Any) -> bool:
-    """Return whether `Session` keeps the value as it is: a plain name that no `Channel` has."""
-    return type(value) is str and is_utf8(value) and type(check_channel(value)) is str  # raises if it is no name
-
-
 _reduce: Callable[[datetime], Any] = datetime.__reduce__
 _instant: Callable[[bytes, tzinfo], datetime] = datetime  # type: ignore[assignment]  # as unpickling calls it
 
@@ -344,7 +332,7 @@ _SCOPE: dict[str, Any] = {
     "is_utf8": is_utf8,
     "is_plain_json": is_plain_json,
     "copy_json": copy_json,
-    "channels": _Channels({channel.value: channel for channel in Channel}),
-    "is_other_channel": _is_other_channel,
+    "channels": ChannelNames(),
+    "is_other_channel": is_other_channel,
     "statuses": {status.value: status for status in SessionStatus},
 }

@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import JsonValue
 from pydantic.fields import FieldInfo
 
-from sessiondex.models import Session
+from sessiondex.models import Channel, Session, check_channel
 from sessiondex.snapshots.instances import has_own_behaviour
 from sessiondex.snapshots.json_values import is_plain_json, is_utf8
 
@@ -65,6 +65,27 @@ def check_of(annotation: Any) -> Check | None:
         inner = check_of(arguments[1])
         return inner and _dict_of(inner)
     return None
+
+
+class ChannelNames(dict[str, Channel | str]):
+    """Maps the names of channels to members of `Channel`, and any other name to itself.
+
+    >>> ChannelNames()["sms"], ChannelNames()["telegram"]
+    (<Channel.SMS: 'sms'>, 'telegram')
+    """
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__({channel.value: channel for channel in Channel})
+
+    def __missing__(self, name: str) -> str:
+        return name
+
+
+def is_other_channel(value: Any) -> bool:
+    """Return whether `Session` keeps the value as it is: a plain name that no `Channel` has. May raise."""
+    return type(value) is str and is_utf8(value) and type(check_channel(value)) is str
 
 
 def _optional(check: Check) -> Check:

@@ -102,7 +102,7 @@ class UpdatesByRevisionAlone(ScanSessionStore[Any]):
     "an-id-that-is-in-use-is-a-conflict",
 )
 class CreatesWithoutLock(ScanSessionStore[Any]):
-    async def get_or_create(self, tenant_id: UUID, channel: Channel, user_channel_id: str, create: Any) -> Any:
+    async def get_or_create(self, tenant_id: UUID, channel: Channel | str, user_channel_id: str, create: Any) -> Any:
         found = await self._latest(ChannelQuery(tenant_id, channel, user_channel_id, is_open=True))
         if found is not None:
             return found, False
@@ -183,7 +183,7 @@ class AlwaysReportsCreation(ScanSessionStore[Any]):
 @found_by("create-may-be-a-coroutine-function", by=InvalidArgumentError)
 @found_by("a-waiting-caller-creates-after-create-failed")
 class RefusesCoroutineFunctions(ScanSessionStore[Any]):
-    async def get_or_create(self, tenant_id: UUID, channel: Channel, user_channel_id: str, create: Any) -> Any:
+    async def get_or_create(self, tenant_id: UUID, channel: Channel | str, user_channel_id: str, create: Any) -> Any:
         def created() -> Any:
             made = create()
             if asyncio.iscoroutine(made):
