@@ -50,7 +50,7 @@ class SessionKeys(NamedTuple):
 
     session_id: UUID
     tenant_id: UUID
-    channel: Channel
+    channel: Channel | str
     user_channel_id: str
     agent_id: UUID
     customer_profile_id: UUID

@@ -69,7 +69,7 @@ class SQLiteStore:
             session.session_id.bytes,
             session.tenant_id.bytes,
             session.agent_id.bytes,
-            session.channel.value,
+            str(session.channel),
             session.user_channel_id,
             None if customer is None else customer.bytes,
             session.status.value,
@@ -86,7 +86,7 @@ class SQLiteStore:
         return self.database.execute(_DELETE, (session_id.bytes,)).rowcount > 0
 
     async def get_by_channel(self, tenant_id: UUID, channel: Channel | str, user_channel_id: str) -> Session | None:
-        return self._one(_BY_CHANNEL, tenant_id.bytes, channel.value, user_channel_id)
+        return self._one(_BY_CHANNEL, tenant_id.bytes, str(channel), user_channel_id)
 
     async def list_by_agent(
         self, tenant_id: UUID, agent_id: UUID, *, status: SessionStatus | None = None, limit: int = 100
