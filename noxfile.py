@@ -104,7 +104,8 @@ def servers(session: nox.Session, wheel: str) -> None:
 def page(session: nox.Session) -> None:
     """Check the benchmark's report in a real browser, without a network; skipped where there is no browser."""
     install(session, "tests", "bench")
-    session.run("pytest", "tests/benchmarks/test_report.py", "tests/benchmarks/test_page.py", *session.posargs)
+    some = ("test_examples.py", "test_report.py", "test_page.py")
+    session.run("pytest", *[f"tests/benchmarks/{name}" for name in some], *session.posargs)
 
 
 @nox.session
