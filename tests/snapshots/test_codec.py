@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationInfo, field_validator
 
 from sessiondex import Channel, InvalidSessionError, Session, SessionStatus
-from sessiondex.snapshots.codec import SnapshotCodec, write_back_version
+from sessiondex.snapshots.class_codec import write_back_version
+from sessiondex.snapshots.codec import SnapshotCodec
 from sessiondex.testing import strategies as some
 from tests.support.builders import AGENT, START, NotedSession, TaggedSession, make_session
 from tests.support.exact_values import exact

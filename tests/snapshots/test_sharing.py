@@ -11,7 +11,7 @@ import pytest
 from pydantic import ConfigDict, PlainValidator
 
 from sessiondex import InvalidSessionError, PendingMigration, Session, StepVisit
-from sessiondex.snapshots.codec import write_back_version
+from sessiondex.snapshots.class_codec import write_back_version
 from sessiondex.snapshots.instances import VALIDATED
 from tests.support.builders import START, make_session, visit
 from tests.support.exact_values import exact

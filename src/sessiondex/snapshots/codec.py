@@ -20,41 +20,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from datetime import datetime, timedelta
-from functools import cached_property
+from datetime import datetime
 from itertools import count
 from threading import RLock
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 from uuid import UUID
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
-from pydantic import TypeAdapter
-
 from sessiondex.errors import InvalidSessionError
 from sessiondex.models import Session, in_utc, utc_now
-from sessiondex.snapshots.compiled import EPOCH, SUFFIX_SIZE, UUIDCache, compile_class
-from sessiondex.snapshots.differences import (
-    declared_values,
-    explain,
-    find_difference,
-    find_non_json_variable,
-    find_widened_field,
-)
-from sessiondex.snapshots.instances import (
-    add_to_fields_set,
-    construct_unchecked,
-    copy_by_value,
-    hidden_parts,
-    instance_dict,
-    mark_all_fields_set,
-)
-from sessiondex.snapshots.json_values import printable
-from sessiondex.snapshots.plain_types import is_plain_class
+from sessiondex.snapshots.class_codec import ClassCodec
+from sessiondex.snapshots.compiled import SUFFIX_SIZE, UUIDCache
 
 S = TypeVar("S", bound=Session)
 T = TypeVar("T", bound=Session)
 
-_VERSION_FIELDS = frozenset({"last_activity_at", "revision"})
 _new_tuple = tuple.__new__
 
 
@@ -96,8 +76,8 @@ class SnapshotCodec(Generic[S]):
         self._index_keys = index_keys
         self._now = now
         self._ids = UUIDCache()
-        self._by_class: dict[type[Session], _ClassCodec] = {}
-        self._by_suffix: dict[bytes, _ClassCodec] = {}
+        self._by_class: dict[type[Session], ClassCodec] = {}
+        self._by_suffix: dict[bytes, ClassCodec] = {}
         self._next_number = count()
         self._lock = RLock()  # for classes and their counts; not taken for sessions of a known class
         # Classes that were ever met and still exist.
@@ -201,7 +181,7 @@ class SnapshotCodec(Generic[S]):
                 with suppress(ClassGoneError):  # a class made at run time, whose first save was interrupted
                     (self._by_suffix.get(suffix) or self._codec_of_suffix(suffix)).stored_count += stored_count
 
-    def _codec_of(self, cls: type[Any]) -> _ClassCodec:
+    def _codec_of(self, cls: type[Any]) -> ClassCodec:
         if not issubclass(cls, Session):
             reason = f"save() takes a sessiondex.Session, not {cls.__name__}; build one with Session(...)"
             raise InvalidSessionError(None, reason)
@@ -209,19 +189,19 @@ class SnapshotCodec(Generic[S]):
             codec = self._by_class.get(cls)
             return self._register(cls) if codec is None else codec
 
-    def _register(self, cls: type[Session]) -> _ClassCodec:
+    def _register(self, cls: type[Session]) -> ClassCodec:
         number = self._numbers.get(cls)
         if number is None:
             # For a new class only. If a forgotten class did this on its return, two could evict each other for ever.
             self._forget_unused_classes()
             number = next(self._next_number)
-        codec = _ClassCodec(cls, number, self._ids)
+        codec = ClassCodec(cls, number, self._ids)
         self._numbers[cls], self._classes[number] = number, cls
         self._by_suffix[codec.suffix] = self._by_suffix[codec.json_suffix] = codec
         self._by_class[cls] = codec
         return codec
 
-    def _codec_of_suffix(self, packed: bytes) -> _ClassCodec:
+    def _codec_of_suffix(self, packed: bytes) -> ClassCodec:
         cls = self._classes.get(int.from_bytes(packed[-SUFFIX_SIZE:]) // 2)
         if cls is None:
             raise ClassGoneError("the class of this packed session no longer exists")
@@ -232,94 +212,5 @@ class SnapshotCodec(Generic[S]):
         self._by_suffix = {suffix: codec for suffix, codec in self._by_suffix.items() if codec.stored_count}
 
 
-class _ClassCodec:
-    """Checks, packs, unpacks and copies the sessions of one class."""
-
-    def __init__(self, cls: type[Session], number: int, ids: UUIDCache) -> None:
-        self.cls = cls
-        self.stored_count = 0
-        self.suffix, self.json_suffix = ((2 * number + is_json).to_bytes(SUFFIX_SIZE) for is_json in (0, 1))
-        self._adapter = TypeAdapter(cls)
-        self._all_set = set(cls.model_fields)
-        compiled = compile_class(cls, self.suffix, ids) if is_plain_class(cls) else None
-        self.pack = compiled and compiled.pack
-        self.copy = compiled.copy if compiled else copy_by_value
-        self._unpack = compiled and compiled.unpack
-
-    def unpack(self, packed: bytes, session_id: bytes, tenant_id: bytes, stamp: int, revision: int) -> Session:
-        if self._unpack is not None and packed.endswith(self.suffix):
-            return self._unpack(packed, session_id, tenant_id, stamp, revision)
-        return self.load(packed[:-SUFFIX_SIZE], stamp, revision)
-
-    def dump(self, session: Session) -> bytes:
-        return self._adapter.serializer.to_json(session, by_alias=False, round_trip=True, warnings="none")
-
-    def load(self, data: bytes, stamp: int, revision: int) -> Session:
-        try:
-            session = self._load(data)
-            if self._unpack is None:  # a validator may have returned a value that others have too
-                session = copy_by_value(session)
-        except Exception as error:  # users' validators may raise anything
-            reason = (
-                f"{self.cls.__name__} does not load what it accepted when this session was saved "
-                f"({type(error).__name__}); let the verdict of its validators depend on nothing but the value"
-            )
-            raise InvalidSessionError(None, reason) from None
-        if self._unpack is not None:
-            mark_all_fields_set(session, self._all_set)
-        write_back_version(session, stamp, revision)
-        return session
-
-    def round_trip(self, session: Session, now: datetime) -> tuple[dict[str, Any], bytes]:
-        """Return the field values that come back from JSON, and the packed session, if they are equal; else raise."""
-        given = _stand_in(session, now)
-        try:
-            data = self.dump(given)
-            # Copied, because each read copies it, and a class may refuse that.
-            loaded = copy_by_value(self._load(data))
-            declared = declared_values(loaded)
-            error = (
-                find_difference(given, loaded) or find_widened_field(loaded, declared) or find_non_json_variable(given)
-            )
-        except MemoryError:  # no fault of the session
-            raise
-        except Exception as raised:  # users' code may raise anything
-            raise explain(self._adapter, given, raised) from None
-        if error is not None:
-            raise explain(self._adapter, given, error)
-        # JSON loads as exact types, so a plain class can pack the values now, unless they are very deep or long.
-        packed = None if self.pack is None else self.pack(loaded)
-        # Index keys are made of what Session declares: of an enum, say, where a subclass keeps its value.
-        return {**loaded.__dict__, **declared}, packed or data + self.json_suffix
-
-    def _load(self, data: bytes) -> Session:
-        session: Session = self._adapter.validator.validate_json(data, by_alias=False, by_name=True)
-        return session
-
-
-def write_back_version(session: Session, stamp: int, revision: int) -> None:
-    """Set `last_activity_at` and `revision` of a session that was saved. `stamp` is in microseconds since 1970."""
-    # Without validation: the session is stored already, so this must not fail, even for a frozen subclass.
-    values = object.__getattribute__(session, "__dict__")
-    values["last_activity_at"] = EPOCH + timedelta(0, 0, stamp)
-    values["revision"] = revision
-    fields_set = getattr(session, "__pydantic_fields_set__", None)
-    if type(fields_set) is not set or not fields_set >= _VERSION_FIELDS:
-        add_to_fields_set(session, _VERSION_FIELDS)
-
-
 def _exact_uuid(value: UUID) -> UUID:
     return value if type(value) is UUID else UUID(int=value.int)
-
-
-def _stand_in(session: Session, now: datetime) -> Session:
-    """Return a session of the same parts, not copied and not validated, with stand-ins for stamp and revision."""
-    cls = type(session)
-    given = instance_dict(session)
-    values = {name: value for name, value in given.items() if name in cls.model_fields}
-    for name in given.keys() - values.keys():
-        # A cached property keeps its value there as well.
-        if type(name) is not str or not isinstance(getattr(cls, name, None), cached_property):
-            raise InvalidSessionError(printable(name), "is no field of its class; declare it in a subclass of Session")
-    values.update(last_activity_at=now, revision=1)
-    return construct_unchecked(cls, values, *hidden_parts(session))

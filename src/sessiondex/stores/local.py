@@ -36,7 +36,8 @@ from sessiondex.queries import (
     check_min,
     parse_id_cursor,
 )
-from sessiondex.snapshots.codec import Prepared, SnapshotCodec, write_back_version
+from sessiondex.snapshots.class_codec import write_back_version
+from sessiondex.snapshots.codec import Prepared, SnapshotCodec
 from sessiondex.stores.backend import Backend, P, R
 from sessiondex.stores.base import BaseSessionStore
 from sessiondex.stores.change_feed import ChangeFeed, ChangeReader

@@ -8,7 +8,7 @@ from typing import Any
 
 from sessiondex import InvalidArgumentError, ScanSessionStore, TenantMismatchError
 from sessiondex.clock import StampClock
-from sessiondex.snapshots.codec import write_back_version
+from sessiondex.snapshots.class_codec import write_back_version
 from tests.support.broken_stores.fault import found_by
 from tests.support.broken_stores.parts import PartsStore
 

@@ -15,7 +15,7 @@ from sessiondex.clock import to_datetime
 from sessiondex.contract import S
 from sessiondex.errors import ConflictError, StoreUnavailableError
 from sessiondex.models import Session
-from sessiondex.snapshots.codec import write_back_version
+from sessiondex.snapshots.class_codec import write_back_version
 from sessiondex.stores.eviction import EvictionPolicy
 from sessiondex.stores.redis.codec import EncodedSession, SessionCodec
 from sessiondex.stores.redis.locators import Claim, Locators

@@ -1,0 +1,121 @@
+"""ClassCodec: checks, packs, unpacks and copies the sessions of one class, and loads rows of its other releases."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from sessiondex.errors import InvalidSessionError
+from sessiondex.models import Session
+from sessiondex.snapshots.compiled import EPOCH, SUFFIX_SIZE, UUIDCache, compile_class
+from sessiondex.snapshots.differences import (
+    declared_values,
+    explain,
+    find_difference,
+    find_non_json_variable,
+    find_widened_field,
+)
+from sessiondex.snapshots.instances import (
+    add_to_fields_set,
+    construct_unchecked,
+    copy_by_value,
+    hidden_parts,
+    instance_dict,
+    mark_all_fields_set,
+)
+from sessiondex.snapshots.json_values import printable
+from sessiondex.snapshots.plain_types import is_plain_class
+
+_VERSION_FIELDS = frozenset({"last_activity_at", "revision"})
+
+
+class ClassCodec:
+    """Checks, packs, unpacks and copies the sessions of one class."""
+
+    def __init__(self, cls: type[Session], number: int, ids: UUIDCache) -> None:
+        self.cls = cls
+        self.stored_count = 0
+        self.suffix, self.json_suffix = ((2 * number + is_json).to_bytes(SUFFIX_SIZE) for is_json in (0, 1))
+        self._adapter = TypeAdapter(cls)
+        self._all_set = set(cls.model_fields)
+        compiled = compile_class(cls, self.suffix, ids) if is_plain_class(cls) else None
+        self.pack = compiled and compiled.pack
+        self.copy = compiled.copy if compiled else copy_by_value
+        self._unpack = compiled and compiled.unpack
+
+    def unpack(self, packed: bytes, session_id: bytes, tenant_id: bytes, stamp: int, revision: int) -> Session:
+        if self._unpack is not None and packed.endswith(self.suffix):
+            return self._unpack(packed, session_id, tenant_id, stamp, revision)
+        return self.load(packed[:-SUFFIX_SIZE], stamp, revision)
+
+    def dump(self, session: Session) -> bytes:
+        return self._adapter.serializer.to_json(session, by_alias=False, round_trip=True, warnings="none")
+
+    def load(self, data: bytes, stamp: int, revision: int) -> Session:
+        try:
+            session = self._load(data)
+            if self._unpack is None:  # a validator may have returned a value that others have too
+                session = copy_by_value(session)
+        except Exception as error:  # users' validators may raise anything
+            reason = (
+                f"{self.cls.__name__} does not load what it accepted when this session was saved "
+                f"({type(error).__name__}); let the verdict of its validators depend on nothing but the value"
+            )
+            raise InvalidSessionError(None, reason) from None
+        if self._unpack is not None:
+            mark_all_fields_set(session, self._all_set)
+        write_back_version(session, stamp, revision)
+        return session
+
+    def round_trip(self, session: Session, now: datetime) -> tuple[dict[str, Any], bytes]:
+        """Return the field values that come back from JSON, and the packed session, if they are equal; else raise."""
+        given = _stand_in(session, now)
+        try:
+            data = self.dump(given)
+            # Copied, because each read copies it, and a class may refuse that.
+            loaded = copy_by_value(self._load(data))
+            declared = declared_values(loaded)
+            error = (
+                find_difference(given, loaded) or find_widened_field(loaded, declared) or find_non_json_variable(given)
+            )
+        except MemoryError:  # no fault of the session
+            raise
+        except Exception as raised:  # users' code may raise anything
+            raise explain(self._adapter, given, raised) from None
+        if error is not None:
+            raise explain(self._adapter, given, error)
+        # JSON loads as exact types, so a plain class can pack the values now, unless they are very deep or long.
+        packed = None if self.pack is None else self.pack(loaded)
+        # Index keys are made of what Session declares: of an enum, say, where a subclass keeps its value.
+        return {**loaded.__dict__, **declared}, packed or data + self.json_suffix
+
+    def _load(self, data: bytes) -> Session:
+        session: Session = self._adapter.validator.validate_json(data, by_alias=False, by_name=True)
+        return session
+
+
+def write_back_version(session: Session, stamp: int, revision: int) -> None:
+    """Set `last_activity_at` and `revision` of a session that was saved. `stamp` is in microseconds since 1970."""
+    # Without validation: the session is stored already, so this must not fail, even for a frozen subclass.
+    values = object.__getattribute__(session, "__dict__")
+    values["last_activity_at"] = EPOCH + timedelta(0, 0, stamp)
+    values["revision"] = revision
+    fields_set = getattr(session, "__pydantic_fields_set__", None)
+    if type(fields_set) is not set or not fields_set >= _VERSION_FIELDS:
+        add_to_fields_set(session, _VERSION_FIELDS)
+
+
+def _stand_in(session: Session, now: datetime) -> Session:
+    """Return a session of the same parts, not copied and not validated, with stand-ins for stamp and revision."""
+    cls = type(session)
+    given = instance_dict(session)
+    values = {name: value for name, value in given.items() if name in cls.model_fields}
+    for name in given.keys() - values.keys():
+        # A cached property keeps its value there as well.
+        if type(name) is not str or not isinstance(getattr(cls, name, None), cached_property):
+            raise InvalidSessionError(printable(name), "is no field of its class; declare it in a subclass of Session")
+    values.update(last_activity_at=now, revision=1)
+    return construct_unchecked(cls, values, *hidden_parts(session))
