@@ -81,6 +81,7 @@ def test_a_broken_redis_py_is_no_missing_one() -> None:
 
 def test_the_class_is_generic() -> None:
     class Ticket(Session):
+        session_type = "ticket"
         priority: int = 0
 
     store: SessionStore[Ticket] = RedisSessionStore[Ticket]("redis://localhost", session_classes=[Ticket])

@@ -23,6 +23,7 @@ from sessiondex.errors import (
     StoreUnavailableError,
     TenantMismatchError,
     TurnTimeoutError,
+    UnreadableSessionError,
     WrongLoopError,
 )
 from sessiondex.models import Channel, PendingMigration, ScopeFilter, Session, SessionStatus, StepVisit
@@ -65,6 +66,7 @@ __all__ = [
     "StoreUnavailableError",
     "TenantMismatchError",
     "TurnTimeoutError",
+    "UnreadableSessionError",
     "WrongLoopError",
     "copy_sessions",
     "open_store",

@@ -2,6 +2,7 @@
 
     SessiondexError
     ├── InvalidSessionError    (ValueError)       correct the field it names, then save again
+    │   └── UnreadableSessionError                let `upgrade` read it, or save or delete the session anew
     ├── InvalidArgumentError   (ValueError)       correct the argument it names, then call again
     ├── TenantMismatchError    (ValueError)       give the session a new id
     ├── ConflictError          (RuntimeError)     read the session again, repeat the change, save
@@ -33,8 +34,6 @@ class SessiondexError(Exception):
 class InvalidSessionError(SessiondexError, ValueError):
     """Raised by a save if the session would not come back equal; nothing of it, or of its batch, was saved.
 
-    Also raised by a read, if your validator refuses a session that it accepted at the save.
-
     `field` is the path of the faulty value, such as `variables.order.total`, or `None` for the object as a whole.
     `reason` says what is wrong and what to do.
 
@@ -49,6 +48,27 @@ class InvalidSessionError(SessiondexError, ValueError):
 
     def __str__(self) -> str:
         return f"{self.field}: {self.reason}" if self.field else self.reason
+
+
+class UnreadableSessionError(InvalidSessionError):
+    """Raised by a read of a stored session that its class does not load, or whose class the store does not know.
+
+    `session_id` is `None` if even that cannot be read. `session_type` and `version` are those under which the session
+    was stored, `field` and `reason` what the class refuses; the cause is chained. The session can be saved anew or
+    deleted all the same.
+    """
+
+    def __init__(
+        self, session_id: UUID | None, session_type: str, version: int, field: str | None, reason: str
+    ) -> None:
+        super().__init__(field, reason)
+        self.args = (session_id, session_type, version, field, reason)
+        self.session_id = session_id
+        self.session_type = session_type
+        self.version = version
+
+    def __str__(self) -> str:
+        return f"session {self.session_id} of type {self.session_type}, version {self.version}: {super().__str__()}"
 
 
 class InvalidArgumentError(SessiondexError, ValueError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 from uuid import UUID, uuid4
 
 from pydantic import (
@@ -157,6 +157,11 @@ class Session(BaseModel):
         validate_assignment=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True
     )
 
+    session_type: ClassVar[str]
+    """The name of the class in stores that outlive the process; by default, module and class name. Not inherited."""
+    schema_version: ClassVar[int] = 1
+    """The version of the fields. Increase it together with a change for which stored sessions need `upgrade`."""
+
     session_id: UUID = Field(default_factory=uuid4)
     tenant_id: UUID
     agent_id: UUID
@@ -191,6 +196,15 @@ class Session(BaseModel):
     def model_fields_set(self) -> set[str]:
         """Return the names of the fields that were set explicitly; of a session from a store, all names."""
         return set(super().model_fields_set)  # a copy, because sessions from a store share one set
+
+    @classmethod
+    def upgrade(cls, data: dict[str, Any], version: int) -> dict[str, Any]:  # noqa: ARG003  # for those who override it
+        """Return the fields of a stored session as the present `schema_version` has them.
+
+        Override it in a subclass. A read calls it before validation if `version`, which wrote the session, is lower.
+        `data` holds the fields as JSON values; change it in place and return it.
+        """
+        return data
 
 
 # Callers may pass any collection. It is converted to a frozenset.

@@ -127,7 +127,7 @@ async def test_a_row_under_the_key_of_another_tenant(make_redis: RedisStores, se
 
 def _head(row: bytes) -> bytes:
     """Return the part of a row before the value."""
-    return row[: 28 + int.from_bytes(row[24:28], "big")]
+    return row[: 32 + int.from_bytes(row[24:28], "big")]
 
 
 # -- controls: the checks find planted faults --

@@ -9,17 +9,23 @@ from weakref import ref
 
 import pytest
 
-from sessiondex import InvalidSessionError, Session, StoreUnavailableError
+from sessiondex import (
+    InvalidArgumentError,
+    InvalidSessionError,
+    Session,
+    StoreUnavailableError,
+    UnreadableSessionError,
+)
 from sessiondex.clock import to_datetime
 from sessiondex.stores.redis.codec import EncodedSession, SessionCodec
 from tests.support.builders import CUSTOMER, OTHER_TENANT, TENANT, NotedSession, TaggedSession, at_step, make_session
 
-HEAD_SIZE = 28
+HEAD_SIZE = 32
 
 
 def row_of(encoded: EncodedSession, stamp: int = 7, revision: int = 3) -> bytes:
     """Return the row as the server packs it, see `lua/rows.lua`."""
-    numbers = ((stamp, 8), (revision, 8), (1, 8), (encoded.index_size, 4))
+    numbers = ((stamp, 8), (revision, 8), (1, 8), (encoded.index_size, 4), (encoded.schema_version, 4))
     return b"".join(number.to_bytes(size, "big") for number, size in numbers) + encoded.data
 
 
@@ -41,7 +47,7 @@ def test_the_index_keys_are_in_front_of_the_value() -> None:
     lists, step = json.loads(encoded.data[: encoded.index_size])
 
     assert (len(lists), step) == (3, [])
-    assert encoded.data[encoded.index_size :].startswith(b"\0{")
+    assert encoded.data[encoded.index_size :].startswith(b"sessiondex.Session\0{")
 
 
 def test_a_row_of_another_tenant_is_withheld() -> None:
@@ -51,14 +57,15 @@ def test_a_row_of_another_tenant_is_withheld() -> None:
         codec.decode(row, OTHER_TENANT)
 
 
-def make_class(name: str) -> type[Session]:
-    return type(name, (Session,), {"__module__": __name__, "__annotations__": {"note": str}, "note": "x"})
+def make_class(name: str, session_type: str | None = None) -> type[Session]:
+    fixed = {} if session_type is None else {"session_type": session_type}
+    return type(name, (Session,), {"__module__": __name__, "__annotations__": {"note": str}, "note": "x", **fixed})
 
 
 def test_a_class_that_nothing_uses_any_more_is_collected() -> None:
-    """Its rows cannot be read then; the error names the class. Classes given in `session_classes` stay."""
-    codec = SessionCodec[Any]([make_class("Given")], "host:1")
-    cls = make_class("Created")
+    """Its rows cannot be read then; the error names the type. Classes given in `session_classes` stay."""
+    codec = SessionCodec[Any]([make_class("Given", "given")], "host:1")
+    cls = make_class("Created", "created")
     row, gone = row_of(codec.encode(make_session(cls))), ref(cls)
     assert type(codec.decode(row, TENANT)) is cls
     del cls
@@ -66,17 +73,17 @@ def test_a_class_that_nothing_uses_any_more_is_collected() -> None:
     gc.collect()
 
     assert gone() is None
-    with pytest.raises(InvalidSessionError, match=r"class .*:Created, which this store does not know"):
+    with pytest.raises(UnreadableSessionError, match=r"of type created, version 1: no class of this store") as error:
         codec.decode(row, TENANT)
-    row = row.replace(b":Created", b":Given")
-    assert type(codec.decode(row, TENANT)).__name__ == "Given"
+    assert error.value.session_id is not None
+    assert type(codec.decode(row.replace(b"created\0", b"given\0"), TENANT)).__name__ == "Given"
 
 
-def test_a_class_that_replaces_a_given_one() -> None:
-    """Rows are read as the class of that name that was saved last, as after a reload."""
-    old, new = make_class("Reloaded"), make_class("Reloaded")
-    codec = SessionCodec[Any]([old], "host:1")
-    first = codec.decode(row_of(codec.encode(make_session(old))), TENANT)
-    second = codec.decode(row_of(codec.encode(make_session(new))), TENANT)
-
-    assert (type(first), type(second)) == (old, new)
+def test_two_known_classes_with_one_type_are_refused() -> None:
+    """Before anything is stored: one would be read as the other."""
+    first, second = make_class("First", "note"), make_class("Second", "note")
+    codec = SessionCodec[Any]([first], "host:1")
+    with pytest.raises(InvalidSessionError, match=r"Second and First of .* both have the type 'note'"):
+        codec.encode(make_session(second))
+    with pytest.raises(InvalidArgumentError, match="session_classes: Second and First"):
+        SessionCodec[Any]([first, second], "host:1")

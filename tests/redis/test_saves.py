@@ -20,7 +20,7 @@ FUTURE = EPOCH + timedelta(days=100_000)
 
 def prepared(session: Any) -> PreparedSave[Any]:
     """Return a save of the object that begins now."""
-    encoded = EncodedSession(session.session_id, session.tenant_id, b"", 0)
+    encoded = EncodedSession(session.session_id, session.tenant_id, b"", 0, 1)
     return PreparedSave(session, version_of(session), encoded, is_new=False)
 
 

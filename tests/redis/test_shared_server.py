@@ -40,13 +40,13 @@ async def test_several_processes_that_create_a_session_of_one_identity(make_redi
 
 
 async def test_a_session_of_an_unknown_class(make_redis: Any) -> None:
-    """The error names the class and `session_classes`. A store that knows the class returns the session."""
+    """The error names the type and `session_classes`. A store that knows the class returns the session."""
     writer = make_redis()
     reader = make_redis(prefix=prefix_of(writer))
     informed = make_redis(prefix=prefix_of(writer), session_classes=[NotedSession])
     session = make_session(NotedSession, note="n")
     await writer.save(session)
-    with pytest.raises(InvalidSessionError, match=r"class .*NotedSession, which .* give it in session_classes"):
+    with pytest.raises(InvalidSessionError, match=r"type .*:NotedSession, version 1: .* give it in session_classes"):
         await reader.get(session.session_id)
 
     assert await informed.get(session.session_id) == session

@@ -72,7 +72,7 @@ def test_a_class_that_was_loaded_from_json_is_not_kept() -> None:
 
     def load() -> weakref.ref[type[Session]]:
         cls = new_class()
-        codec.from_json(cls, make_session(cls).model_dump_json().encode(), 0, 1)
+        codec.from_json(cls, 1, make_session(cls).model_dump_json().encode(), 0, 1)
         return weakref.ref(cls)
 
     cls = load()

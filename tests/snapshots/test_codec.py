@@ -12,9 +12,9 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError, ValidationInfo, field_validator
 
-from sessiondex import Channel, InvalidSessionError, Session, SessionStatus
+from sessiondex import Channel, InvalidSessionError, Session, SessionStatus, UnreadableSessionError
 from sessiondex.snapshots.class_codec import write_back_version
 from sessiondex.snapshots.codec import SnapshotCodec
 from sessiondex.testing import strategies as some
@@ -40,11 +40,12 @@ def test_sessions_of_all_kinds_come_back(make: Callable[[], Any]) -> None:
     before = exact(session)
     prepared = codec.prepare(session)
     found, again = unpack(codec, prepared), unpack(codec, prepared)
-    cls, data = codec.to_json(prepared.packed, prepared.session_id.bytes, prepared.tenant_id.bytes, STAMP, 7)
-    loaded = make_codec().from_json(cls, data, STAMP, 7)
+    portable = codec.to_json(prepared.packed, prepared.session_id.bytes, prepared.tenant_id.bytes, STAMP, 7)
+    loaded = make_codec().from_json(*portable, STAMP, 7)
 
     assert exact(session) == before
-    assert cls is type(found) is type(session)
+    cls = type(session)
+    assert portable.cls is type(found) is cls
     assert through_codec(session) == session
     assert exact(found) == exact(again) == exact(codec.copy(again)) == exact(loaded)
     assert (found.last_activity_at, found.revision) == (START, 7)
@@ -223,14 +224,20 @@ def test_a_validator_that_changes_its_mind_is_named_on_reading(monkeypatch: pyte
 
 def test_json_of_another_class_is_refused() -> None:
     session = make_session(NotedSession)
-    with pytest.raises(InvalidSessionError, match="Session does not load"):
-        make_codec().from_json(Session, session.model_dump_json().encode(), STAMP, 1)
+    data = session.model_dump_json().replace('"turn_count":0', '"turn_count":"many"').encode()
+    with pytest.raises(UnreadableSessionError, match="Session does not load") as error:
+        make_codec().from_json(NotedSession, 1, data, STAMP, 1)
+
+    found = error.value
+    assert (found.session_id, found.version, found.field) == (session.session_id, 1, "turn_count")
+    assert found.session_type == "tests.support.builders:NotedSession"
+    assert isinstance(found.__cause__, ValidationError)
 
 
 def test_json_holds_the_given_version_and_no_alias() -> None:
     codec = make_codec()
     session_id, tenant_id, packed, _ = codec.prepare(full_session())
-    cls, data = codec.to_json(packed, session_id.bytes, tenant_id.bytes, STAMP, 5)
+    cls, _, data = codec.to_json(packed, session_id.bytes, tenant_id.bytes, STAMP, 5)
 
     assert cls is Session
     assert Session.model_validate_json(data) == codec.unpack(packed, session_id.bytes, tenant_id.bytes, STAMP, 5)
@@ -239,9 +246,9 @@ def test_json_holds_the_given_version_and_no_alias() -> None:
 def test_an_excluded_field_with_its_default_survives_json() -> None:
     codec = make_codec()
     session_id, tenant_id, packed, _ = codec.prepare(make_session(Secretive))
-    cls, data = codec.to_json(packed, session_id.bytes, tenant_id.bytes, STAMP, 5)
+    cls, version, data = codec.to_json(packed, session_id.bytes, tenant_id.bytes, STAMP, 5)
 
-    assert codec.from_json(cls, data, STAMP, 5).secret == ""
+    assert codec.from_json(cls, version, data, STAMP, 5).secret == ""
 
 
 class Shape(BaseModel):

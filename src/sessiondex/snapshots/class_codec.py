@@ -6,10 +6,12 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import from_json, to_json
 
 from sessiondex.errors import InvalidSessionError
 from sessiondex.models import Session
+from sessiondex.snapshots.carried import Carried, carried_by, carry, is_merged, merge, split
 from sessiondex.snapshots.compiled import EPOCH, SUFFIX_SIZE, UUIDCache, compile_class
 from sessiondex.snapshots.differences import (
     declared_values,
@@ -17,8 +19,10 @@ from sessiondex.snapshots.differences import (
     find_difference,
     find_non_json_variable,
     find_widened_field,
+    unreadable_error,
 )
 from sessiondex.snapshots.instances import (
+    CARRIED_KEY,
     add_to_fields_set,
     construct_unchecked,
     copy_by_value,
@@ -47,28 +51,58 @@ class ClassCodec:
         self._unpack = compiled and compiled.unpack
 
     def unpack(self, packed: bytes, session_id: bytes, tenant_id: bytes, stamp: int, revision: int) -> Session:
+        """Return the session. Raises `UnreadableSessionError` if a validator refuses it."""
         if self._unpack is not None and packed.endswith(self.suffix):
             return self._unpack(packed, session_id, tenant_id, stamp, revision)
         return self.load(packed[:-SUFFIX_SIZE], stamp, revision)
 
     def dump(self, session: Session) -> bytes:
+        """Return the session as JSON."""
         return self._adapter.serializer.to_json(session, by_alias=False, round_trip=True, warnings="none")
 
-    def load(self, data: bytes, stamp: int, revision: int) -> Session:
+    def load(self, data: bytes, stamp: int, revision: int, version: int = 0) -> Session:
+        """Return the session in the JSON, which `version` of its class wrote; 0 stands for the present one.
+
+        Raises:
+            UnreadableSessionError: the class does not load the JSON.
+        """
         try:
-            session = self._load(data)
+            session, carried = self._load_known(self._upgraded(data, version), version)
             if self._unpack is None:  # a validator may have returned a value that others have too
                 session = copy_by_value(session)
         except Exception as error:  # users' validators may raise anything
-            reason = (
-                f"{self.cls.__name__} does not load what it accepted when this session was saved "
-                f"({type(error).__name__}); let the verdict of its validators depend on nothing but the value"
-            )
-            raise InvalidSessionError(None, reason) from None
+            raise unreadable_error(self.cls, data, version, error) from error
         if self._unpack is not None:
             mark_all_fields_set(session, self._all_set)
+        if carried is not None:
+            carry(session, carried)
         write_back_version(session, stamp, revision)
         return session
+
+    def _upgraded(self, data: bytes, version: int) -> bytes:
+        if not 0 < version < self.cls.schema_version:
+            return data
+        upgraded = self.cls.upgrade(from_json(data), version)
+        if not isinstance(upgraded, dict):
+            raise TypeError(f"upgrade() must return a dict, not {type(upgraded).__name__}")
+        return to_json(upgraded)
+
+    def _load_known(self, data: bytes, version: int) -> tuple[Session, Carried | None]:
+        """Return the session, and what it carries that its class does not know."""
+        present = self.cls.schema_version
+        if not is_merged(data):
+            try:
+                return self._load(data), Carried(version, b"{}") if version > present else None
+            except ValidationError as error:
+                details = error.errors(include_url=False, include_context=False, include_input=False)
+                if not any(each["type"] == "extra_forbidden" and len(each["loc"]) == 1 for each in details):
+                    raise
+        values = from_json(data)
+        forbids_others = self.cls.model_config.get("extra") == "forbid"
+        carried = split(values, self._all_set if forbids_others else {*values})
+        carried = carried._replace(version=max(carried.version, version, present))
+        session = self._load(to_json(values))
+        return session, None if carried == (present, b"{}") else carried
 
     def round_trip(self, session: Session, now: datetime) -> tuple[dict[str, Any], bytes]:
         """Return the field values that come back from JSON, and the packed session, if they are equal; else raise."""
@@ -88,9 +122,10 @@ class ClassCodec:
         if error is not None:
             raise explain(self._adapter, given, error)
         # JSON loads as exact types, so a plain class can pack the values now, unless they are very deep or long.
-        packed = None if self.pack is None else self.pack(loaded)
+        carried = carried_by(session)
+        packed = None if self.pack is None or carried is not None else self.pack(loaded)
         # Index keys are made of what Session declares: of an enum, say, where a subclass keeps its value.
-        return {**loaded.__dict__, **declared}, packed or data + self.json_suffix
+        return {**loaded.__dict__, **declared}, packed or (merge(data, carried) if carried else data) + self.json_suffix
 
     def _load(self, data: bytes) -> Session:
         session: Session = self._adapter.validator.validate_json(data, by_alias=False, by_name=True)
@@ -114,6 +149,8 @@ def _stand_in(session: Session, now: datetime) -> Session:
     given = instance_dict(session)
     values = {name: value for name, value in given.items() if name in cls.model_fields}
     for name in given.keys() - values.keys():
+        if name == CARRIED_KEY and carried_by(session) is not None:
+            continue
         # A cached property keeps its value there as well.
         if type(name) is not str or not isinstance(getattr(cls, name, None), cached_property):
             raise InvalidSessionError(printable(name), "is no field of its class; declare it in a subclass of Session")

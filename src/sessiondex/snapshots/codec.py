@@ -29,6 +29,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from sessiondex.errors import InvalidSessionError
 from sessiondex.models import Session, in_utc, utc_now
+from sessiondex.snapshots.carried import version_in
 from sessiondex.snapshots.class_codec import ClassCodec
 from sessiondex.snapshots.compiled import SUFFIX_SIZE, UUIDCache
 
@@ -49,6 +50,16 @@ class Prepared(NamedTuple):
     tenant_id: UUID
     packed: bytes
     index_keys: tuple[Any, ...]
+
+
+class Portable(NamedTuple, Generic[S]):
+    """A session that other processes and releases can read."""
+
+    cls: type[S]
+    version: int
+    """The highest schema version that wrote it."""
+    data: bytes
+    """JSON."""
 
 
 class SnapshotCodec(Generic[S]):
@@ -109,7 +120,7 @@ class SnapshotCodec(Generic[S]):
         Cost: about one `model_dump_json()` of it, three for a class that is not plain.
 
         Raises:
-            InvalidSessionError: a validator of its class refuses a value that it accepted before.
+            UnreadableSessionError: a validator of its class refuses a value that it accepted before.
             ClassGoneError: its class no longer exists, so the row that held it was deleted since.
         """
         codec = self._by_suffix.get(packed[-SUFFIX_SIZE:]) or self._codec_of_suffix(packed)
@@ -130,27 +141,29 @@ class SnapshotCodec(Generic[S]):
         copied: S = codec.copy(snapshot)  # type: ignore[assignment]  # as above
         return copied
 
-    def to_json(
-        self, packed: bytes, session_id: bytes, tenant_id: bytes, stamp: int, revision: int
-    ) -> tuple[type[S], bytes]:
-        """Return the class of a packed session, and JSON that `from_json` reads in any process. Raises like `unpack`.
+    def to_json(self, packed: bytes, session_id: bytes, tenant_id: bytes, stamp: int, revision: int) -> Portable[S]:
+        """Return a packed session in a form that `from_json` reads in any process and release. Raises like `unpack`.
 
         The JSON of a class that is not plain is that of the round trip, with its stand-ins for stamp and revision.
         """
         codec = self._by_suffix.get(packed[-SUFFIX_SIZE:]) or self._codec_of_suffix(packed)
+        cls = cast("type[S]", codec.cls)
         if packed.endswith(codec.json_suffix):
-            return cast("type[S]", codec.cls), packed[:-SUFFIX_SIZE]
+            data = packed[:-SUFFIX_SIZE]
+            return Portable(cls, max(cls.schema_version, version_in(data)), data)
         session = codec.unpack(packed, session_id, tenant_id, stamp, revision)
-        return cast("type[S]", codec.cls), codec.dump(session)
+        return Portable(cls, cls.schema_version, codec.dump(session))
 
-    def from_json(self, cls: type[T], data: bytes, stamp: int, revision: int) -> T:
+    def from_json(self, cls: type[T], version: int, data: bytes, stamp: int, revision: int) -> T:
         """Return the session of that class. Stamp and revision are those given, not those in the JSON.
 
+        `version` is the schema version that wrote the JSON: `upgrade` of the class is called if it is lower.
+
         Raises:
-            InvalidSessionError: the class does not load the JSON.
+            UnreadableSessionError: the class does not load the JSON.
         """
         codec = self._by_class.get(cls) or self._codec_of(cls)
-        return cast("T", codec.load(data, stamp, revision))
+        return cast("T", codec.load(data, stamp, revision, version))
 
     # -- classes --
 

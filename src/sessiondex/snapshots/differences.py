@@ -10,13 +10,16 @@ import copy
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
+from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import from_json
 
-from sessiondex.errors import InvalidSessionError
+from sessiondex.errors import InvalidSessionError, UnreadableSessionError
 from sessiondex.models import Session
 from sessiondex.snapshots.instances import construct_unchecked, hidden_parts
 from sessiondex.snapshots.json_values import find_non_json, printable
+from sessiondex.snapshots.session_types import type_name
 
 _SESSION = TypeAdapter(Session)
 
@@ -130,3 +133,24 @@ def _first_that_raises(adapter: TypeAdapter[Any], given: Session) -> str | None:
         except Exception:  # users' code may raise anything
             return name
     return None
+
+
+def unreadable_error(cls: type[Session], data: bytes, version: int, error: Exception) -> UnreadableSessionError:
+    """Return the error for stored JSON that the class does not load."""
+    field, verdict = None, type(error).__name__
+    if isinstance(error, ValidationError):  # whose message may quote the value
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        field, verdict = invalid_session_error(first).field, first["type"]
+    reason = (
+        f"{cls.__name__} does not load what it accepted when this session was saved ({verdict}); give it an upgrade() "
+        "for stored sessions, and let the verdict of its validators depend on nothing but the value"
+    )
+    return UnreadableSessionError(id_in(data), type_name(cls), version or cls.schema_version, field, reason)
+
+
+def id_in(data: bytes) -> UUID | None:
+    """Return the id of the session in the JSON, or `None` if it has none."""
+    try:
+        return UUID(from_json(data)["session_id"])
+    except (ValueError, TypeError, LookupError, AttributeError):
+        return None

@@ -23,6 +23,8 @@ from sessiondex.models import PendingMigration, Session, StepVisit
 S = TypeVar("S", bound=Session)
 
 ATOMS = frozenset({str, int, float, bool, bytes, UUID, datetime, date, time, timedelta, Decimal, NoneType})
+CARRIED_KEY = "sessiondex: carried"
+"""The key in an instance's `__dict__` of what `carried` lets it carry. No field can have this name."""
 FIELDS_SET = "__pydantic_fields_set__"
 """The attribute that generated code reads."""
 VALIDATED = set(StepVisit.model_fields)
@@ -74,7 +76,10 @@ def copy_by_value(snapshot: S) -> S:
     """Return a copy of a session of any class. Values that are no fields, such as cached ones, are left out."""
     values = {name: _copy_value(snapshot.__dict__[name]) for name in type(snapshot).model_fields}
     extra, private = copy.deepcopy(hidden_parts(snapshot))
-    return construct_unchecked(type(snapshot), values, extra, private)
+    copied = construct_unchecked(type(snapshot), values, extra, private)
+    if CARRIED_KEY in snapshot.__dict__:
+        values[CARRIED_KEY] = snapshot.__dict__[CARRIED_KEY]
+    return copied
 
 
 def _copy_value(value: Any) -> Any:

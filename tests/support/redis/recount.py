@@ -15,7 +15,7 @@ from uuid import UUID
 
 from tests.support.redis.servers import OneServer, Servers
 
-_HEAD = Struct(">QQQI")
+_HEAD = Struct(">QQQII")
 _INDEXES = ("o:", "c:", "a:", "b:", "u:", "v:", "f:", "t:")
 _EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
@@ -84,7 +84,7 @@ def _readable(kind: str, answer: Any) -> Any:
 
 def row_of(tenant: str, session_id: str, raw: bytes) -> Row:
     """Parse a row."""
-    stamp, revision, token, size = _HEAD.unpack_from(raw)
+    stamp, revision, token, size, _ = _HEAD.unpack_from(raw)
     end = _HEAD.size + size
     lists, step = json.loads(raw[_HEAD.size : end])
     session = json.loads(raw[end:].partition(b"\0")[2])

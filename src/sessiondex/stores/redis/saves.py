@@ -155,8 +155,8 @@ class Saver(Generic[S]):
                 await self.claim(unclaimed, tenant_id, claims)
             sessions = []
             for save, (expected, expected_stamp, *others) in zip(saves, terms, strict=True):
-                key = save.encoded.session_id.hex
-                sessions.append((key, save.encoded.index_size, expected, expected_stamp, claims.get(key, ""), *others))
+                key, index_size, version = save.encoded.session_id.hex, *save.encoded[3:]
+                sessions.append((key, index_size, version, expected, expected_stamp, claims.get(key, ""), *others))
             request = to_json((cap, evictions, self._removals.wants_rows, sessions))
             kind, *answer = await self._calls.call("save", tenant_id, request, *(save.encoded.data for save in saves))
             if kind == b"claim":

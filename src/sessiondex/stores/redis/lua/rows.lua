@@ -6,13 +6,14 @@
 -- Theory of operation. All keys of a tenant carry one hash tag, so a cluster keeps them on one node. KEYS[1] is their
 -- common base. Functions build the other keys from the base and from the index keys in the session's row.
 --
--- A row is a string. It begins with stamp, revision, fencing token and the size of the index keys, packed by HEAD. Then
--- follow the client's parts: the index keys as JSON, and the value, which the server does not read.
+-- A row is a string. It begins with stamp, revision, fencing token, the size of the index keys and the schema version of
+-- the session's class, packed by HEAD. Then follow the client's parts: the index keys as JSON, and the value: the type of
+-- the class, a NUL, and what the server does not read.
 --
 -- Arguments of every function: the time in microseconds, or '' for the server's clock; then `idle_ttl` in microseconds,
 -- or ''. Every answer begins with KEYS[1], so a client detects the answer of another call.
 
-local HEAD, HEAD_SIZE = '>I8I8I8I4', 28
+local HEAD, HEAD_SIZE = '>I8I8I8I4I4', 32
 local ROW_BATCH_SIZE = 500
 local FENCE_TTL_SECONDS = 3600 -- longer than any request is under way
 
@@ -46,13 +47,21 @@ end
 -- Rows
 
 local function unpack_row(raw)
-  local stamp, revision, token, size = struct.unpack(HEAD, raw)
-  return { raw = raw, stamp = stamp, revision = revision, token = token, size = size }
+  local stamp, revision, token, size, version = struct.unpack(HEAD, raw)
+  return { raw = raw, stamp = stamp, revision = revision, token = token, size = size, version = version }
 end
 
 local function read_row(base, id)
   local raw = redis.call('GET', base .. 's:' .. id)
   return raw and unpack_row(raw) or nil
+end
+
+-- Return the schema version of a row that replaces another: the highest that wrote it, as long as the type is the same.
+local function kept_version(old, rest, size, version)
+  local length = string.find(rest, '\0', size + 1, true) - size
+  local start = HEAD_SIZE + old.size + 1
+  if string.sub(old.raw, start, start + length - 1) ~= string.sub(rest, size + 1, size + length) then return version end
+  return math.max(version, old.version)
 end
 
 -- Return the index keys as JSON text.
@@ -74,6 +83,6 @@ local function is_at_step(row, version, hash, facet, member)
 end
 
 local function pack_row(row)
-  row.raw = struct.pack(HEAD, row.stamp, row.revision, row.token, row.size) .. row.rest
+  row.raw = struct.pack(HEAD, row.stamp, row.revision, row.token, row.size, row.version) .. row.rest
   return row.raw
 end

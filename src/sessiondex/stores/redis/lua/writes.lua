@@ -3,8 +3,9 @@
 -- Save sessions, all or none. args: the request, then for each session the client's part of its row.
 --
 -- The request is a JSON list: cap or '', limit of expired sessions to evict, whether evicted rows are wanted ('1' or
--- ''), and the sessions. Each session is a list: id, size of its index keys, expected revision or '', expected stamp or
--- '', fencing token or '', list of an identity that must have no session or '', stamp and revision to restore or ''.
+-- ''), and the sessions. Each session is a list: id, size of its index keys, schema version, expected revision or '',
+-- expected stamp or '', fencing token or '', list of an identity that must have no session or '', stamp and revision to
+-- restore or ''.
 --
 -- The answer is one of these:
 --   'saved' (or 'first' if the server did not know the tenant), stamps and revisions as one text, and evicted sessions
@@ -23,7 +24,7 @@ function ops.save(keys, args)
 
   local unclaimed, answers, saved, revisions = {}, {}, {}, {}
   for index, session in ipairs(sessions) do
-    local id, size, expected, expected_stamp, token, identity, kept_stamp, kept_revision = unpack(session)
+    local id, size, version, expected, expected_stamp, token, identity, kept_stamp, kept_revision = unpack(session)
     if identity ~= '' then -- checked first: the session that has the identity may have the same id
       local rows = newest(base, identity, 1, '', cutoff)
       if rows[1] then return { base, 'found', rows[1] } end
@@ -41,6 +42,7 @@ function ops.save(keys, args)
       end
       local rest = args[3 + index]
       local row = { rest = rest, size = size, index_json = string.sub(rest, 1, size),
+                    version = old and kept_version(old, rest, size, version) or version,
                     token = math.max(tonumber(token) or 0, old and old.token or 0) }
       if kept_stamp == '' then
         last = math.max(now, last + 1)
