@@ -23,25 +23,25 @@ VERSION = f"{SCENARIO.hex}:1"
 CURRENT_KEYS = {
     "row": "s:{id}",
     "fence": "fence:{id}",
-    "identity": "o:webchat:user-1",
+    "identity": "o:7:webchat:user-1",
     "agent": "a:0000000000000000000000000000000b",
     "agent and status": "b:0000000000000000000000000000000b:active",
     "customer": f"u:{CUSTOMER.hex}",
     "all": "all",
     "version": f"v:{VERSION}",
     "step": f"f:{VERSION}:hash-1",
-    "facet": f"t:{VERSION}:6:hash-1:webchat:+pay",
+    "facet": f"t:{VERSION}:6:hash-1:7:webchat:+pay",
 }
 """Keys that contain the stored session."""
 NEW_KEYS = {
-    "its identity": "o:webchat:user-2",
-    "its closed identity": "c:webchat:user-2",
+    "its identity": "o:7:webchat:user-2",
+    "its closed identity": "c:7:webchat:user-2",
     "its agent": f"a:{OTHER_AGENT.hex}",
     "its agent and status": f"b:{OTHER_AGENT.hex}:active",
     "its customer": f"u:{OTHER_CUSTOMER.hex}",
     "its version": f"v:{SCENARIO.hex}:2",
     "its step": f"f:{SCENARIO.hex}:2:hash-2",
-    "its facet": f"t:{SCENARIO.hex}:2:6:hash-2:webchat:+ask",
+    "its facet": f"t:{SCENARIO.hex}:2:6:hash-2:7:webchat:+ask",
     "the last stamp": "meta",
 }
 """Keys that contain the session after it was changed."""
