@@ -51,6 +51,7 @@ NARROWER: dict[str, set[str]] = {
     "stores/lru_cache.py": set(),
     "stores/slices.py": set(),
     "stores/stats.py": set(),
+    "stores/unreadable.py": {"errors"},
     "stores/writer.py": {"clock", "snapshots", *_PARTS},
 }
 """Files that may import from fewer than their package."""
@@ -71,15 +72,16 @@ STORE_PARTS: dict[str, set[str]] = {
     "commit": set(),
     "eviction": {"callback_scope", "commit"},
     "keyed_locks": set(),
-    "local": {"backend", "base", "change_feed", "commit", "eviction", "slices", "writer"},
+    "local": {"backend", "base", "change_feed", "commit", "eviction", "slices", "unreadable", "writer"},
     "loop_guard": set(),
     "lru_cache": set(),
-    "memory": {"eviction", "local", "stats", "table_backend"},
+    "memory": {"eviction", "local", "stats", "table_backend", "unreadable"},
     "pages": set(),
-    "scan": {"backend", "eviction", "local"},
+    "scan": {"backend", "eviction", "local", "unreadable"},
     "slices": set(),
     "stats": set(),
     "table_backend": {"backend", "lru_cache", "stats"},
+    "unreadable": set(),
     "writer": {"backend", "commit", "eviction"},
 }
 """The modules of `stores`, and which others of them each may import."""

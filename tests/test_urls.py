@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 from importlib.metadata import EntryPoint
+from inspect import signature
 from typing import Any
 
 import pytest
 
-from sessiondex import InMemorySessionStore, InvalidArgumentError, ScanSessionStore, open_store, urls
+from sessiondex import InMemorySessionStore, InvalidArgumentError, RedisSessionStore, ScanSessionStore, open_store, urls
 from tests.support.stores import address_of, options_of
 
 
@@ -26,14 +27,12 @@ async def test_memory_with_options_in_the_url_and_beside_it() -> None:
         ("memory", "must be like memory://"),
         ("mysql://host", "there are memory://, redis://, rediss://, valkey://"),
         ("memory://host", "takes nothing but a question mark and some of"),
-        ("memory://?prefix=x", "has no 'prefix'; there are cache_size"),
         ("memory://?color=red", "takes nothing but a question mark"),
         ("memory://?debug=perhaps", "'debug' that cannot be parsed"),
         ("memory://?idle_ttl=soon", "'idle_ttl' that cannot be parsed"),
         ("memory://?debug=1&debug=0", "'debug' twice"),
         ("memory://?max_sessions=0", "must be at least 1"),
         ("redis://localhost?color=red", "has no parameter 'color'; there are client_name"),
-        ("redis://localhost?cache_size=1", "has no 'cache_size'; there are prefix"),
         ("redis://localhost/seven", "the number of a database"),
         ("redis+cluster://localhost/1", "a cluster has one database"),
         ("redis://localhost:port", "must be like redis://user:password@host"),
@@ -69,8 +68,19 @@ def test_no_error_shows_the_password(url: str) -> None:
 
 
 def test_an_option_that_a_store_does_not_have_is_refused() -> None:
-    with pytest.raises(InvalidArgumentError, match="has no 'colour'; there are cache_size"):
-        open_store("memory://", colour="red")
+    for url in ("memory://", "redis://localhost"):
+        with pytest.raises(InvalidArgumentError, match="there is no 'colour'; there are cache_size, changes_kept"):
+            open_store(url, colour="red")
+
+
+def test_options_of_other_stores_are_ignored() -> None:
+    """So that only the URL changes when a service moves."""
+    memory, server = (signature(cls).parameters for cls in (InMemorySessionStore, RedisSessionStore))
+    defaults = {name: each.default for name, each in {**memory, **server}.items() if name not in {"url", "clock"}}
+    assert {*memory} ^ {*server} - {"url"} == urls.OPTIONS_OF_OTHERS
+
+    for url in ("memory://?prefix=x&timeout=2", "redis://localhost?debug=false&cache_size=3"):
+        open_store(url, **{name: default for name, default in defaults.items() if f"{name}=" not in url})
 
 
 async def test_a_server_by_its_schemes() -> None:

@@ -38,6 +38,7 @@ _PARAMETERS: Mapping[str, Callable[[str], Any]] = {
     "idle_ttl": _parse_seconds,
     "max_connections": int,
     "max_sessions": int,
+    "on_unreadable": str,
     "prefix": str,
     "timeout": float,
     "turn_ttl": _parse_seconds,
@@ -45,12 +46,17 @@ _PARAMETERS: Mapping[str, Callable[[str], Any]] = {
 """The options that a URL may hold, each with its parser; durations are in seconds."""
 
 
+OPTIONS_OF_OTHERS = frozenset({"cache_size", "debug", "max_connections", "prefix", "timeout", "turn_ttl"})
+"""Options that only some stores have. The others ignore them, so that moving to another store changes only the URL."""
+
+
 def open_store(url: str, **options: Any) -> SessionStore[Any]:
     """Return the store of a URL; every store keeps the same contract.
 
     `memory://` is in this process; `redis://host:6379/0`, `rediss://` (TLS) and `valkey://` are servers,
-    `redis+cluster://` a cluster. Options are those of the store's class; plain ones may stand in the URL, as in
-    `memory://?max_sessions=1000&idle_ttl=3600`. Packages add schemes by entry points of the group `sessiondex.stores`.
+    `redis+cluster://` a cluster. Options are those of the stores' classes; a store ignores those that only others have.
+    Plain ones may stand in the URL, as in `memory://?max_sessions=1000&idle_ttl=3600`. Packages add schemes by entry
+    points of the group `sessiondex.stores`.
 
     >>> open_store("memory://?cache_size=100", max_sessions=1000)  # doctest: +ELLIPSIS
     <sessiondex.stores.memory.InMemorySessionStore object at ...>
@@ -97,14 +103,16 @@ def _split_options(url: str, options: Mapping[str, Any]) -> tuple[str, dict[str,
 
 
 def _construct(cls: Any, url: str, options: Mapping[str, Any]) -> SessionStore[Any]:
-    known = [name for name in signature(cls).parameters if name != "url"]
+    own = [name for name in signature(cls).parameters if name != "url"]
+    known = {*own, *OPTIONS_OF_OTHERS}
     for name in options:
         if name not in known:
-            raise InvalidArgumentError("options", f"{cls.__name__} has no {name!r}; there are {', '.join(known)}")
+            raise InvalidArgumentError("options", f"there is no {name!r}; there are {', '.join(sorted(known))}")
+    options = {name: value for name, value in options.items() if name in own}
     if cls is not InMemorySessionStore:
         store: SessionStore[Any] = cls(url, **options)
         return store
     if url.lower() not in {"memory:", "memory://"}:
-        names = ", ".join(name for name in _PARAMETERS if name in known)
+        names = ", ".join(_PARAMETERS)
         raise InvalidArgumentError("url", f"memory:// takes nothing but a question mark and some of {names}")
     return InMemorySessionStore(**options)

@@ -33,12 +33,7 @@ class SessionTypes(Generic[S]):
         """Raises `InvalidArgumentError` for what is no class of sessions, has no fixed type, or the type of another."""
         self._given: dict[str, type[Any]] = {SESSION_TYPE: Session}
         self._saved: WeakValueDictionary[str, type[Any]] = WeakValueDictionary()
-        given: Any = session_classes
-        if not isinstance(given, Iterable) or isinstance(given, str | bytes):
-            raise InvalidArgumentError("session_classes", "must be classes, in a list or the like")
-        for cls in given:
-            if not (isinstance(cls, type) and issubclass(cls, Session)):
-                raise InvalidArgumentError("session_classes", "must be subclasses of Session")
+        for cls in check_session_classes(session_classes):
             try:
                 self._given[self.type_of(cls)] = cls
             except InvalidSessionError as error:
@@ -62,6 +57,17 @@ class SessionTypes(Generic[S]):
     def class_of(self, name: str) -> type[Any] | None:
         """Return the known class of that type, or `None`."""
         return self._given.get(name) or self._saved.get(name)
+
+
+def check_session_classes(session_classes: Iterable[type[S]]) -> list[type[S]]:
+    """Return the classes, or raise `InvalidArgumentError`."""
+    given: Any = session_classes
+    if not isinstance(given, Iterable) or isinstance(given, str | bytes):
+        raise InvalidArgumentError("session_classes", "must be classes, in a list or the like")
+    classes: list[Any] = [*given]
+    if not all(isinstance(cls, type) and issubclass(cls, Session) for cls in classes):
+        raise InvalidArgumentError("session_classes", "must be subclasses of Session")
+    return classes
 
 
 def declared_type(cls: type[Session]) -> str:

@@ -21,6 +21,7 @@ from sessiondex.errors import (
     InvariantError,
     SessiondexError,
     StoreClosedError,
+    UnreadableSessionError,
     WrongLoopError,
     add_position_note,
 )
@@ -43,6 +44,7 @@ from sessiondex.stores.base import BaseSessionStore
 from sessiondex.stores.change_feed import ChangeFeed, ChangeReader
 from sessiondex.stores.eviction import SWEEP_INTERVAL_SECONDS, EvictionNotifier, EvictionPolicy
 from sessiondex.stores.slices import SLICE_SECONDS, Slices
+from sessiondex.stores.unreadable import OnUnreadable, UnreadableSessions
 from sessiondex.stores.writer import Writer
 
 log: logging.Logger = logging.getLogger("sessiondex")
@@ -63,6 +65,7 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
         changes_kept: int,
         *,
         debug: bool = False,
+        on_unreadable: OnUnreadable = "raise",
     ) -> None:
         super().__init__(self._recover)
         self._changes_kept = check_min("changes_kept", changes_kept, 0, "0 keeps none for those who follow them")
@@ -71,6 +74,7 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
         self._clock = clock
         self._policy = policy
         self._has_evictions = policy.is_on
+        self._unreadable = UnreadableSessions(on_unreadable)
         self._writer = Writer(
             backend, clock, policy, suspend=self._guard.suspend, resume=self._guard.resume, has_checks=debug
         )
@@ -93,10 +97,24 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
         return self._backend.get(session_id, tenant_id, cutoff)
 
     async def _latest(self, query: ChannelQuery) -> S | None:
-        return self._backend.latest(query, self._cutoff())
+        try:
+            return self._backend.latest(query, self._cutoff())
+        except UnreadableSessionError as error:
+            if query.is_open:  # its user must be able to begin another conversation
+                self._unreadable.skip(error)
+                return None
+            raise
 
     async def _newest(self, query: ListQuery, page: Page) -> list[S]:
-        return await self._to_sessions(self._backend.newest(query, page, self._cutoff()))
+        sessions: list[S] = []
+        limit = page.limit
+        while True:  # again only if some were skipped: a page is short at the end of the list alone
+            found = self._backend.newest(query, page, self._cutoff())
+            sessions += await self._to_sessions(found)
+            missing = limit - len(sessions)
+            if not missing or len(found) < page.limit:
+                return sessions
+            page = Page(missing, self._backend.head_of(found[-1]).stamp)
 
     async def _at_step(self, query: StepQuery) -> list[S]:
         return await self._to_sessions(self._backend.at_step(query, self._clock.now(), self._cutoff()))
@@ -110,7 +128,10 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
                 # Kept alive: while other tasks run, the sessions and the last reference to their class may go.
                 classes = classes or set(map(self._backend.class_of, found))
                 await slices.pause()
-            sessions.append(to_session(stored))
+            try:
+                sessions.append(to_session(stored))
+            except UnreadableSessionError as error:
+                self._unreadable.skip(error)
         return sessions
 
     async def _count(self, query: CountQuery) -> int:
@@ -162,7 +183,7 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
     async def _put_if_absent(self, session: S, identity: ChannelQuery) -> S | None:
         prepared = self._codec.prepare(session)
         async with self._writing():
-            found = self._backend.latest(identity, self._cutoff())
+            found = await self._latest(identity)
             if found is None:  # as it is, unless another task saved one while `create` ran
                 write_back_version(session, *self._writer.put(prepared, Expected(0)))
                 await self._evict_after(1)

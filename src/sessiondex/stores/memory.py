@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sessiondex import schema
@@ -12,10 +13,12 @@ from sessiondex.engine.table import Row, RowChange
 from sessiondex.models import utc_now
 from sessiondex.queries import check_bool, check_min
 from sessiondex.snapshots.codec import SnapshotCodec
+from sessiondex.snapshots.session_types import check_session_classes
 from sessiondex.stores.eviction import EvictionPolicy, OnEvict
 from sessiondex.stores.local import LocalSessionStore
 from sessiondex.stores.stats import StoreStats
 from sessiondex.stores.table_backend import TableBackend
+from sessiondex.stores.unreadable import OnUnreadable
 
 CACHE_SIZE = 1_000
 MAX_CHANGES = 1_000
@@ -35,6 +38,10 @@ class InMemorySessionStore(LocalSessionStore[Row | S, RowChange, S]):
     otherwise its saves and counts do. `changes_kept` bounds how many changes are kept for those who follow them.
     `clock` returns the present instant as an aware datetime. With `debug`, every save and delete recomputes all indexes
     and raises `InvariantError` at the first that differs: for tests, since it walks over all sessions.
+
+    With `on_unreadable="skip"`, lists, iterators, `export` and `get_or_create` go on without a session that its class
+    no longer loads, and log it; otherwise they raise `UnreadableSessionError`. `session_classes` is for stores that
+    outlive the process: this one finds every class by itself.
 
     >>> import asyncio
     >>> from uuid import uuid4
@@ -62,15 +69,18 @@ class InMemorySessionStore(LocalSessionStore[Row | S, RowChange, S]):
         changes_kept: int = MAX_CHANGES,
         debug: bool = False,
         clock: Callable[[], datetime] = utc_now,
+        session_classes: Iterable[type[S]] = (),
+        on_unreadable: OnUnreadable = "raise",
     ) -> None:
         check_min("cache_size", cache_size, 0, "0 keeps no live objects")
         check_bool("debug", debug)
+        check_session_classes(session_classes)
         policy = EvictionPolicy(idle_ttl, max_sessions, on_evict)
         stamps = StampClock(clock)
         index_keys = schema.eviction_index_keys if policy.is_on else schema.index_keys
         codec: SnapshotCodec[S] = SnapshotCodec(index_keys, stamps.instant)
         self._table = TableBackend(codec, cache_size, has_evictions=policy.is_on)
-        super().__init__(self._table, codec, stamps, policy, changes_kept, debug=debug)
+        super().__init__(self._table, codec, stamps, policy, changes_kept, debug=debug, on_unreadable=on_unreadable)
 
     def stats(self) -> StoreStats:
         """Return how much is stored. Cost: O(1).
@@ -80,4 +90,4 @@ class InMemorySessionStore(LocalSessionStore[Row | S, RowChange, S]):
         (0, 0)
         """
         self._recover_if_idle()
-        return self._table.stats()
+        return replace(self._table.stats(), skipped_reads=self._unreadable.skipped)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Generic, NamedTuple
 from uuid import UUID
@@ -14,8 +14,10 @@ from sessiondex.errors import InvariantError
 from sessiondex.models import ScopeFilter, Session, SessionStatus, utc_now
 from sessiondex.queries import AgentQuery, ChannelQuery, CountQuery, ListQuery, Page, ScenarioQuery, StepQuery
 from sessiondex.snapshots.codec import Prepared, SnapshotCodec
+from sessiondex.snapshots.session_types import check_session_classes
 from sessiondex.stores.eviction import EvictionPolicy, OnEvict
 from sessiondex.stores.local import LocalSessionStore
+from sessiondex.stores.unreadable import OnUnreadable
 
 _DAY_IN_MICROSECONDS = 86_400_000_000
 
@@ -180,11 +182,14 @@ class ScanSessionStore(LocalSessionStore[S, ScanPlan[S], S]):
         on_evict: OnEvict | None = None,
         changes_kept: int = 1_000,
         clock: Callable[[], datetime] = utc_now,
+        session_classes: Iterable[type[S]] = (),
+        on_unreadable: OnUnreadable = "raise",
     ) -> None:
+        check_session_classes(session_classes)
         stamps = StampClock(clock)
         codec: SnapshotCodec[S] = SnapshotCodec(lambda _values: (), stamps.instant)
         policy = EvictionPolicy(idle_ttl, max_sessions, on_evict)
-        super().__init__(ScanBackend(codec), codec, stamps, policy, changes_kept)
+        super().__init__(ScanBackend(codec), codec, stamps, policy, changes_kept, on_unreadable=on_unreadable)
 
 
 def _stamp(session: Session) -> int:

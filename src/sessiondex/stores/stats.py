@@ -20,10 +20,12 @@ class StoreStats:
 
     `sessions` counts all, `cached_sessions` those that are kept as live objects as well. `packed_bytes` is the length
     of all rows: packed sessions, each with its index keys. The indexes, and what Python adds, come on top. `indexes`
-    has the size of each index, by its name.
+    has the size of each index, by its name. `skipped_reads` is how often a read went on without a session that it could
+    not read, see `on_unreadable`.
     """
 
     sessions: int
     cached_sessions: int
     packed_bytes: int
     indexes: Mapping[str, IndexStats]
+    skipped_reads: int = 0

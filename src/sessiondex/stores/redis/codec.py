@@ -19,8 +19,15 @@ from sessiondex.snapshots.codec import SnapshotCodec
 from sessiondex.snapshots.differences import id_in
 from sessiondex.snapshots.session_types import SessionTypes
 from sessiondex.stores.redis import keys
+from sessiondex.stores.unreadable import UnreadableSessions
 
 _HEAD = Struct(">QQQII")
+
+
+def stamp_of(row: bytes) -> int:
+    """Return the stamp in the head of a row, in microseconds."""
+    stamp: int = _HEAD.unpack_from(row)[0]
+    return stamp
 
 
 class EncodedSession(NamedTuple):
@@ -39,9 +46,12 @@ class EncodedSession(NamedTuple):
 class SessionCodec(Generic[S]):
     """Encodes sessions of any class whose name is fixed. Decodes those of the classes that it knows."""
 
-    def __init__(self, session_classes: Iterable[type[S]], host: str) -> None:
-        """`host` is the server, for errors."""
+    def __init__(
+        self, session_classes: Iterable[type[S]], host: str, unreadable: UnreadableSessions | None = None
+    ) -> None:
+        """`host` is the server, for errors. `unreadable` decides about sessions that cannot be decoded."""
         self._host = host
+        self._unreadable = unreadable or UnreadableSessions()
         # The server assigns stamp and revision.
         self._snapshots: SnapshotCodec[S] = SnapshotCodec(keys.index_keys)
         self._types: SessionTypes[S] = SessionTypes(session_classes)
@@ -72,6 +82,19 @@ class SessionCodec(Generic[S]):
             reason = "it answered with a session of another tenant, which was withheld"
             raise StoreUnavailableError(self._host, "read", reason)
         return session
+
+    def decode_or_skip(self, row: bytes, tenant_id: UUID) -> S | None:
+        """Decode as `decode` does, or return `None` if the session is unreadable and to be skipped."""
+        try:
+            return self.decode(row, tenant_id)
+        except UnreadableSessionError as error:
+            self._unreadable.skip(error)
+            return None
+
+    def decode_all(self, rows: Iterable[bytes], tenant_id: UUID) -> list[S]:
+        """Return the sessions of the rows, except those that are to be skipped."""
+        found = (self.decode_or_skip(row, tenant_id) for row in rows)
+        return [session for session in found if session is not None]
 
     def _load(self, row: bytes) -> S:
         stamp, revision, _, index_size, version = _HEAD.unpack_from(row)

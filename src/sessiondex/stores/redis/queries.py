@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from typing import Generic
 from uuid import UUID
 
-from sessiondex.clock import to_microseconds
 from sessiondex.contract import S
 from sessiondex.errors import StoreUnavailableError
 from sessiondex.queries import ChannelQuery, CountQuery, ListQuery, Page, ScenarioQuery, StepQuery
 from sessiondex.stores.redis import keys
 from sessiondex.stores.redis.background_tasks import BackgroundTasks
-from sessiondex.stores.redis.codec import SessionCodec
+from sessiondex.stores.redis.codec import SessionCodec, stamp_of
 from sessiondex.stores.redis.cursor import ExportCursor
 from sessiondex.stores.redis.locators import Locators
 from sessiondex.stores.redis.maintenance import Sweeper, TenantRegistry
@@ -84,7 +83,11 @@ class RedisQueries(Generic[S]):
             lists.append(keys.identity(query, is_open=False))
         row, stale = await self._calls.call("latest", query.tenant_id, *lists)
         self._repair(query.tenant_id, stale)
-        return None if row is None else self._codec.decode(row, query.tenant_id)
+        if row is None:
+            return None
+        # The user of an open session that cannot be read must be able to begin another.
+        decode = self._codec.decode_or_skip if query.is_open else self._codec.decode
+        return decode(row, query.tenant_id)
 
     async def newest(self, query: ListQuery, page: Page) -> list[S]:
         """Return a page of sessions, newest first. Cost: a round trip for each 500 sessions."""
@@ -95,10 +98,10 @@ class RedisQueries(Generic[S]):
             upper_stamp = "" if before is None else str(before)
             rows, stale = await self._calls.call("list", query.tenant_id, list_key, wanted, upper_stamp)
             self._repair(query.tenant_id, stale)
-            found += [self._codec.decode(row, query.tenant_id) for row in rows]
+            found += self._codec.decode_all(rows, query.tenant_id)
             if len(rows) < wanted:
                 break
-            before = to_microseconds(found[-1].last_activity_at)
+            before = stamp_of(rows[-1])
         return found
 
     def _repair(self, tenant_id: UUID, stale: Sequence[Sequence[bytes]]) -> None:
@@ -123,8 +126,7 @@ class RedisQueries(Generic[S]):
             if stale:
                 entries = [part for pair in stale for part in pair]
                 self._tasks.spawn(self._repair_calls.call("repair_step", tenant_id, *step, *entries))
-            for row in rows:
-                session = self._codec.decode(row, tenant_id)
+            for session in self._codec.decode_all(rows, tenant_id):
                 found[session.session_id.bytes] = session
         return sorted(found.values(), key=lambda session: session.last_activity_at, reverse=True)
 
@@ -132,15 +134,17 @@ class RedisQueries(Generic[S]):
         """Return some sessions in the order of tenants, then stamps, and the next cursor."""
         start = ExportCursor.parse(cursor)
         found: list[S] = []
+        room = limit
         async for tenant_id in self._tenants.tenants(start.tenant):
             place = start if tenant_id.hex == start.tenant else ExportCursor(tenant_id.hex)
             while place.tenant:
-                if len(found) == limit:
+                if not room:
                     return found, str(place)
-                page_size = min(limit - len(found), PAGE_SIZE)
+                page_size = min(room, PAGE_SIZE)
                 answer = await self._calls.call("export", tenant_id, page_size, place.stamp, place.session)
                 rows, stamp, last_id = answer
-                found += [self._codec.decode(row, tenant_id) for row in rows]
+                room -= len(rows)
+                found += self._codec.decode_all(rows, tenant_id)
                 place = ExportCursor(tenant_id.hex if last_id else "", stamp.decode(), last_id.decode())
         return found, None
 

@@ -17,7 +17,7 @@ from sessiondex.errors import ConflictError, StoreUnavailableError
 from sessiondex.models import Session
 from sessiondex.snapshots.class_codec import write_back_version
 from sessiondex.stores.eviction import EvictionPolicy
-from sessiondex.stores.redis.codec import EncodedSession, SessionCodec
+from sessiondex.stores.redis.codec import EncodedSession, SessionCodec, stamp_of
 from sessiondex.stores.redis.locators import Claim, Locators
 from sessiondex.stores.redis.maintenance import TenantRegistry
 from sessiondex.stores.redis.removals import RemovalHandler
@@ -52,6 +52,8 @@ class SaveTerms(NamedTuple):
     """The stamp that must be stored."""
     identity: str = ""
     """The list of a channel identity that must have no session."""
+    unreadable: str = ""
+    """The stamp of a session that has the identity and cannot be read, so it does not count."""
     stamp: str = ""
     """The stamp to restore, unless a save as late is stored."""
     revision: str = ""
@@ -148,16 +150,10 @@ class Saver(Generic[S]):
     ) -> tuple[list[SavedVersion], S | None]:
         """Do what `save` does. Add the fencing token of each claim to `claims`, by the session's id."""
         unclaimed = {save.encoded.session_id.hex: "0" for save in saves if save.is_new}
-        cap = "" if self._policy.max_sessions is None else self._policy.max_sessions
-        evictions = EVICTIONS_PER_SAVE * len(saves) if self._policy.idle_ttl is not None else 0
         for number in range(MAX_CLAIM_ROUNDS):
             if unclaimed:
                 await self.claim(unclaimed, tenant_id, claims)
-            sessions = []
-            for save, (expected, expected_stamp, *others) in zip(saves, terms, strict=True):
-                key, index_size, version = save.encoded.session_id.hex, *save.encoded[3:]
-                sessions.append((key, index_size, version, expected, expected_stamp, claims.get(key, ""), *others))
-            request = to_json((cap, evictions, self._removals.wants_rows, sessions))
+            request = self._request(saves, terms, claims)
             kind, *answer = await self._calls.call("save", tenant_id, request, *(save.encoded.data for save in saves))
             if kind == b"claim":
                 if number > 0:  # two tenants that claim one id in step would fence each other off in every round
@@ -165,7 +161,11 @@ class Saver(Generic[S]):
                 unclaimed = {session_id.decode(): fence.decode() for session_id, fence in answer[0]}
                 continue
             if kind == b"found":
-                return [], self._codec.decode(answer[0], tenant_id)
+                found = self._codec.decode_or_skip(answer[0], tenant_id)
+                if found is not None:
+                    return [], found
+                terms = [one._replace(unreadable=str(stamp_of(answer[0]))) for one in terms]
+                continue
             if kind == b"conflict":
                 place, stored = int(answer[0]) - 1, int(answer[1])
                 raise ConflictError(saves[place].encoded.session_id, int(terms[place].expected), stored)
@@ -178,6 +178,18 @@ class Saver(Generic[S]):
         raise StoreUnavailableError(
             self._calls.client.host, "save", "other tenants kept claiming the same id; try again"
         )
+
+    def _request(
+        self, saves: Sequence[PreparedSave[S]], terms: Sequence[SaveTerms], claims: Mapping[str, str]
+    ) -> bytes:
+        """Return the request of the function `save`, see `lua/writes.lua`."""
+        cap = "" if self._policy.max_sessions is None else self._policy.max_sessions
+        evictions = EVICTIONS_PER_SAVE * len(saves) if self._policy.idle_ttl is not None else 0
+        sessions = []
+        for save, (expected, expected_stamp, *others) in zip(saves, terms, strict=True):
+            key, index_size, version = save.encoded.session_id.hex, *save.encoded[3:]
+            sessions.append((key, index_size, version, expected, expected_stamp, claims.get(key, ""), *others))
+        return to_json((cap, evictions, self._removals.wants_rows, sessions))
 
     async def claim(self, unclaimed: Mapping[str, str], tenant_id: UUID, claims: dict[str, str]) -> None:
         """Claim sessions for the tenant, each with a token above the given one. Add the tokens to `claims`.

@@ -41,6 +41,7 @@ from sessiondex.stores.redis.saves import PreparedSave, Saver, SaveTerms, prepar
 from sessiondex.stores.redis.tenant_client import Keyspace, TenantClient
 from sessiondex.stores.redis.url import address_of
 from sessiondex.stores.slices import Slices
+from sessiondex.stores.unreadable import OnUnreadable, UnreadableSessions
 
 SWEEP_INTERVAL_SECONDS = 10.0  # at most; shorter if `idle_ttl` is
 _MILLISECOND = timedelta(milliseconds=1)
@@ -90,6 +91,7 @@ class RedisSessionStore(BaseSessionStore[S], Generic[S]):
         timeout: float = 5.0,
         max_connections: int = 50,
         clock: Callable[[], datetime] | None = None,
+        on_unreadable: OnUnreadable = "raise",
     ) -> None:
         super().__init__(recover=lambda: None)  # each commit is one step of the server
         prefix = queries.check_text("prefix", prefix)
@@ -99,7 +101,9 @@ class RedisSessionStore(BaseSessionStore[S], Generic[S]):
         self._address = address_of(url, timeout=timeout, max_connections=max_connections)
         self._policy = EvictionPolicy(idle_ttl, max_sessions, on_evict)
         self._keyspace = Keyspace(prefix, is_cluster=self._address.is_cluster)
-        self._codec: SessionCodec[S] = SessionCodec(session_classes, self._address.host)
+        self._codec: SessionCodec[S] = SessionCodec(
+            session_classes, self._address.host, UnreadableSessions(on_unreadable)
+        )
         self._changes_kept = queries.check_min("changes_kept", changes_kept, 0, "0 keeps none for those who follow")
         self._lock_ttl = turn_ttl // _MILLISECOND
         self._clock = None if clock is None else StampClock(clock)

@@ -16,7 +16,7 @@ end
 -- the call they stand.
 local function note_leaving(stamps, plan, sessions)
   for _, session in ipairs(sessions) do
-    local id, kept_stamp = session[1], tonumber(session[8])
+    local id, kept_stamp = session[1], tonumber(session[9])
     local old = kept_stamp and planned_row(plan, id)
     if old and old.stamp < kept_stamp and (not plan.cutoff or kept_stamp >= plan.cutoff) then
       stamps.leaving[id] = true

@@ -4,8 +4,8 @@
 --
 -- The request is a JSON list: cap or '', limit of expired sessions to evict, whether evicted rows are wanted ('1' or
 -- ''), and the sessions. Each session is a list: id, size of its index keys, schema version, expected revision or '',
--- expected stamp or '', fencing token or '', list of an identity that must have no session or '', stamp and revision to
--- restore or ''.
+-- expected stamp or '', fencing token or '', list of an identity that must have no session or '', stamp of a
+-- session of the identity that does not count or '', stamp and revision to restore or ''.
 --
 -- The answer is one of these:
 --   'saved' (or 'first' if the server did not know the tenant), stamps and revisions as one text, and evicted sessions
@@ -24,10 +24,11 @@ function ops.save(keys, args)
 
   local unclaimed, answers, saved, revisions = {}, {}, {}, {}
   for index, session in ipairs(sessions) do
-    local id, size, version, expected, expected_stamp, token, identity, kept_stamp, kept_revision = unpack(session)
+    local id, size, version, expected, expected_stamp, token = unpack(session)
+    local identity, unreadable, kept_stamp, kept_revision = unpack(session, 7)
     if identity ~= '' then -- checked first: the session that has the identity may have the same id
       local rows = newest(base, identity, 1, '', cutoff)
-      if rows[1] then return { base, 'found', rows[1] } end
+      if rows[1] and digits(unpack_row(rows[1]).stamp) ~= unreadable then return { base, 'found', rows[1] } end
     end
     evict_if_expired(plan, id)
     local old = planned_row(plan, id)
