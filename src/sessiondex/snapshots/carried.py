@@ -1,12 +1,16 @@
-"""Carried: what a session takes along that its class does not know, because a later release wrote it.
+"""What stored JSON holds beside the fields of a session, and what a session takes along that its class does not know.
 
 A worker of an earlier release must not erase what a later one stored. So fields that a class does not declare stay with
 the session as JSON, and are written back when it is saved. They stand under one key in the instance's `__dict__`, which
 survives assignments and `model_copy`, and which pydantic neither dumps nor compares.
+
+The JSON of such a session holds the schema version that wrote it, under a name that no field can have. Under another
+stand the places of texts that JSON alone would bring back as something else, see `equality`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel
@@ -15,7 +19,8 @@ from pydantic_core import from_json, to_json
 from sessiondex.snapshots.instances import CARRIED_KEY, instance_dict
 
 _VERSION_KEY = "sessiondex: schema_version"
-_VERSION_MARK = to_json(_VERSION_KEY)
+_TEXTS_KEY = "sessiondex: texts"
+_MARK = b'"sessiondex: '
 
 
 class Carried(NamedTuple):
@@ -23,6 +28,15 @@ class Carried(NamedTuple):
 
     version: int
     fields: bytes
+
+
+class Notes(NamedTuple):
+    """What JSON holds beside the fields."""
+
+    version: int
+    """The highest schema version that wrote it, or 0."""
+    texts: Sequence[Sequence[str | int]]
+    """The places of texts."""
 
 
 def carried_by(session: BaseModel) -> Carried | None:
@@ -36,27 +50,36 @@ def carry(session: BaseModel, carried: Carried) -> None:
     instance_dict(session)[CARRIED_KEY] = carried
 
 
-def merge(data: bytes, carried: Carried) -> bytes:
-    """Return the JSON object with what the session carries.
+def add_notes(data: bytes, carried: Carried | None, texts: Sequence[Sequence[str | int]]) -> bytes:
+    """Return the JSON object with what the session carries, and with the places of texts.
 
-    >>> merge(b'{"a":1}', Carried(3, b'{"b":2}'))
+    >>> add_notes(b'{"a":1}', Carried(3, b'{"b":2}'), [])
     b'{"a":1,"sessiondex: schema_version":3,"b":2}'
     """
-    fields = b"" if carried.fields == b"{}" else b"," + carried.fields[1:-1]
-    return b"%b,%b:%d%b}" % (data[:-1], _VERSION_MARK, carried.version, fields)
+    added = b""
+    if carried is not None:
+        fields = b"" if carried.fields == b"{}" else b"," + carried.fields[1:-1]
+        added += b",%b:%d%b" % (to_json(_VERSION_KEY), carried.version, fields)
+    if texts:
+        added += b",%b:%b" % (to_json(_TEXTS_KEY), to_json(texts))
+    return data[:-1] + added + b"}"
 
 
-def is_merged(data: bytes) -> bool:
-    """Return whether the JSON may be from `merge`: always if it is."""
-    return _VERSION_MARK in data
+def has_notes(data: bytes) -> bool:
+    """Return whether the JSON may hold more than fields: always if it does."""
+    return _MARK in data
 
 
 def version_in(data: bytes) -> int:
-    """Return the schema version in JSON from `merge`, or 0."""
-    return int(from_json(data).get(_VERSION_KEY, 0)) if is_merged(data) else 0
+    """Return the schema version in the JSON, or 0."""
+    return take_notes(from_json(data)).version if has_notes(data) else 0
 
 
-def split(values: dict[str, Any], known: set[str]) -> Carried:
-    """Remove all but the known fields from the values, and return what was removed."""
-    version = int(values.pop(_VERSION_KEY, 0))
-    return Carried(version, to_json({name: values.pop(name) for name in [*values] if name not in known}))
+def take_notes(values: dict[str, Any]) -> Notes:
+    """Remove all but fields from the values, and return it."""
+    return Notes(int(values.pop(_VERSION_KEY, 0)), values.pop(_TEXTS_KEY, ()))
+
+
+def take_unknown(values: dict[str, Any], known: set[str]) -> bytes:
+    """Remove all but the known fields from the values, and return them as a JSON object."""
+    return to_json({name: values.pop(name) for name in [*values] if name not in known})

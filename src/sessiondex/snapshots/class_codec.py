@@ -11,7 +11,15 @@ from pydantic_core import from_json, to_json
 
 from sessiondex.errors import InvalidSessionError
 from sessiondex.models import Session
-from sessiondex.snapshots.carried import Carried, carried_by, carry, is_merged, merge, split
+from sessiondex.snapshots.carried import (
+    Carried,
+    add_notes,
+    carried_by,
+    carry,
+    has_notes,
+    take_notes,
+    take_unknown,
+)
 from sessiondex.snapshots.compiled import EPOCH, SUFFIX_SIZE, UUIDCache, compile_class
 from sessiondex.snapshots.differences import (
     declared_values,
@@ -21,6 +29,7 @@ from sessiondex.snapshots.differences import (
     find_widened_field,
     unreadable_error,
 )
+from sessiondex.snapshots.equality import put_texts, restore_texts
 from sessiondex.snapshots.instances import (
     CARRIED_KEY,
     add_to_fields_set,
@@ -67,7 +76,7 @@ class ClassCodec:
             UnreadableSessionError: the class does not load the JSON.
         """
         try:
-            session, carried = self._load_known(self._upgraded(data, version), version)
+            session, carried = self._load_known(data, version)
             if self._unpack is None:  # a validator may have returned a value that others have too
                 session = copy_by_value(session)
         except Exception as error:  # users' validators may raise anything
@@ -79,18 +88,11 @@ class ClassCodec:
         write_back_version(session, stamp, revision)
         return session
 
-    def _upgraded(self, data: bytes, version: int) -> bytes:
-        if not 0 < version < self.cls.schema_version:
-            return data
-        upgraded = self.cls.upgrade(from_json(data), version)
-        if not isinstance(upgraded, dict):
-            raise TypeError(f"upgrade() must return a dict, not {type(upgraded).__name__}")
-        return to_json(upgraded)
-
     def _load_known(self, data: bytes, version: int) -> tuple[Session, Carried | None]:
         """Return the session, and what it carries that its class does not know."""
         present = self.cls.schema_version
-        if not is_merged(data):
+        is_earlier = 0 < version < present
+        if not is_earlier and not has_notes(data):
             try:
                 return self._load(data), Carried(version, b"{}") if version > present else None
             except ValidationError as error:
@@ -98,10 +100,16 @@ class ClassCodec:
                 if not any(each["type"] == "extra_forbidden" and len(each["loc"]) == 1 for each in details):
                     raise
         values = from_json(data)
+        notes = take_notes(values)
+        if is_earlier:
+            values = self.cls.upgrade(values, version)
+            if not isinstance(values, dict):
+                raise TypeError(f"upgrade() must return a dict, not {type(values).__name__}")
         forbids_others = self.cls.model_config.get("extra") == "forbid"
-        carried = split(values, self._all_set if forbids_others else {*values})
-        carried = carried._replace(version=max(carried.version, version, present))
+        unknown = take_unknown(values, self._all_set) if forbids_others else b"{}"
+        carried = Carried(max(notes.version, version, present), unknown)
         session = self._load(to_json(values))
+        put_texts(session, values, notes.texts)
         return session, None if carried == (present, b"{}") else carried
 
     def round_trip(self, session: Session, now: datetime) -> tuple[dict[str, Any], bytes]:
@@ -112,9 +120,11 @@ class ClassCodec:
             # Copied, because each read copies it, and a class may refuse that.
             loaded = copy_by_value(self._load(data))
             declared = declared_values(loaded)
-            error = (
-                find_difference(given, loaded) or find_widened_field(loaded, declared) or find_non_json_variable(given)
-            )
+            error = find_difference(given, loaded)
+            texts = restore_texts(given, loaded) if error is not None else []
+            if texts:
+                error = find_difference(given, loaded)
+            error = error or find_widened_field(loaded, declared) or find_non_json_variable(given)
         except MemoryError:  # no fault of the session
             raise
         except Exception as raised:  # users' code may raise anything
@@ -123,9 +133,12 @@ class ClassCodec:
             raise explain(self._adapter, given, error)
         # JSON loads as exact types, so a plain class can pack the values now, unless they are very deep or long.
         carried = carried_by(session)
-        packed = None if self.pack is None or carried is not None else self.pack(loaded)
+        is_noted = carried is not None or bool(texts)
+        packed = None if self.pack is None or is_noted else self.pack(loaded)
         # Index keys are made of what Session declares: of an enum, say, where a subclass keeps its value.
-        return {**loaded.__dict__, **declared}, packed or (merge(data, carried) if carried else data) + self.json_suffix
+        if is_noted:
+            data = add_notes(data, carried, texts)
+        return {**loaded.__dict__, **declared}, packed or data + self.json_suffix
 
     def _load(self, data: bytes) -> Session:
         session: Session = self._adapter.validator.validate_json(data, by_alias=False, by_name=True)

@@ -9,14 +9,15 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from sessiondex.errors import InvalidSessionError, UnreadableSessionError
 from sessiondex.models import Session
+from sessiondex.snapshots.equality import Path, find_difference_path
 from sessiondex.snapshots.instances import construct_unchecked, hidden_parts
 from sessiondex.snapshots.json_values import find_non_json, printable
 from sessiondex.snapshots.session_types import type_name
@@ -34,27 +35,43 @@ def _first_error(error: ValidationError) -> InvalidSessionError:
 
 
 def find_difference(given: Session, loaded: Session) -> InvalidSessionError | None:
-    """Return the error for the first part that did not come back equal, or `None` if all parts did."""
-    for name in type(given).model_fields:
+    """Return the error for the first part that did not come back the same, or `None` if all parts did."""
+    for name, field in type(given).model_fields.items():
         if name not in given.__dict__:
             return InvalidSessionError(name, "is missing; set it, or make the session with Session(...)")
         before, after = given.__dict__[name], loaded.__dict__[name]
+        has_exact_types = name not in Session.model_fields and _mentions_any(field.annotation)
         try:
-            is_equal = bool(before == after)
+            path = find_difference_path(before, after, has_exact_types=has_exact_types)
         except Exception as error:  # users' values may raise anything
             return InvalidSessionError(name, f"comparing it raises {type(error).__name__}")
-        if not is_equal:
-            return InvalidSessionError(
-                name,
-                f"this {type(before).__name__} does not come back equal from JSON; "
-                "declare the field as what it holds, of types that pydantic dumps and loads unchanged",
-            )
+        if path is not None:
+            return InvalidSessionError(".".join(map(printable, (name, *path))), _reason(_part(before, path)))
     (extra, private), (loaded_extra, loaded_private) = hidden_parts(given), hidden_parts(loaded)
     if (extra or {}) != (loaded_extra or {}):
         return InvalidSessionError(None, "its extra fields do not come back equal from JSON; use plain JSON values")
     if (private or {}) != (loaded_private or {}):
         return InvalidSessionError(None, "private attributes are not kept; make them fields, or reset them before save")
     return None
+
+
+def _mentions_any(annotation: Any) -> bool:
+    return annotation is Any or any(map(_mentions_any, get_args(annotation)))
+
+
+def _part(value: Any, path: Path) -> Any:
+    for place in path:
+        value = value.__dict__[str(place)] if isinstance(value, BaseModel) else value[place]
+    return value
+
+
+def _reason(value: Any) -> str:
+    if isinstance(value, bytes | bytearray):
+        return "bytes do not come back equal from JSON; declare the field as pydantic's Base64Bytes"
+    return (
+        f"this {type(value).__name__} does not come back equal from JSON; "
+        "declare the field as what it holds, of types that pydantic dumps and loads unchanged"
+    )
 
 
 def find_non_json_variable(given: Session) -> InvalidSessionError | None:
@@ -98,7 +115,8 @@ def explain(adapter: TypeAdapter[Any], given: Session, error: Exception) -> Inva
 
 
 def _explain(adapter: TypeAdapter[Any], given: Session, error: Exception) -> InvalidSessionError:
-    field = error.field if isinstance(error, InvalidSessionError) else None
+    path = error.field if isinstance(error, InvalidSessionError) else None
+    field = None if path is None else path.partition(".")[0]
     found = find_non_json(given.__dict__, json_only={"variables"})
     if found is not None and (field is None or found[0].partition(".")[0] == field):
         return InvalidSessionError(*found)
