@@ -99,7 +99,14 @@ async def test_another_tenant_sees_nothing(client: httpx.AsyncClient) -> None:
             lambda client: client.post("messages", json={**HELLO, "channel": "pigeon"}),
             "body.channel: Input should be 'whatsapp'",
         ),
-        (lambda client: client.post("messages", content="{"), "body"),
+        (
+            lambda client: client.post("messages", content="{", headers={"content-type": "application/json"}),
+            "body: is no JSON (Expecting property name",
+        ),
+        (
+            lambda client: client.post("messages", data={"a": "b"}),
+            "; send it with the header content-type: application/json",
+        ),
     ],
 )
 async def test_what_is_wrong_is_said(client: httpx.AsyncClient, call: Any, said: str) -> None:

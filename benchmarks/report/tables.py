@@ -18,7 +18,7 @@ from benchmarks.stores.subjects import INDEXED, KINDS, REFERENCE, SCAN_STORE
 
 PARTS = {
     "speedups": "The answer at each size",
-    "lookups": "Where the scan is faster",
+    "lookups": "Each operation",
     "memory": "Memory and pauses",
     "replay": "Conversations replayed",
     "services": "Pages, counts and updates",
@@ -67,16 +67,16 @@ def _lookup_table(cells: Cells, operations: Sequence[str], part: str, title: str
     for number, operation in enumerate(operations):
         pairs = [[cells.summary(size, operation, name) for name in (INDEXED, REFERENCE)] for size in sizes]
         factors = [cells.factor(size, operation, REFERENCE) for size in sizes]
-        rows.append([operation, *[medians(*pair) for pair in pairs], verdict(factors[-1])])
-        marks |= {(number, 1 + place) for place, ratio in enumerate(factors) if is_scan_faster(ratio)}
+        rows.append([operation, verdict(factors[-1]), *[medians(*pair) for pair in pairs]])
+        marks |= {(number, 2 + place) for place, ratio in enumerate(factors) if is_scan_faster(ratio)}
     return Table(
         part,
         f"{title}: median µs per call, indexed / linear scan",
-        ["operation", *[f"{size:,} sessions, µs" for size in sizes], f"faster at {sizes[-1]:,}"],
+        ["operation", f"faster at {sizes[-1]:,}", *[f"{size:,} sessions, µs" for size in sizes]],
         rows,
         note=f"Uniform keys. Scans that take long are called five times. {_MARKED}",
         marks=marks,
-        optional=(*range(2, len(sizes)), *([1] if len(sizes) > 1 else [])),
+        optional=(*range(3, len(sizes) + 1), *([2] if len(sizes) > 1 else [])),
     )
 
 
@@ -125,8 +125,10 @@ def _replay_table(run: Run) -> Table:
         "Conversations replayed: µs per call, median / p99",
         ["", *[f"{each.subject}, {each.conversations:,}" for each in replays]],
         rows,
-        note="Many users at a time, their turns mixed. The stores gave the same answers, and each session was at the "
-        "step where its conversation ended. Heads give the number of conversations.",
+        note="Many users at a time, their turns mixed: find the session, change it, save it. Heads give the number of "
+        "conversations. With a few hundred, the reference scan gets more turns done, since its saves cost nothing; its "
+        "lookups grow with every conversation. The scan store is the library's own store without an index. The stores "
+        "gave the same answers, and each session was at the step where its conversation ended.",
         optional=(2, len(replays), 3),
     )
 

@@ -134,9 +134,10 @@ async def sessions(
     before: datetime | None = None,
 ) -> Page:
     """Return a page of the tenant's sessions, newest first."""
-    page = await store.list_by_agent(tenant_id, AGENT, status=status, limit=limit, before=before)
+    found = await store.list_by_agent(tenant_id, AGENT, status=status, limit=limit + 1, before=before)
     total = await store.count_by_agent(tenant_id, AGENT, status=status)
-    return Page(sessions=page, total=total, before=page[-1].last_activity_at if len(page) == limit else None)
+    page, has_more = found[:limit], len(found) > limit
+    return Page(sessions=page, total=total, before=page[-1].last_activity_at if has_more else None)
 
 
 @app.get("/tenants/{tenant}/sessions/{session_id}", response_model_exclude_none=True)
@@ -197,9 +198,16 @@ async def refused(_: Request, error: Exception) -> JSONResponse:
 
 
 @app.exception_handler(RequestValidationError)
-async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
     """Say in a line which parts of the request are wrong, and what they may be."""
-    parts = [f"{'.'.join(map(str, part['loc']))}: {part['msg']}" for part in error.errors()]
+    parts = []
+    for part in error.errors():
+        if part["type"] == "json_invalid":
+            parts.append(f"body: is no JSON ({part['ctx']['error']})")
+        else:
+            parts.append(f"{'.'.join(map(str, part['loc']))}: {part['msg']}")
+    if not request.headers.get("content-type", "application/json").startswith("application/json"):
+        parts.append("send it with the header content-type: application/json")
     return JSONResponse({"detail": "; ".join(parts)}, 422)
 
 

@@ -66,7 +66,7 @@ async def test_no_server_listens(make_redis: RedisStores, scheme: str) -> None:
         errors = await asyncio.gather(*map(failure, calls))
 
         assert {failure_facts(error) for error in errors} == {(f"{HOST}:{port}", "open", False)}
-        assert {error.reason for error in errors} == {"it refuses connections, or cannot be reached"}
+        assert {error.reason for error in errors} == {"it cannot be reached; does it run, is the URL right?"}
         assert not await store.health_check()
 
 

@@ -343,7 +343,7 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, redis_errors.TimeoutError | TimeoutError):
         return "it did not answer in time" if _was_sent(error) else "it could not be reached in time"
     if isinstance(error, redis_errors.ConnectionError | OSError):
-        return "the connection was lost" if _was_sent(error) else "it refuses connections, or cannot be reached"
+        return "the connection was lost" if _was_sent(error) else "it cannot be reached; does it run, is the URL right?"
     if "WRONGTYPE" in str(error):
         return "it holds something else under a key of this store (WRONGTYPE); give the store a prefix of its own"
     code = str(error).partition(" ")[0]

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from uuid import UUID
 
-from sessiondex.errors import StoreClosedError, WrongLoopError
+from sessiondex.errors import StoreClosedError, StoreUnavailableError, WrongLoopError
 from sessiondex.stores.redis.background_tasks import BackgroundTasks
 from sessiondex.stores.redis.removals import RemovalHandler
 from sessiondex.stores.redis.tenant_client import TenantClient
@@ -109,11 +109,17 @@ class Sweeper:
                 break
 
     async def _run(self, interval_seconds: float) -> None:
+        is_down = False
         while not self._closing.is_set():
             try:
                 await self._sweep_all()
+                is_down = False
             except (StoreClosedError, WrongLoopError):
                 return
+            except StoreUnavailableError as error:
+                if not is_down:  # once for each outage: the calls of the service raise the same
+                    log.warning("evicting expired sessions failed; the store tries again: %s", error)
+                is_down = True
             except Exception:  # of the clock, which is the user's, or of a server
                 log.exception("evicting expired sessions failed; the store tries again")
             with suppress(TimeoutError):
