@@ -1,4 +1,4 @@
-"""Values of users' own fields come back the same: instants with their offset, texts as texts. Others are refused by path."""
+"""Values of users' own fields come back the same, instants with their offset; or they are refused by path."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class Word(str):
         ({"anything": {1: "x"}}, "anything"),
         ({"anything": [datetime(2026, 1, 1, tzinfo=UTC)]}, "anything.0"),
         ({"nested": [[], [Decimal("1.5")]]}, "nested.1.0"),
-        ({"blobs": [b"ok", b"\xff"]}, "blobs"),
+        ({"blobs": [b"ok", b"\xff"]}, "blobs.1"),
     ],
 )
 def test_what_would_change_silently_is_refused_by_path(fields: dict[str, Any], path: str) -> None:

@@ -65,6 +65,25 @@ def _part(value: Any, path: Path) -> Any:
     return value
 
 
+def _find_bytes(value: Any) -> Path | None:
+    """Return the way to the first bytes in the value that are no text, or `None`."""
+    if isinstance(value, bytes | bytearray):
+        return None if _is_text(value) else ()
+    parts: Any = (
+        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else ()
+    )
+    return next(((place, *path) for place, part in parts if (path := _find_bytes(part)) is not None), None)
+
+
+def _is_text(value: bytes | bytearray) -> bool:
+    """Return whether the bytes are text."""
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def _reason(value: Any) -> str:
     if isinstance(value, bytes | bytearray):
         return "bytes do not come back equal from JSON; declare the field as pydantic's Base64Bytes"
@@ -134,8 +153,15 @@ def _explain(adapter: TypeAdapter[Any], given: Session, error: Exception) -> Inv
         return error
     if isinstance(error, ValidationError):
         return _first_error(error)
-    reason = f"it cannot be kept as JSON: {type(error).__name__} on dumping or loading it"
-    return InvalidSessionError(_first_that_raises(adapter, given), reason)
+    return _json_error(adapter, given, error)
+
+
+def _json_error(adapter: TypeAdapter[Any], given: Session, error: Exception) -> InvalidSessionError:
+    """Return the error for a session that cannot be dumped or loaded at all."""
+    raising = _first_that_raises(adapter, given)
+    if raising is not None and (path := _find_bytes(given.__dict__[raising])) is not None:
+        return InvalidSessionError(".".join(map(printable, (raising, *path))), _reason(b""))
+    return InvalidSessionError(raising, f"it cannot be kept as JSON: {type(error).__name__} on dumping or loading it")
 
 
 def _first_that_raises(adapter: TypeAdapter[Any], given: Session) -> str | None:

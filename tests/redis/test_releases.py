@@ -1,0 +1,135 @@
+"""Two releases of a service share a server, each in a process of its own, and lose nothing (law 6)."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.support.redis.servers import Servers
+
+OLD = """
+from typing import ClassVar
+from sessiondex import Session
+
+class Ticket(Session):
+    session_type: ClassVar[str] = "ticket"
+    name: str = ""
+    priority: str = "low"
+"""
+
+ADDS_A_FIELD = """
+from typing import ClassVar
+from sessiondex import Session
+
+class Case(Session):  # renamed and moved, too
+    session_type: ClassVar[str] = "ticket"
+    name: str = ""
+    priority: str = "low"
+    labels: list[str] = []
+"""
+
+RENAMES_AND_RETYPES = """
+from typing import Any, ClassVar
+from sessiondex import Session
+
+class Case(Session):
+    session_type: ClassVar[str] = "ticket"
+    schema_version: ClassVar[int] = 2
+    title: str = ""
+    priority: int = 0
+
+    @classmethod
+    def upgrade(cls, data: dict[str, Any], version: int) -> dict[str, Any]:
+        data["title"] = data.pop("name", "")
+        data["priority"] = {"low": 0, "high": 9}[data.pop("priority", "low")]
+        return data
+"""
+
+WORKER = """
+import asyncio, json, sys
+from uuid import UUID
+import models
+from sessiondex import Session, open_store
+
+cls = getattr(models, "Ticket", None) or models.Case
+url, session_id, fields = sys.argv[1], UUID(sys.argv[2]), json.loads(sys.argv[3])
+
+async def main():
+    async with open_store(url, session_classes=[cls]) as store:
+        session = await store.get(session_id, tenant_id=UUID(int=1))
+        if session is None:
+            ids = {"session_id": session_id, "tenant_id": UUID(int=1), "agent_id": UUID(int=2)}
+            session = cls(**ids, channel="telegram", user_channel_id="u")
+        for name, value in fields.items():
+            setattr(session, name, value)
+        await store.save(session, expected_revision=session.revision)
+        [listed] = await store.list_by_agent(UUID(int=1), UUID(int=2))
+        found, is_new = await store.get_or_create(UUID(int=1), "telegram", "u", lambda: None)
+        assert (listed, found, is_new) == (session, session, False)
+        own = cls.model_fields.keys() - Session.model_fields.keys()
+        print(json.dumps({name: getattr(found, name) for name in sorted(own)}))
+
+asyncio.run(main())
+"""
+
+
+class Release:
+    """A release of the service: each call of `save` is a process that reads the session, changes and saves it."""
+
+    def __init__(self, folder: Path, models: str, url: str, session_id: str) -> None:
+        folder.mkdir()
+        (folder / "models.py").write_text(models)
+        (folder / "worker.py").write_text(WORKER)
+        self._folder, self._arguments = folder, (url, session_id)
+
+    def save(self, **fields: Any) -> Any:
+        command = [sys.executable, "worker.py", *self._arguments, json.dumps(fields)]
+        done = subprocess.run(command, cwd=self._folder, capture_output=True, text=True, timeout=120, check=False)  # noqa: S603
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+
+@pytest.fixture
+def releases(servers: Servers, tmp_path: Path) -> Any:
+    """Return a function that makes the old release and a new one, which share a session."""
+    url, session_id = f"{servers.url}?prefix=t{uuid4().hex}", str(uuid4())
+
+    def make(new: str) -> tuple[Release, Release]:
+        return Release(tmp_path / "old", OLD, url, session_id), Release(tmp_path / "new", new, url, session_id)
+
+    yield make
+    servers.flush()
+
+
+def test_an_added_field_survives_the_old_release(releases: Any) -> None:
+    """Also a class that was renamed and moved, as its type stays."""
+    old, new = releases(ADDS_A_FIELD)
+    assert old.save(name="refund") == {"name": "refund", "priority": "low"}
+    assert new.save(labels=["a"]) == {"labels": ["a"], "name": "refund", "priority": "low"}
+    assert old.save(priority="high") == {"name": "refund", "priority": "high"}
+
+    assert new.save() == {"labels": ["a"], "name": "refund", "priority": "high"}
+
+
+def test_an_added_field_survives_if_the_new_release_begins(releases: Any) -> None:
+    old, new = releases(ADDS_A_FIELD)
+    assert new.save(labels=["a", "b"])["labels"] == ["a", "b"]
+    assert old.save(name="refund") == {"name": "refund", "priority": "low"}
+
+    assert new.save() == {"labels": ["a", "b"], "name": "refund", "priority": "low"}
+
+
+def test_a_renamed_and_retyped_field_is_upgraded_once(releases: Any) -> None:
+    """When no old worker is left."""
+    old, new = releases(RENAMES_AND_RETYPES)
+    old.save(name="refund", priority="high")
+    assert new.save() == {"priority": 9, "title": "refund"}
+    assert new.save(priority=5) == {"priority": 5, "title": "refund"}
+
+    assert new.save() == {"priority": 5, "title": "refund"}
