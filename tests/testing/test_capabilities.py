@@ -31,7 +31,7 @@ async def test_a_store_without_options_is_checked_by_the_other_cases() -> None:
     assert set(report.missing) == set(CAPABILITIES)
     assert all("does not take" in reason for reason in report.missing.values())
     assert {outcome.case.name for outcome in report.unsupported} == {one.name for one in CASES_WITH_NEEDS}
-    assert str(report).splitlines()[-6:-4] == [
+    assert str(report).splitlines()[-7:-5] == [
         "capabilities: none",
         "  without clock: make_store does not take clock: got an unexpected keyword argument 'clock'",
     ]
@@ -53,7 +53,7 @@ async def test_capabilities_are_detected_for_any_factory() -> None:
 
     called = await check_session_store(by_call, cases=CASES_WITH_NEEDS)
     assert called.ok, str(called)
-    assert called.capabilities == ("clock", "max_sessions", "on_evict")
+    assert called.capabilities == ("clock", "max_sessions", "on_evict", "on_unreadable")
     assert called.missing == {
         "idle_ttl": "make_store does not take idle_ttl: idle_ttl is not for us",
         "changes_kept": "make_store does not take changes_kept: keeps no changes",

@@ -26,6 +26,7 @@ CAPABILITIES: Mapping[str, Callable[[], Any]] = {
     "max_sessions": lambda: 10,
     "on_evict": lambda: lambda *_: None,
     "changes_kept": lambda: 10,
+    "on_unreadable": lambda: "skip",
 }
 """Options that `make_store` may support, each with a function that returns a value to try it with."""
 

@@ -14,6 +14,7 @@ from sessiondex.stores.eviction import EvictionPolicy, OnEvict
 from sessiondex.stores.local import LocalSessionStore
 from sessiondex.stores.loop_guard import LoopGuard
 from sessiondex.stores.scan import ScanBackend
+from sessiondex.stores.unreadable import OnUnreadable
 from sessiondex.stores.writer import Writer
 
 
@@ -41,12 +42,13 @@ class PartsStore(LocalSessionStore[Any, Any, Any]):
         on_evict: OnEvict | None = None,
         changes_kept: int = 1_000,
         clock: Callable[[], datetime] = utc_now,
+        on_unreadable: OnUnreadable = "raise",
     ) -> None:
         stamps = self.clock_class(clock)
         codec: SnapshotCodec[Any] = SnapshotCodec(lambda _values: (), stamps.instant)
         self.backend = self.backend_class(codec)
         policy = EvictionPolicy(idle_ttl, max_sessions, on_evict)
-        super().__init__(self.backend, codec, stamps, policy, changes_kept)
+        super().__init__(self.backend, codec, stamps, policy, changes_kept, on_unreadable=on_unreadable)
         self._guard = self.guard_class(self._start_in_new_loop, self._recover)
         self._writer = self.writer_class(
             self.backend, stamps, policy, suspend=self._guard.suspend, resume=self._guard.resume
