@@ -20,7 +20,7 @@ nox.options.sessions = ["lint", "types", "tests"]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PYPROJECT)
-MIN_TYPE_COMPLETENESS = 0.95
+MIN_TYPE_COMPLETENESS = 0.98
 # One worker more than cores: some wait for a server.
 ON_ALL_CORES = ("-n", str((os.cpu_count() or 1) + 1), "--dist", "worksteal")
 

@@ -61,8 +61,9 @@ class UnreadableSessionError(InvalidSessionError):
     def __init__(
         self, session_id: UUID | None, session_type: str, version: int, field: str | None, reason: str
     ) -> None:
-        super().__init__(field, reason)
-        self.args = (session_id, session_type, version, field, reason)
+        SessiondexError.__init__(self, session_id, session_type, version, field, reason)
+        self.field = field
+        self.reason = reason
         self.session_id = session_id
         self.session_type = session_type
         self.version = version

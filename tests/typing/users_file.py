@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any, ClassVar, TypeVar
 from uuid import UUID, uuid4
 
 from sessiondex import (
@@ -23,6 +24,9 @@ from sessiondex import (
     open_store,
 )
 from sessiondex.testing import CASES, CaseContext, Report, case, check_session_store, every_field, expect
+
+
+S = TypeVar("S", bound=Session)
 
 
 class Ticket(Session):
@@ -57,6 +61,32 @@ async def subclass(store: SessionStore[Ticket]) -> int:
         return ticket.priority if ticket else sum(other.priority for other in tickets)
     except InvalidSessionError as error:
         return len(error.field or error.reason)
+
+
+async def of_any_class(store: SessionStore[Any]) -> int:
+    return len(await store.list_by_customer(uuid4(), uuid4()))
+
+
+async def of_one_class(store: SessionStore[S], session_id: UUID) -> S | None:
+    return await store.get(session_id)
+
+
+async def each_store() -> None:
+    await of_any_class(InMemorySessionStore())
+    await of_any_class(InMemorySessionStore[Ticket](session_classes=[Ticket], on_unreadable="skip"))
+    ticket: Ticket | None = await of_one_class(InMemorySessionStore[Ticket](), uuid4())
+    session: Session | None = await of_one_class(ScanSessionStore(), uuid4())
+    assert ticket is session is None
+
+
+class Narrow(Session):
+    session_type: ClassVar[str] = "narrow"
+    schema_version: ClassVar[int] = 2
+    channel: Channel  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    @classmethod
+    def upgrade(cls, data: dict[str, Any], version: int) -> dict[str, Any]:
+        return super().upgrade(data, version)
 
 
 async def raised(store: SessionStore[Ticket], session_id: UUID) -> Change:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -51,12 +52,13 @@ class ClassCodec:
     def __init__(self, cls: type[Session], number: int, ids: UUIDCache) -> None:
         self.cls = cls
         self.stored_count = 0
-        self.suffix, self.json_suffix = ((2 * number + is_json).to_bytes(SUFFIX_SIZE) for is_json in (0, 1))
+        self.suffix: bytes = (2 * number).to_bytes(SUFFIX_SIZE)
+        self.json_suffix: bytes = (2 * number + 1).to_bytes(SUFFIX_SIZE)
         self._adapter = TypeAdapter(cls)
         self._all_set = set(cls.model_fields)
         compiled = compile_class(cls, self.suffix, ids) if is_plain_class(cls) else None
-        self.pack = compiled and compiled.pack
-        self.copy = compiled.copy if compiled else copy_by_value
+        self.pack: Callable[[Any], bytes | None] | None = compiled and compiled.pack
+        self.copy: Callable[[Any], Session] = compiled.copy if compiled else copy_by_value
         self._unpack = compiled and compiled.unpack
 
     def unpack(self, packed: bytes, session_id: bytes, tenant_id: bytes, stamp: int, revision: int) -> Session:

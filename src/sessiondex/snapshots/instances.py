@@ -8,6 +8,7 @@ internals of pydantic, and it is the only one: these slots, and the decorators o
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -34,10 +35,10 @@ VALIDATED_MIGRATION = set(PendingMigration.model_fields)
 _HOOKS = ("__init__", "__new__", "__get_pydantic_core_schema__", "model_post_init")
 
 # Half the time of `object.__setattr__`, and a session with three visits needs sixteen calls.
-set_dict = vars(BaseModel)["__dict__"].__set__
-set_fields_set = vars(BaseModel)["__pydantic_fields_set__"].__set__
-set_extra = vars(BaseModel)["__pydantic_extra__"].__set__
-set_private = vars(BaseModel)["__pydantic_private__"].__set__
+set_dict: Callable[[BaseModel, Any], None] = vars(BaseModel)["__dict__"].__set__
+set_fields_set: Callable[[BaseModel, Any], None] = vars(BaseModel)["__pydantic_fields_set__"].__set__
+set_extra: Callable[[BaseModel, Any], None] = vars(BaseModel)["__pydantic_extra__"].__set__
+set_private: Callable[[BaseModel, Any], None] = vars(BaseModel)["__pydantic_private__"].__set__
 
 
 def has_own_behaviour(cls: type[Session]) -> bool:

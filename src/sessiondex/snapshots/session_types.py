@@ -29,7 +29,7 @@ class SessionTypes(Generic[S]):
     ('ticket', True, None)
     """
 
-    def __init__(self, session_classes: Iterable[type[S]] = ()) -> None:
+    def __init__(self, session_classes: Iterable[type[Session]] = ()) -> None:
         """Raises `InvalidArgumentError` for what is no class of sessions, has no fixed type, or the type of another."""
         self._given: dict[str, type[Any]] = {SESSION_TYPE: Session}
         self._saved: WeakValueDictionary[str, type[Any]] = WeakValueDictionary()
@@ -59,7 +59,7 @@ class SessionTypes(Generic[S]):
         return self._given.get(name) or self._saved.get(name)
 
 
-def check_session_classes(session_classes: Iterable[type[S]]) -> list[type[S]]:
+def check_session_classes(session_classes: Iterable[type[Session]]) -> list[type[Session]]:
     """Return the classes, or raise `InvalidArgumentError`."""
     given: Any = session_classes
     if not isinstance(given, Iterable) or isinstance(given, str | bytes):

@@ -10,7 +10,7 @@ from sessiondex import schema
 from sessiondex.clock import StampClock
 from sessiondex.contract import S
 from sessiondex.engine.table import Row, RowChange
-from sessiondex.models import utc_now
+from sessiondex.models import Session, utc_now
 from sessiondex.queries import check_bool, check_min
 from sessiondex.snapshots.codec import SnapshotCodec
 from sessiondex.snapshots.session_types import check_session_classes
@@ -69,7 +69,7 @@ class InMemorySessionStore(LocalSessionStore[Row | S, RowChange, S]):
         changes_kept: int = MAX_CHANGES,
         debug: bool = False,
         clock: Callable[[], datetime] = utc_now,
-        session_classes: Iterable[type[S]] = (),
+        session_classes: Iterable[type[Session]] = (),
         on_unreadable: OnUnreadable = "raise",
     ) -> None:
         check_min("cache_size", cache_size, 0, "0 keeps no live objects")

@@ -182,7 +182,7 @@ class ScanSessionStore(LocalSessionStore[S, ScanPlan[S], S]):
         on_evict: OnEvict | None = None,
         changes_kept: int = 1_000,
         clock: Callable[[], datetime] = utc_now,
-        session_classes: Iterable[type[S]] = (),
+        session_classes: Iterable[type[Session]] = (),
         on_unreadable: OnUnreadable = "raise",
     ) -> None:
         check_session_classes(session_classes)

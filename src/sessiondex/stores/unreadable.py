@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 from sessiondex.errors import InvalidArgumentError, UnreadableSessionError
 
-log = logging.getLogger("sessiondex")
+log: logging.Logger = logging.getLogger("sessiondex")
 
 OnUnreadable: TypeAlias = Literal["raise", "skip"]
 

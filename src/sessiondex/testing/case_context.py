@@ -56,10 +56,14 @@ class CaseContext:
         self._tasks: list[asyncio.Task[Any]] = []
         self.clock: ManualClock = ManualClock()
         """Stands still until the case moves it. Used by the stores to which the case passes it."""
-        self.tenant_id, self.other_tenant_id = uuid4(), uuid4()
-        self.agent_id, self.other_agent_id = uuid4(), uuid4()
-        self.customer_id, self.other_customer_id = uuid4(), uuid4()
-        self.scenario_id, self.other_scenario_id = uuid4(), uuid4()
+        self.tenant_id: UUID = uuid4()
+        self.other_tenant_id: UUID = uuid4()
+        self.agent_id: UUID = uuid4()
+        self.other_agent_id: UUID = uuid4()
+        self.customer_id: UUID = uuid4()
+        self.other_customer_id: UUID = uuid4()
+        self.scenario_id: UUID = uuid4()
+        self.other_scenario_id: UUID = uuid4()
 
     async def store(self, **options: Any) -> SessionStore[Any]:
         """Return a new store, made with these options."""

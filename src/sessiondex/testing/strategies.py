@@ -16,7 +16,7 @@ except ImportError as error:
 
 from pydantic import Field
 
-from sessiondex.models import Channel, PendingMigration, ScopeFilter, Session, SessionStatus
+from sessiondex.models import Channel, PendingMigration, ScopeFilter, Session, SessionStatus, StepVisit
 from sessiondex.testing.builders import START, make_visit
 
 TENANT, OTHER_TENANT = UUID(int=1), UUID(int=2)
@@ -40,26 +40,28 @@ class TaggedSession(Session):
     tags: set[str] = Field(default_factory=set)
 
 
-ids = st.sampled_from(IDS)
-tenants = st.sampled_from([TENANT, OTHER_TENANT])
-agents = st.sampled_from([AGENT, OTHER_AGENT])
-customers = st.sampled_from([CUSTOMER, OTHER_CUSTOMER])
-channels = st.sampled_from([Channel.SMS, Channel.EMAIL, Channel.API, "telegram", "a:b"])
-user_channel_ids = st.sampled_from(["u", "U", "é", "e\u0301"])
-statuses = st.sampled_from(SessionStatus)
-scenarios = st.sampled_from([SCENARIO, OTHER_SCENARIO])
-versions = st.sampled_from([1, 2])
-hashes = st.sampled_from(["hash-1", "hash-2"])
-nodes = st.sampled_from(["pay", "ask"])
-ages = st.integers(-1, 4).flatmap(
+ids: st.SearchStrategy[UUID] = st.sampled_from(IDS)
+tenants: st.SearchStrategy[UUID] = st.sampled_from([TENANT, OTHER_TENANT])
+agents: st.SearchStrategy[UUID] = st.sampled_from([AGENT, OTHER_AGENT])
+customers: st.SearchStrategy[UUID] = st.sampled_from([CUSTOMER, OTHER_CUSTOMER])
+channels: st.SearchStrategy[Channel | str] = st.sampled_from(
+    [Channel.SMS, Channel.EMAIL, Channel.API, "telegram", "a:b"]
+)
+user_channel_ids: st.SearchStrategy[str] = st.sampled_from(["u", "U", "é", "e\u0301"])
+statuses: st.SearchStrategy[SessionStatus] = st.sampled_from(SessionStatus)
+scenarios: st.SearchStrategy[UUID] = st.sampled_from([SCENARIO, OTHER_SCENARIO])
+versions: st.SearchStrategy[int] = st.sampled_from([1, 2])
+hashes: st.SearchStrategy[str] = st.sampled_from(["hash-1", "hash-2"])
+nodes: st.SearchStrategy[str] = st.sampled_from(["pay", "ask"])
+ages: st.SearchStrategy[timedelta] = st.integers(-1, 4).flatmap(
     lambda days: st.integers(-1, 1).map(lambda off: timedelta(days=days, microseconds=off))
 )
-json_values = st.recursive(
+json_values: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=5,
 )
-visits = st.builds(
+visits: st.SearchStrategy[StepVisit] = st.builds(
     make_visit,
     hashes | st.none(),
     nodes | st.none(),
@@ -68,7 +70,7 @@ visits = st.builds(
     is_checkpoint=st.booleans(),
     checkpoint_description=st.none() | nodes,
 )
-migrations = st.builds(
+migrations: st.SearchStrategy[PendingMigration] = st.builds(
     PendingMigration,
     target_version=versions,
     anchor_content_hash=hashes,

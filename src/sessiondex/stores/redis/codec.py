@@ -15,6 +15,7 @@ from pydantic_core import to_json
 
 from sessiondex.contract import S
 from sessiondex.errors import StoreUnavailableError, UnreadableSessionError
+from sessiondex.models import Session
 from sessiondex.snapshots.codec import SnapshotCodec
 from sessiondex.snapshots.differences import id_in
 from sessiondex.snapshots.session_types import SessionTypes
@@ -47,7 +48,7 @@ class SessionCodec(Generic[S]):
     """Encodes sessions of any class whose name is fixed. Decodes those of the classes that it knows."""
 
     def __init__(
-        self, session_classes: Iterable[type[S]], host: str, unreadable: UnreadableSessions | None = None
+        self, session_classes: Iterable[type[Session]], host: str, unreadable: UnreadableSessions | None = None
     ) -> None:
         """`host` is the server, for errors. `unreadable` decides about sessions that cannot be decoded."""
         self._host = host

@@ -24,6 +24,7 @@ from sessiondex.errors import (
     TenantMismatchError,
     add_position_note,
 )
+from sessiondex.models import Session
 from sessiondex.queries import ChannelQuery, CountQuery, Expected, ListQuery, Page, ScenarioQuery, StepQuery
 from sessiondex.stores.base import BaseSessionStore
 from sessiondex.stores.eviction import EvictionNotifier, EvictionPolicy, OnEvict
@@ -82,7 +83,7 @@ class RedisSessionStore(BaseSessionStore[S], Generic[S]):
         url: str = "redis://localhost:6379",
         *,
         prefix: str = "sessiondex",
-        session_classes: Iterable[type[S]] = (),
+        session_classes: Iterable[type[Session]] = (),
         idle_ttl: timedelta | None = None,
         max_sessions: int | None = None,
         on_evict: OnEvict | None = None,
