@@ -52,12 +52,14 @@ ACTIVITY: Index[Postings] = Index("activity", (), Postings)
 """All sessions under one key: the oldest was idle longest. Only stores that evict have it."""
 
 
-def _channel_code(channel: str) -> bytes:
-    """Return the channel with its length in front: a user's text follows, and may contain anything."""
-    return len(channel).to_bytes() + channel.encode()  # in characters, so that a byte suffices
+class _ChannelCodes(dict[str, bytes]):
+    """Maps a channel to itself with its length in front: a user's text follows, and may contain anything."""
+
+    def __missing__(self, channel: str) -> bytes:
+        return len(channel).to_bytes() + channel.encode()  # in characters, so that a byte suffices
 
 
-_CHANNEL_CODES = {channel: _channel_code(channel) for channel in Channel}
+_CHANNEL_CODES = _ChannelCodes({channel: _ChannelCodes()[channel] for channel in Channel})
 INDEXES: tuple[Index[Any], ...] = (CHANNEL, AGENT, CUSTOMER, TENANT, STEP)
 EVICTION_INDEXES: tuple[Index[Any], ...] = (*INDEXES, ACTIVITY)
 ALL_SESSIONS = b"all"
@@ -69,8 +71,7 @@ def index_keys(values: Mapping[str, Any]) -> IndexKeys:
     tenant = values["tenant_id"].int.to_bytes(16, "big")
     status = values["status"]
     status_code = _STATUS_CODES[status]
-    channel = values["channel"]
-    user = (_CHANNEL_CODES.get(channel) or _channel_code(channel)) + values["user_channel_id"].encode()
+    user = _CHANNEL_CODES[values["channel"]] + values["user_channel_id"].encode()
     customer_id = values["customer_profile_id"]
     return (
         tenant + _CLOSED_CODE + user if status is SessionStatus.CLOSED else tenant + user,
@@ -132,7 +133,7 @@ def version_key(query: ScenarioQuery) -> bytes:
 def latest_posting(postings: Postings, query: ChannelQuery) -> bytes | None:
     """Return the newest posting of the channel identity, or `None`."""
     tenant = query.tenant_id.int.to_bytes(16, "big")
-    user = _channel_code(query.channel) + query.user_channel_id.encode()
+    user = _CHANNEL_CODES[query.channel] + query.user_channel_id.encode()
     latest = postings.latest(tenant + user)
     if query.is_open:
         return latest
