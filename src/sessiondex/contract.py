@@ -12,8 +12,8 @@ The laws, the same for every store:
     changed the object since.
 5.  **All or nothing.** A save or delete, of one session or of many, is fully visible or not at all: to every reader,
     after every exception, after every cancellation, and after an interruption at any point.
-6.  **Accepted means kept.** A session that `save` accepts comes back equal. `save` refuses all others (values that JSON
-    cannot keep, fields that no longer validate) with `InvalidSessionError`, which names the field.
+6.  **Accepted means kept.** A session that `save` accepts comes back equal, datetimes by instant and UTC offset. `save`
+    refuses all others (what JSON cannot keep, what does not validate) with `InvalidSessionError`, naming the field.
 7.  **Tenants are walls.** Every query is scoped by tenant and never returns or counts a session of another tenant.
 8.  **Only active sessions stand at a step.** An active session stands at the last step of its `step_history`, in its
     active scenario and version. A step without a hash matches nothing.
@@ -27,7 +27,7 @@ The laws, the same for every store:
 14. **One turn at a time.** One task holds the turn of a session; the others get it in the order in which they asked.
 15. **Pages.** A list that continues before the stamp of the last session seen repeats no session, and omits none that
     was not saved in between.
-16. **Counts are lists' lengths.** They are computed without making the lists.
+16. **Counts are lists' lengths.** They need no list, and include sessions that cannot be read.
 17. **Expired is gone.** No query, count or save sees a session that was idle for longer than `idle_ttl`. A save that
     exceeds `max_sessions` evicts those that were idle longest. `on_evict` gets each, one at a time, without a lock.
 18. **Changes come in order.** A reader gets every commit once, as ids, revision and stamp, or `ChangesLostError`.
