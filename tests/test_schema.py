@@ -168,3 +168,15 @@ def test_no_two_channel_identities_have_one_key(one: ChannelQuery, other: Channe
         keys.append(keys_of(stored_session().model_copy(update={**fields, "status": status}))["channel identity"])
 
     assert (keys[0] == keys[1]) == (one == other)
+
+
+def test_a_channel_cannot_look_like_a_closed_one() -> None:
+    """Its name may begin like the key of a closed session does."""
+    for length in range(1, 65):
+        name = ("\3sms" + "x" * 64)[:length]
+        rest = name[4:]
+        open_key = keys_of(stored_session().model_copy(update={"channel": name, "user_channel_id": "u"}))
+        closed = {"channel": Channel.SMS, "user_channel_id": f"{rest}u", "status": SessionStatus.CLOSED}
+        closed_key = keys_of(stored_session().model_copy(update=closed))
+
+        assert open_key["channel identity"] != closed_key["channel identity"]

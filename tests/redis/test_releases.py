@@ -6,12 +6,16 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from uuid import uuid4
 
 import pytest
 
+from sessiondex import Session
+from tests.support.builders import make_session
+from tests.support.redis.internals import prefix_of
 from tests.support.redis.servers import Servers
+from tests.support.redis.stores import RedisStores
 
 OLD = """
 from typing import ClassVar
@@ -133,3 +137,35 @@ def test_a_renamed_and_retyped_field_is_upgraded_once(releases: Any) -> None:
     assert new.save(priority=5) == {"priority": 5, "title": "refund"}
 
     assert new.save() == {"priority": 5, "title": "refund"}
+
+
+class First(Session):
+    session_type: ClassVar[str] = "note"
+    text: str = ""
+
+
+class Second(Session):
+    session_type: ClassVar[str] = "note"
+    schema_version: ClassVar[int] = 2
+    text: str = ""
+
+    @classmethod
+    def upgrade(cls, data: dict[str, Any], version: int) -> dict[str, Any]:
+        return {**data, "text": f"upgraded {data['text']}"}
+
+
+async def test_a_row_keeps_the_highest_version_that_wrote_it(make_redis: RedisStores) -> None:
+    """Also if an earlier release replaces the session without having read it. Another type begins anew."""
+    new = make_redis(session_classes=[Second])
+    old = make_redis(prefix=prefix_of(new), session_classes=[First])
+    session_id = uuid4()
+    for text in ("a", "b"):
+        await old.save(make_session(First, session_id=session_id, text=text))
+        assert (await new.get(session_id)).text == f"upgraded {text}"
+    await new.save(make_session(Second, session_id=session_id, text="c"))
+    await old.save(make_session(First, session_id=session_id, text="d"))
+    assert (await new.get(session_id)).text == "d"
+
+    await new.save(make_session(session_id=session_id))
+    await old.save(make_session(First, session_id=session_id, text="e"))
+    assert (await new.get(session_id)).text == "upgraded e"

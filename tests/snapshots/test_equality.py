@@ -14,6 +14,7 @@ import pytest
 from pydantic import Base64Bytes, BaseModel, ConfigDict
 
 from sessiondex import InvalidSessionError, Session
+from sessiondex.snapshots.equality import find_difference_path
 from tests.support.builders import make_session
 from tests.support.snapshots import STAMP, make_codec, refusal, through_codec
 
@@ -75,6 +76,19 @@ def test_texts_in_unions_come_back_as_texts(text: str) -> None:
     for found in (through_codec(given), as_other_process(given), as_other_process(as_other_process(given))):
         for value in (found.text, found.number, found.texts[0], found.reminders[0].note):
             assert (type(value), value) == (str, text)
+
+
+def test_other_times_differ() -> None:
+    at = datetime(2026, 10, 25, 1, 30, tzinfo=LISBON)
+    other_zone = at.astimezone(timezone(timedelta(hours=7)))
+
+    assert find_difference_path([at], [at.replace(fold=1).astimezone(UTC)]) == (0,)
+    assert find_difference_path({"a": at}, {"a": at.replace(minute=31).astimezone(timezone(timedelta(hours=1)))}) == (
+        "a",
+    )
+    assert find_difference_path(at, at.replace(tzinfo=None)) == ()
+    assert find_difference_path(at, at.astimezone(timezone(timedelta(hours=1)))) is None
+    assert find_difference_path(at, other_zone) == ()
 
 
 def test_other_members_of_unions_come_back_too() -> None:

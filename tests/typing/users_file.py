@@ -25,7 +25,6 @@ from sessiondex import (
 )
 from sessiondex.testing import CASES, CaseContext, Report, case, check_session_store, every_field, expect
 
-
 S = TypeVar("S", bound=Session)
 
 
