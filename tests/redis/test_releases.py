@@ -151,6 +151,7 @@ class Second(Session):
 
     @classmethod
     def upgrade(cls, data: dict[str, Any], version: int) -> dict[str, Any]:
+        assert version == 1
         return {**data, "text": f"upgraded {data['text']}"}
 
 
