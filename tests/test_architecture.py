@@ -45,7 +45,7 @@ NARROWER: dict[str, set[str]] = {
     "stores/callback_scope.py": set(),
     "stores/change_feed.py": {"clock", "contract", "errors"},
     "stores/commit.py": {"contract"},
-    "stores/eviction.py": {"contract", "queries"},
+    "stores/eviction.py": {"contract", "errors", "queries"},
     "stores/keyed_locks.py": {"errors"},
     "stores/loop_guard.py": {"errors"},
     "stores/lru_cache.py": set(),

@@ -13,6 +13,7 @@ from tests.stores.test_unreadable import (
     test_it_can_be_counted_replaced_and_deleted,
     test_its_user_begins_another,
     test_lists_go_on_without_it,
+    test_one_call_skips_once,
     test_the_error_names_session_type_version_field_and_cause,
 )
 from tests.support.changing_minds import Fickle
@@ -23,6 +24,7 @@ __all__ = [
     "test_it_can_be_counted_replaced_and_deleted",
     "test_its_user_begins_another",
     "test_lists_go_on_without_it",
+    "test_one_call_skips_once",
     "test_the_error_names_session_type_version_field_and_cause",
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import pytest
@@ -142,3 +143,51 @@ def test_an_upgrade_that_fails_is_named() -> None:
 
     assert (error.value.session_id, error.value.version) == (session.session_id, 2)
     assert isinstance(error.value.__cause__, TypeError)
+
+
+# -- what a review found --
+
+ISO = "2026-01-01T00:00:00"
+
+
+class WithUnion(Session):
+    at: datetime | str = ISO
+    times: list[datetime | str] = []
+
+
+class Retyped(Session):
+    schema_version: ClassVar[int] = 2
+    at: datetime | None = None
+    times: list[datetime | str] = []
+
+    @classmethod
+    def upgrade(cls, data: dict[str, Any], version: int) -> dict[str, Any]:
+        assert version == 1
+        data["times"] = data["times"][1:]
+        return data
+
+
+def test_texts_survive_an_earlier_release() -> None:
+    """It does not know the field, and carries where its texts are."""
+    row = stored(make_session(WithUnion, at=ISO, times=[ISO]))
+    old = read(Session, row)
+    found = read(WithUnion, stored(old))
+
+    assert (found.at, found.times) == (ISO, [ISO])
+
+
+def test_texts_are_put_only_where_the_class_allows_them() -> None:
+    """Also where an upgrade has moved the places."""
+    later = datetime(2027, 1, 1, tzinfo=UTC)
+    found = read(Retyped, stored(make_session(WithUnion, at=ISO, times=[ISO, later])))
+
+    assert type(found.at) is datetime
+    assert found.times == [later]
+
+
+def test_a_session_can_be_made_of_another_that_carries() -> None:
+    """`dict(session)` has fields alone."""
+    old = read(First, stored(make_session(Second, title="refund")))
+
+    assert dict(old).keys() == First.model_fields.keys()
+    assert First(**dict(old)) == old

@@ -11,7 +11,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
-from pydantic import Base64Bytes, BaseModel, ConfigDict
+from pydantic import Base64Bytes, BaseModel, ConfigDict, JsonValue, PrivateAttr, RootModel, create_model
 
 from sessiondex import InvalidSessionError, Session
 from sessiondex.snapshots.equality import find_difference_path
@@ -165,3 +165,92 @@ def test_enum_values_and_plain_channels_are_kept() -> None:
 def test_a_refusal_of_any_kind_is_an_invalid_session_error() -> None:
     with pytest.raises(InvalidSessionError, match=r"anything\.0: "):
         make_codec().prepare(make_session(Mixed, anything=[{1, 2}]))
+
+
+# -- what a review found --
+
+
+class Strict(Session):
+    numbers: list[int] = []
+    ids: list[UUID] = []
+    flags: list[bool] = []
+    prices: dict[str, Decimal] = {}
+
+
+@pytest.mark.parametrize("field", ["numbers", "ids", "flags", "prices"])
+def test_a_text_that_the_field_does_not_allow_is_refused(field: str) -> None:
+    """Planted in place, past validation."""
+    session = make_session(Strict)
+    text = {"ids": str(UUID(int=7)), "flags": "true"}.get(field, "5")
+    planted: Any = getattr(session, field)
+    if isinstance(planted, dict):
+        planted["a"] = text
+    else:
+        planted.append(text)
+
+    assert (refusal(session).field or "").startswith(field)
+
+
+class Inner(BaseModel):
+    _private: int = PrivateAttr(default=0)
+
+
+class Loose(BaseModel, extra="allow"):
+    pass
+
+
+class Listed(RootModel[list[datetime | str]]):
+    pass
+
+
+class Wide(Session):
+    inner: Inner | None = None
+    loose: Loose | None = None
+    listed: Listed | None = None
+    by_number: dict[int, datetime | str] = {}
+    by_id: dict[UUID, datetime | str] = {}
+    bare: dict = {}  # type: ignore[type-arg]  # on purpose
+    value: JsonValue = None
+
+
+def private(value: int) -> Inner:
+    inner = Inner()
+    inner._private = value
+    return inner
+
+
+ISO = "2026-01-01T00:00:00"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"inner": private(5)},
+        {"loose": Loose.model_validate({"a": (1, 2)})},
+        {"listed": Listed([ISO])},
+        {"by_number": {1: ISO}},
+        {"by_id": {UUID(int=1): ISO}},
+        {"bare": {"a": Level.HIGH}},
+        {"value": [Level.HIGH]},
+    ],
+    ids=lambda fields: next(iter(fields)),
+)
+def test_parts_are_kept_or_refused(fields: dict[str, Any]) -> None:
+    """Never changed, and never with a key more."""
+    (name,) = fields
+    session = make_session(Wide)
+    vars(session).update(fields)
+
+    assert (refusal(session).field or "").startswith(name)
+
+
+def test_names_of_notes_are_refused() -> None:
+    fields: dict[str, Any] = {"sessiondex: texts": (int, 7)}
+    odd = create_model("Odd", __base__=Session, **fields)
+
+    class Open(Session, extra="allow"):
+        pass
+
+    assert (refusal(make_session(odd)).field or "") == "sessiondex: texts"
+    extra: Any = {"sessiondex: schema_version": 9}
+    assert (refusal(make_session(Open, **extra)).field or "") == "sessiondex: schema_version"

@@ -85,3 +85,17 @@ def test_any_class_may_declare_its_type(make: Any) -> None:
     cls.session_type = "declared"
 
     assert SessionTypes[Any]([cls]).class_of("declared") is cls
+
+
+@pytest.mark.parametrize("version", [0, -1, 1.5, True, None, "2", 2**40])
+def test_a_schema_version_is_checked(version: Any) -> None:
+    cls = type("Versioned", (Session,), {"session_type": "versioned", "schema_version": version})
+    with pytest.raises(InvalidSessionError, match="schema_version of Versioned must be a ClassVar"):
+        SessionTypes[Any]().type_of(cls)
+
+
+def test_a_schema_version_is_no_field() -> None:
+    with pytest.warns(UserWarning, match="schema_version"):
+        cls = type("Fielded", (Session,), {"__annotations__": {"schema_version": int}, "schema_version": 3})
+    with pytest.raises(InvalidSessionError, match="schema_version of Fielded"):
+        SessionTypes[Any]().type_of(cls)

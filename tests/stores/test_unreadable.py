@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from functools import partial
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from sessiondex import Channel, InvalidArgumentError, ScanSessionStore, Session, UnreadableSessionError, copy_sessions
 from tests.support.builders import AGENT, CUSTOMER, OTHER_AGENT, SCENARIO, TENANT, at_step
 from tests.support.changing_minds import Fickle, refused
+from tests.support.waiting import until_notified
 
 LIMITS = (1, 2, 3, 5, 20)
 
@@ -143,3 +145,50 @@ def test_it_is_an_invalid_session_error() -> None:
     assert isinstance(error, ValueError)
     assert str(error) == "session None of type ticket, version 2: word: is refused"
     assert Session.schema_version == 1
+
+
+async def test_one_call_skips_once(make_fickle: Any, caplog: pytest.LogCaptureFixture) -> None:
+    store = make_fickle(on_unreadable="skip")
+    (old,), (new,) = sessions_of(1, 0), sessions_of(1)
+    await store.save(old)
+    with refused("bad"), caplog.at_level(logging.WARNING, "sessiondex"):
+        await store.get_or_create(TENANT, Channel.WEBCHAT, "u0", lambda: new)
+
+    assert len(caplog.records) == 1
+
+
+async def test_an_evicted_session_that_cannot_be_read_shows_nothing(
+    make_indexed: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    called: list[Any] = []
+    store = make_indexed(cache_size=0, max_sessions=1, on_evict=lambda *given: called.append(given))
+    bad, good = sessions_of(2, 0)
+    await store.save(bad)
+    with refused("bad"), caplog.at_level(logging.WARNING, "sessiondex"):
+        await store.save(good)
+        await until_notified(store)
+
+    assert called == []
+    assert "on_evict was not called: session " in caplog.text
+    assert not any(record.exc_info for record in caplog.records)
+
+
+async def test_a_short_list_of_many_lets_other_tasks_run(make_indexed: Any) -> None:
+    """It reads a page at a time, as soon as it has skipped one."""
+    store = make_indexed(cache_size=0, on_unreadable="skip")
+    await store.save_many(sessions_of(1_000, *range(1, 1_000)))
+    turns = 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    with refused("bad"):
+        counting = asyncio.ensure_future(count_turns())
+        listed = await store.list_by_agent(TENANT, AGENT, limit=1)
+        counting.cancel()
+
+    assert [session.user_channel_id for session in listed] == ["u0"]
+    assert turns > 1

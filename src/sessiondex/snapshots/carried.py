@@ -10,24 +10,31 @@ stand the places of texts that JSON alone would bring back as something else, se
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from pydantic import BaseModel
 from pydantic_core import from_json, to_json
 
 from sessiondex.snapshots.instances import CARRIED_KEY, instance_dict
 
-_VERSION_KEY = "sessiondex: schema_version"
-_TEXTS_KEY = "sessiondex: texts"
-_MARK = b'"sessiondex: '
+PREFIX = "sessiondex: "
+"""What names in stored JSON begin with that are no fields."""
+_VERSION_KEY = f"{PREFIX}schema_version"
+_TEXTS_KEY = f"{PREFIX}texts"
+_MARK = f'"{PREFIX}'.encode()
+Places: TypeAlias = tuple[tuple[str | int, ...], ...]
+"""Ways through the JSON, each to a text."""
 
 
 class Carried(NamedTuple):
-    """The highest schema version that wrote the session, and its unknown fields as a JSON object."""
+    """What a session takes along."""
 
     version: int
-    fields: bytes
+    """The highest schema version that wrote it."""
+    fields: bytes = b"{}"
+    """Its unknown fields, as a JSON object."""
+    texts: Places = ()
+    """The places of texts within these."""
 
 
 class Notes(NamedTuple):
@@ -35,8 +42,8 @@ class Notes(NamedTuple):
 
     version: int
     """The highest schema version that wrote it, or 0."""
-    texts: Sequence[Sequence[str | int]]
-    """The places of texts."""
+    texts: Places
+    """The places of texts that JSON alone would bring back as something else."""
 
 
 def carried_by(session: BaseModel) -> Carried | None:
@@ -50,23 +57,24 @@ def carry(session: BaseModel, carried: Carried) -> None:
     instance_dict(session)[CARRIED_KEY] = carried
 
 
-def add_notes(data: bytes, carried: Carried | None, texts: Sequence[Sequence[str | int]]) -> bytes:
+def add_notes(data: bytes, carried: Carried | None, texts: Places) -> bytes:
     """Return the JSON object with what the session carries, and with the places of texts.
 
-    >>> add_notes(b'{"a":1}', Carried(3, b'{"b":2}'), [])
+    >>> add_notes(b'{"a":1}', Carried(3, b'{"b":2}'), ())
     b'{"a":1,"sessiondex: schema_version":3,"b":2}'
     """
     added = b""
     if carried is not None:
         fields = b"" if carried.fields == b"{}" else b"," + carried.fields[1:-1]
         added += b",%b:%d%b" % (to_json(_VERSION_KEY), carried.version, fields)
+        texts += carried.texts
     if texts:
         added += b",%b:%b" % (to_json(_TEXTS_KEY), to_json(texts))
     return data[:-1] + added + b"}"
 
 
 def has_notes(data: bytes) -> bool:
-    """Return whether the JSON may hold more than fields: always if it does."""
+    """Return whether the JSON holds notes, or only looks so: a text of the user may contain the mark."""
     return _MARK in data
 
 
@@ -77,7 +85,7 @@ def version_in(data: bytes) -> int:
 
 def take_notes(values: dict[str, Any]) -> Notes:
     """Remove all but fields from the values, and return it."""
-    return Notes(int(values.pop(_VERSION_KEY, 0)), values.pop(_TEXTS_KEY, ()))
+    return Notes(int(values.pop(_VERSION_KEY, 0)), tuple(map(tuple, values.pop(_TEXTS_KEY, ()))))
 
 
 def take_unknown(values: dict[str, Any], known: set[str]) -> bytes:

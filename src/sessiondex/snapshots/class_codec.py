@@ -14,6 +14,7 @@ from sessiondex.errors import InvalidSessionError
 from sessiondex.models import Session
 from sessiondex.snapshots.carried import (
     Carried,
+    Places,
     add_notes,
     carried_by,
     carry,
@@ -23,6 +24,7 @@ from sessiondex.snapshots.carried import (
 )
 from sessiondex.snapshots.compiled import EPOCH, SUFFIX_SIZE, UUIDCache, compile_class
 from sessiondex.snapshots.differences import (
+    check_names,
     declared_values,
     explain,
     find_difference,
@@ -30,7 +32,7 @@ from sessiondex.snapshots.differences import (
     find_widened_field,
     unreadable_error,
 )
-from sessiondex.snapshots.equality import put_texts, restore_texts
+from sessiondex.snapshots.equality import find_texts, put_texts
 from sessiondex.snapshots.instances import (
     CARRIED_KEY,
     add_to_fields_set,
@@ -96,7 +98,7 @@ class ClassCodec:
         is_earlier = 0 < version < present
         if not is_earlier and not has_notes(data):
             try:
-                return self._load(data), Carried(version, b"{}") if version > present else None
+                return self._load(data), Carried(version) if version > present else None
             except ValidationError as error:
                 details = error.errors(include_url=False, include_context=False, include_input=False)
                 if not any(each["type"] == "extra_forbidden" and len(each["loc"]) == 1 for each in details):
@@ -109,23 +111,39 @@ class ClassCodec:
                 raise TypeError(f"upgrade() must return a dict, not {type(values).__name__}")
         forbids_others = self.cls.model_config.get("extra") == "forbid"
         unknown = take_unknown(values, self._all_set) if forbids_others else b"{}"
-        carried = Carried(max(notes.version, version, present), unknown)
+        unknown_texts = tuple(path for path in notes.texts if forbids_others and path[0] not in self._all_set)
+        carried = Carried(max(notes.version, version, present), unknown, unknown_texts)
         session = self._load(to_json(values))
-        put_texts(session, values, notes.texts)
-        return session, None if carried == (present, b"{}") else carried
+        if len(notes.texts) > len(unknown_texts):
+            session = self._with_texts(session, values, notes.texts)
+        return session, None if carried == Carried(present) else carried
+
+    def _with_texts(self, session: Session, values: dict[str, Any], texts: Places) -> Session:
+        """Return the session with these texts of the JSON put back, or as it is if its class allows no texts there."""
+        changed = copy_by_value(session)
+        put_texts(changed, values, texts)
+        parts = self._adapter.serializer.to_python(changed, by_alias=False, round_trip=True, warnings="none")
+        try:
+            validated = self._adapter.validator.validate_python(parts, by_alias=False, by_name=True)
+        except ValidationError:
+            return session
+        return session if find_difference(changed, validated) else changed
 
     def round_trip(self, session: Session, now: datetime) -> tuple[dict[str, Any], bytes]:
         """Return the field values that come back from JSON, and the packed session, if they are equal; else raise."""
         given = _stand_in(session, now)
+        carried = carried_by(session)
         try:
+            check_names(given)
             data = self.dump(given)
             # Copied, because each read copies it, and a class may refuse that.
             loaded = copy_by_value(self._load(data))
-            declared = declared_values(loaded)
             error = find_difference(given, loaded)
-            texts = restore_texts(given, loaded) if error is not None else []
+            texts = find_texts(given, loaded) if error is not None else ()
             if texts:
+                loaded = copy_by_value(self._load_known(add_notes(data, None, texts), 0)[0])  # as each read does
                 error = find_difference(given, loaded)
+            declared = declared_values(loaded)
             error = error or find_widened_field(loaded, declared) or find_non_json_variable(given)
         except MemoryError:  # no fault of the session
             raise
@@ -133,14 +151,12 @@ class ClassCodec:
             raise explain(self._adapter, given, raised) from None
         if error is not None:
             raise explain(self._adapter, given, error)
-        # JSON loads as exact types, so a plain class can pack the values now, unless they are very deep or long.
-        carried = carried_by(session)
-        is_noted = carried is not None or bool(texts)
-        packed = None if self.pack is None or is_noted else self.pack(loaded)
         # Index keys are made of what Session declares: of an enum, say, where a subclass keeps its value.
-        if is_noted:
-            data = add_notes(data, carried, texts)
-        return {**loaded.__dict__, **declared}, packed or data + self.json_suffix
+        values = {**loaded.__dict__, **declared}
+        if carried is not None or texts:
+            return values, add_notes(data, carried, texts) + self.json_suffix
+        # JSON loads as exact types, so a plain class can pack the values now, unless they are very deep or long.
+        return values, (self.pack and self.pack(loaded)) or data + self.json_suffix
 
     def _load(self, data: bytes) -> Session:
         session: Session = self._adapter.validator.validate_json(data, by_alias=False, by_name=True)

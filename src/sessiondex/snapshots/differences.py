@@ -17,6 +17,7 @@ from pydantic_core import from_json
 
 from sessiondex.errors import InvalidSessionError, UnreadableSessionError
 from sessiondex.models import Session
+from sessiondex.snapshots.carried import PREFIX
 from sessiondex.snapshots.equality import Path, find_difference_path
 from sessiondex.snapshots.instances import construct_unchecked, hidden_parts
 from sessiondex.snapshots.json_values import find_non_json, printable
@@ -34,15 +35,24 @@ def _first_error(error: ValidationError) -> InvalidSessionError:
     return invalid_session_error(error.errors(include_url=False, include_context=False, include_input=False)[0])
 
 
+def check_names(given: Session) -> None:
+    """Raise `InvalidSessionError` if a field has a name that stored JSON uses for something else."""
+    for name in (*type(given).model_fields, *(given.__pydantic_extra__ or ())):
+        if name.startswith(PREFIX):
+            raise InvalidSessionError(printable(name), f"must not begin with {PREFIX!r}; give it another name")
+
+
 def find_difference(given: Session, loaded: Session) -> InvalidSessionError | None:
     """Return the error for the first part that did not come back the same, or `None` if all parts did."""
     for name, field in type(given).model_fields.items():
         if name not in given.__dict__:
             return InvalidSessionError(name, "is missing; set it, or make the session with Session(...)")
         before, after = given.__dict__[name], loaded.__dict__[name]
-        has_exact_types = name not in Session.model_fields and _mentions_any(field.annotation)
+        is_own = name not in Session.model_fields
         try:
-            path = find_difference_path(before, after, has_exact_types=has_exact_types)
+            path = find_difference_path(
+                before, after, is_own_field=is_own, is_any=is_own and _mentions_any(field.annotation)
+            )
         except Exception as error:  # users' values may raise anything
             return InvalidSessionError(name, f"comparing it raises {type(error).__name__}")
         if path is not None:
@@ -84,9 +94,12 @@ def _is_text(value: bytes | bytearray) -> bool:
     return True
 
 
+_BYTES_REASON = "bytes do not come back equal from JSON; declare the field as pydantic's Base64Bytes"
+
+
 def _reason(value: Any) -> str:
     if isinstance(value, bytes | bytearray):
-        return "bytes do not come back equal from JSON; declare the field as pydantic's Base64Bytes"
+        return _BYTES_REASON
     return (
         f"this {type(value).__name__} does not come back equal from JSON; "
         "declare the field as what it holds, of types that pydantic dumps and loads unchanged"
@@ -160,7 +173,7 @@ def _json_error(adapter: TypeAdapter[Any], given: Session, error: Exception) -> 
     """Return the error for a session that cannot be dumped or loaded at all."""
     raising = _first_that_raises(adapter, given)
     if raising is not None and (path := _find_bytes(given.__dict__[raising])) is not None:
-        return InvalidSessionError(".".join(map(printable, (raising, *path))), _reason(b""))
+        return InvalidSessionError(".".join(map(printable, (raising, *path))), _BYTES_REASON)
     return InvalidSessionError(raising, f"it cannot be kept as JSON: {type(error).__name__} on dumping or loading it")
 
 

@@ -3,42 +3,46 @@
 Two values are the same if they are equal. Datetimes are the same if instant and UTC offset are: Python's own `==` says
 that a local time in the hour of a clock change equals no time of another zone, and JSON keeps the offset, not the zone.
 
-A text in a field such as `datetime | str` comes back as a datetime, if it looks like one. `restore_texts` finds such
-places and mends them. The codec keeps the places with the session, and `put_texts` mends them again at each read.
+A text in a field such as `datetime | str` comes back as a datetime, if it looks like one. `find_texts` finds such
+places. The codec keeps them with the session, and `put_texts` puts the texts back at each read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import datetime
+from enum import Enum
 from typing import Any, TypeAlias
 
 from pydantic import BaseModel
+
+from sessiondex.snapshots.instances import hidden_parts
 
 Path: TypeAlias = tuple[str | int, ...]
 """Names of fields, keys of dicts and positions in lists that lead to a part of a value."""
 
 
-def find_difference_path(before: Any, after: Any, *, has_exact_types: bool = False) -> Path | None:
+def find_difference_path(before: Any, after: Any, *, is_own_field: bool = False, is_any: bool = False) -> Path | None:
     """Return the way to the first part that is not the same, or `None`. `()` is the value itself.
 
-    With `has_exact_types`, equal values of two types differ: a member of an enum, say, and its value.
+    In a field of the user's own, a member of an enum differs from its value. Where the field allows any value, equal
+    values of two types differ.
 
     >>> find_difference_path({"a": [1, 2]}, {"a": [1, 3]})
     ('a', 1)
-    >>> find_difference_path([True], [1], has_exact_types=True)
+    >>> find_difference_path([True], [1], is_any=True)
     (0,)
     """
-    if not has_exact_types and before == after:
+    if not is_own_field and not is_any and before == after:
         return None
     if isinstance(before, datetime) and isinstance(after, datetime):
-        return None if _is_same_time(before, after) else ()
+        return None if before == after or _is_same_time(before, after) else ()
     parts = _parts(before, after)
     if parts is None:
-        is_same = before == after and (not has_exact_types or type(before) is type(after))
-        return None if is_same else ()
+        is_other_type = type(before) is not type(after) and (is_any or isinstance(before, Enum))
+        return () if is_other_type or before != after else None
     for place, one, other in parts:
-        found = find_difference_path(one, other, has_exact_types=has_exact_types)
+        found = find_difference_path(one, other, is_own_field=is_own_field, is_any=is_any)
         if found is not None:
             return (place, *found)
     return None
@@ -59,52 +63,40 @@ def _parts(before: Any, after: Any) -> Iterator[tuple[str | int, Any, Any]] | No
         return ((place, *pair) for place, pair in enumerate(zip(before, after, strict=True)))
     if isinstance(before, dict) and before.keys() == after.keys():
         return ((key, value, after[key]) for key, value in before.items())
-    if isinstance(before, BaseModel):
+    if isinstance(before, BaseModel) and hidden_parts(before) == hidden_parts(after):
         fields = type(before).model_fields
         if fields.keys() <= before.__dict__.keys() and fields.keys() <= after.__dict__.keys():
             return ((name, before.__dict__[name], after.__dict__[name]) for name in fields)
     return None
 
 
-def restore_texts(before: Any, after: Any) -> list[Path]:
-    """Put back the texts of `before` that are something else in `after`, which is changed, and return where."""
+def find_texts(before: Any, after: Any) -> tuple[Path, ...]:
+    """Return the places of texts of `before` that are something else in `after`, as JSON would name them."""
     parts = _parts(before, after)
-    if parts is None:
-        return []
+    if parts is None or (isinstance(before, dict) and not all(type(key) is str for key in before)):
+        return ()
     found: list[Path] = []
     for place, one, other in parts:
-        if type(one) is str and not isinstance(other, str):
-            if _put(after, place, one):
-                found.append((place,))
-        elif one is not other:
-            found += [(place, *path) for path in restore_texts(one, other)]
-    return found
+        if type(one) is not str:
+            found += [(place, *path) for path in find_texts(one, other)]
+        elif not isinstance(other, str):
+            found.append((place,))
+    return tuple(found)
 
 
-def put_texts(value: Any, raw: Any, paths: Iterable[Sequence[str | int]]) -> None:
+def put_texts(value: Any, raw: Any, paths: Iterable[Path]) -> None:
     """Put the texts at these places of the JSON value into the same places of the value that was made of it."""
     for path in paths:
         try:
             part, raw_part = value, raw
             for place in path[:-1]:
-                part, raw_part = _get(part, place), raw_part[place]
-            text = raw_part[path[-1]]
-        except (LookupError, TypeError, AttributeError):  # an upgrade has moved it
+                part, raw_part = _contents(part)[place], raw_part[place]
+            text, contents = raw_part[path[-1]], _contents(part)
+            if isinstance(text, str) and contents[path[-1]] is not text:  # there is such a place
+                contents[path[-1]] = text
+        except (LookupError, TypeError):  # an upgrade has moved it, or it cannot be changed: a tuple
             continue
-        if isinstance(text, str):
-            _put(part, path[-1], text)
 
 
-def _get(part: Any, place: str | int) -> Any:
-    return part.__dict__[str(place)] if isinstance(part, BaseModel) else part[place]
-
-
-def _put(part: Any, place: str | int, text: str) -> bool:
-    """Put the text into that place, if the container can be changed."""
-    if isinstance(part, BaseModel):
-        part.__dict__[str(place)] = text
-    elif isinstance(part, list | dict):
-        part[place] = text  # type: ignore[index]  # a position for a list, a key for a dict
-    else:
-        return False
-    return True
+def _contents(part: Any) -> Any:
+    return part.__dict__ if isinstance(part, BaseModel) else part

@@ -24,8 +24,8 @@ from sessiondex.models import PendingMigration, Session, StepVisit
 S = TypeVar("S", bound=Session)
 
 ATOMS = frozenset({str, int, float, bool, bytes, UUID, datetime, date, time, timedelta, Decimal, NoneType})
-CARRIED_KEY = "sessiondex: carried"
-"""The key in an instance's `__dict__` of what `carried` lets it carry. No field can have this name."""
+CARRIED_KEY = "_sessiondex_carried"
+"""The key in an instance's `__dict__` of what `carried` lets it carry. No field begins with an underscore."""
 FIELDS_SET = "__pydantic_fields_set__"
 """The attribute that generated code reads."""
 VALIDATED = set(StepVisit.model_fields)

@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from pydantic.fields import FieldInfo
 
 from sessiondex.models import Channel, Session, check_channel
+from sessiondex.snapshots.carried import PREFIX
 from sessiondex.snapshots.instances import has_own_behaviour
 from sessiondex.snapshots.json_values import is_plain_json, is_utf8
 
@@ -34,6 +35,8 @@ def is_plain_class(cls: type[Session]) -> bool:
 
 
 def _is_plain_field(name: str, field: FieldInfo) -> bool:
+    if name.startswith(PREFIX):  # the round trip refuses it
+        return False
     renamed = field.alias or field.validation_alias or field.serialization_alias
     if renamed or field.exclude or getattr(field, "exclude_if", None):
         return False

@@ -13,6 +13,7 @@ from sessiondex.models import Session
 S = TypeVar("S", bound=Session)
 
 MAX_TYPE_LENGTH = 200
+MAX_SCHEMA_VERSION = 2**31 - 1
 SESSION_TYPE = "sessiondex.Session"
 
 
@@ -78,6 +79,10 @@ def declared_type(cls: type[Session]) -> str:
     """
     if cls is Session:
         return SESSION_TYPE
+    version: Any = cls.schema_version
+    if type(version) is not int or not 0 < version <= MAX_SCHEMA_VERSION or "schema_version" in cls.model_fields:
+        reason = f"schema_version of {cls.__qualname__} must be a ClassVar[int] from 1 to {MAX_SCHEMA_VERSION}"
+        raise InvalidSessionError(None, reason)
     declared = vars(cls).get("session_type")
     if declared is None:
         if flaw := _flaw_of_name(cls):

@@ -14,6 +14,7 @@ from time import perf_counter
 from typing import Any, Generic, TypeVar
 
 from sessiondex.contract import ChangeKind, EvictionReason
+from sessiondex.errors import UnreadableSessionError
 from sessiondex.queries import check_callable, check_idle_ttl, check_min
 from sessiondex.stores.callback_scope import CallbackScope
 from sessiondex.stores.commit import Commit
@@ -147,6 +148,8 @@ class EvictionNotifier(Generic[R]):
                     self._pending.appendleft(eviction)
                     raise
                 log.exception("on_evict was cancelled; the session is evicted all the same")
+            except UnreadableSessionError as error:  # its cause may quote contents
+                log.warning("on_evict was not called: %s", error)
             except Exception:  # any error of the callback
                 log.exception("on_evict raised an error; the session is evicted all the same")
             if perf_counter() > deadline:

@@ -44,7 +44,7 @@ from sessiondex.stores.base import BaseSessionStore
 from sessiondex.stores.change_feed import ChangeFeed, ChangeReader
 from sessiondex.stores.eviction import SWEEP_INTERVAL_SECONDS, EvictionNotifier, EvictionPolicy
 from sessiondex.stores.slices import SLICE_SECONDS, Slices
-from sessiondex.stores.unreadable import OnUnreadable, UnreadableSessions
+from sessiondex.stores.unreadable import MIN_PAGE_SIZE, OnUnreadable, UnreadableSessions
 from sessiondex.stores.writer import Writer
 
 log: logging.Logger = logging.getLogger("sessiondex")
@@ -100,21 +100,19 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
         try:
             return self._backend.latest(query, self._cutoff())
         except UnreadableSessionError as error:
-            if query.is_open:  # its user must be able to begin another conversation
-                self._unreadable.skip(error)
-                return None
-            raise
+            if not query.is_open:
+                raise
+            self._unreadable.check(error)
+            return None  # so that its user can begin another conversation
 
     async def _newest(self, query: ListQuery, page: Page) -> list[S]:
-        sessions: list[S] = []
-        limit = page.limit
-        while True:  # again only if some were skipped: a page is short at the end of the list alone
-            found = self._backend.newest(query, page, self._cutoff())
+        found = self._backend.newest(query, page, self._cutoff())
+        sessions, size = await self._to_sessions(found), page.limit
+        while len(sessions) < page.limit and len(found) == size:  # some were skipped, and there may be more
+            size = max(page.limit, MIN_PAGE_SIZE)
+            found = self._backend.newest(query, Page(size, self._backend.head_of(found[-1]).stamp), self._cutoff())
             sessions += await self._to_sessions(found)
-            missing = limit - len(sessions)
-            if not missing or len(found) < page.limit:
-                return sessions
-            page = Page(missing, self._backend.head_of(found[-1]).stamp)
+        return sessions[: page.limit]
 
     async def _at_step(self, query: StepQuery) -> list[S]:
         return await self._to_sessions(self._backend.at_step(query, self._clock.now(), self._cutoff()))
@@ -131,7 +129,7 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
             try:
                 sessions.append(to_session(stored))
             except UnreadableSessionError as error:
-                self._unreadable.skip(error)
+                self._unreadable.skip_or_raise(error)
         return sessions
 
     async def _count(self, query: CountQuery) -> int:
@@ -183,7 +181,11 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
     async def _put_if_absent(self, session: S, identity: ChannelQuery) -> S | None:
         prepared = self._codec.prepare(session)
         async with self._writing():
-            found = await self._latest(identity)
+            try:
+                found = self._backend.latest(identity, self._cutoff())
+            except UnreadableSessionError as error:
+                self._unreadable.skip_or_raise(error)
+                found = None
             if found is None:  # as it is, unless another task saved one while `create` ran
                 write_back_version(session, *self._writer.put(prepared, Expected(0)))
                 await self._evict_after(1)

@@ -9,6 +9,9 @@ from sessiondex.errors import InvalidArgumentError, UnreadableSessionError
 
 log: logging.Logger = logging.getLogger("sessiondex")
 
+MIN_PAGE_SIZE = 100
+"""How many sessions a list reads at a time, once it has skipped one: of very many it would else read one by one."""
+
 OnUnreadable: TypeAlias = Literal["raise", "skip"]
 
 
@@ -27,9 +30,13 @@ class UnreadableSessions:
         self._has_to_skip = on_unreadable == "skip"
         self.skipped: int = 0
 
-    def skip(self, error: UnreadableSessionError) -> None:
-        """Log and count the session that the error names, or raise the error."""
+    def check(self, error: UnreadableSessionError) -> None:
+        """Raise the error, unless reads go on without the session."""
         if not self._has_to_skip:
             raise error
+
+    def skip_or_raise(self, error: UnreadableSessionError) -> None:
+        """Log and count the session that the error names, or raise the error."""
+        self.check(error)
         self.skipped += 1
         log.warning("a read goes on without a session: %s", error)

@@ -89,7 +89,15 @@ class SessionCodec(Generic[S]):
         try:
             return self.decode(row, tenant_id)
         except UnreadableSessionError as error:
-            self._unreadable.skip(error)
+            self._unreadable.skip_or_raise(error)
+            return None
+
+    def decode_or_ignore(self, row: bytes, tenant_id: UUID) -> S | None:
+        """Decode as `decode_or_skip` does, without a log record: the save that follows writes one."""
+        try:
+            return self.decode(row, tenant_id)
+        except UnreadableSessionError as error:
+            self._unreadable.check(error)
             return None
 
     def decode_all(self, rows: Iterable[bytes], tenant_id: UUID) -> list[S]:

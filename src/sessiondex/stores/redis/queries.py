@@ -17,6 +17,7 @@ from sessiondex.stores.redis.locators import Locators
 from sessiondex.stores.redis.maintenance import Sweeper, TenantRegistry
 from sessiondex.stores.redis.removals import RemovalHandler
 from sessiondex.stores.redis.tenant_client import TenantClient
+from sessiondex.stores.unreadable import MIN_PAGE_SIZE
 
 PAGE_SIZE = 500  # sessions in one answer
 
@@ -86,15 +87,15 @@ class RedisQueries(Generic[S]):
         if row is None:
             return None
         # The user of an open session that cannot be read must be able to begin another.
-        decode = self._codec.decode_or_skip if query.is_open else self._codec.decode
+        decode = self._codec.decode_or_ignore if query.is_open else self._codec.decode
         return decode(row, query.tenant_id)
 
     async def newest(self, query: ListQuery, page: Page) -> list[S]:
         """Return a page of sessions, newest first. Cost: a round trip for each 500 sessions."""
         list_key, before = keys.list_of(query), page.before
         found: list[S] = []
+        visited, wanted = 0, min(page.limit, PAGE_SIZE)
         while len(found) < page.limit:
-            wanted = min(page.limit - len(found), PAGE_SIZE)
             upper_stamp = "" if before is None else str(before)
             rows, stale = await self._calls.call("list", query.tenant_id, list_key, wanted, upper_stamp)
             self._repair(query.tenant_id, stale)
@@ -102,7 +103,9 @@ class RedisQueries(Generic[S]):
             if len(rows) < wanted:
                 break
             before = stamp_of(rows[-1])
-        return found
+            visited, missing = visited + len(rows), page.limit - len(found)
+            wanted = min(missing if visited == len(found) else max(missing, MIN_PAGE_SIZE), PAGE_SIZE)
+        return found[: page.limit]
 
     def _repair(self, tenant_id: UUID, stale: Sequence[Sequence[bytes]]) -> None:
         """Remove stale entries in the background: pairs of list and id whose sessions the server has lost."""

@@ -164,7 +164,8 @@ class Saver(Generic[S]):
                 found = self._codec.decode_or_skip(answer[0], tenant_id)
                 if found is not None:
                     return [], found
-                terms = [one._replace(unreadable=str(stamp_of(answer[0]))) for one in terms]
+                terms = [each._replace(unreadable=str(stamp_of(answer[0]))) for each in terms]
+                unclaimed = {}
                 continue
             if kind == b"conflict":
                 place, stored = int(answer[0]) - 1, int(answer[1])
@@ -187,8 +188,9 @@ class Saver(Generic[S]):
         evictions = EVICTIONS_PER_SAVE * len(saves) if self._policy.idle_ttl is not None else 0
         sessions = []
         for save, (expected, expected_stamp, *others) in zip(saves, terms, strict=True):
-            key, index_size, version = save.encoded.session_id.hex, *save.encoded[3:]
-            sessions.append((key, index_size, version, expected, expected_stamp, claims.get(key, ""), *others))
+            session_id, _, _, index_size, version = save.encoded
+            token = claims.get(session_id.hex, "")
+            sessions.append((session_id.hex, index_size, version, expected, expected_stamp, token, *others))
         return to_json((cap, evictions, self._removals.wants_rows, sessions))
 
     async def claim(self, unclaimed: Mapping[str, str], tenant_id: UUID, claims: dict[str, str]) -> None:
