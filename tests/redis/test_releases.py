@@ -6,12 +6,13 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 from uuid import uuid4
 
 import pytest
+from pydantic import BaseModel, ConfigDict
 
-from sessiondex import Session
+from sessiondex import InMemorySessionStore, InvalidSessionError, ScanSessionStore, Session, SessionStatus
 from tests.support.builders import make_session
 from tests.support.redis.internals import prefix_of
 from tests.support.redis.servers import Servers
@@ -19,7 +20,7 @@ from tests.support.redis.stores import RedisStores
 
 OLD = """
 from typing import ClassVar
-from sessiondex import Session
+from sessiondex import InMemorySessionStore, InvalidSessionError, ScanSessionStore, Session, SessionStatus
 
 class Ticket(Session):
     session_type: ClassVar[str] = "ticket"
@@ -29,7 +30,7 @@ class Ticket(Session):
 
 ADDS_A_FIELD = """
 from typing import ClassVar
-from sessiondex import Session
+from sessiondex import InMemorySessionStore, InvalidSessionError, ScanSessionStore, Session, SessionStatus
 
 class Case(Session):  # renamed and moved, too
     session_type: ClassVar[str] = "ticket"
@@ -39,8 +40,8 @@ class Case(Session):  # renamed and moved, too
 """
 
 RENAMES_AND_RETYPES = """
-from typing import Any, ClassVar
-from sessiondex import Session
+from typing import Any, ClassVar, Generic, TypeVar
+from sessiondex import InMemorySessionStore, InvalidSessionError, ScanSessionStore, Session, SessionStatus
 
 class Case(Session):
     session_type: ClassVar[str] = "ticket"
@@ -53,6 +54,17 @@ class Case(Session):
         data["title"] = data.pop("name", "")
         data["priority"] = {"low": 0, "high": 9}[data.pop("priority", "low")]
         return data
+"""
+
+EXPANDS = """
+from typing import ClassVar
+from sessiondex import InMemorySessionStore, InvalidSessionError, ScanSessionStore, Session, SessionStatus
+
+class Case(Session):
+    session_type: ClassVar[str] = "ticket"
+    name: str = ""  # read while old workers run
+    title: str = ""  # written as well
+    priority: str = "low"
 """
 
 WORKER = """
@@ -139,6 +151,18 @@ def test_a_renamed_and_retyped_field_is_upgraded_once(releases: Any) -> None:
     assert new.save() == {"priority": 5, "title": "refund"}
 
 
+def test_a_rename_in_two_releases_loses_no_write(releases: Any, tmp_path: Path) -> None:
+    """Expand, then contract: what the old release writes last is what the last one has."""
+    old, expanded = releases(EXPANDS)
+    old.save(name="a")
+    expanded.save(name="b", title="b")
+    old.save(name="c")
+    assert expanded.save()["name"] == "c"
+    (tmp_path / "new" / "models.py").write_text(RENAMES_AND_RETYPES)
+
+    assert expanded.save() == {"priority": 0, "title": "c"}
+
+
 class First(Session):
     session_type: ClassVar[str] = "note"
     text: str = ""
@@ -170,3 +194,46 @@ async def test_a_row_keeps_the_highest_version_that_wrote_it(make_redis: RedisSt
     await new.save(make_session(session_id=session_id))
     await old.save(make_session(First, session_id=session_id, text="e"))
     assert (await new.get(session_id)).text == "upgraded e"
+
+
+V = TypeVar("V")
+
+
+class Flow(Session, Generic[V]):
+    value: V | None = None
+
+
+class Orders(BaseModel):
+    order: str = ""
+
+
+class Refunds(BaseModel):
+    refund: str = ""
+
+
+async def test_generic_classes_are_refused_before_anything_is_stored(make_redis: RedisStores) -> None:
+    """Their names do not tell them apart; in memory, each is found by itself."""
+    flows: Any = [Flow[Orders], Flow[Refunds]]
+    store, memory = make_redis(), InMemorySessionStore[Any]()
+    for cls in flows:
+        session = make_session(cls, value=cls.model_fields["value"].annotation.__args__[0]())
+        with pytest.raises(InvalidSessionError, match="has parameters"):
+            await store.save(session)
+        assert await store.get(session.session_id) is None
+        await memory.save(session)
+        assert type(await memory.get(session.session_id)) is cls
+
+
+class EnumValues(Session):
+    model_config = ConfigDict(use_enum_values=True)
+    channel: str
+
+
+@pytest.mark.parametrize("channel", ["sms", "telegram"])
+async def test_enum_values_and_plain_channels(make_redis: RedisStores, channel: str) -> None:
+    for store in (make_redis(), InMemorySessionStore(), ScanSessionStore()):
+        session = make_session(EnumValues, channel=channel, status="idle")
+        await store.save(session)
+        found: Any = await store.get_by_channel(session.tenant_id, channel, session.user_channel_id)
+        assert (found, found.status, found.channel) == (session, "idle", channel)
+        assert await store.list_by_agent(session.tenant_id, session.agent_id, status=SessionStatus.IDLE) == [session]
