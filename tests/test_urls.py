@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from sessiondex import InMemorySessionStore, InvalidArgumentError, RedisSessionStore, ScanSessionStore, open_store, urls
+from sessiondex.stores.options import MemoryOptions, OtherOptions, ServerOptions
 from tests.support.stores import address_of, options_of
 
 
@@ -76,11 +77,19 @@ def test_an_option_that_a_store_does_not_have_is_refused() -> None:
 def test_options_of_other_stores_are_ignored() -> None:
     """So that only the URL changes when a service moves."""
     memory, server = (signature(cls).parameters for cls in (InMemorySessionStore, RedisSessionStore))
-    defaults = {name: each.default for name, each in {**memory, **server}.items() if name not in {"url", "clock"}}
-    assert {*memory} ^ {*server} - {"url"} == urls.OPTIONS_OF_OTHERS
+    left_out = {"url", "clock", "others"}
+    defaults = {name: each.default for name, each in {**memory, **server}.items() if name not in left_out}
+    assert {*memory} - {*server} == MemoryOptions.__optional_keys__
+    assert OtherOptions.__optional_keys__ == MemoryOptions.__optional_keys__ | ServerOptions.__optional_keys__
+    assert {*server} - {*memory} == ServerOptions.__optional_keys__ | {"url"}
 
     for url in ("memory://?prefix=x&timeout=2", "redis://localhost?debug=false&cache_size=3"):
         open_store(url, **{name: default for name, default in defaults.items() if f"{name}=" not in url})
+    for cls in (InMemorySessionStore, RedisSessionStore, ScanSessionStore):
+        made: Any = cls
+        made(**defaults)
+        with pytest.raises(TypeError, match="unexpected keyword argument 'colour'"):
+            made(colour="red")
 
 
 async def test_a_server_by_its_schemes() -> None:

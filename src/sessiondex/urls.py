@@ -14,6 +14,7 @@ from sessiondex.contract import SessionStore
 from sessiondex.errors import InvalidArgumentError
 from sessiondex.queries import check_text
 from sessiondex.stores.memory import InMemorySessionStore
+from sessiondex.stores.options import OtherOptions
 
 ENTRY_POINTS = "sessiondex.stores"
 """The entry point group in which packages declare schemes: the scheme, and a function of URL and options."""
@@ -44,10 +45,6 @@ _PARAMETERS: Mapping[str, Callable[[str], Any]] = {
     "turn_ttl": _parse_seconds,
 }
 """The options that a URL may hold, each with its parser; durations are in seconds."""
-
-
-OPTIONS_OF_OTHERS = frozenset({"cache_size", "debug", "max_connections", "prefix", "timeout", "turn_ttl"})
-"""Options that only some stores have. The others ignore them, so that moving to another store changes only the URL."""
 
 
 def open_store(url: str, **options: Any) -> SessionStore[Any]:
@@ -103,12 +100,10 @@ def _split_options(url: str, options: Mapping[str, Any]) -> tuple[str, dict[str,
 
 
 def _construct(cls: Any, url: str, options: Mapping[str, Any]) -> SessionStore[Any]:
-    own = [name for name in signature(cls).parameters if name != "url"]
-    known = {*own, *OPTIONS_OF_OTHERS}
+    known = {*signature(cls).parameters, *OtherOptions.__optional_keys__} - {"url", "others"}
     for name in options:
         if name not in known:
             raise InvalidArgumentError("options", f"there is no {name!r}; there are {', '.join(sorted(known))}")
-    options = {name: value for name, value in options.items() if name in own}
     if cls is not InMemorySessionStore:
         store: SessionStore[Any] = cls(url, **options)
         return store

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Unpack
 
 from sessiondex import schema
 from sessiondex.clock import StampClock
@@ -16,6 +17,7 @@ from sessiondex.snapshots.codec import SnapshotCodec
 from sessiondex.snapshots.session_types import check_session_classes
 from sessiondex.stores.eviction import EvictionPolicy, OnEvict
 from sessiondex.stores.local import LocalSessionStore
+from sessiondex.stores.options import ServerOptions, check_ignored
 from sessiondex.stores.stats import StoreStats
 from sessiondex.stores.table_backend import TableBackend
 from sessiondex.stores.unreadable import OnUnreadable
@@ -41,7 +43,7 @@ class InMemorySessionStore(LocalSessionStore[Row | S, RowChange, S]):
 
     With `on_unreadable="skip"`, lists, iterators, `export` and `get_or_create` go on without a session that its class
     no longer loads, and log it; otherwise they raise `UnreadableSessionError`. `session_classes` is for stores that
-    outlive the process: this one finds every class by itself.
+    outlive the process: this one finds every class by itself. Options that only other stores have are ignored.
 
     >>> import asyncio
     >>> from uuid import uuid4
@@ -71,7 +73,9 @@ class InMemorySessionStore(LocalSessionStore[Row | S, RowChange, S]):
         clock: Callable[[], datetime] = utc_now,
         session_classes: Iterable[type[Session]] = (),
         on_unreadable: OnUnreadable = "raise",
+        **others: Unpack[ServerOptions],
     ) -> None:
+        check_ignored(others, ServerOptions)
         check_min("cache_size", cache_size, 0, "0 keeps no live objects")
         check_bool("debug", debug)
         check_session_classes(session_classes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Generic, NamedTuple
+from typing import Generic, NamedTuple, Unpack
 from uuid import UUID
 
 from sessiondex.clock import StampClock, to_microseconds
@@ -17,6 +17,7 @@ from sessiondex.snapshots.codec import Prepared, SnapshotCodec
 from sessiondex.snapshots.session_types import check_session_classes
 from sessiondex.stores.eviction import EvictionPolicy, OnEvict
 from sessiondex.stores.local import LocalSessionStore
+from sessiondex.stores.options import OtherOptions, check_ignored
 from sessiondex.stores.unreadable import OnUnreadable
 
 _DAY_IN_MICROSECONDS = 86_400_000_000
@@ -184,7 +185,9 @@ class ScanSessionStore(LocalSessionStore[S, ScanPlan[S], S]):
         clock: Callable[[], datetime] = utc_now,
         session_classes: Iterable[type[Session]] = (),
         on_unreadable: OnUnreadable = "raise",
+        **others: Unpack[OtherOptions],
     ) -> None:
+        check_ignored(others, OtherOptions)
         check_session_classes(session_classes)
         stamps = StampClock(clock)
         codec: SnapshotCodec[S] = SnapshotCodec(lambda _values: (), stamps.instant)

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from time import perf_counter
-from typing import Any, Generic, NamedTuple
+from typing import Any, Generic, NamedTuple, Unpack
 from uuid import UUID
 
 from sessiondex import queries
@@ -28,6 +28,7 @@ from sessiondex.models import Session
 from sessiondex.queries import ChannelQuery, CountQuery, Expected, ListQuery, Page, ScenarioQuery, StepQuery
 from sessiondex.stores.base import BaseSessionStore
 from sessiondex.stores.eviction import EvictionNotifier, EvictionPolicy, OnEvict
+from sessiondex.stores.options import MemoryOptions, check_ignored
 from sessiondex.stores.redis import keys
 from sessiondex.stores.redis.background_tasks import BackgroundTasks
 from sessiondex.stores.redis.change_stream import ChangeReaders, ChangeStream, ChangeStreamReader
@@ -93,7 +94,9 @@ class RedisSessionStore(BaseSessionStore[S], Generic[S]):
         max_connections: int = 50,
         clock: Callable[[], datetime] | None = None,
         on_unreadable: OnUnreadable = "raise",
+        **others: Unpack[MemoryOptions],
     ) -> None:
+        check_ignored(others, MemoryOptions)
         super().__init__(recover=lambda: None)  # each commit is one step of the server
         prefix = queries.check_text("prefix", prefix)
         if not prefix or not prefix.isascii() or not prefix.isprintable() or set(prefix) & set("{}"):
