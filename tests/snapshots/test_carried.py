@@ -191,3 +191,16 @@ def test_a_session_can_be_made_of_another_that_carries() -> None:
 
     assert dict(old).keys() == First.model_fields.keys()
     assert First(**dict(old)) == old
+
+
+class Bumped(Session):
+    """A later version that needs no upgrade."""
+
+    schema_version: ClassVar[int] = 2
+    name: str = ""
+
+
+def test_without_upgrade_an_earlier_row_is_read_as_it_is() -> None:
+    found = read(Bumped, stored(make_session(First, name="refund")))
+
+    assert (found.name, stored(found).version) == ("refund", 2)
