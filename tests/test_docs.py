@@ -64,7 +64,7 @@ def test_the_guide_to_the_source_lists_each_file_once() -> None:
 
 
 def test_a_newcomer_can_read_the_docs() -> None:
-    """Whoever adds a page removes another."""
+    """A new page replaces text elsewhere."""
     pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md")]
     words = {page.name: len(page.read_text().split()) for page in pages}
 

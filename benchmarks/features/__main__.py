@@ -18,7 +18,7 @@ from benchmarks.measure.machine import machine
 def main(arguments: Sequence[str]) -> None:
     """Print the matrix and write it as JSON."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.features", description=__doc__)
-    parser.add_argument("--sizes", default="1000,10000", help="sessions of which lists are measured")
+    parser.add_argument("--sizes", default="1000,10000", help="numbers of sessions for which lists are timed")
     parser.add_argument("--output", type=Path, default=Path("bench-results/features.json"))
     options = parser.parse_args(arguments)
     # The peers warn of their own experimental parts.

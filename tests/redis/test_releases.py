@@ -212,7 +212,7 @@ class Refunds(BaseModel):
 
 
 async def test_generic_classes_are_refused_before_anything_is_stored(make_redis: RedisStores) -> None:
-    """Their names do not tell them apart; in memory, each is found by itself."""
+    """Their names do not distinguish them. A store in memory needs no names."""
     flows: Any = [Flow[Orders], Flow[Refunds]]
     store, memory = make_redis(), InMemorySessionStore[Any]()
     for cls in flows:

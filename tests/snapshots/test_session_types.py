@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 import pytest
 
 from sessiondex import InvalidArgumentError, InvalidSessionError, Session
-from sessiondex.snapshots.session_types import SessionTypes
+from sessiondex.snapshots.session_types import SessionTypes, type_name
 
 V = TypeVar("V")
 
@@ -34,7 +34,7 @@ class Outer:
 
 
 def test_the_type_is_the_name_unless_the_class_itself_declares_one() -> None:
-    types = SessionTypes[Any]()
+    types = SessionTypes()
 
     assert types.type_of(Session) == "sessiondex.Session"
     assert types.type_of(Plain) == f"{__name__}:Plain"
@@ -42,6 +42,14 @@ def test_the_type_is_the_name_unless_the_class_itself_declares_one() -> None:
     assert types.type_of(Renamed) == "ticket"
     assert types.type_of(Child) == f"{__name__}:Child"
     assert [types.class_of(name) for name in ("ticket", "sessiondex.Session", "order")] == [Renamed, Session, None]
+
+
+def test_messages_name_the_stored_type() -> None:
+    assert [type_name(cls) for cls in (Session, Plain, Renamed)] == [
+        "sessiondex.Session",
+        f"{__name__}:Plain",
+        "ticket",
+    ]
 
 
 def local() -> type[Session]:
@@ -74,7 +82,7 @@ def replaced() -> type[Session]:
 def test_a_class_without_a_fixed_name_is_refused(make: Any, reason: str) -> None:
     cls = make()
     with pytest.raises(InvalidSessionError, match=reason):
-        SessionTypes[Any]().type_of(cls)
+        SessionTypes().type_of(cls)
     with pytest.raises(InvalidArgumentError, match=f"session_classes: .*{reason}"):
         SessionTypes([cls])
 
@@ -84,18 +92,18 @@ def test_any_class_may_declare_its_type(make: Any) -> None:
     cls = make()
     cls.session_type = "declared"
 
-    assert SessionTypes[Any]([cls]).class_of("declared") is cls
+    assert SessionTypes([cls]).class_of("declared") is cls
 
 
 @pytest.mark.parametrize("version", [0, -1, 1.5, True, None, "2", 2**40])
 def test_a_schema_version_is_checked(version: Any) -> None:
     cls = type("Versioned", (Session,), {"session_type": "versioned", "schema_version": version})
     with pytest.raises(InvalidSessionError, match="schema_version of Versioned must be a ClassVar"):
-        SessionTypes[Any]().type_of(cls)
+        SessionTypes().type_of(cls)
 
 
 def test_a_schema_version_is_no_field() -> None:
     with pytest.warns(UserWarning, match="schema_version"):
         cls = type("Fielded", (Session,), {"__annotations__": {"schema_version": int}, "schema_version": 3})
     with pytest.raises(InvalidSessionError, match="schema_version of Fielded"):
-        SessionTypes[Any]().type_of(cls)
+        SessionTypes().type_of(cls)

@@ -12,13 +12,13 @@ from contextlib import suppress
 from typing import Any, get_args
 from uuid import UUID
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from sessiondex.errors import InvalidSessionError, UnreadableSessionError
 from sessiondex.models import Session
 from sessiondex.snapshots.carried import PREFIX
-from sessiondex.snapshots.equality import Path, find_difference_path
+from sessiondex.snapshots.equality import Path, contents_of, find_difference_path
 from sessiondex.snapshots.instances import construct_unchecked, hidden_parts
 from sessiondex.snapshots.json_values import find_non_json, printable
 from sessiondex.snapshots.session_types import type_name
@@ -71,7 +71,7 @@ def _mentions_any(annotation: Any) -> bool:
 
 def _part(value: Any, path: Path) -> Any:
     for place in path:
-        value = value.__dict__[str(place)] if isinstance(value, BaseModel) else value[place]
+        value = contents_of(value)[place]
     return value
 
 

@@ -49,10 +49,9 @@ def find_difference_path(before: Any, after: Any, *, is_own_field: bool = False,
 
 
 def _is_same_time(before: datetime, after: datetime) -> bool:
-    offset = before.utcoffset()
-    if offset is None or offset != after.utcoffset():
-        return before == after and offset is None
-    return before.replace(tzinfo=None) == after.replace(tzinfo=None)
+    """Return whether two unequal times are the same instant with the same UTC offset."""
+    is_aware = before.utcoffset() is not None and before.utcoffset() == after.utcoffset()
+    return is_aware and before.replace(tzinfo=None) == after.replace(tzinfo=None)
 
 
 def _parts(before: Any, after: Any) -> Iterator[tuple[str | int, Any, Any]] | None:
@@ -90,13 +89,14 @@ def put_texts(value: Any, raw: Any, paths: Iterable[Path]) -> None:
         try:
             part, raw_part = value, raw
             for place in path[:-1]:
-                part, raw_part = _contents(part)[place], raw_part[place]
-            text, contents = raw_part[path[-1]], _contents(part)
+                part, raw_part = contents_of(part)[place], raw_part[place]
+            text, contents = raw_part[path[-1]], contents_of(part)
             if isinstance(text, str) and contents[path[-1]] is not text:  # there is such a place
                 contents[path[-1]] = text
         except (LookupError, TypeError):  # an upgrade has moved it, or it cannot be changed: a tuple
             continue
 
 
-def _contents(part: Any) -> Any:
+def contents_of(part: Any) -> Any:
+    """Return what holds the parts of a container: of a model, its `__dict__`."""
     return part.__dict__ if isinstance(part, BaseModel) else part

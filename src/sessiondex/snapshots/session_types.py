@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from typing import Any, Generic, TypeVar
+from typing import Any
 from weakref import WeakValueDictionary
 
 from sessiondex.errors import InvalidArgumentError, InvalidSessionError
 from sessiondex.models import Session
-
-S = TypeVar("S", bound=Session)
 
 MAX_TYPE_LENGTH = 200
 MAX_SCHEMA_VERSION = 2**31 - 1
 SESSION_TYPE = "sessiondex.Session"
 
 
-class SessionTypes(Generic[S]):
+class SessionTypes:
     """Maps classes to types and back. No two known classes have one type.
 
     Known are `Session`, the given classes, and those whose sessions were saved. It keeps the given classes alive, and
@@ -111,5 +109,5 @@ def _flaw_of_name(cls: type[Session]) -> str | None:
 
 def type_name(cls: type[Session]) -> str:
     """Return the type of the class, unchecked: for messages, and for classes whose name is known to be fixed."""
-    declared = vars(cls).get("session_type")
+    declared = SESSION_TYPE if cls is Session else vars(cls).get("session_type")
     return declared if isinstance(declared, str) else f"{cls.__module__}:{cls.__qualname__}"

@@ -43,7 +43,7 @@ class InMemorySessionStore(LocalSessionStore[Row | S, RowChange, S]):
 
     With `on_unreadable="skip"`, lists, iterators, `export` and `get_or_create` go on without a session that its class
     no longer loads, and log it; otherwise they raise `UnreadableSessionError`. `session_classes` is for stores that
-    outlive the process: this one finds every class by itself. Options that only other stores have are ignored.
+    outlive the process: a store in memory knows the class of each session. Options of other stores are ignored.
 
     >>> import asyncio
     >>> from uuid import uuid4

@@ -55,7 +55,7 @@ class SessionCodec(Generic[S]):
         self._unreadable = unreadable or UnreadableSessions()
         # The server assigns stamp and revision.
         self._snapshots: SnapshotCodec[S] = SnapshotCodec(keys.index_keys)
-        self._types: SessionTypes[S] = SessionTypes(session_classes)
+        self._types = SessionTypes(session_classes)
 
     def encode(self, session: S) -> EncodedSession:
         """Check the session and encode it. The session is left as it is.
