@@ -84,20 +84,13 @@ class SessionCodec(Generic[S]):
             raise StoreUnavailableError(self._host, "read", reason)
         return session
 
-    def decode_or_skip(self, row: bytes, tenant_id: UUID) -> S | None:
+    def decode_or_skip(self, row: bytes, tenant_id: UUID, *, is_logged: bool = True) -> S | None:
         """Decode as `decode` does, or return `None` if the session is unreadable and to be skipped."""
         try:
             return self.decode(row, tenant_id)
         except UnreadableSessionError as error:
-            self._unreadable.skip_or_raise(error)
-            return None
-
-    def decode_or_ignore(self, row: bytes, tenant_id: UUID) -> S | None:
-        """Decode as `decode_or_skip` does, without a log record: the save that follows writes one."""
-        try:
-            return self.decode(row, tenant_id)
-        except UnreadableSessionError as error:
-            self._unreadable.check(error)
+            handle = self._unreadable.skip_or_raise if is_logged else self._unreadable.check
+            handle(error)
             return None
 
     def decode_all(self, rows: Iterable[bytes], tenant_id: UUID) -> list[S]:

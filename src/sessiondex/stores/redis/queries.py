@@ -86,9 +86,9 @@ class RedisQueries(Generic[S]):
         self._repair(query.tenant_id, stale)
         if row is None:
             return None
-        # The user of an open session that cannot be read must be able to begin another.
-        decode = self._codec.decode_or_ignore if query.is_open else self._codec.decode
-        return decode(row, query.tenant_id)
+        if query.is_open:  # its user must be able to begin another; the save that follows logs this one
+            return self._codec.decode_or_skip(row, query.tenant_id, is_logged=False)
+        return self._codec.decode(row, query.tenant_id)
 
     async def newest(self, query: ListQuery, page: Page) -> list[S]:
         """Return a page of sessions, newest first. Cost: a round trip for each 500 sessions."""
