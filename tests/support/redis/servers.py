@@ -166,6 +166,10 @@ class Cluster:
         enabled = (*enabled, "--repl-diskless-sync-delay", "0")
         self.nodes = [OneServer(*enabled, wheel=wheel) for _ in range(3 + replicas)]
         first = self.nodes[0]
+        for epoch, node in enumerate(self.nodes, 1):
+            # Distinct from the start, as `redis-cli --cluster create` does. Else a node raises its own epoch some time
+            # later, and nodes that have heard of it refuse a replica that has not, for ever.
+            _cluster(node, "SET-CONFIG-EPOCH", str(epoch))
         for place, node in enumerate(self.nodes[:3]):
             slots = range(16384 * place // 3, 16384 * (place + 1) // 3)
             _cluster(node, "ADDSLOTS", *map(str, slots))
@@ -178,6 +182,8 @@ class Cluster:
         until(lambda: all(node.client().info("replication")["role"] == "slave" for node in self.nodes[3:]), "replicas")
         for node in self.nodes[3:]:
             until(partial(_is_linked, node), "replication")
+        # The primaries vote for a replica only if they know whose it is.
+        until(lambda: all(_known_replicas(node) == replicas for node in self.nodes), "known replicas")
 
     @property
     def url(self) -> str:
@@ -203,6 +209,10 @@ Servers = OneServer | Cluster
 
 def _is_linked(replica: OneServer) -> bool:
     return bool(replica.client().info("replication")["master_link_status"] == "up")
+
+
+def _known_replicas(node: OneServer) -> int:
+    return int(_cluster(node, "NODES").decode().count("slave "))
 
 
 def _cluster(node: OneServer, *command: str) -> Any:
