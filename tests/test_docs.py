@@ -44,7 +44,7 @@ def test_generated_parts_are_up_to_date(script: ModuleType) -> None:
 
 @pytest.mark.parametrize("script", ["laws"], indirect=True)
 def test_each_law_has_cases_and_tests(script: ModuleType) -> None:
-    assert [number for number, _, _ in script.laws()] == list(range(1, 19))
+    assert [number for number, _, _ in script.laws()] == list(range(1, 20))
     for number, title, _ in script.laws():
         assert any(case.law == number for case in CASES), title
         assert script.test_files(number), title
@@ -69,4 +69,5 @@ def test_a_newcomer_can_read_the_docs() -> None:
     words = {page.name: len(page.read_text().split()) for page in pages}
 
     assert words["README.md"] <= 900
-    assert sum(words.values()) <= 12_800
+    # Own indexes, erasure, touch and polling need a place each: they added 1,000 words after all cuts.
+    assert sum(words.values()) <= 14_000

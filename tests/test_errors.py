@@ -9,6 +9,7 @@ import pytest
 
 from sessiondex import (
     ChangesLostError,
+    ConflictError,
     ForkedStoreError,
     InvalidArgumentError,
     InvalidSessionError,
@@ -25,6 +26,17 @@ ERRORS = [
         TenantMismatchError(UUID(int=7)),
         ValueError,
         "session_id: 00000000-0000-0000-0000-000000000007 belongs to another tenant",
+    ),
+    (
+        ConflictError(UUID(int=7), 3, 4),
+        RuntimeError,
+        "expected 3 of session 00000000-0000-0000-0000-000000000007, but revision 4 is stored; read the session again",
+    ),
+    (ConflictError(UUID(int=7), 3, 0), RuntimeError, "but no session is stored"),
+    (
+        ConflictError(UUID(int=7), 0, 4, "do it again"),
+        RuntimeError,
+        "session_id: revision 4 is stored of session 00000000-0000-0000-0000-000000000007, not 0; do it again",
     ),
     (WrongLoopError(), RuntimeError, "create one store for each loop"),
     (ForkedStoreError(), RuntimeError, "belongs to the parent process"),

@@ -12,8 +12,19 @@ from hypothesis import strategies as st
 
 from sessiondex import Channel, Session, SessionStatus, schema
 from sessiondex.clock import to_microseconds
-from sessiondex.queries import AgentQuery, ChannelQuery, CustomerQuery, ScenarioQuery, StepQuery
-from tests.support.builders import AGENT, CUSTOMER, SCENARIO, START, TENANT, at_step, visit
+from sessiondex.indexed import indexed_fields
+from sessiondex.queries import (
+    AgentQuery,
+    ChannelQuery,
+    CustomerQuery,
+    FieldQuery,
+    ListQuery,
+    ScenarioQuery,
+    StepQuery,
+    TenantQuery,
+)
+from sessiondex.stores import table_indexes
+from tests.support.builders import AGENT, CUSTOMER, SCENARIO, START, TENANT, IndexedSession, at_step, visit
 
 OTHER: dict[str, Any] = {
     "tenant_id": UUID(int=99),
@@ -35,14 +46,16 @@ versions = st.sampled_from([0, 1, 10, 16, 2**63 - 1, -1, 10**5000])
 
 
 def stored_session() -> Session:
-    session: Session = at_step("hash-1", "pay", customer_profile_id=CUSTOMER)
+    session: Session = at_step(
+        "hash-1", "pay", customer_profile_id=CUSTOMER, cls=IndexedSession, email="Ann@x", order_ids=["1", "2", "1"]
+    )
     return session
 
 
 def keys_of(session: Session) -> dict[str, Any]:
     """Return the index keys of the session, by the name of the index."""
     names = [index.name for index in schema.INDEXES]
-    return dict(zip(names, schema.index_keys(vars(session)), strict=True))
+    return dict(zip(names, schema.index_keys(vars(session), indexed_fields(type(session))), strict=True))
 
 
 def test_the_indexes_are_named() -> None:
@@ -52,8 +65,17 @@ def test_the_indexes_are_named() -> None:
         "customer",
         "tenant and status",
         "step",
+        "own fields",
         "activity",
     ]
+    assert len({index.code for index in schema.EVICTION_INDEXES}) == len(schema.EVICTION_INDEXES)
+
+
+def test_an_indexed_store_has_a_storage_for_each_index() -> None:
+    found = {declared: (index.name, index.fields) for declared, index in table_indexes.INDEXES.items()}
+
+    assert found == {declared: (declared.name, declared.fields) for declared in schema.EVICTION_INDEXES}
+    assert schema.INDEXES[table_indexes.TENANT_POSITION] is schema.TENANT
 
 
 @pytest.mark.parametrize("field", [name for name in Session.model_fields if name not in OTHER])
@@ -99,24 +121,69 @@ def test_a_session_without_a_customer_has_no_key_there() -> None:
     assert keys_of(stored_session().model_copy(update={"customer_profile_id": None}))["customer"] is None
 
 
-def test_a_store_that_evicts_files_all_sessions_under_one_key() -> None:
-    values = vars(stored_session())
+def test_a_session_has_a_key_for_each_item_of_its_indexed_fields() -> None:
+    """Each once, after `normalize`, and none of a field that is not indexed or has no item."""
+    tenant, (email, orders) = TENANT.bytes, indexed_fields(IndexedSession)
+    session = stored_session()
 
-    assert schema.eviction_index_keys(values) == (*schema.index_keys(values), schema.ALL_SESSIONS)
+    items = [email.key_of("ann@x"), orders.key_of("1"), orders.key_of("2")]
+    assert keys_of(session)["own fields"] == tuple(tenant + item for item in items)
+    assert keys_of(session.model_copy(update={"email": None}))["own fields"] == tuple(
+        tenant + item for item in items[1:]
+    )
+    assert keys_of(session.model_copy(update={"email": None, "order_ids": []}))["own fields"] is None
+    assert keys_of(at_step())["own fields"] is None
+
+
+def test_a_store_that_evicts_files_all_sessions_under_one_key() -> None:
+    values, indexed = vars(stored_session()), indexed_fields(IndexedSession)
+
+    assert schema.eviction_index_keys(values, indexed) == (*schema.index_keys(values, indexed), schema.ALL_SESSIONS)
 
 
 # -- queries --
+
+
+def queries_for(session: Session) -> list[ListQuery]:
+    """Return all queries that find the session."""
+    status = session.status
+    email, orders = indexed_fields(IndexedSession)
+    identity = ChannelQuery(TENANT, session.channel, session.user_channel_id)
+    open_ones = [] if status == SessionStatus.CLOSED else [identity._replace(is_open=True)]
+    return [
+        *(identity, *open_ones),
+        *(AgentQuery(TENANT, AGENT, status), AgentQuery(TENANT, AGENT)),
+        *(CustomerQuery(TENANT, CUSTOMER, status), CustomerQuery(TENANT, CUSTOMER)),
+        *(TenantQuery(TENANT, status), TenantQuery(TENANT)),
+        *(FieldQuery(TENANT, email, "ann@x"), FieldQuery(TENANT, orders, "1"), FieldQuery(TENANT, orders, "2")),
+    ]
 
 
 @pytest.mark.parametrize("status", SessionStatus)
 def test_queries_look_under_the_keys_of_the_session(status: SessionStatus) -> None:
     session = stored_session().model_copy(update={"status": status})
     keys = keys_of(session)
-    for query in (AgentQuery(TENANT, AGENT, status), AgentQuery(TENANT, AGENT, None), CustomerQuery(TENANT, CUSTOMER)):
-        index, query_keys = schema.query_keys(query)
+    for query in queries_for(session):
+        declaration, query_keys, also = schema.lookup(query)
+        filed_under = keys[declaration.name]
 
-        assert keys[index.name] in query_keys
-    assert keys["tenant and status"] in schema.tenant_keys(TENANT.bytes)
+        assert set(query_keys) & set(filed_under if isinstance(filed_under, tuple) else [filed_under])
+        assert also in {None, keys["tenant and status"]}
+
+
+def test_a_closed_session_is_not_looked_for_among_the_open_ones() -> None:
+    session = stored_session().model_copy(update={"status": SessionStatus.CLOSED})
+    query = ChannelQuery(TENANT, session.channel, session.user_channel_id, is_open=True)
+
+    assert keys_of(session)["channel identity"] not in schema.lookup(query).keys
+
+
+def test_only_a_query_by_customer_and_status_needs_a_second_index() -> None:
+    queries = queries_for(stored_session())
+
+    assert [query for query in queries if schema.lookup(query).also is not None] == [
+        CustomerQuery(TENANT, CUSTOMER, SessionStatus.ACTIVE)
+    ]
 
 
 def test_a_step_query_looks_under_the_key_of_the_session() -> None:
@@ -141,17 +208,35 @@ agents = st.builds(AgentQuery, ids, ids, st.sampled_from(SessionStatus))
 
 @given(agents, agents)
 def test_no_two_agents_or_states_share_a_key(one: AgentQuery, other: AgentQuery) -> None:
-    keys = [set(schema.query_keys(query)[1]) for query in (one, other)]
+    keys = [set(schema.lookup(query).keys) for query in (one, other)]
 
     assert bool(keys[0] & keys[1]) == (one == other)
 
 
 @given(agents, agents)
 def test_all_states_of_an_agent_share_keys_with_no_other_agent(one: AgentQuery, other: AgentQuery) -> None:
-    keys = [set(schema.query_keys(query._replace(status=None))[1]) for query in (one, other)]
+    keys = [set(schema.lookup(query._replace(status=None)).keys) for query in (one, other)]
 
     assert [len(found) for found in keys] == [len(SessionStatus)] * 2
     assert bool(keys[0] & keys[1]) == (one[:2] == other[:2])
+
+
+tenants = st.builds(TenantQuery, ids, st.sampled_from(SessionStatus))
+
+
+@given(tenants, tenants)
+def test_no_two_tenants_or_states_share_a_key(one: TenantQuery, other: TenantQuery) -> None:
+    keys = [set(schema.lookup(query).keys) for query in (one, other)]
+
+    assert bool(keys[0] & keys[1]) == (one == other)
+
+
+items = st.builds(FieldQuery, ids, st.sampled_from(indexed_fields(IndexedSession)), texts)
+
+
+@given(items, items)
+def test_no_two_items_of_fields_share_a_key(one: FieldQuery, other: FieldQuery) -> None:
+    assert (schema.lookup(one).keys == schema.lookup(other).keys) == (one == other)
 
 
 channels = st.sampled_from(Channel) | st.sampled_from(["a", "a:", "closed a", "\u00e9", "\1a"])

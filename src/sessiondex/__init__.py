@@ -8,7 +8,8 @@ __version__ = "0.1.0"  # the build reads it from here
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, NoReturn
 
-from sessiondex.contract import Change, ChangeKind, EvictionReason, S, SessionStore
+from sessiondex.changes import Change, ChangeKind, EvictionReason
+from sessiondex.contract import ReindexProgress, SessionStore
 from sessiondex.errors import (
     ChangesLostError,
     ConflictError,
@@ -26,7 +27,9 @@ from sessiondex.errors import (
     UnreadableSessionError,
     WrongLoopError,
 )
+from sessiondex.indexed import Indexed
 from sessiondex.models import Channel, PendingMigration, ScopeFilter, Session, SessionStatus, StepVisit
+from sessiondex.reading import S, SessionReader
 from sessiondex.stores.memory import InMemorySessionStore
 from sessiondex.stores.scan import ScanSessionStore
 from sessiondex.stores.stats import IndexStats, StoreStats
@@ -47,16 +50,19 @@ __all__ = [
     "ForkedStoreError",
     "InMemorySessionStore",
     "IndexStats",
+    "Indexed",
     "InvalidArgumentError",
     "InvalidSessionError",
     "InvariantError",
     "PendingMigration",
     "RedisSessionStore",
     "ReentryError",
+    "ReindexProgress",
     "ScanSessionStore",
     "ScopeFilter",
     "Session",
     "SessionNotFoundError",
+    "SessionReader",
     "SessionStatus",
     "SessionStore",
     "SessiondexError",

@@ -108,21 +108,24 @@ class ConflictError(SessiondexError, RuntimeError):
     """Raised by a save whose expected revision is not the stored one; nothing changed.
 
     `expected` and `actual` are revisions; 0 stands for no session. Read the session again, repeat the change and save,
-    or let `update` do so.
+    or let `update` do so; `advice` is for other operations than `save`.
 
     >>> error = ConflictError(UUID(int=1), expected=3, actual=4)
     >>> error.expected, error.actual
     (3, 4)
     """
 
-    def __init__(self, session_id: UUID, expected: int, actual: int) -> None:
-        super().__init__(session_id, expected, actual)
+    def __init__(self, session_id: UUID, expected: int, actual: int, advice: str | None = None) -> None:
+        super().__init__(session_id, expected, actual, advice)
         self.session_id = session_id
         self.expected = expected
         self.actual = actual
+        self.advice: str | None = advice
 
     def __str__(self) -> str:
         stored = f"revision {self.actual} is stored" if self.actual else "no session is stored"
+        if self.advice is not None:
+            return f"session_id: {stored} of session {self.session_id}, not {self.expected}; {self.advice}"
         return (
             f"expected_revision: expected {self.expected} of session {self.session_id}, but {stored}; "
             "read the session again and repeat the change, or use update()"
@@ -137,7 +140,7 @@ class SessionNotFoundError(SessiondexError, LookupError):
         self.session_id = session_id
 
     def __str__(self) -> str:
-        return f"session_id: there is no session {self.session_id}; create one with Session(...) and save it"
+        return f"session_id: there is no session {self.session_id}; save one, or give update() a function `create`"
 
 
 class TurnTimeoutError(SessiondexError, TimeoutError):

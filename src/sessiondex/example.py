@@ -134,8 +134,8 @@ async def sessions(
     before: datetime | None = None,
 ) -> Page:
     """Return a page of the tenant's sessions, newest first."""
-    found = await store.list_by_agent(tenant_id, AGENT, status=status, limit=limit + 1, before=before)
-    total = await store.count_by_agent(tenant_id, AGENT, status=status)
+    found = await store.list_by_tenant(tenant_id, status=status, limit=limit + 1, before=before)
+    total = await store.count_by_tenant(tenant_id, status=status)
     page, has_more = found[:limit], len(found) > limit
     return Page(sessions=page, total=total, before=page[-1].last_activity_at if has_more else None)
 

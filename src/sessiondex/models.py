@@ -25,6 +25,8 @@ from pydantic import (
     model_validator,
 )
 
+from sessiondex.indexed import indexed_fields
+
 MAX_CHANNEL_LENGTH = 64
 
 
@@ -191,6 +193,13 @@ class Session(BaseModel):
     """The time of the last `save`, unique within its store."""
     revision: Count = 0
     """The number of saves since the session was new or was deleted. 0 before the first save."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Check the indexed fields of a subclass when it is made."""
+        super().__pydantic_init_subclass__(**kwargs)
+        if cls.__pydantic_complete__:
+            indexed_fields(cls)
 
     @property
     def model_fields_set(self) -> set[str]:

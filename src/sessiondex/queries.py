@@ -1,28 +1,33 @@
-"""Queries: one value for each kind of query, and the checks of all arguments.
-
-Each check names the argument and says what to do. Ids and texts of subclasses are converted to plain ones: database
-drivers return such.
-"""
+"""Queries: one value for each kind of query, made of checked arguments."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Iterable
-from datetime import datetime, timedelta
-from typing import NamedTuple, TypeAlias, TypeVar
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
-from pydantic import BaseModel, ValidationError
+from sessiondex.arguments import (
+    check_channel,
+    check_cursor,
+    check_int,
+    check_min,
+    check_optional_scope_filter,
+    check_optional_status,
+    check_text,
+    check_user_channel_id,
+    check_uuid,
+)
+from sessiondex.errors import InvalidArgumentError
+from sessiondex.indexed import IndexedField
+from sessiondex.models import Channel, ScopeFilter, Session, SessionStatus
 
-from sessiondex.clock import to_datetime, to_microseconds
-from sessiondex.errors import InvalidArgumentError, InvalidSessionError, add_position_note
-from sessiondex.models import Channel, ScopeFilter, Session, SessionStatus, check_user_channel_id, in_utc
-from sessiondex.models import check_channel as check_channel_name
 
-T = TypeVar("T")
+class TenantQuery(NamedTuple):
+    """The sessions of a tenant, of one status or of any."""
 
-MAX_RESTORED_STAMP = 2**53 - 1
-"""In microseconds, and as many revisions: a server counts them exactly up to here, in the year 2255."""
-_MAX_SECONDS = 100 * 366 * 86_400.0
+    tenant_id: UUID
+    status: SessionStatus | None = None
 
 
 class AgentQuery(NamedTuple):
@@ -30,23 +35,33 @@ class AgentQuery(NamedTuple):
 
     tenant_id: UUID
     agent_id: UUID
-    status: SessionStatus | None
+    status: SessionStatus | None = None
 
 
 class CustomerQuery(NamedTuple):
-    """The sessions of a customer."""
+    """The sessions of a customer, of one status or of any."""
 
     tenant_id: UUID
     customer_profile_id: UUID
+    status: SessionStatus | None = None
 
 
 class ChannelQuery(NamedTuple):
-    """The latest session of a channel identity: of all, or of those that are not closed."""
+    """The sessions of a channel identity: all, or those that are not closed."""
 
     tenant_id: UUID
     channel: Channel | str
     user_channel_id: str
-    is_open: bool
+    is_open: bool = False
+
+
+class FieldQuery(NamedTuple):
+    """The sessions that have the value in an indexed field."""
+
+    tenant_id: UUID
+    field: IndexedField
+    value: Any
+    """An item of the field, as it is indexed."""
 
 
 class StepQuery(NamedTuple):
@@ -68,21 +83,28 @@ class ScenarioQuery(NamedTuple):
 
 
 class Page(NamedTuple):
-    """Up to `limit` sessions with stamps before `before`, in microseconds."""
+    """Up to `limit` sessions with stamps before `before` and after `after`, in microseconds."""
 
     limit: int
-    before: int | None
+    before: int | None = None
+    after: int | None = None
 
 
 class Expected(NamedTuple):
     """The version that a save replaces. A revision alone does not identify one that was deleted and saved anew."""
 
     revision: int
-    stamp: int | None = None
+    generation: int | None = None
+    """What the store told of the session when it was read. It changes when the session is deleted and saved anew."""
 
 
-ListQuery: TypeAlias = AgentQuery | CustomerQuery
-CountQuery: TypeAlias = AgentQuery | CustomerQuery | StepQuery
+ListQuery: TypeAlias = TenantQuery | AgentQuery | CustomerQuery | ChannelQuery | FieldQuery
+CountQuery: TypeAlias = ListQuery | StepQuery
+
+
+def tenant_query(tenant_id: UUID, status: SessionStatus | None = None) -> TenantQuery:
+    """Check the arguments of a query by tenant."""
+    return TenantQuery(check_uuid("tenant_id", tenant_id), check_optional_status(status))
 
 
 def agent_query(tenant_id: UUID, agent_id: UUID, status: SessionStatus | None) -> AgentQuery:
@@ -92,23 +114,34 @@ def agent_query(tenant_id: UUID, agent_id: UUID, status: SessionStatus | None) -
     )
 
 
-def customer_query(tenant_id: UUID, customer_profile_id: UUID) -> CustomerQuery:
+def customer_query(tenant_id: UUID, customer_profile_id: UUID, status: SessionStatus | None = None) -> CustomerQuery:
     """Check the arguments of a query by customer."""
-    return CustomerQuery(check_uuid("tenant_id", tenant_id), check_uuid("customer_profile_id", customer_profile_id))
+    return CustomerQuery(
+        check_uuid("tenant_id", tenant_id),
+        check_uuid("customer_profile_id", customer_profile_id),
+        check_optional_status(status),
+    )
 
 
-def channel_query(tenant_id: UUID, channel: Channel | str, user_channel_id: str, *, is_open: bool) -> ChannelQuery:
+def channel_query(
+    tenant_id: UUID, channel: Channel | str, user_channel_id: str, *, is_open: bool = False
+) -> ChannelQuery:
     """Check the arguments of a query by channel identity."""
     # Common types are recognised here, without a call for each: this is a third of the cost of a lookup.
     if type(tenant_id) is not UUID:
         tenant_id = check_uuid("tenant_id", tenant_id)
     if type(channel) is not Channel:
-        channel = _check_channel(channel)
+        channel = check_channel(channel)
     if not (
         type(user_channel_id) is str and user_channel_id.isascii() and user_channel_id and "\0" not in user_channel_id
     ):
-        user_channel_id = _check_user_channel_id(user_channel_id)
+        user_channel_id = check_user_channel_id(user_channel_id)
     return ChannelQuery(tenant_id, channel, user_channel_id, is_open)
+
+
+def field_query(tenant_id: UUID, field: IndexedField, value: object) -> FieldQuery:
+    """Check the arguments of a query by an indexed field."""
+    return FieldQuery(check_uuid("tenant_id", tenant_id), field, field.check_item(value))
 
 
 def scenario_query(tenant_id: UUID, scenario_id: UUID, scenario_version: int) -> ScenarioQuery:
@@ -129,179 +162,31 @@ def step_query(
     return StepQuery(*scenario, content_hash, check_optional_scope_filter(scope_filter))
 
 
-def check_page(limit: int, before: datetime | None) -> Page:
-    """Return the page, its cursor in microseconds."""
+def check_page(limit: int, before: datetime | None, after: datetime | None) -> Page:
+    """Return the page, its cursors in microseconds."""
     limit = check_min("limit", limit, 0, "0 gives an empty list")
-    return Page(limit, None if before is None else _check_cursor(before))
+    if before is None and after is None:
+        return Page(limit)
+    return Page(limit, check_cursor("before", before), check_cursor("after", after))
 
 
-def check_batch_size(name: str, value: int) -> int:
-    return check_min(name, value, 1, "some hundred is a good size")
+def check_expected(revision: int, name: str = "expected_revision") -> Expected:
+    """Return what a save expects."""
+    return Expected(check_min(name, revision, 0, "0 expects that there is no session yet"))
 
 
-def check_expected(revision: int) -> Expected:
-    return Expected(check_min("expected_revision", revision, 0, "0 expects that there is no session yet"))
-
-
-def check_optional_sequence(since: int | None) -> int | None:
-    return None if since is None else check_min("since", since, 0, "0 follows from the first change on")
-
-
-def check_uuid(name: str, value: object) -> UUID:
-    if type(value) is UUID:
-        return value
-    if isinstance(value, UUID):
-        return UUID(bytes=value.bytes)
-    raise InvalidArgumentError(name, f"must be a uuid.UUID, not {type(value).__name__}; convert it with UUID(...)")
-
-
-def check_optional_uuid(name: str, value: UUID | None) -> UUID | None:
-    return None if value is None else check_uuid(name, value)
-
-
-def check_int(name: str, value: object) -> int:
-    if type(value) is int:
-        return value
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise InvalidArgumentError(name, f"must be an int, not {type(value).__name__}")
-    return int(value)
-
-
-def check_min(name: str, value: int, minimum: int, hint: str) -> int:
-    value = check_int(name, value)
-    if value < minimum:
-        bound = f"must be at least {minimum}" if minimum else "must not be negative"
-        raise InvalidArgumentError(name, f"{bound}; {hint}")
-    return value
-
-
-def check_bool(name: str, value: object) -> None:
-    if not isinstance(value, bool):
-        raise InvalidArgumentError(name, f"must be True or False, not {type(value).__name__}")
-
-
-def check_text(name: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise InvalidArgumentError(name, f"must be a str, not {type(value).__name__}")
-    text = str.__str__(value)
-    if not text.isascii():
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            raise InvalidArgumentError(name, "has a lone surrogate; decode it with errors='replace'") from None
-    return text
-
-
-def check_iterable(name: str, value: Iterable[T], singular: str) -> Iterable[T]:
-    given: object = value
-    if isinstance(given, AsyncIterable):
-        instead = "load() takes one" if singular == "save" else "collect the ids in a list first"
-        raise InvalidArgumentError(name, f"must not be an asynchronous iterable; {instead}")
-    # A session and a text can be iterated over, but never on purpose.
-    if not isinstance(given, Iterable) or isinstance(given, BaseModel | str | bytes):
-        raise InvalidArgumentError(
-            name, f"must be an iterable, not {type(value).__name__}; for a single one, {singular}()"
-        )
-    return value
-
-
-def check_any_iterable(name: str, value: Iterable[T] | AsyncIterable[T]) -> Iterable[T] | AsyncIterable[T]:
-    return value if isinstance(value, AsyncIterable) else check_iterable(name, value, "save")
-
-
-def check_callable(name: str, value: object) -> None:
-    if not callable(value):
-        raise InvalidArgumentError(name, f"must be callable, not {type(value).__name__}")
-
-
-def check_seconds(name: str, value: float | None) -> None:
-    given: object = value
-    if value is None:
-        return
-    if not isinstance(given, int | float) or isinstance(given, bool):
-        raise InvalidArgumentError(name, f"must be None or a number of seconds, not {type(value).__name__}")
-    if not value >= 0:  # nan included
-        raise InvalidArgumentError(name, "must not be negative; None waits without a limit")
-    if value > _MAX_SECONDS:
-        raise InvalidArgumentError(name, "is longer than a century; None waits without a limit")
-
-
-def check_idle_ttl(value: timedelta | None) -> None:
-    if value is None:
-        return
-    if not isinstance(value, timedelta):
-        raise InvalidArgumentError("idle_ttl", f"must be None or a timedelta, not {type(value).__name__}")
-    if value <= timedelta(0):
-        raise InvalidArgumentError("idle_ttl", "must be longer than nothing; None keeps idle sessions for ever")
-
-
-def check_duration(name: str, value: object, minimum: timedelta) -> None:
-    if not isinstance(value, timedelta) or value < minimum:
-        raise InvalidArgumentError(name, f"must be a timedelta of at least {minimum.total_seconds()} s")
-
-
-def _check_channel(value: object) -> Channel | str:
-    text = check_text("channel", value)
-    try:
-        return check_channel_name(text)
-    except ValueError as error:
-        raise InvalidArgumentError("channel", str(error)) from None
-
-
-def check_optional_status(value: str | None) -> SessionStatus | None:
-    try:
-        return None if value is None else SessionStatus(value)
-    except (ValueError, RecursionError):  # the enum's own error prints the value, which may be a very deep list
-        raise InvalidArgumentError("status", f"must be None or one of {', '.join(SessionStatus)}") from None
-
-
-def check_optional_scope_filter(value: object) -> ScopeFilter | None:
-    if value is None:
+def check_all_expected(revisions: Sequence[int | None] | None, count: int) -> list[Expected | None] | None:
+    """Return what a save of `count` sessions expects of each."""
+    if revisions is None:
         return None
-    if not isinstance(value, ScopeFilter):
-        raise InvalidArgumentError("scope_filter", f"must be None or a ScopeFilter, not {type(value).__name__}")
-    try:  # `model_copy(update=...)` and `model_construct` validate nothing
-        return ScopeFilter.model_validate(vars(value))
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        raise InvalidArgumentError("scope_filter", f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-
-
-def parse_id_cursor(value: str) -> UUID:
-    """Return the id that a cursor of `export` holds."""
-    try:
-        return UUID(hex=check_text("cursor", value))
-    except ValueError:
-        raise InvalidArgumentError("cursor", "must be one that export() of this store returned") from None
-
-
-def _check_cursor(value: object) -> int:
-    if not isinstance(value, datetime):
-        raise InvalidArgumentError("before", f"must be None or a datetime, not {type(value).__name__}")
-    if value.utcoffset() is None:
-        raise InvalidArgumentError("before", "must be an aware datetime, such as the last_activity_at of a session")
-    try:
-        return to_microseconds(in_utc(value))
-    except ValueError as error:
-        raise InvalidArgumentError("before", str(error)) from None
-
-
-def _check_user_channel_id(value: object) -> str:
-    text = check_text("user_channel_id", value)
-    try:
-        return check_user_channel_id(text)
-    except ValueError as error:
-        raise InvalidArgumentError("user_channel_id", str(error)) from None
-
-
-def check_same_session(session: object, session_id: UUID, tenant_id: UUID) -> None:
-    if not isinstance(session, Session):
-        raise InvalidArgumentError("change", f"must return None or a session, not {type(session).__name__}")
-    if (getattr(session, "session_id", None), getattr(session, "tenant_id", None)) != (session_id, tenant_id):
-        raise InvalidArgumentError("change", "must not change session_id or tenant_id; save another session instead")
+    given: object = revisions
+    if not isinstance(given, Sequence) or isinstance(given, str | bytes) or len(given) != count:
+        raise InvalidArgumentError("expected_revisions", f"must be a list of {count}, one for each of the sessions")
+    return [None if one is None else check_expected(one, "expected_revisions") for one in revisions]
 
 
 def check_identity(session: object, identity: ChannelQuery) -> None:
+    """Check that `create` returned an open session of the channel identity."""
     if not isinstance(session, Session):
         raise InvalidArgumentError("create", f"must return a session, not {type(session).__name__}")
     names = ("tenant_id", "channel", "user_channel_id")
@@ -311,33 +196,3 @@ def check_identity(session: object, identity: ChannelQuery) -> None:
         )
     if getattr(session, "status", None) == SessionStatus.CLOSED:
         raise InvalidArgumentError("create", "must not return a closed session; no query would find it open")
-
-
-def check_versions(sessions: Iterable[T]) -> list[tuple[T, int, int]]:
-    """Return each session with its stamp and revision.
-
-    Raises:
-        InvalidSessionError: a session was never saved; a note has its position.
-    """
-    versions = []
-    for position, session in enumerate(check_iterable("sessions", sessions, "save")):
-        try:
-            versions.append((session, *_saved_version(session)))
-        except InvalidSessionError as error:
-            add_position_note(error, position)
-            raise
-    return versions
-
-
-def _saved_version(session: object) -> tuple[int, int]:
-    last, revision = getattr(session, "last_activity_at", None), getattr(session, "revision", None)
-    stamp = to_microseconds(in_utc(last)) if isinstance(last, datetime) and last.utcoffset() is not None else -1
-    if not 0 <= stamp <= MAX_RESTORED_STAMP:
-        year = to_datetime(MAX_RESTORED_STAMP).year
-        reason = f"must be an aware datetime, of the last save, until the year {year}; save() sets it"
-        raise InvalidSessionError("last_activity_at", reason)
-    if type(revision) is not int or not 1 <= revision <= MAX_RESTORED_STAMP:
-        raise InvalidSessionError(
-            "revision", f"must be from 1 to {MAX_RESTORED_STAMP}, of the last save; save() sets it"
-        )
-    return stamp, revision

@@ -1,41 +1,48 @@
-"""The indexes of the session store.
+"""The indexes of sessions: under which keys each files a session, and under which keys a query finds its answer.
 
-Each index files a session under one key. The keys of a session are computed in one place, `index_keys`, in the order
-of `INDEXES`. A key is bytes: compact, invisible to the garbage collector, and with a salted hash, so that nobody can
-choose ids that collide. Every key but that of `ACTIVITY` begins with the id of the tenant. Ids have 16 bytes each, and
-a text that is not the last part has its length in front, so no two sets of parts make the same key.
+An index files a session under zero or more keys. A query names keys of one index, and the union of what is filed there
+is its answer. Both are declared here, once: stores in memory file under these keys, and servers name sorted sets by
+them. A key is bytes: compact, invisible to the garbage collector, and with a salted hash, so that nobody can choose ids
+that collide. Every key but that of `ACTIVITY` begins with the id of the tenant. Ids have 16 bytes each, and a text that
+is not the last part has its length in front, so no two sets of parts make the same key.
 
-To add an index: declare it here, add it to `INDEXES`, and return its key from `index_keys`. Table, checks and
-statistics follow. `docs/how-it-works.md` lists the steps that add a query.
+To add an index: declare it here, add it to `INDEXES`, return its key from `index_keys`, and its lookup from
+`lookup`. Table, server, checks and statistics follow. `docs/how-it-works.md` lists the steps that add a query.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
 
-from sessiondex.clock import MICROSECOND, to_microseconds
-from sessiondex.engine.faceted import FacetedPostings, FacetFilter
-from sessiondex.engine.index import Index
-from sessiondex.engine.postings import Postings
-from sessiondex.engine.table import IndexKeys
+from sessiondex.clock import to_microseconds
+from sessiondex.indexed import IndexedField, own_keys
 from sessiondex.models import Channel, SessionStatus
-from sessiondex.queries import AgentQuery, ChannelQuery, ListQuery, ScenarioQuery, StepQuery
+from sessiondex.queries import AgentQuery, ChannelQuery, CustomerQuery, FieldQuery, ListQuery, ScenarioQuery, StepQuery
 
-_STATUS_CODES = {status: status.value.encode() for status in SessionStatus}
-_CLOSED_CODE = b"\xff"  # no length of a channel
-_VERSION_SIZE = 16 + 16 + 17  # tenant, scenario, version in hexadecimal and a colon
-_DAY = timedelta(days=1) // MICROSECOND
+ID_SIZE = 16
+VERSION_SIZE = 16 + 16 + 17
+"""Bytes at the beginning of the key of a step: tenant, scenario, version in hexadecimal and a colon."""
 
-CHANNEL: Index[Postings] = Index("channel identity", ("tenant_id", "channel", "user_channel_id", "status"), Postings)
+
+@dataclass(frozen=True, eq=False)
+class Declaration:
+    """The declaration of an index. `code` begins the names of its sorted sets, `fields` is documentation."""
+
+    name: str
+    code: bytes
+    fields: tuple[str, ...]
+
+
+CHANNEL = Declaration("channel identity", b"c", ("tenant_id", "channel", "user_channel_id", "status"))
 """Open and closed sessions apart: an open one is found without a look at any number of closed ones."""
-AGENT: Index[Postings] = Index("agent and status", ("tenant_id", "agent_id", "status"), Postings)
-CUSTOMER: Index[Postings] = Index("customer", ("tenant_id", "customer_profile_id"), Postings)
-TENANT: Index[Postings] = Index("tenant and status", ("tenant_id", "status"), Postings)
-"""Shows whether a session of the tenant has a stamp."""
-STEP: Index[FacetedPostings] = Index(
+AGENT = Declaration("agent and status", b"a", ("tenant_id", "agent_id", "status"))
+CUSTOMER = Declaration("customer", b"u", ("tenant_id", "customer_profile_id"))
+TENANT = Declaration("tenant and status", b"w", ("tenant_id", "status"))
+STEP = Declaration(
     "step",
+    b"t",
     (
         "tenant_id",
         "active_scenario_id",
@@ -45,11 +52,30 @@ STEP: Index[FacetedPostings] = Index(
         "channel",
         "created_at",
     ),
-    lambda: FacetedPostings(group_size=_VERSION_SIZE),
 )
 """Where a session stands, split by channel and node and ordered by age, as `ScopeFilter` asks."""
-ACTIVITY: Index[Postings] = Index("activity", (), Postings)
-"""All sessions under one key: the oldest was idle longest. Only stores that evict have it."""
+FIELD = Declaration("own fields", b"x", ("tenant_id", "fields declared as Indexed"))
+"""Files a session under a tuple of keys, one for each item of its indexed fields."""
+ACTIVITY = Declaration("activity", b"", ())
+"""All sessions under one key: the oldest was idle longest. Only stores in memory that evict have it."""
+
+INDEXES = (CHANNEL, AGENT, CUSTOMER, TENANT, STEP, FIELD)
+EVICTION_INDEXES = (*INDEXES, ACTIVITY)
+ALL_SESSIONS = b"all"
+
+StepKey: TypeAlias = tuple[bytes, str, str | None, int]
+"""The step with its version, then channel, node and `created_at` in microseconds."""
+
+SessionKeys: TypeAlias = tuple[bytes | tuple[bytes, ...] | StepKey | None, ...]
+"""For each index of `INDEXES` the key of a session; `None`: it is not in that index."""
+
+
+class Lookup(NamedTuple):
+    """Where the sessions of a query are filed: under any of `keys`, and, if given, under `also` in `TENANT` as well."""
+
+    declaration: Declaration
+    keys: Sequence[bytes]
+    also: bytes | None = None
 
 
 class _ChannelCodes(dict[str, bytes]):
@@ -60,13 +86,12 @@ class _ChannelCodes(dict[str, bytes]):
 
 
 _CHANNEL_CODES = _ChannelCodes({channel: _ChannelCodes()[channel] for channel in Channel})
-INDEXES: tuple[Index[Any], ...] = (CHANNEL, AGENT, CUSTOMER, TENANT, STEP)
-EVICTION_INDEXES: tuple[Index[Any], ...] = (*INDEXES, ACTIVITY)
-ALL_SESSIONS = b"all"
+_STATUS_CODES = {status: status.value.encode() for status in SessionStatus}
+_CLOSED_CODE = b"\xff"  # no length of a channel
 
 
-def index_keys(values: Mapping[str, Any]) -> IndexKeys:
-    """Return the key under which each index of `INDEXES` files a session with these field values, or `None`."""
+def index_keys(values: Mapping[str, Any], indexed: Sequence[IndexedField]) -> SessionKeys:
+    """Return the keys of a session with these field values. `indexed` are the indexed fields of its class."""
     # In one function: calling one for each index takes twice as long.
     tenant = values["tenant_id"].int.to_bytes(16, "big")
     status = values["status"]
@@ -79,15 +104,16 @@ def index_keys(values: Mapping[str, Any]) -> IndexKeys:
         None if customer_id is None else tenant + customer_id.int.to_bytes(16, "big"),
         tenant + status_code,
         _step_index_key(tenant, values) if status is SessionStatus.ACTIVE and values["step_history"] else None,
+        (tuple([tenant + key for key in own_keys(values, indexed)]) or None) if indexed else None,
     )
 
 
-def eviction_index_keys(values: Mapping[str, Any]) -> IndexKeys:
+def eviction_index_keys(values: Mapping[str, Any], indexed: Sequence[IndexedField]) -> SessionKeys:
     """Return the keys of `EVICTION_INDEXES`."""
-    return (*index_keys(values), ALL_SESSIONS)
+    return (*index_keys(values, indexed), ALL_SESSIONS)
 
 
-def _step_index_key(tenant: bytes, values: Mapping[str, Any]) -> Any:
+def _step_index_key(tenant: bytes, values: Mapping[str, Any]) -> StepKey | None:
     scenario_id, version = values["active_scenario_id"], values["active_scenario_version"]
     last = values["step_history"][-1]
     content_hash, node = last.step_content_hash, last.step_name
@@ -104,19 +130,30 @@ def _version_key(tenant: bytes, scenario: bytes, version: int) -> bytes:
     return b"%b%b%016x:" % (tenant, scenario, version)
 
 
-def query_keys(query: ListQuery) -> tuple[Index[Postings], Sequence[bytes]]:
-    """Return the index that answers the query, and the keys whose posting lists together are the answer."""
+def lookup(query: ListQuery) -> Lookup:
+    """Return where the sessions of the query are filed."""
     tenant = query.tenant_id.bytes
     if isinstance(query, AgentQuery):
         prefix = tenant + query.agent_id.bytes
         codes = _STATUS_CODES.values() if query.status is None else (_STATUS_CODES[query.status],)
-        return AGENT, [prefix + code for code in codes]
-    return CUSTOMER, (tenant + query.customer_profile_id.bytes,)
+        return Lookup(AGENT, [prefix + code for code in codes])
+    if isinstance(query, CustomerQuery):
+        # By a filter, since a customer has few sessions, and most queries are for all of them.
+        also = None if query.status is None else tenant + _STATUS_CODES[query.status]
+        return Lookup(CUSTOMER, (tenant + query.customer_profile_id.bytes,), also)
+    if isinstance(query, FieldQuery):
+        return Lookup(FIELD, (tenant + query.field.key_of(query.value),))
+    if isinstance(query, ChannelQuery):
+        return Lookup(CHANNEL, channel_keys(query))
+    codes = _STATUS_CODES.values() if query.status is None else (_STATUS_CODES[query.status],)
+    return Lookup(TENANT, [tenant + code for code in codes])
 
 
-def tenant_keys(tenant: bytes) -> Sequence[bytes]:
-    """Return the keys of all sessions of the tenant in the index `TENANT`."""
-    return [tenant + code for code in _STATUS_CODES.values()]
+def channel_keys(query: ChannelQuery) -> tuple[bytes, ...]:
+    """Return the key of the open sessions of the identity, and that of the closed ones unless the query is open."""
+    tenant = query.tenant_id.int.to_bytes(16, "big")
+    user = _CHANNEL_CODES[query.channel] + query.user_channel_id.encode()
+    return (tenant + user,) if query.is_open else (tenant + user, tenant + _CLOSED_CODE + user)
 
 
 def step_key(query: StepQuery) -> bytes:
@@ -125,33 +162,6 @@ def step_key(query: StepQuery) -> bytes:
     return key + query.step_content_hash.encode()
 
 
-def version_key(query: ScenarioQuery) -> bytes:
+def version_key(query: ScenarioQuery | StepQuery) -> bytes:
     """Return what the keys of all steps of the version begin with."""
     return _version_key(query.tenant_id.bytes, query.scenario_id.bytes, query.scenario_version)
-
-
-def latest_posting(postings: Postings, query: ChannelQuery) -> bytes | None:
-    """Return the newest posting of the channel identity, or `None`."""
-    tenant = query.tenant_id.int.to_bytes(16, "big")
-    user = _CHANNEL_CODES[query.channel] + query.user_channel_id.encode()
-    latest = postings.latest(tenant + user)
-    if query.is_open:
-        return latest
-    closed = postings.latest(tenant + _CLOSED_CODE + user)
-    return closed if latest is None or (closed is not None and closed > latest) else latest
-
-
-def select_step(postings: FacetedPostings, query: StepQuery, now: int) -> list[bytes]:
-    """Return the keys of the sessions at the step that pass the filter, unordered. `now` is in microseconds."""
-    scope = query.scope_filter
-    if scope is None:
-        return postings.select(step_key(query))
-    oldest, youngest = scope.max_session_age_days, scope.min_session_age_days
-    return postings.select(
-        step_key(query),
-        outer=FacetFilter(scope.include_channels, scope.exclude_channels or ()),
-        inner=FacetFilter(scope.include_current_nodes, scope.exclude_current_nodes or ()),
-        # An age of n days, rounded down, lasts until just before n + 1 days.
-        low=None if oldest is None else now - (oldest + 1) * _DAY + 1,
-        high=None if youngest is None else now - youngest * _DAY,
-    )

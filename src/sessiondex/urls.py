@@ -10,9 +10,9 @@ from inspect import signature
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+from sessiondex.arguments import check_text
 from sessiondex.contract import SessionStore
 from sessiondex.errors import InvalidArgumentError
-from sessiondex.queries import check_text
 from sessiondex.stores.memory import InMemorySessionStore
 from sessiondex.stores.options import OtherOptions
 

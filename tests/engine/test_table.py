@@ -35,10 +35,11 @@ def test_a_row_is_found_by_key_and_by_each_index() -> None:
 
     assert table.storage(INITIAL).newest(b"p", 9) == [KEYS[1], KEYS[0]]
     assert sorted(table.storage(LENGTH).select(b"4")) == [KEYS[0], KEYS[1]]
-    assert table.head(row) == RowHead(key=KEYS[0], owner=OWNER, stamp=0, revision=1)
+    assert table.head(row) == RowHead(key=KEYS[0], owner=OWNER, stamp=0, revision=1, generation=0)
     assert (table.value(row), table.index_keys(row)) == (b"pear", (b"p", (b"4", "p", "r", ord("p"))))
     assert len(table) == 3
     assert table.row(key_of(9)) is None
+    assert table.head_of_key(key_of(9)) is None
     table.check(expected_keys)
 
 
@@ -55,14 +56,61 @@ def test_a_row_returns_its_parts(value: bytes, initial: bytes | None, length: An
     table.apply(table.plan_put(KEYS[1], OTHER_OWNER, stamp, revision, (initial, length), value))
     row = row_of(table, KEYS[1])
 
-    assert table.head(row) == (KEYS[1], OTHER_OWNER, stamp, revision)
+    assert table.head(row) == RowHead(KEYS[1], OTHER_OWNER, stamp, revision, stamp)
+    assert table.head_of_key(KEYS[1]) == table.head(row)
     assert (table.value(row), table.index_keys(row)) == (value, (initial, length))
     assert table.size_of_rows == len(row)
     table.check(lambda _: (initial, length))
 
 
+def generation_of(table: Table, key: bytes) -> int:
+    return table.head(row_of(table, key)).generation
+
+
+@pytest.mark.parametrize("first", [LOWEST, -1, 0, 7, HIGHEST])
+def test_a_row_keeps_the_generation_of_the_first_until_its_key_has_none(first: int) -> None:
+    """It is the stamp of the first, whatever the stamps of the later ones are."""
+    table = table_of()
+    table.apply(table.plan_put(KEYS[0], OWNER, first, 1, index_keys_of("pear"), b"pear"))
+    for stamp in (5, 3):
+        put(table, KEYS[0], stamp, "plum")
+        table.apply(table.plan_stamp(KEYS[0], stamp + 1))
+        assert generation_of(table, KEYS[0]) == first
+    table.apply(table.plan_remove(KEYS[0]))
+    put(table, KEYS[0], 9, "plum")
+
+    assert generation_of(table, KEYS[0]) == 9
+
+
+def test_another_stamp_changes_nothing_else_of_a_row() -> None:
+    table = table_of("pear", "plum", "a")
+    before = row_of(table, KEYS[0])
+    table.apply(table.plan_stamp(KEYS[0], 9))
+    after = row_of(table, KEYS[0])
+
+    assert contents(table) == {KEYS[0]: (9, "pear"), KEYS[1]: (1, "plum"), KEYS[2]: (2, "a")}
+    assert table.storage(INITIAL).newest(b"p", 9) == [KEYS[0], KEYS[1]]
+    assert table.head(after) == table.head(before)._replace(stamp=9)
+    assert (table.value(after), table.index_keys(after)) == (table.value(before), table.index_keys(before))
+
+
+def test_a_missing_row_gets_no_other_stamp() -> None:
+    with pytest.raises(KeyError):
+        table_of("pear").plan_stamp(KEYS[1], 9)
+
+
+@pytest.mark.parametrize("stamp", [LOWEST - 1, HIGHEST + 1])
+def test_a_stamp_out_of_range_is_refused_when_planning(stamp: int) -> None:
+    table = table_of("pear")
+    with pytest.raises(OverflowError):
+        table.plan_stamp(KEYS[0], stamp)
+
+    assert contents(table) == {KEYS[0]: (0, "pear")}
+
+
 def test_planning_changes_nothing() -> None:
     table = table_of("pear")
+    table.plan_stamp(KEYS[0], 5)
     table.plan_put(KEYS[0], OWNER, 5, 6, index_keys_of("apple"), b"apple")
     table.plan_put(KEYS[1], OWNER, 6, 7, index_keys_of("apple"), b"apple")
     table.plan_remove(KEYS[0])
@@ -231,7 +279,7 @@ def test_a_table_without_indexes_keeps_rows() -> None:
 texts = st.text("ab", max_size=3)
 
 
-@given(st.lists(st.tuples(st.sampled_from(["put", "put", "remove", "rebuild"]), st.sampled_from(KEYS), texts)))
+@given(st.lists(st.tuples(st.sampled_from(["put", "put", "stamp", "remove", "rebuild"]), st.sampled_from(KEYS), texts)))
 def test_agrees_with_a_dict(steps: list[tuple[str, bytes, str]]) -> None:
     """After each step, every index holds what the rows say, and the sum of bytes is exact."""
     table, expected = table_of(), dict[bytes, tuple[int, str]]()
@@ -239,6 +287,9 @@ def test_agrees_with_a_dict(steps: list[tuple[str, bytes, str]]) -> None:
         if action == "put":
             put(table, key, stamp, text)
             expected[key] = stamp, text
+        elif action == "stamp" and key in expected:
+            table.apply(table.plan_stamp(key, stamp))
+            expected[key] = stamp, expected[key][1]
         elif action == "remove":
             table.apply(table.plan_remove(key))
             expected.pop(key, None)

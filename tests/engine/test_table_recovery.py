@@ -53,6 +53,7 @@ CHANGES: dict[str, Callable[[Table], list[Any]]] = {
     "put": lambda table: [table.plan_put(key_of(9), OWNER, 9, 1, index_keys_of("path"), b"path")],
     "put the same": lambda table: [table.plan_put(KEYS[0], OWNER, 9, 1, index_keys_of("pear"), b"pear")],
     "put another": lambda table: [table.plan_put(KEYS[1], OWNER, 9, 1, index_keys_of("axle"), b"axle")],
+    "another stamp": lambda table: [table.plan_stamp(KEYS[1], 9)],
     "remove": lambda table: [table.plan_remove(KEYS[3])],
     "several": lambda table: [
         table.plan_remove(KEYS[0]),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sessiondex import Change, ChangeKind
-from sessiondex.contract import EvictionReason
+from sessiondex.changes import EvictionReason
 from tests.support.builders import OTHER_TENANT, TENANT, NotedSession, make_session
 from tests.support.redis.internals import feed_base_of, prefix_of
 from tests.support.redis.recount import contents

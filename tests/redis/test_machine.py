@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 from uuid import UUID
 
@@ -65,9 +64,8 @@ class ForgetsTheStatus(RedisSessionStore[Any]):
 class AddingCodec(SessionCodec[Any]):
     def encode(self, session: Any) -> EncodedSession:
         encoded = super().encode(session)
-        lists, step = json.loads(encoded.data[: encoded.index_size])
-        index_json = json.dumps([[*lists, "a:extra"], step]).encode()
-        return encoded._replace(data=index_json + encoded.data[encoded.index_size :], index_size=len(index_json))
+        packed = encoded.data[: encoded.index_size] + (7).to_bytes(4) + b"a:extra"
+        return encoded._replace(data=packed + encoded.data[encoded.index_size :], index_size=len(packed))
 
 
 class AddsAnEntry(RedisSessionStore[Any]):

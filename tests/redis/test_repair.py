@@ -36,6 +36,8 @@ QUERIES: dict[str, Any] = {
     "get_by_channel": lambda store: store.get_by_channel(TENANT, "webchat", "user-1"),
     "list_by_agent": lambda store: store.list_by_agent(TENANT, AGENT),
     "list_by_agent with a status": lambda store: store.list_by_agent(TENANT, AGENT, status="active"),
+    "list_by_channel": lambda store: store.list_by_channel(TENANT, "webchat", "user-1"),
+    "list_by_tenant": lambda store: store.list_by_tenant(TENANT),
     "list_by_customer": lambda store: store.list_by_customer(TENANT, CUSTOMER),
     "find": lambda store: store.find_sessions_by_step_hash(TENANT, SCENARIO, 1, "hash-1"),
 }

@@ -5,13 +5,23 @@ Redis does not roll back a function that fails. So functions check the types of 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 
-from sessiondex import SessionStatus
+from sessiondex import Indexed, Session, SessionStatus
 from sessiondex.stores.redis import keys
-from tests.support.builders import CUSTOMER, OTHER_AGENT, OTHER_CUSTOMER, SCENARIO, TENANT, at_step, make_session, visit
+from tests.support.builders import (
+    AGENT,
+    CUSTOMER,
+    OTHER_AGENT,
+    OTHER_CUSTOMER,
+    SCENARIO,
+    TENANT,
+    at_step,
+    make_session,
+    visit,
+)
 from tests.support.redis.failures import failure
 from tests.support.redis.internals import feed_base_of, prefix_of
 from tests.support.redis.planted_keys import Planted
@@ -19,30 +29,36 @@ from tests.support.redis.recount import contents
 from tests.support.redis.servers import Servers
 from tests.support.redis.stores import RedisStores
 
-VERSION = f"{SCENARIO.hex}:1"
+
+class Ticket(Session):
+    email: Annotated[str, Indexed()] = "ann@example.org"
+
+
+VERSION = SCENARIO.bytes + b"%016x:"
 CURRENT_KEYS = {
-    "row": "s:{id}",
-    "fence": "fence:{id}",
-    "identity": "o:7:webchat:user-1",
-    "agent": "a:0000000000000000000000000000000b",
-    "agent and status": "b:0000000000000000000000000000000b:active",
-    "customer": f"u:{CUSTOMER.hex}",
-    "all": "all",
-    "version": f"v:{VERSION}",
-    "step": f"f:{VERSION}:hash-1",
-    "facet": f"t:{VERSION}:6:hash-1:7:webchat:+pay",
+    "row": b"s:{id}",
+    "fence": b"fence:{id}",
+    "identity": b"c:\x07webchatuser-1",
+    "agent and status": b"a:" + AGENT.bytes + b"active",
+    "customer": b"u:" + CUSTOMER.bytes,
+    "tenant and status": b"w:active",
+    "own field": b"x:\0\x05emailsann@example.org",
+    "all": b"all",
+    "version": b"v:" + VERSION % 1,
+    "step": b"f:" + VERSION % 1 + b":hash-1",
+    "facet": b"t:" + VERSION % 1 + b":6:hash-1:7:webchat:+pay",
 }
 """Keys that contain the stored session."""
 NEW_KEYS = {
-    "its identity": "o:7:webchat:user-2",
-    "its closed identity": "c:7:webchat:user-2",
-    "its agent": f"a:{OTHER_AGENT.hex}",
-    "its agent and status": f"b:{OTHER_AGENT.hex}:active",
-    "its customer": f"u:{OTHER_CUSTOMER.hex}",
-    "its version": f"v:{SCENARIO.hex}:2",
-    "its step": f"f:{SCENARIO.hex}:2:hash-2",
-    "its facet": f"t:{SCENARIO.hex}:2:6:hash-2:7:webchat:+ask",
-    "the last stamp": "meta",
+    "its identity": b"c:\x07webchatuser-2",
+    "its closed identity": b"c:\xff\x07webchatuser-2",
+    "its agent and status": b"a:" + OTHER_AGENT.bytes + b"active",
+    "its customer": b"u:" + OTHER_CUSTOMER.bytes,
+    "its own field": b"x:\0\x05emailsbob@example.org",
+    "its version": b"v:" + VERSION % 2,
+    "its step": b"f:" + VERSION % 2 + b":hash-2",
+    "its facet": b"t:" + VERSION % 2 + b":6:hash-2:7:webchat:+ask",
+    "the last stamp": b"meta",
 }
 """Keys that contain the session after it was changed."""
 FEED = {"the feed": "feed", "the changes": "changes"}
@@ -55,6 +71,7 @@ def changed(session: Any, name: str) -> Any:
             "user_channel_id": "user-2",
             "agent_id": OTHER_AGENT,
             "customer_profile_id": OTHER_CUSTOMER,
+            "email": "bob@example.org",
             "active_scenario_version": 2,
             "step_history": [visit("hash-2", "ask")],
             "status": SessionStatus.CLOSED if "closed" in name else SessionStatus.ACTIVE,
@@ -66,12 +83,12 @@ def key_of(store: Any, name: str, session: Any) -> bytes:
     if name in FEED:
         return bytes(feed_base_of(store, TENANT)) + FEED[name].encode()
     kinds = CURRENT_KEYS | NEW_KEYS
-    return keys.base(prefix_of(store), TENANT) + kinds[name].format(id=session.session_id.hex).encode()
+    return keys.base(prefix_of(store), TENANT) + kinds[name].replace(b"{id}", session.session_id.hex.encode())
 
 
 async def prepared(make_redis: RedisStores) -> tuple[Any, Any]:
     """Return a store that keeps changes, and a session in it."""
-    store, session = make_redis(), at_step(customer_profile_id=CUSTOMER)
+    store, session = make_redis(), at_step(cls=Ticket, customer_profile_id=CUSTOMER)
     store.changes(tenant_id=TENANT)
     await store.save(session)
     return store, session
@@ -124,7 +141,7 @@ async def test_a_delete_that_meets_a_foreign_value(
 async def test_a_batch_that_meets_a_foreign_value(make_redis: RedisStores, servers: Servers) -> None:
     """None of its sessions is saved."""
     store, session = await prepared(make_redis)
-    planted = Planted(servers, key_of(store, "its agent", session))
+    planted = Planted(servers, key_of(store, "its customer", session))
     held = contents(servers)
     given = [make_session(), changed(session, ""), make_session()]
     error = await failure(store.save_many(given))

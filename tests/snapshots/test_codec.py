@@ -97,7 +97,7 @@ def test_any_stamp(stamp: int) -> None:
 def test_index_keys_are_computed_from_checked_values(cls: type[Session]) -> None:
     seen: list[Any] = []
 
-    def index_keys(values: Any) -> tuple[Any, ...]:
+    def index_keys(values: Any, _indexed: Any) -> tuple[Any, ...]:
         seen.append(dict(values))
         return values["agent_id"].bytes, values["channel"].value
 

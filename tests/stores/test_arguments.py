@@ -35,6 +35,40 @@ async def test_values_of_enums_will_do(store: Any) -> None:
     assert await store.list_by_agent(TENANT, AGENT, status="active") == [session]
 
 
+ODD_CALLS: dict[str, tuple[str, Any]] = {
+    "touch of save": ("touch", lambda store: store.save(make_session(), touch=1)),
+    "touch of save_many": ("touch", lambda store: store.save_many([make_session()], touch=None)),
+    "touch of update": ("touch", lambda store: store.update(uuid4(), lambda _: None, touch="no")),
+    "too few": ("expected_revisions", lambda store: store.save_many([make_session()], expected_revisions=[])),
+    "too many": ("expected_revisions", lambda store: store.save_many([make_session()], expected_revisions=[1, 2])),
+    "no list": ("expected_revisions", lambda store: store.save_many([make_session()], expected_revisions=1)),
+    "a text": ("expected_revisions", lambda store: store.save_many([make_session()], expected_revisions="1")),
+    "below 0": ("expected_revisions", lambda store: store.save_many([make_session()], expected_revisions=[-1])),
+    "no number": ("expected_revisions", lambda store: store.save_many([make_session()], expected_revisions=["1"])),
+    "id of touch": ("session_id", lambda store: store.touch("1")),
+    "tenant of touch": ("tenant_id", lambda store: store.touch(uuid4(), tenant_id="1")),
+    "one id": ("session_ids", lambda store: store.get_many(str(uuid4()))),
+    "ids of another type": ("session_ids", lambda store: store.get_many([uuid4(), "1"])),
+    "tenant of get_many": ("tenant_id", lambda store: store.get_many([], tenant_id=1)),
+    "tenant": ("tenant_id", lambda store: store.delete_by_tenant(None)),
+    "customer": ("customer_profile_id", lambda store: store.delete_by_customer(TENANT, None)),
+    "channel": ("channel", lambda store: store.delete_by_channel(TENANT, 5, "u")),
+    "user": ("user_channel_id", lambda store: store.delete_by_channel(TENANT, "sms", "")),
+    "progress": ("progress", lambda store: store.reindex(progress=5)),
+}
+
+
+@pytest.mark.parametrize(("argument", "call"), ODD_CALLS.values(), ids=ODD_CALLS)
+async def test_an_odd_argument_is_refused_by_name_and_nothing_changes(store: Any, argument: str, call: Any) -> None:
+    session = make_session()
+    await store.save(session)
+    with pytest.raises(InvalidArgumentError) as caught:
+        await call(store)
+
+    assert caught.value.argument == argument
+    assert await store.list_by_tenant(TENANT) == [session]
+
+
 @pytest.mark.parametrize("make", [InMemorySessionStore, ScanSessionStore])
 async def test_a_store_can_be_made_with_no_argument(make: Any) -> None:
     store = make()

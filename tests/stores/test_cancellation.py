@@ -131,9 +131,9 @@ def test_those_who_wait_for_a_creation_that_is_cancelled(make_store: Any, place:
 class StampsLater(ScanSessionStore[Session]):
     """Splits a write: the session that was given shows later that it was saved."""
 
-    async def save(self, session: Session, *, expected_revision: int | None = None) -> UUID:
+    async def save(self, session: Session, *, expected_revision: int | None = None, touch: bool = True) -> UUID:
         copy = session.model_copy(deep=True)
-        await super().save(copy, expected_revision=expected_revision)
+        await super().save(copy, expected_revision=expected_revision, touch=touch)
         await asyncio.sleep(0)
         session.last_activity_at, session.revision = copy.last_activity_at, copy.revision
         return session.session_id
@@ -159,12 +159,12 @@ class Swallows(ScanSessionStore[Session]):
 
 
 class KeepsLock(ScanSessionStore[Session]):
-    async def save(self, session: Session, *, expected_revision: int | None = None) -> UUID:
+    async def save(self, session: Session, *, expected_revision: int | None = None, touch: bool = True) -> UUID:
         lock = lock_of(self)
         await lock.acquire()
         await asyncio.sleep(0)
         lock.release()
-        return await super().save(session, expected_revision=expected_revision)
+        return await super().save(session, expected_revision=expected_revision, touch=touch)
 
 
 class KeepsSessionLock(ScanSessionStore[Session]):

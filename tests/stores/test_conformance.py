@@ -20,7 +20,7 @@ CONFORMING: dict[str, tuple[Any, dict[str, Any]]] = {
 
 
 PROTOTYPES = {MutexSessionStore, ReplicatedStore}
-NOT_OF_PROTOTYPES = {"lists-go-on-without-what-cannot-be-read"}
+NOT_OF_PROTOTYPES = {"lists-go-on-without-what-cannot-be-read", "get-many-gives-none-for-what-cannot-be-read"}
 """They answer by themselves, and read every session that they find."""
 
 

@@ -44,6 +44,8 @@ WRITES: dict[str, Callable[[Any, Any], Any]] = {
     "delete": lambda store, other: store.delete(other.session_id),
     "delete_many": lambda store, other: store.delete_many([other.session_id]),
     "update": lambda store, other: store.update(other.session_id, lambda _: None),
+    "touch": lambda store, other: store.touch(other.session_id),
+    "delete_by_channel": lambda store, _: store.delete_by_channel(TENANT, "webchat", "another"),
     "get_or_create": lambda store, _: store.get_or_create(
         TENANT, "sms", "new", lambda: make_session(channel="sms", user_channel_id="new")
     ),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import Any
 
 import pytest
 
 from sessiondex import InMemorySessionStore, ScanSessionStore
+from tests.support.builders import IndexedSession
 from tests.support.contract_methods import missing_in
 from tests.support.every_method import (
     CALLS,
@@ -16,7 +18,10 @@ from tests.support.every_method import (
     check_process,
 )
 
-STORES: dict[str, Any] = {"indexed": InMemorySessionStore, "scan": ScanSessionStore}
+STORES: dict[str, Any] = {
+    "indexed": partial(InMemorySessionStore, session_classes=[IndexedSession]),
+    "scan": partial(ScanSessionStore, session_classes=[IndexedSession]),
+}
 """By name: a class, or a function, that returns a new store."""
 
 each_store = pytest.mark.parametrize("make", STORES.values(), ids=STORES)

@@ -16,6 +16,7 @@ from tests.support.builders import (
     SCENARIO,
     TENANT,
     Clock,
+    NotedSession,
     at_step,
     make_session,
 )
@@ -23,6 +24,11 @@ from tests.support.stores import writer_of
 from tests.support.waiting import until, until_notified
 
 HOUR = timedelta(hours=1)
+
+
+async def _found_of_many(store: Any, session: Any) -> list[Any]:
+    return [one for one in await store.get_many([session.session_id]) if one is not None]
+
 
 QUERIES: dict[str, Any] = {
     "get": lambda store, session: store.get(session.session_id),
@@ -32,12 +38,25 @@ QUERIES: dict[str, Any] = {
     "agent and status": lambda store, _: store.list_by_agent(TENANT, AGENT, status=SessionStatus.ACTIVE),
     "customer": lambda store, _: store.list_by_customer(TENANT, CUSTOMER),
     "step": lambda store, _: store.find_sessions_by_step_hash(TENANT, SCENARIO, 1, "hash-1"),
+    "many": _found_of_many,
+    "tenant": lambda store, _: store.list_by_tenant(TENANT),
+    "all of the channel": lambda store, _: store.list_by_channel(TENANT, Channel.WEBCHAT, "user-1"),
+    "customer and status": lambda store, _: store.list_by_customer(TENANT, CUSTOMER, status=SessionStatus.ACTIVE),
+    "first by field": lambda store, _: store.get_by_field(TENANT, "note", "same"),
+    "field": lambda store, _: store.list_by_field(TENANT, "note", "same"),
+    "count by tenant": lambda store, _: store.count_by_tenant(TENANT),
+    "count by channel": lambda store, _: store.count_by_channel(TENANT, Channel.WEBCHAT, "user-1"),
+    "count by field": lambda store, _: store.count_by_field(TENANT, "note", "same"),
+    "touch": lambda store, session: store.touch(session.session_id),
     "count by agent": lambda store, _: store.count_by_agent(TENANT, AGENT),
     "count by agent and status": lambda store, _: store.count_by_agent(TENANT, AGENT, status=SessionStatus.ACTIVE),
     "count by customer": lambda store, _: store.count_by_customer(TENANT, CUSTOMER),
     "count by step": lambda store, _: store.count_by_step_hash(TENANT, SCENARIO, 1, "hash-1"),
     "count steps": lambda store, _: store.count_steps(TENANT, SCENARIO, 1),
     "delete": lambda store, session: store.delete(session.session_id),
+    "erase of the tenant": lambda store, _: store.delete_by_tenant(TENANT),
+    "erase of the customer": lambda store, _: store.delete_by_customer(TENANT, CUSTOMER),
+    "erase of the channel": lambda store, _: store.delete_by_channel(TENANT, Channel.WEBCHAT, "user-1"),
     "delete many": lambda store, session: store.delete_many([session.session_id]),
 }
 
@@ -49,7 +68,8 @@ async def test_a_session_is_gone_once_it_was_idle_for_longer(
     make_store: Any, clock: Clock, query: Any, late: int, *, is_cached: bool
 ) -> None:
     """An hour after its save all queries find it; a microsecond later none does."""
-    store, session = make_store(idle_ttl=HOUR), at_step(customer_profile_id=CUSTOMER)
+    store = make_store(idle_ttl=HOUR)
+    session = at_step(cls=NotedSession, note="same", customer_profile_id=CUSTOMER)
     await store.save(session)
     for _ in range(2 if is_cached else 0):
         await store.get(session.session_id)
@@ -71,6 +91,28 @@ async def test_a_session_saved_after_the_clock_stepped_back(make_store: Any, clo
     assert await store.get(session.session_id) == session
     assert await store.list_by_agent(TENANT, AGENT) == [session]
     assert await store.count_by_agent(TENANT, AGENT) == 1
+
+
+async def test_after_a_clock_was_ahead_sessions_expire_by_the_corrected_clock(make_store: Any, clock: Clock) -> None:
+    """Those saved and touched since, each in its time, though their stamps are a year ahead."""
+    store = make_store(idle_ttl=HOUR)
+    sessions = [make_session() for _ in range(3)]
+    clock.move(days=365)
+    await store.save_many(sessions)
+    clock.move(days=-365)
+    await store.save(sessions[1])
+    clock.move(minutes=30)
+    await store.touch(sessions[2].session_id)
+
+    found = []
+    for _ in range(4):
+        found.append([one.session_id for one in await store.list_by_tenant(TENANT)])
+        assert await store.count_by_tenant(TENANT) == len(found[-1])
+        clock.move(minutes=20)
+    assert found == [
+        [one.session_id for one in left] for left in ([*sessions[::-1]], [*sessions[::-1]], sessions[2:], sessions[2:])
+    ]
+    assert await store.list_by_tenant(TENANT) == []
 
 
 async def test_the_id_of_an_expired_session_is_free(make_store: Any, clock: Clock) -> None:

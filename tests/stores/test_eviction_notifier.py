@@ -106,13 +106,6 @@ def test_a_callback_cut_off_by_the_end_of_its_loop_is_repeated_in_the_next() -> 
     assert seen == ["a", "a", "b"]
 
 
-def test_the_cutoff_is_the_oldest_stamp_that_has_not_expired() -> None:
-    policy = EvictionPolicy(idle_ttl=timedelta(microseconds=10))
-
-    assert (policy.cutoff(100), policy.cutoff(3)) == (90, 0)
-    assert EvictionPolicy().cutoff(100) is None
-
-
 @pytest.mark.parametrize(
     ("options", "name"),
     [({"idle_ttl": timedelta(0)}, "idle_ttl"), ({"max_sessions": 0}, "max_sessions"), ({"on_evict": 1}, "on_evict")],

@@ -226,9 +226,9 @@ class Tampering(ScanSessionStore[Any]):
     def tampered(self, session: Any) -> Any:
         raise NotImplementedError
 
-    async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:
+    async def save(self, session: Any, *, expected_revision: int | None = None, touch: bool = True) -> UUID:
         other = self.tampered(session)
-        session_id = await super().save(other, expected_revision=expected_revision)
+        session_id = await super().save(other, expected_revision=expected_revision, touch=touch)
         vars(session).update({name: vars(other)[name] for name in ("last_activity_at", "revision")})
         return session_id
 
@@ -253,35 +253,35 @@ class WithoutSurrogates(Tampering):
 class KeepsWhatItWasGiven(ScanSessionStore[Any]):
     """When a session is refused."""
 
-    async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:
+    async def save(self, session: Any, *, expected_revision: int | None = None, touch: bool = True) -> UUID:
         try:
-            return await super().save(session, expected_revision=expected_revision)
+            return await super().save(session, expected_revision=expected_revision, touch=touch)
         except InvalidSessionError:
             scan_snapshots(self)[session.session_id] = session
             raise
 
 
 class ShowsTheValue(ScanSessionStore[Any]):
-    async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:
+    async def save(self, session: Any, *, expected_revision: int | None = None, touch: bool = True) -> UUID:
         try:
-            return await super().save(session, expected_revision=expected_revision)
+            return await super().save(session, expected_revision=expected_revision, touch=touch)
         except InvalidSessionError as error:
             error.add_note(repr(session))
             raise
 
 
 class StampsBeforeItChecks(ScanSessionStore[Any]):
-    async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:
+    async def save(self, session: Any, *, expected_revision: int | None = None, touch: bool = True) -> UUID:
         vars(session)["last_activity_at"] = START + timedelta(days=1)
-        return await super().save(session, expected_revision=expected_revision)
+        return await super().save(session, expected_revision=expected_revision, touch=touch)
 
 
 class Blames(ScanSessionStore[Any]):
     """Another field."""
 
-    async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:
+    async def save(self, session: Any, *, expected_revision: int | None = None, touch: bool = True) -> UUID:
         try:
-            return await super().save(session, expected_revision=expected_revision)
+            return await super().save(session, expected_revision=expected_revision, touch=touch)
         except InvalidSessionError as error:
             raise InvalidSessionError("agent_id", error.reason) from None
 

@@ -77,23 +77,23 @@ class ReadsStale(ScanSessionStore[Session]):
                 self._read[session_id] = found
         return self._read.get(session_id)
 
-    async def save(self, session: Session, *, expected_revision: int | None = None) -> UUID:
+    async def save(self, session: Session, *, expected_revision: int | None = None, touch: bool = True) -> UUID:
         self._read.pop(session.session_id, None)
-        return await super().save(session, expected_revision=expected_revision)
+        return await super().save(session, expected_revision=expected_revision, touch=touch)
 
 
 class LosesUpdates(ScanSessionStore[Session]):
-    async def _put(self, session: Session, expected: Any) -> UUID:
-        is_of_update = expected is not None and expected.stamp is not None
-        return await super()._put(session, None if is_of_update else expected)
+    async def _put(self, session: Session, expected: Any, *, touch: bool) -> UUID:
+        is_of_update = expected is not None and expected.generation is not None
+        return await super()._put(session, None if is_of_update else expected, touch=touch)
 
 
 class SavesHalf(ScanSessionStore[Session]):
-    async def save_many(self, sessions: Any) -> list[UUID]:
+    async def save_many(self, sessions: Any, **options: Any) -> list[UUID]:
         sessions = list(sessions)
-        first = await super().save_many(sessions[:1])
+        first = await super().save_many(sessions[:1], **options)
         await asyncio.sleep(0)
-        return first + await super().save_many(sessions[1:])
+        return first + await super().save_many(sessions[1:], **options)
 
 
 class ListsLate(ScanSessionStore[Session]):
@@ -118,13 +118,13 @@ class DeletesLater(ScanSessionStore[Session]):
 class CancelsTwice(ScanSessionStore[Session]):
     """Does again what was cancelled, once it was done."""
 
-    async def save(self, session: Session, *, expected_revision: int | None = None) -> UUID:
+    async def save(self, session: Session, *, expected_revision: int | None = None, touch: bool = True) -> UUID:
         copy = session.model_copy(deep=True)
-        saved = await super().save(session, expected_revision=expected_revision)
+        saved = await super().save(session, expected_revision=expected_revision, touch=touch)
         try:
             await asyncio.sleep(0)
         except asyncio.CancelledError:
-            await super().save(copy)
+            await super().save(copy, touch=touch)
             raise
         return saved
 

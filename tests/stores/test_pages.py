@@ -18,6 +18,7 @@ from tests.support.builders import (
     SCENARIO,
     START,
     TENANT,
+    NotedSession,
     at_step,
     make_session,
 )
@@ -25,28 +26,47 @@ from tests.support.builders import (
 
 async def filled(store: Any, count: int, **fields: Any) -> list[Any]:
     """Return so many sessions that were saved, the newest first."""
-    sessions = [make_session(**{"customer_profile_id": CUSTOMER, **fields}) for _ in range(count)]
+    defaults = {"cls": NotedSession, "note": "same", "customer_profile_id": CUSTOMER}
+    sessions = [make_session(**{**defaults, **fields}) for _ in range(count)]
     await store.save_many(sessions)
     return sessions[::-1]
 
+
+OTHERS: dict[str, Any] = {
+    "agent_id": OTHER_AGENT,
+    "customer_profile_id": OTHER_CUSTOMER,
+    "user_channel_id": "other",
+    "status": SessionStatus.IDLE,
+    "note": "other",
+}
+"""Fields of sessions that none of these lists has."""
 
 LISTS: list[Any] = [
     lambda store, **arguments: store.list_by_agent(TENANT, AGENT, **arguments),
     lambda store, **arguments: store.list_by_agent(TENANT, AGENT, status=SessionStatus.ACTIVE, **arguments),
     lambda store, **arguments: store.list_by_customer(TENANT, CUSTOMER, **arguments),
+    lambda store, **arguments: store.list_by_customer(TENANT, CUSTOMER, status=SessionStatus.ACTIVE, **arguments),
+    lambda store, **arguments: store.list_by_tenant(TENANT, status=SessionStatus.ACTIVE, **arguments),
+    lambda store, **arguments: store.list_by_channel(TENANT, "webchat", "user-1", **arguments),
+    lambda store, **arguments: store.list_by_field(TENANT, "note", "same", **arguments),
 ]
 ITERATORS: list[Any] = [
     lambda store, **arguments: store.iter_by_agent(TENANT, AGENT, **arguments),
     lambda store, **arguments: store.iter_by_agent(TENANT, AGENT, status=SessionStatus.ACTIVE, **arguments),
     lambda store, **arguments: store.iter_by_customer(TENANT, CUSTOMER, **arguments),
+    lambda store, **arguments: store.iter_by_customer(TENANT, CUSTOMER, status=SessionStatus.ACTIVE, **arguments),
+    lambda store, **arguments: store.iter_by_tenant(TENANT, status=SessionStatus.ACTIVE, **arguments),
+    lambda store, **arguments: store.iter_by_channel(TENANT, "webchat", "user-1", **arguments),
+    lambda store, **arguments: store.iter_by_field(TENANT, "note", "same", **arguments),
 ]
 
 
 @pytest.mark.parametrize("listed", LISTS)
 @pytest.mark.parametrize(("total", "size"), [(0, 3), (3, 3), (100, 7), (70, 1), (200, 64)])
-async def test_pages_are_the_list_in_parts(store: Any, listed: Any, total: int, size: int) -> None:
+async def test_pages_are_the_list_in_parts(make_store: Any, listed: Any, total: int, size: int) -> None:
+    store = make_store(session_classes=[NotedSession])
     sessions = await filled(store, total)
-    await filled(store, 5, agent_id=OTHER_AGENT, customer_profile_id=OTHER_CUSTOMER)
+    await filled(store, 5, **OTHERS)
     pages, before = [], None
     while page := await listed(store, limit=size, before=before):
         pages.append(page)
@@ -66,11 +86,40 @@ async def test_a_cursor_is_exact_whatever_became_of_its_session(store: Any, list
     assert await listed(store, before=cursor) == sessions[11:]
 
 
+@pytest.mark.parametrize("listed", LISTS)
+async def test_cursors_bound_a_list_on_either_side(store: Any, listed: Any) -> None:
+    """Neither of the two sessions is in it, it is newest first, and a limit cuts off the oldest."""
+    sessions = await filled(store, 50)
+    newest, oldest = sessions[9].last_activity_at, sessions[40].last_activity_at
+
+    assert await listed(store, after=oldest) == sessions[:40]
+    assert await listed(store, after=oldest, before=newest) == sessions[10:40]
+    assert await listed(store, after=oldest, before=newest, limit=7) == sessions[10:17]
+    assert (
+        await listed(store, after=newest, before=oldest)
+        == await listed(store, after=sessions[0].last_activity_at)
+        == []
+    )
+
+
+@pytest.mark.parametrize("iterated", ITERATORS)
+@pytest.mark.parametrize("size", [1, 7, 100])
+async def test_cursors_bound_an_iterator_on_either_side(store: Any, iterated: Any, size: int) -> None:
+    sessions = await filled(store, 30)
+    newest, oldest = sessions[4].last_activity_at, sessions[20].last_activity_at
+    found = iterated(store, page_size=size, after=oldest, before=newest)
+
+    assert [session async for session in found] == sessions[5:20]
+
+
 @pytest.mark.parametrize("before", [START.replace(tzinfo=None), "2026-03-01", 1_700_000_000, START.date()])
 @pytest.mark.parametrize("listed", LISTS)
-async def test_an_odd_cursor_is_refused(store: Any, listed: Any, before: Any) -> None:
-    with pytest.raises(InvalidArgumentError, match="before"):
-        await listed(store, before=before)
+async def test_an_odd_cursor_is_refused(make_store: Any, listed: Any, before: Any) -> None:
+    store = make_store(session_classes=[NotedSession])
+    for name in ("before", "after"):
+        with pytest.raises(InvalidArgumentError) as caught:
+            await listed(store, **{name: before})
+        assert caught.value.argument == name
 
 
 # -- iterators --
@@ -132,6 +181,15 @@ async def test_counts_are_the_lengths_of_lists(store: Any) -> None:
     assert await store.count_by_agent(TENANT, AGENT, status=SessionStatus.CLOSED) == 0
     assert await store.count_by_agent(TENANT, OTHER_AGENT) == 0
     assert await store.count_by_customer(TENANT, CUSTOMER) == 60
+    assert await store.count_by_customer(TENANT, CUSTOMER, status=SessionStatus.IDLE) == 20
+    assert await store.count_by_tenant(TENANT) == 60
+    assert await store.count_by_tenant(TENANT, status=SessionStatus.IDLE) == 20
+    assert await store.count_by_tenant(OTHER_TENANT) == 3
+    assert await store.count_by_channel(TENANT, "webchat", "user-1") == 60
+    assert await store.count_by_channel(TENANT, "webchat", "user-2") == 0
+    assert await store.count_by_field(TENANT, "note", "same") == 60
+    assert await store.count_by_field(OTHER_TENANT, "note", "same") == 3
+    assert await store.count_by_field(TENANT, "note", "other") == 0
     assert await store.count_by_customer(OTHER_TENANT, CUSTOMER) == 3
     assert await store.count_by_customer(TENANT, OTHER_CUSTOMER) == 0
 

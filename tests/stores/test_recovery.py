@@ -26,7 +26,7 @@ class InterruptedBackend(TableBackend[Session]):
     def apply(self, plan: RowChange) -> None:
         super().apply(plan)
         if self.is_failing:
-            self._by_tenant.clear()
+            self._by_channel.clear()
             raise MemoryError
 
     def recover(self, plans: Sequence[RowChange]) -> None:
@@ -39,7 +39,9 @@ CHANGES: dict[str, Callable[[Writer[Any, Any], Any], Any]] = {
     "put": lambda writer, prepared: writer.put(prepared),
     "put_many": lambda writer, prepared: writer.put_many([prepared]),
     "restore": lambda writer, prepared: writer.restore([(prepared, 2**50, 1)]),
+    "touch": lambda writer, prepared: writer.touch(prepared.session_id, None),
     "remove": lambda writer, prepared: writer.remove([prepared.session_id], None),
+    "erase": lambda writer, _: writer.erase([]),
     "evict_expired": lambda writer, _: writer.evict_expired(1, 1.0),
     "evict_surplus": lambda writer, _: writer.evict_surplus(1.0),
 }
@@ -47,7 +49,7 @@ CHANGES: dict[str, Callable[[Writer[Any, Any], Any], Any]] = {
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_a_change_first_finishes_an_interrupted_commit(change: Callable[..., Any]) -> None:
-    policy, clock = EvictionPolicy(timedelta(days=1), 10), StampClock(Clock())
+    policy, clock = EvictionPolicy(timedelta(days=1), 10), StampClock(Clock(), timedelta(days=1))
     codec: SnapshotCodec[Session] = SnapshotCodec(schema.eviction_index_keys)
     backend = InterruptedBackend(codec, 10, has_evictions=True)
     writer = Writer(backend, clock, policy)

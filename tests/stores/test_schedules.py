@@ -67,19 +67,19 @@ def test_schedules_meet_conflicts_cancellations_and_ends(try_each: TryEach) -> N
 class SavesInTwoSteps(ScanSessionStore[Session]):
     """Looks, lets others run, and only then writes."""
 
-    async def save(self, session: Session, *, expected_revision: int | None = None) -> UUID:
+    async def save(self, session: Session, *, expected_revision: int | None = None, touch: bool = True) -> UUID:
         stored = await self.get(session.session_id)
         revision = 0 if stored is None else stored.revision
         if expected_revision not in {None, revision}:
             raise ConflictError(session.session_id, expected_revision or 0, revision)
         await asyncio.sleep(0)
-        return await super().save(session)
+        return await super().save(session, touch=touch)
 
 
 class UpdatesWithoutRevision(ScanSessionStore[Session]):
-    async def _put(self, session: Session, expected: Any) -> UUID:
-        is_of_update = expected is not None and expected.stamp is not None
-        return await super()._put(session, None if is_of_update else expected)
+    async def _put(self, session: Session, expected: Any, *, touch: bool) -> UUID:
+        is_of_update = expected is not None and expected.generation is not None
+        return await super()._put(session, None if is_of_update else expected, touch=touch)
 
 
 class RefusesCoroutineFunctions(ScanSessionStore[Session]):
@@ -108,11 +108,11 @@ class AdmitsTwo(ScanSessionStore[Session]):
 
 
 class SavesHalf(ScanSessionStore[Session]):
-    async def save_many(self, sessions: Any) -> list[UUID]:
+    async def save_many(self, sessions: Any, **options: Any) -> list[UUID]:
         sessions = list(sessions)
-        first = await super().save_many(sessions[:10])
+        first = await super().save_many(sessions[:10], **options)
         await asyncio.sleep(0)
-        return first + await super().save_many(sessions[10:])
+        return first + await super().save_many(sessions[10:], **options)
 
 
 class KeepsLock(ScanSessionStore[Session]):

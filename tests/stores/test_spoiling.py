@@ -284,8 +284,8 @@ def test_nothing_that_is_done_to_what_was_given_or_got_is_seen_in_the_store(name
 
 
 class SharesOnSave(ScanSessionStore[Any]):
-    async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:
-        session_id = await super().save(session, expected_revision=expected_revision)
+    async def save(self, session: Any, *, expected_revision: int | None = None, touch: bool = True) -> UUID:
+        session_id = await super().save(session, expected_revision=expected_revision, touch=touch)
         scan_snapshots(self)[session_id].variables["list"] = session.variables["list"]
         return session_id
 

@@ -22,6 +22,8 @@ from tests.support.builders import (
     CUSTOMER,
     OTHER_AGENT,
     OTHER_TENANT,
+    Clock,
+    IndexedSession,
     TaggedSession,
     at_step,
     make_session,
@@ -46,7 +48,7 @@ async def test_an_empty_store_has_nothing_in_any_index(indexed: InMemorySessionS
         packed_bytes=0,
         indexes={
             name: IndexStats(entries=0, keys=0)
-            for name in ("channel identity", "agent and status", "customer", "tenant and status", "step")
+            for name in ("channel identity", "agent and status", "customer", "tenant and status", "step", "own fields")
         },
     )
 
@@ -57,15 +59,17 @@ async def test_sessions_under_shared_keys(indexed: InMemorySessionStore) -> None
         at_step(customer_profile_id=CUSTOMER, status=SessionStatus.IDLE),
         at_step(agent_id=OTHER_AGENT, user_channel_id="user-2"),
         make_session(tenant_id=OTHER_TENANT),
+        make_session(IndexedSession, tenant_id=OTHER_TENANT, email="Ann@x", order_ids=["1", "2", "1"]),
     ):
         await indexed.save(session)
 
     assert indexed.stats().indexes == {
-        "channel identity": IndexStats(entries=4, keys=3),
-        "agent and status": IndexStats(entries=4, keys=4),
+        "channel identity": IndexStats(entries=5, keys=3),
+        "agent and status": IndexStats(entries=5, keys=4),
         "customer": IndexStats(entries=2, keys=1),
-        "tenant and status": IndexStats(entries=4, keys=3),
+        "tenant and status": IndexStats(entries=5, keys=3),
         "step": IndexStats(entries=2, keys=1),
+        "own fields": IndexStats(entries=3, keys=3),
     }
 
 
@@ -73,7 +77,8 @@ async def test_sessions_under_shared_keys(indexed: InMemorySessionStore) -> None
 async def test_counts_are_exact_after_every_kind_of_write(make_indexed: Any, cache_size: int) -> None:
     """New, changed, refused, packed, deleted, in bulk: each leaves the counts as a recount has them."""
     store = make_indexed(cache_size=cache_size)
-    one, two, three = at_step(customer_profile_id=CUSTOMER), at_step(), make_session(TaggedSession, tags={"a"})
+    one, two = at_step(customer_profile_id=CUSTOMER), at_step(cls=IndexedSession, email="a")
+    three = make_session(TaggedSession, tags={"a"})
     for session in (one, two, three, one, two, one, three):
         await store.save(session)
         await store.get(session.session_id)
@@ -81,6 +86,7 @@ async def test_counts_are_exact_after_every_kind_of_write(make_indexed: Any, cac
 
     one.customer_profile_id = None
     two.step_history.append(visit("hash-2"))
+    two.email, two.order_ids = None, ["1", "2"]
     three.agent_id = OTHER_AGENT
     for _ in range(2):
         await store.save_many([one, two, three])
@@ -143,6 +149,17 @@ async def test_stats_are_of_their_instant_and_can_be_exported(indexed: InMemoryS
         stats.indexes["agent and status"].keys = 5  # type: ignore[misc]  # wrong on purpose
     assert dataclasses.asdict(stats)["indexes"]["agent and status"] == {"entries": 1, "keys": 1}
     assert pickle.loads(pickle.dumps(stats)) == stats  # noqa: S301  # its own
+
+
+async def test_jumps_of_the_clock_are_counted(make_indexed: Any, clock: Clock) -> None:
+    store = make_indexed(clock=clock)
+    await store.save(make_session())
+    assert store.stats().clock_jumps == 0
+    for _ in range(2):
+        clock.move(days=1)
+        await store.save(make_session())
+
+    assert store.stats().clock_jumps == 2
 
 
 async def test_stats_walk_over_no_session(indexed: InMemorySessionStore, monkeypatch: pytest.MonkeyPatch) -> None:

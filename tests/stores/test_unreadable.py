@@ -9,7 +9,15 @@ from typing import Any
 
 import pytest
 
-from sessiondex import Channel, InvalidArgumentError, ScanSessionStore, Session, UnreadableSessionError, copy_sessions
+from sessiondex import (
+    Channel,
+    InvalidArgumentError,
+    ScanSessionStore,
+    Session,
+    SessionStatus,
+    UnreadableSessionError,
+    copy_sessions,
+)
 from tests.support.builders import AGENT, CUSTOMER, OTHER_AGENT, SCENARIO, TENANT, at_step
 from tests.support.changing_minds import Fickle, refused
 from tests.support.waiting import until_notified
@@ -50,7 +58,11 @@ async def test_the_error_names_session_type_version_field_and_cause(make_fickle:
         lambda: store.get(session.session_id, tenant_id=TENANT),
         lambda: store.get_by_channel(TENANT, Channel.WEBCHAT, "u0"),
         lambda: store.list_by_agent(TENANT, AGENT),
+        lambda: store.get_many([session.session_id]),
         lambda: store.list_by_customer(TENANT, CUSTOMER),
+        lambda: store.list_by_customer(TENANT, CUSTOMER, status=SessionStatus.ACTIVE),
+        lambda: store.list_by_channel(TENANT, Channel.WEBCHAT, "u0"),
+        lambda: store.list_by_tenant(TENANT),
         lambda: store.find_sessions_by_step_hash(TENANT, SCENARIO, 1, "hash-1"),
         lambda: anext(store.iter_by_agent(TENANT, AGENT)),
         store.export,
@@ -73,6 +85,7 @@ async def test_it_can_be_counted_replaced_and_deleted(make_fickle: Any) -> None:
     await save_all(store, sessions)
     with refused("bad"):
         assert await store.count_by_agent(TENANT, AGENT) == 3
+        assert await store.touch(sessions[0].session_id)
         assert await store.delete(sessions[0].session_id, tenant_id=TENANT)
         replaced = sessions[1].model_copy(update={"word": "good", "agent_id": OTHER_AGENT})
         await store.save(replaced)
@@ -90,6 +103,7 @@ async def test_lists_go_on_without_it(make_fickle: Any, bad: Any, caplog: pytest
         for limit in LIMITS:
             assert await store.list_by_agent(TENANT, AGENT, limit=limit) == good[:limit]
             assert await store.list_by_customer(TENANT, CUSTOMER, limit=limit) == good[:limit]
+            assert await store.list_by_tenant(TENANT, limit=limit) == good[:limit]
             assert [one async for one in store.iter_by_agent(TENANT, AGENT, page_size=limit)] == good
             exported, cursor = await store.export(limit=limit)
             while cursor is not None:
@@ -101,6 +115,14 @@ async def test_lists_go_on_without_it(make_fickle: Any, bad: Any, caplog: pytest
 
     assert bool(caplog.records) == bool(bad)
     assert all("a read goes on without a session: session " in record.getMessage() for record in caplog.records)
+
+
+async def test_it_can_be_erased(make_fickle: Any) -> None:
+    store = make_fickle()
+    await save_all(store, sessions_of(3, 0, 1))
+    with refused("bad"):
+        assert await store.delete_by_tenant(TENANT) == 3
+        assert await store.list_by_tenant(TENANT) == []
 
 
 async def test_its_user_begins_another(make_fickle: Any) -> None:

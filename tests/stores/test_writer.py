@@ -83,6 +83,68 @@ def test_another_version_than_the_expected_one_is_not_replaced(core: Core, expec
     assert core.writer.put(prepared, Expected(1, NOW)) == (NOW + 1, 2)
 
 
+def test_a_generation_outlives_saves_and_touches_but_no_removal(core: Core) -> None:
+    """It is the stamp of the first save. Expecting another one is refused, though the revision is the same."""
+    prepared = core.prepare()
+    core.writer.put(prepared)
+    core.writer.touch(prepared.session_id, None)
+    assert core.writer.put(prepared, Expected(1, NOW), touch=False) == (NOW + 1, 2)
+    core.writer.remove([prepared.session_id], None)
+    for _ in range(2):
+        core.writer.put(prepared)
+    with pytest.raises(ConflictError):
+        core.writer.put(prepared, Expected(2, NOW))
+
+    assert core.backend.head(prepared.session_id).generation == NOW + 2
+    assert core.writer.put(prepared, Expected(2, NOW + 2))[1] == 3
+
+
+def test_a_save_without_touch_keeps_the_stamp_of_a_stored_session(core: Core) -> None:
+    """A new one gets a stamp, once, also if it is twice in a batch. The next stamp is greater than all."""
+    stored, new = core.prepare(), core.prepare()
+    core.writer.put(stored)
+    other = core.writer.put(core.prepare())
+
+    assert core.writer.put(stored, touch=False) == (NOW, 2)
+    versions = core.writer.put_many([stored, new, stored, new], touch=False)
+    assert versions == [(NOW, 3), (other[0] + 1, 1), (NOW, 4), (other[0] + 1, 2)]
+    assert core.version(stored.session_id) == (NOW, 4)
+    assert core.version(new.session_id) == (other[0] + 1, 2)
+    assert core.writer.put(stored) == (other[0] + 2, 5)
+
+
+def test_a_touch_gives_a_new_stamp_and_keeps_the_revision(core: Core) -> None:
+    prepared, other = core.prepare(), core.prepare()
+    core.writer.put_many([prepared, other])
+
+    assert core.writer.touch(prepared.session_id, None) is True
+    assert core.version(prepared.session_id) == (NOW + 2, 1)
+    assert core.writer.touch(prepared.session_id, prepared.tenant_id) is True
+    assert core.writer.touch(prepared.session_id, OTHER_TENANT) is False
+    assert core.writer.touch(UUID(int=0), None) is False
+    assert core.version(prepared.session_id) == (NOW + 3, 1)
+    touched = [one for one in core.recorder.mutations if one.kind is ChangeKind.TOUCHED]
+    assert [(one.session_id, one.stamp, one.revision) for one in touched] == [
+        (prepared.session_id, NOW + 2, 1),
+        (prepared.session_id, NOW + 3, 1),
+    ]
+    assert core.recorder.sequences == [1, 2, 3, 4]
+
+
+def test_a_batch_is_refused_if_one_of_its_sessions_has_another_revision_than_expected(core: Core) -> None:
+    """The later of two with one id expects the revision of the earlier."""
+    stored, new = core.prepare(), core.prepare()
+    core.writer.put(stored)
+    with pytest.raises(ConflictError) as caught:
+        core.writer.put_many([new, stored, new], [Expected(0), Expected(1), Expected(2)], first=7)
+    assert (caught.value.session_id, caught.value.expected, caught.value.actual) == (new.session_id, 2, 1)
+    assert any("number 9" in note for note in caught.value.__notes__)
+    assert (core.version(stored.session_id), core.version(new.session_id)) == ((NOW, 1), None)
+
+    versions = core.writer.put_many([new, stored, new], [Expected(0), None, Expected(1)])
+    assert versions == [(NOW + 1, 1), (NOW + 2, 2), (NOW + 3, 2)]
+
+
 def test_an_id_of_another_tenant_is_refused_with_the_whole_batch(core: Core) -> None:
     mine, new = core.prepare(), core.prepare()
     core.writer.put(mine)
@@ -90,7 +152,7 @@ def test_an_id_of_another_tenant_is_refused_with_the_whole_batch(core: Core) -> 
     with pytest.raises(TenantMismatchError):
         core.writer.put(theirs)
     with pytest.raises(TenantMismatchError) as caught:
-        core.writer.put_many([new, theirs], 7)
+        core.writer.put_many([new, theirs], first=7)
 
     assert any("number 8" in note for note in caught.value.__notes__)
     assert core.version(new.session_id) is None
@@ -158,7 +220,7 @@ def test_restore_leaves_later_and_expired_sessions_alone(make_backend: Any) -> N
     stored, expired = core.prepare(), core.prepare()
     core.writer.put(stored)
 
-    assert core.writer.restore([(stored, NOW, 9), (stored, NOW - 1, 9), (expired, NOW - 3_600_000_001, 1)]) == 0
+    assert core.writer.restore([(stored, NOW, 1), (stored, NOW - 1, 9), (expired, NOW - 3_600_000_001, 1)]) == 0
     assert core.version(stored.session_id) == (NOW, 1)
 
 
@@ -204,6 +266,26 @@ def test_an_expired_session_is_evicted_before_its_id_is_saved_again(make_backend
 
     assert core.writer.put(theirs, Expected(0))[1] == 1
     assert [kind for kind, _ in core.recorder.kinds] == [ChangeKind.SAVED, ChangeKind.EVICTED, ChangeKind.SAVED]
+
+
+def test_an_expired_session_is_evicted_and_not_touched(make_backend: Any) -> None:
+    core = Core(make_backend, policy=EvictionPolicy(idle_ttl=HOUR))
+    [session_id] = core.put_new(1)
+    core.clock.move(hours=2)
+
+    assert core.writer.touch(session_id, None) is False
+    assert [kind for kind, _ in core.recorder.kinds] == [ChangeKind.SAVED, ChangeKind.EVICTED]
+
+
+def test_an_erasure_removes_expired_sessions_too_and_evicts_none(make_backend: Any) -> None:
+    """It counts those that had not expired."""
+    core = Core(make_backend, policy=EvictionPolicy(idle_ttl=HOUR))
+    ids = core.put_new(4)
+    core.clock.time = START + HOUR + timedelta(minutes=1, microseconds=1)  # two have expired
+
+    assert core.writer.erase(ids[:3]) == 1
+    assert core.recorder.kinds[4:] == [(ChangeKind.DELETED, session_id) for session_id in ids[:3]]
+    assert [core.version(session_id) is None for session_id in ids] == [True, True, True, False]
 
 
 # -- interruptions --

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from sessiondex import Session, testing
+from sessiondex import Indexed, Session, testing
 from sessiondex.testing import START
 from sessiondex.testing import ManualClock as Clock
 from sessiondex.testing import make_visit as visit
@@ -21,6 +21,7 @@ __all__ = [
     "START",
     "TENANT",
     "Clock",
+    "IndexedSession",
     "NotedSession",
     "TaggedSession",
     "at_step",
@@ -35,9 +36,9 @@ SCENARIO, OTHER_SCENARIO = UUID(int=31), UUID(int=32)
 
 
 class NotedSession(Session):
-    """A subclass with fields of plain types: its sessions are checked by the fast path."""
+    """A subclass with fields of plain types, one of them indexed: its sessions are checked by the fast path."""
 
-    note: str = ""
+    note: Annotated[str, Indexed()] = ""
     scores: list[float] = []
 
 
@@ -45,6 +46,13 @@ class TaggedSession(Session):
     """A subclass with a field whose type JSON does not have: its sessions are checked by a round trip."""
 
     tags: set[str] = set()
+
+
+class IndexedSession(Session):
+    """A subclass with fields by which its sessions are found."""
+
+    email: Annotated[str | None, Indexed(normalize=str.casefold)] = None
+    order_ids: Annotated[list[str], Indexed()] = []
 
 
 def make_session(cls: type[Session] = Session, **fields: Any) -> Any:

@@ -42,14 +42,15 @@ class Core:
 
     def __init__(self, make_backend: Callable[[Any], Any], *, policy: EvictionPolicy | None = None) -> None:
         self.clock = Clock()
-        stamps = StampClock(self.clock)
+        policy = policy or EvictionPolicy()
+        stamps = StampClock(self.clock, policy.idle_ttl)
         self.codec: SnapshotCodec[Any] = SnapshotCodec(schema.eviction_index_keys, stamps.instant)
         self.backend = make_backend(self.codec)
         self.events: list[str] = []
         self.writer: Writer[Any, Any] = Writer(
             self.backend,
             stamps,
-            policy or EvictionPolicy(),
+            policy,
             suspend=lambda: self.events.append("suspend"),
             resume=lambda: self.events.append("resume"),
             has_checks=True,
@@ -72,7 +73,7 @@ class Core:
 
     def version(self, session_id: UUID) -> tuple[int, int] | None:
         head = self.backend.head(session_id)
-        return None if head is None else head[2:]
+        return None if head is None else (head.stamp, head.revision)
 
 
 def make_table_backend(codec: Any) -> TableBackend[Any]:

@@ -34,18 +34,33 @@ async def _first(iterator: Any) -> Any:
 
 CALLS: Mapping[str, Call] = {
     "get": lambda store, session: store.get(session.session_id),
+    "get_many": lambda store, session: store.get_many([session.session_id]),
     "save": lambda store, session: store.save(session),
+    "touch": lambda store, session: store.touch(session.session_id),
     "delete": lambda store, session: store.delete(session.session_id),
     "save_many": lambda store, session: store.save_many([session]),
     "delete_many": lambda store, session: store.delete_many([session.session_id]),
+    "delete_by_tenant": lambda store, _: store.delete_by_tenant(TENANT),
+    "delete_by_customer": lambda store, _: store.delete_by_customer(TENANT, CUSTOMER),
+    "delete_by_channel": lambda store, _: store.delete_by_channel(TENANT, Channel.SMS, "u"),
     "load": lambda store, session: store.load([session]),
     "get_by_channel": lambda store, _: store.get_by_channel(TENANT, Channel.SMS, "u"),
+    "list_by_channel": lambda store, _: store.list_by_channel(TENANT, Channel.SMS, "u"),
+    "iter_by_channel": lambda store, _: _first(store.iter_by_channel(TENANT, Channel.SMS, "u")),
+    "count_by_channel": lambda store, _: store.count_by_channel(TENANT, Channel.SMS, "u"),
     "list_by_agent": lambda store, _: store.list_by_agent(TENANT, AGENT),
     "list_by_customer": lambda store, _: store.list_by_customer(TENANT, CUSTOMER),
+    "list_by_tenant": lambda store, _: store.list_by_tenant(TENANT),
     "iter_by_agent": lambda store, _: _first(store.iter_by_agent(TENANT, AGENT)),
     "iter_by_customer": lambda store, _: _first(store.iter_by_customer(TENANT, CUSTOMER)),
+    "iter_by_tenant": lambda store, _: _first(store.iter_by_tenant(TENANT)),
     "count_by_agent": lambda store, _: store.count_by_agent(TENANT, AGENT),
     "count_by_customer": lambda store, _: store.count_by_customer(TENANT, CUSTOMER),
+    "count_by_tenant": lambda store, _: store.count_by_tenant(TENANT),
+    "get_by_field": lambda store, _: store.get_by_field(TENANT, "email", "a"),
+    "list_by_field": lambda store, _: store.list_by_field(TENANT, "email", "a"),
+    "iter_by_field": lambda store, _: _first(store.iter_by_field(TENANT, "email", "a")),
+    "count_by_field": lambda store, _: store.count_by_field(TENANT, "email", "a"),
     "count_by_step_hash": lambda store, _: store.count_by_step_hash(TENANT, SCENARIO, 1, "h"),
     "count_steps": lambda store, _: store.count_steps(TENANT, SCENARIO, 1),
     "find_sessions_by_step_hash": lambda store, _: store.find_sessions_by_step_hash(TENANT, SCENARIO, 1, "h"),
@@ -55,11 +70,12 @@ CALLS: Mapping[str, Call] = {
     "changes": lambda store, _: _first(store.changes()),
     "export": lambda store, _: store.export(),
     "restore": lambda store, _: store.restore([]),
+    "reindex": lambda store, _: store.reindex(),
     "health_check": lambda store, _: store.health_check(),
     "aclose": lambda store, _: store.aclose(),
     "async with": lambda store, _: _enter_and_exit(store),
 }
-"""By name of the method: a call with a store, and a session that is saved there."""
+"""By name of the method: a call with a store that knows `IndexedSession`, and a session that is saved there."""
 
 
 async def check_a_second_loop_is_refused(store: Any, call: Call) -> None:

@@ -17,9 +17,9 @@ class ForgetsTheTenant(ScanSessionStore[Any]):
 
 
 class NamesTheOwner(ScanSessionStore[Any]):
-    async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:
+    async def save(self, session: Any, *, expected_revision: int | None = None, touch: bool = True) -> UUID:
         try:
-            return await super().save(session, expected_revision=expected_revision)
+            return await super().save(session, expected_revision=expected_revision, touch=touch)
         except TenantMismatchError as error:
             error.add_note(f"it belongs to {scan_snapshots(self)[session.session_id].tenant_id.hex}")
             raise
@@ -28,9 +28,9 @@ class NamesTheOwner(ScanSessionStore[Any]):
 class HasACause(ScanSessionStore[Any]):
     """Raises an error whose cause shows another tenant."""
 
-    async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:
+    async def save(self, session: Any, *, expected_revision: int | None = None, touch: bool = True) -> UUID:
         try:
-            return await super().save(session, expected_revision=expected_revision)
+            return await super().save(session, expected_revision=expected_revision, touch=touch)
         except TenantMismatchError as error:
             raise error from KeyError(scan_snapshots(self)[session.session_id].user_channel_id)
 
@@ -61,14 +61,14 @@ class ShowsItself(ScanSessionStore[Any]):
 
 
 class MixesIn(ScanSessionStore[Any]):
-    """Adds something of the last save to every hundredth answer."""
+    """Adds something of the last save to every thirtieth answer."""
 
     answers = 0
 
     async def get(self, session_id: UUID, *, tenant_id: UUID | None = None) -> Any:
         found = await super().get(session_id, tenant_id=tenant_id)
         self.answers += 1
-        if found is not None and self.answers % 100 == 0:
+        if found is not None and self.answers % 30 == 0:
             last = max(scan_snapshots(self).values(), key=lambda snapshot: snapshot.last_activity_at)
             # The set of set fields is not compared. `model_fields_set` returns a copy, so the set itself is replaced.
             object.__setattr__(found, "__pydantic_fields_set__", {*found.model_fields_set, last.user_channel_id})

@@ -7,30 +7,24 @@ under the mutex, which is never held across an `await`.
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sessiondex import Change, SessiondexError, schema
+from sessiondex import Change, ReindexProgress, Session, SessiondexError, schema
+from sessiondex.arguments import check_min, parse_id_cursor
 from sessiondex.clock import StampClock
-from sessiondex.contract import S
+from sessiondex.contract import OnReindexed
 from sessiondex.errors import add_position_note
+from sessiondex.indexed import KnownIndexes
 from sessiondex.models import utc_now
-from sessiondex.queries import (
-    ChannelQuery,
-    CountQuery,
-    Expected,
-    ListQuery,
-    Page,
-    ScenarioQuery,
-    StepQuery,
-    check_min,
-    parse_id_cursor,
-)
+from sessiondex.queries import ChannelQuery, CountQuery, Expected, ListQuery, Page, ScenarioQuery, StepQuery
+from sessiondex.reading import S
 from sessiondex.snapshots.class_codec import write_back_version
 from sessiondex.snapshots.codec import Prepared, SnapshotCodec
+from sessiondex.snapshots.session_types import check_session_classes
 from sessiondex.stores.base import BaseSessionStore
 from sessiondex.stores.change_feed import ChangeFeed, ChangeReader
 from sessiondex.stores.eviction import EvictionNotifier, EvictionPolicy, OnEvict
@@ -53,13 +47,15 @@ class MutexSessionStore(BaseSessionStore[S]):
         on_evict: OnEvict | None = None,
         changes_kept: int = 1_000,
         clock: Callable[[], datetime] = utc_now,
+        session_classes: Iterable[type[Session]] = (),
     ) -> None:
-        super().__init__(lambda: None)
+        indexes = KnownIndexes(check_session_classes(session_classes))
+        super().__init__(lambda: None, indexes)
         self._mutex = threading.Lock()
         policy = EvictionPolicy(idle_ttl, max_sessions, on_evict)
-        self._clock = StampClock(clock)
+        self._clock = StampClock(clock, idle_ttl)
         keys = schema.eviction_index_keys if policy.is_on else schema.index_keys
-        self._codec: SnapshotCodec[S] = SnapshotCodec(keys, self._clock.instant)
+        self._codec: SnapshotCodec[S] = SnapshotCodec(keys, self._clock.instant, indexes)
         self._backend = TableBackend(self._codec, 100, has_evictions=policy.is_on)
         self._writer: Writer[Any, Any] = Writer(self._backend, self._clock, policy)
         self._feed = ChangeFeed(check_min("changes_kept", changes_kept, 0, "0 keeps none"), 0)
@@ -96,9 +92,19 @@ class MutexSessionStore(BaseSessionStore[S]):
     async def _find(self, session_id: UUID, tenant_id: UUID | None) -> S | None:
         return self._run(lambda: self._backend.get(session_id, tenant_id, None))
 
-    async def _put(self, session: S, expected: Expected | None) -> UUID:
+    async def _find_version(self, session_id: UUID, tenant_id: UUID | None) -> tuple[S, Expected] | None:
+        def find() -> tuple[S, Expected] | None:
+            session, head = self._backend.get(session_id, tenant_id, None), self._backend.head(session_id)
+            return None if session is None or head is None else (session, Expected(head.revision, head.generation))
+
+        return self._run(find)
+
+    async def _find_many(self, session_ids: Sequence[UUID], tenant_id: UUID | None) -> list[S | None]:
+        return self._run(lambda: [self._backend.get(one, tenant_id, None) for one in session_ids])
+
+    async def _put(self, session: S, expected: Expected | None, *, touch: bool) -> UUID:
         prepared = self._codec.prepare(session)
-        write_back_version(session, *self._run(lambda: self._writer.put(prepared, expected)))
+        write_back_version(session, *self._run(lambda: self._writer.put(prepared, expected, touch=touch)))
         return prepared.session_id
 
     async def _put_if_absent(self, session: S, identity: ChannelQuery) -> S | None:
@@ -112,9 +118,12 @@ class MutexSessionStore(BaseSessionStore[S]):
 
         return self._run(put)
 
-    async def _put_many(self, sessions: Sequence[S], first: int) -> list[UUID]:
+    async def _put_many(
+        self, sessions: Sequence[S], expected: Sequence[Expected | None] | None, *, touch: bool, first: int = 0
+    ) -> list[UUID]:
         prepared = self._prepare(sessions, first)
-        for session, version in zip(sessions, self._run(lambda: self._writer.put_many(prepared, first)), strict=True):
+        versions = self._run(lambda: self._writer.put_many(prepared, expected, touch=touch, first=first))
+        for session, version in zip(sessions, versions, strict=True):
             write_back_version(session, *version)
         return [one.session_id for one in prepared]
 
@@ -125,6 +134,18 @@ class MutexSessionStore(BaseSessionStore[S]):
 
     async def _remove(self, session_ids: Sequence[UUID], tenant_id: UUID | None) -> int:
         return self._run(lambda: self._writer.remove(session_ids, tenant_id))
+
+    async def _touch(self, session_id: UUID, tenant_id: UUID | None) -> bool:
+        return self._run(lambda: self._writer.touch(session_id, tenant_id))
+
+    async def _erase(self, query: ListQuery) -> int:
+        with self._mutex:  # without an eviction of what is erased
+            self._writer.recover()
+            found = self._backend.newest(query, Page(_NO_LIMIT), None)
+            return self._writer.erase([UUID(bytes=self._backend.place_of(stored).key) for stored in found])
+
+    async def _reindex(self, _progress: OnReindexed) -> ReindexProgress:
+        return ReindexProgress(read=0, reindexed=0)
 
     async def _latest(self, query: ChannelQuery) -> S | None:
         return self._run(lambda: self._backend.latest(query, None))

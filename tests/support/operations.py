@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from sessiondex import Channel, ConflictError, SessionStatus, StoreClosedError, TurnTimeoutError
-from tests.support.builders import AGENT, CUSTOMER, SCENARIO, START, TENANT, Clock, at_step, visit
+from tests.support.builders import AGENT, CUSTOMER, SCENARIO, START, TENANT, Clock, NotedSession, at_step, visit
 from tests.support.stores import lock_of, put_without_lock
 
 VISITS = [visit("hash-1", step_id=UUID(int=41))]
@@ -27,6 +27,8 @@ def session(name: int, **fields: Any) -> Any:
             "customer_profile_id": CUSTOMER,
             "user_channel_id": f"user-{name}",
             "step_history": VISITS,
+            "cls": NotedSession,
+            "note": "same",
             **fields,
         }
     )
@@ -80,6 +82,8 @@ class Stage:
         assert found == await store.list_by_customer(TENANT, CUSTOMER, limit=1_000), "the lists differ"
         assert found == await store.list_by_agent(TENANT, AGENT, status=SessionStatus.ACTIVE, limit=1_000)
         assert found == await store.find_sessions_by_step_hash(TENANT, SCENARIO, 1, "hash-1")
+        assert found == await store.list_by_field(TENANT, "note", "same", limit=1_000)
+        assert found == await store.list_by_tenant(TENANT, limit=1_000)
         counts = [await count(self) for count in COUNTS.values()]
         known = {one.session_id for one in found}
         assert not [name for name in IDS if name not in known and await store.get(name)], "a list lacks a session"
@@ -90,6 +94,9 @@ class Stage:
 COUNTS: dict[str, Callable[[Stage], Coroutine[Any, Any, Any]]] = {
     "count_by_agent": lambda stage: stage.store.count_by_agent(TENANT, AGENT),
     "count_by_customer": lambda stage: stage.store.count_by_customer(TENANT, CUSTOMER),
+    "count_by_tenant": lambda stage: stage.store.count_by_tenant(TENANT),
+    "count_by_channel": lambda stage: stage.store.count_by_channel(TENANT, Channel.WEBCHAT, "user-0"),
+    "count_by_field": lambda stage: stage.store.count_by_field(TENANT, "note", "same"),
     "count_by_step_hash": lambda stage: stage.store.count_by_step_hash(TENANT, SCENARIO, 1, "hash-1"),
     "count_steps": lambda stage: stage.store.count_steps(TENANT, SCENARIO, 1),
 }
@@ -250,17 +257,35 @@ async def _restore(stage: Stage) -> None:
 OPERATIONS: dict[str, Operation] = {
     "get": Operation(lambda stage: stage.store.get(FIRST)),
     "get_by_channel": Operation(lambda stage: stage.store.get_by_channel(TENANT, Channel.WEBCHAT, "user-0")),
+    "get_by_field": Operation(lambda stage: stage.store.get_by_field(TENANT, "note", "same")),
+    "list_by_channel": Operation(lambda stage: stage.store.list_by_channel(TENANT, Channel.WEBCHAT, "user-0")),
+    "iter_by_channel": Operation(
+        lambda stage: _iterate(stage.store.iter_by_channel(TENANT, Channel.WEBCHAT, "user-0"))
+    ),
     "health_check": Operation(lambda stage: stage.store.health_check()),
     "save": Operation(lambda stage: stage.store.save(stage.given[0]), LOCKED),
+    "touch": Operation(lambda stage: stage.store.touch(FIRST), LOCKED),
     "save_new": Operation(lambda stage: stage.store.save(stage.given[-1]), LOCKED),
     "save_expected": Operation(_save_expected, LOCKED),
     "delete": Operation(lambda stage: stage.store.delete(FIRST), LOCKED),
     "save_many": Operation(lambda stage: stage.store.save_many(stage.given), ALWAYS),
     "delete_many": Operation(lambda stage: stage.store.delete_many([one.session_id for one in stage.given]), LOCKED),
+    "delete_by_tenant": Operation(lambda stage: stage.store.delete_by_tenant(TENANT), LOCKED, stored=103),
+    "delete_by_customer": Operation(lambda stage: stage.store.delete_by_customer(TENANT, CUSTOMER), LOCKED, stored=103),
+    "delete_by_channel": Operation(
+        lambda stage: stage.store.delete_by_channel(TENANT, Channel.WEBCHAT, "user-0"), LOCKED
+    ),
     "load": Operation(_load(30), ALWAYS, (_load(10), _load(20))),
     "load_async": Operation(_load(30, is_async=True), ALWAYS, (_load(10), _load(20))),
     "list_by_agent": Operation(lambda stage: stage.store.list_by_agent(TENANT, AGENT, limit=900), **LONG | BOTH),
     "list_by_customer": Operation(lambda stage: stage.store.list_by_customer(TENANT, CUSTOMER, limit=900), **LONG),
+    "get_many": Operation(lambda stage: stage.store.get_many(IDS), **LONG),
+    "list_by_tenant": Operation(lambda stage: stage.store.list_by_tenant(TENANT, limit=900), **LONG),
+    "list_by_field": Operation(lambda stage: stage.store.list_by_field(TENANT, "note", "same", limit=900), **LONG),
+    "iter_by_tenant": Operation(lambda stage: _iterate(stage.store.iter_by_tenant(TENANT, page_size=101)), **LONG),
+    "iter_by_field": Operation(
+        lambda stage: _iterate(stage.store.iter_by_field(TENANT, "note", "same", page_size=101)), **LONG
+    ),
     "find_sessions_by_step_hash": Operation(
         lambda stage: stage.store.find_sessions_by_step_hash(TENANT, SCENARIO, 1, "hash-1"), **LONG
     ),
@@ -282,6 +307,7 @@ OPERATIONS: dict[str, Operation] = {
     "changes": Operation(_read_change, ALWAYS, contention=("lock",)),
     "export": Operation(lambda stage: stage.store.export(limit=900), **LONG),
     "restore": Operation(_restore, ALWAYS),
+    "reindex": Operation(lambda stage: stage.store.reindex()),
     "aclose": Operation(lambda stage: stage.store.aclose(), **BACKGROUND),
     "async_with": Operation(_open_and_close, **BACKGROUND),
 }

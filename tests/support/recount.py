@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from sessiondex import IndexStats, Session, SessionStatus
+from sessiondex.indexed import indexed_fields
 
 
 def recount(sessions: Iterable[Session]) -> dict[str, IndexStats]:
@@ -16,6 +17,7 @@ def recount(sessions: Iterable[Session]) -> dict[str, IndexStats]:
         "customer": [],
         "tenant and status": [],
         "step": [],
+        "own fields": [],
     }
     for session in sessions:
         tenant, scenario, version = session.tenant_id, session.active_scenario_id, session.active_scenario_version
@@ -28,4 +30,7 @@ def recount(sessions: Iterable[Session]) -> dict[str, IndexStats]:
         content_hash = session.step_history[-1].step_content_hash if session.step_history else None
         if session.status == SessionStatus.ACTIVE and None not in (scenario, version, content_hash):
             keys["step"].append((tenant, scenario, version, content_hash))
+        for field in indexed_fields(type(session)):
+            items = set(field.keys_of(getattr(session, field.name)))
+            keys["own fields"] += [(tenant, key) for key in items]
     return {name: IndexStats(len(entries), len(set(entries))) for name, entries in keys.items()}

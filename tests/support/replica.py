@@ -7,8 +7,10 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from sessiondex import ChangeKind, InMemorySessionStore, schema
+from sessiondex.arguments import parse_id_cursor
 from sessiondex.clock import StampClock
-from sessiondex.queries import ChannelQuery, CountQuery, ListQuery, Page, ScenarioQuery, StepQuery, parse_id_cursor
+from sessiondex.models import utc_now
+from sessiondex.queries import ChannelQuery, CountQuery, ListQuery, Page, ScenarioQuery, StepQuery
 from sessiondex.snapshots.codec import SnapshotCodec
 from sessiondex.stores.backend import Backend
 from sessiondex.stores.commit import Commit
@@ -26,13 +28,13 @@ class Replica:
         self._source = source
         self._codec: SnapshotCodec[Any] = SnapshotCodec(schema.index_keys, clock.instant)
         self.backend: TableBackend[Any] = TableBackend(self._codec, 100, has_evictions=False)
-        self._writer: Writer[Any, Any] = Writer(self.backend, clock, EvictionPolicy())
+        self._writer: Writer[Any, Any] = Writer(self.backend, StampClock(utc_now), EvictionPolicy())
 
     def on_commit(self, commit: Commit[Any]) -> None:
         for sequence, mutation in enumerate(commit.mutations, commit.sequence):
             if sequence <= self._writer.last_sequence:
                 continue
-            if mutation.kind is ChangeKind.SAVED:
+            if mutation.kind in {ChangeKind.SAVED, ChangeKind.TOUCHED}:
                 saved = self._source.get(mutation.session_id, mutation.tenant_id, None)
                 count = self._writer.restore([(self._codec.prepare(saved), mutation.stamp, mutation.revision)])
             else:
@@ -52,26 +54,31 @@ class ReplicatedStore(InMemorySessionStore[Any]):
         self._writer.subscribe(self._replica)
 
     async def _find(self, session_id: UUID, tenant_id: UUID | None) -> Any:
-        replayed = self._replica.backend.get(session_id, tenant_id, self._cutoff())
+        replayed = self._replica.backend.get(session_id, tenant_id, self._clock.cutoff())
         return _same(await super()._find(session_id, tenant_id), replayed)
 
+    async def _find_many(self, session_ids: Sequence[UUID], tenant_id: UUID | None) -> list[Any]:
+        cutoff = self._clock.cutoff()
+        replayed = [self._replica.backend.get(session_id, tenant_id, cutoff) for session_id in session_ids]
+        return _same(await super()._find_many(session_ids, tenant_id), replayed)
+
     async def _latest(self, query: ChannelQuery) -> Any:
-        replayed = self._replica.backend.latest(query, self._cutoff())
+        replayed = self._replica.backend.latest(query, self._clock.cutoff())
         return _same(await super()._latest(query), replayed)
 
     async def _newest(self, query: ListQuery, page: Page) -> list[Any]:
-        replayed = self._replica.to_sessions(self._replica.backend.newest(query, page, self._cutoff()))
+        replayed = self._replica.to_sessions(self._replica.backend.newest(query, page, self._clock.cutoff()))
         return _same(await super()._newest(query, page), replayed)
 
     async def _at_step(self, query: StepQuery) -> list[Any]:
-        found = self._replica.backend.at_step(query, self._clock.now(), self._cutoff())
+        found = self._replica.backend.at_step(query, self._clock.now(), self._clock.cutoff())
         replayed = self._replica.to_sessions(found)
         return _same(await super()._at_step(query), replayed)
 
     async def _export(self, cursor: str | None, limit: int) -> tuple[list[Any], str | None]:
-        cutoff, after = self._cutoff(), None if cursor is None else parse_id_cursor(cursor)
+        cutoff, after = self._clock.cutoff(), None if cursor is None else parse_id_cursor(cursor)
         found = self._replica.backend.page(after, limit)
-        replayed = [one for one in found if cutoff is None or self._replica.backend.head_of(one).stamp >= cutoff]
+        replayed = [one for one in found if cutoff is None or self._replica.backend.place_of(one).stamp >= cutoff]
         sessions, next_cursor = await super()._export(cursor, limit)
         return _same(sessions, self._replica.to_sessions(replayed)), next_cursor
 

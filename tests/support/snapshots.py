@@ -28,7 +28,7 @@ class LinkedSession(NotedSession):
     notes: dict[str, list[Any]] = {}
 
 
-def field_values(values: Mapping[str, Any]) -> tuple[Any, ...]:
+def field_values(values: Mapping[str, Any], _indexed: Any) -> tuple[Any, ...]:
     """Return a copy of what the codec passes for computing index keys."""
     return (dict(values),)
 

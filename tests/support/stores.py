@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from sessiondex import InMemorySessionStore, ScanSessionStore, Session
+from sessiondex import InMemorySessionStore, ScanSessionStore, Session, schema
+from sessiondex.stores import table_indexes
 
 STORES: dict[str, tuple[Any, dict[str, Any]]] = {
     "indexed": (InMemorySessionStore, {}),
@@ -54,7 +55,7 @@ def lock_of(store: Any) -> asyncio.Lock:
 
 def put_without_lock(store: Any, sessions: Sequence[Session]) -> None:
     """Save the sessions as a task that holds the lock does."""
-    store._writer.put_many([store._codec.prepare(session) for session in sessions], 0)
+    store._writer.put_many([store._codec.prepare(session) for session in sessions])
 
 
 def session_locks_of(store: Any) -> Any:
@@ -106,6 +107,7 @@ def share_codec(store: Any) -> Any:
     kind = isinstance(store, InMemorySessionStore), store._has_evictions
     codec = _codecs.setdefault(kind, store._codec)
     store._codec = store._backend._codec = codec
+    store._indexes = codec.indexes
     return store
 
 
@@ -115,9 +117,9 @@ def scan_snapshots(store: Any) -> dict[Any, Any]:
     return snapshots
 
 
-def storage_of(store: Any, index: Any) -> Any:
+def storage_of(store: Any, declaration: schema.Declaration) -> Any:
     """Return the posting lists of one index, to plant a fault there."""
-    return store._backend._table.storage(index)
+    return store._backend._table.storage(table_indexes.INDEXES[declaration])
 
 
 def address_of(store: Any) -> Any:

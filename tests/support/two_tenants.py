@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from sessiondex import PendingMigration, Session
-from tests.support.builders import START, make_session, visit
+from tests.support.builders import START, NotedSession, make_session, visit
 from tests.support.error_text import full_text
 from tests.support.fingerprints import fingerprint
 
@@ -73,6 +73,7 @@ class MarkedTenant(NamedTuple):
                 "variable_updated_at": {f"key-{mark}": START},
                 "scenario_checksum": f"checksum-{mark}",
                 "pending_migration": pending,
+                **({"note": "note-shared" if is_shared else f"note-{mark}"} if issubclass(cls, NotedSession) else {}),
                 **fields,
             },
         )

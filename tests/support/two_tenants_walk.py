@@ -18,6 +18,7 @@ from sessiondex import (
     SessionNotFoundError,
     SessionStatus,
 )
+from tests.support.builders import NotedSession
 from tests.support.two_tenants import (
     SHARED_AGENT,
     SHARED_CUSTOMER,
@@ -52,12 +53,15 @@ class Walk:
 
     async def go(self, count: int) -> None:
         """Run that number of operations."""
-        operations = [self.save, self.get, self.delete, self.list_, self.step, self.turn, self.update, self.create]
+        operations = [
+            *(self.save, self.get, self.delete, self.list_, self.step, self.turn, self.update, self.create),
+            *(self.list_others, self.touch, self.erase),
+        ]
         names = [operation.__name__ for operation in operations]
         for number in range(count):
             self._me, self._other = (A, B) if number % 2 == 0 else (B, A)
             self._given = None
-            at = self._rng.choices(range(len(operations)), (4, 4, 2, 4, 3, 1, 2, 2))[0]
+            at = self._rng.choices(range(len(operations)), (5, 4, 1, 4, 3, 1, 2, 2, 4, 1, 0.5))[0]
             self.done[names[at]] += 1
             problem = await self._problem(operations[at], number)
             if problem is not None:
@@ -101,14 +105,15 @@ class Walk:
 
     def _new(self, number: int | None = None, **fields: Any) -> Any:
         status = self._rng.choice(list(SessionStatus))
-        return self._me.session(self._rng.randrange(_NUMBERS) if number is None else number, status=status, **fields)
+        number = self._rng.randrange(_NUMBERS) if number is None else number
+        return self._me.session(number, self._rng.choice((Session, NotedSession)), status=status, **fields)
 
     def _have(self, **fields: Any) -> list[Session]:
         """Return the tenant's sessions with these fields, newest first."""
         found = [
             session
             for session in self._mine.values()
-            if all(getattr(session, name) == value for name, value in fields.items())
+            if all(getattr(session, name, None) == value for name, value in fields.items())
         ]
         return sorted(found, key=lambda session: session.last_activity_at, reverse=True)
 
@@ -135,6 +140,11 @@ class Walk:
             session_id = self._session_id()
             found = await self._store.get(session_id, tenant_id=self._me.tenant)
             assert found == self._mine.get(session_id)
+            return found
+        if self._rng.random() < 0.3:
+            ids = [self._rng.choice((self._me, self._other)).id(100 + number) for number in range(_NUMBERS)]
+            found = await self._store.get_many(ids, tenant_id=self._me.tenant)
+            assert found == [self._mine.get(session_id) for session_id in ids]
             return found
         user = self._user()
         found = await self._store.get_by_channel(self._me.tenant, Channel.WEBCHAT, user)
@@ -171,6 +181,53 @@ class Walk:
             assert await self._store.count_by_agent(tenant, agent, status=status) == len(expected)
         assert found == expected
         return found
+
+    async def list_others(self) -> Any:
+        store, tenant, rng = self._store, self._me.tenant, self._rng
+        at = rng.randrange(3)
+        if at == 0:
+            status = rng.choice([None, *SessionStatus])
+            found = await store.list_by_tenant(tenant, status=status)
+            assert await store.count_by_tenant(tenant, status=status) == len(found)
+            expected = self._have(**({} if status is None else {"status": status}))
+        elif at == 1:
+            user = self._user()
+            found = await store.list_by_channel(tenant, Channel.WEBCHAT, user)
+            assert await store.count_by_channel(tenant, Channel.WEBCHAT, user) == len(found)
+            expected = self._have(user_channel_id=user)
+        else:
+            note = rng.choice(("note-shared", f"note-{self._me.mark}", f"note-{self._other.mark}"))
+            found = await store.list_by_field(tenant, "note", note)
+            assert await store.count_by_field(tenant, "note", note) == len(found)
+            expected = self._have(note=note)
+        assert found == expected
+        return found
+
+    async def touch(self) -> Any:
+        session_id = self._session_id()
+        is_there = await self._store.touch(session_id, tenant_id=self._me.tenant)
+        assert is_there == (session_id in self._mine)
+        if is_there:
+            touched = await self._store.get(session_id, tenant_id=self._me.tenant)
+            mine = self._mine[session_id]
+            assert touched.last_activity_at > max(one.last_activity_at for one in self._mine.values())
+            assert touched == mine.model_copy(update={"last_activity_at": touched.last_activity_at})
+            self._mine[session_id] = touched
+        return is_there
+
+    async def erase(self) -> Any:
+        tenant, user, customer = self._me.tenant, self._user(), self._one_of(SHARED_CUSTOMER, 3)
+        if self._rng.random() < 0.5:
+            gone: dict[str, Any]
+            count, gone = await self._store.delete_by_customer(tenant, customer), {"customer_profile_id": customer}
+        else:
+            count = await self._store.delete_by_channel(tenant, Channel.WEBCHAT, user)
+            gone = {"user_channel_id": user}
+        found = self._have(**gone)
+        assert count == len(found)
+        for session in found:
+            del self._mine[session.session_id]
+        return count
 
     async def step(self) -> Any:
         scenario = self._one_of(SHARED_SCENARIO, 4)

@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 
 from sessiondex import ScanSessionStore, SessionStore
+from sessiondex.reading import SessionReader
 from sessiondex.testing import (
     CAPABILITIES,
     CASES,
     case,
     check_session_store,
 )
+from sessiondex.testing.case import LAW_COUNT
 
 
 def test_every_case_has_a_unique_name_and_a_promise() -> None:
@@ -28,7 +30,7 @@ def test_every_case_has_a_unique_name_and_a_promise() -> None:
 
 
 def test_every_law_has_cases() -> None:
-    assert {one.law for one in CASES} == {None, *range(1, 19)}
+    assert {one.law for one in CASES} == {None, *range(1, LAW_COUNT + 1)}
 
 
 async def test_every_operation_is_called_with_every_argument_and_options_only_where_they_are_needed() -> None:
@@ -63,7 +65,8 @@ async def test_every_operation_is_called_with_every_argument_and_options_only_wh
 
 OPERATIONS = {
     name: {parameter for parameter in inspect.signature(method).parameters if parameter != "self"}
-    for name, method in vars(SessionStore).items()
+    for cls in (SessionReader, SessionStore)
+    for name, method in vars(cls).items()
     if getattr(method, "__isabstractmethod__", False) and not name.startswith("__")
 }
 

@@ -14,7 +14,18 @@ from hypothesis.stateful import run_state_machine_as_test
 from sessiondex import InMemorySessionStore, ScanSessionStore
 from sessiondex.testing import ContractViolation
 from sessiondex.testing.machine import SessionStoreMachine
-from tests.support.broken_stores import concurrency, feed, isolation, queries, saves
+from tests.support.broken_stores import (
+    concurrency,
+    erasure,
+    feed,
+    isolation,
+    lists,
+    own_indexes,
+    queries,
+    quiet_saves,
+    saves,
+    writes,
+)
 from tests.support.virtual_time import VirtualLoop
 
 # Deterministic, without shrinking: the tests only need the first failure.
@@ -55,7 +66,7 @@ class NeverAnswers(ScanSessionStore[Any]):
 
 
 FINDINGS: dict[Any, str] = {
-    saves.StampsThatRepeat: "^(stamps: each must be greater|get_or_create, beside)",
+    saves.StampsThatRepeat: "^(stamps: each must be greater|get_or_create, beside|a saved session, beside)",
     isolation.SharesGivenSessions: "^(get|find|list|a saved session|the replayed versions)",
     isolation.SharesResultsOfGet: "^(get|find|list|a saved session|the replayed versions)",
     isolation.NeverUnfilesAgents: "^(list_by_agent|iter_by_agent|sessions of a page|count_by_agent, beside)",
@@ -65,6 +76,17 @@ FINDINGS: dict[Any, str] = {
     concurrency.LosesUpdates: "^saving with expected revision",
     queries.CountsIdleOnes: "^count_by_agent",
     feed.FeedWithGaps: "^sequences, counted from the first",
+    queries.IgnoresAfter: "^(list_by_|iter_by_).*, sessions of a page beyond its cursors",
+    lists.HidesTheClosed: "^(list|iter|count)_by_(tenant|channel)",
+    lists.AnswersEachIdOnce: "^get_many",
+    own_indexes.ComparesByValueAlone: "^(list|iter|count|get)_by_field",
+    quiet_saves.TouchesWithEachSave: "^(the stamp of a session saved without touch|a saved session)",
+    quiet_saves.NeverTouches: "^stamps, the last one by touch",
+    quiet_saves.TouchesForAnyTenant: "^touch",
+    quiet_saves.FeedOfTouchesAsSaves: "^a change, beside",
+    writes.CreatesFirst: "^the calls of create by update",
+    writes.IgnoresExpectedRevisions: "^save_many with expected revisions",
+    erasure.ErasesTheWholeStore: "^delete_by_",
     FeedThatIsSilent: "^changes: a committed change did not come",
 }
 """By broken store: the message of the machine, as a regular expression."""

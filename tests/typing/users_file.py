@@ -2,20 +2,24 @@
 
 import asyncio
 from datetime import timedelta
-from typing import Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 from uuid import UUID, uuid4
 
 from sessiondex import (
     Change,
+    ChangeKind,
     Channel,
     CopyProgress,
     EvictionReason,
+    Indexed,
     InMemorySessionStore,
     InvalidSessionError,
     RedisSessionStore,
+    ReindexProgress,
     ScanSessionStore,
     ScopeFilter,
     Session,
+    SessionReader,
     SessionStatus,
     SessionStore,
     StepVisit,
@@ -30,6 +34,8 @@ S = TypeVar("S", bound=Session)
 
 class Ticket(Session):
     priority: int = 0
+    email: Annotated[str | None, Indexed(normalize=str.casefold)] = None
+    order_ids: Annotated[list[str], Indexed()] = []
 
 
 async def default() -> list[Session]:
@@ -60,6 +66,30 @@ async def subclass(store: SessionStore[Ticket]) -> int:
         return ticket.priority if ticket else sum(other.priority for other in tickets)
     except InvalidSessionError as error:
         return len(error.field or error.reason)
+
+
+async def found(reader: SessionReader[Ticket], tenant_id: UUID, ids: list[UUID]) -> list[Ticket]:
+    by_email: Ticket | None = await reader.get_by_field(tenant_id, "email", "Ann@example.com")
+    several: list[Ticket | None] = await reader.get_many(ids, tenant_id=tenant_id)
+    count: int = await reader.count_by_tenant(tenant_id, status=SessionStatus.ACTIVE)
+    newer = await reader.list_by_tenant(tenant_id, limit=count, after=by_email.last_activity_at if by_email else None)
+    newer += await reader.list_by_field(tenant_id, "order_ids", "1", before=newer[0].last_activity_at)
+    newer += [ticket async for ticket in reader.iter_by_channel(tenant_id, "telegram", "u", page_size=10)]
+    return newer + [ticket for ticket in several if ticket is not None]
+
+
+async def kept_up(store: SessionStore[Ticket], tickets: list[Ticket]) -> ReindexProgress:
+    ids: list[UUID] = await store.save_many(tickets, expected_revisions=[None, 1], touch=False)
+    was_there: bool = await store.touch(ids[0], tenant_id=tickets[0].tenant_id)
+    erased: int = await store.delete_by_tenant(tickets[0].tenant_id)
+    erased += await store.delete_by_customer(tickets[0].tenant_id, uuid4())
+    erased += await store.delete_by_channel(tickets[0].tenant_id, Channel.SMS, "u")
+
+    async def shown(progress: ReindexProgress) -> None:
+        assert progress.reindexed <= progress.read
+
+    assert was_there <= bool(erased)
+    return await store.reindex(progress=shown)
 
 
 async def of_any_class(store: SessionStore[Any]) -> int:
@@ -111,7 +141,10 @@ async def raised(store: SessionStore[Ticket], session_id: UUID) -> Change:
         assert len(page) == sum(steps.values())
         async for one in store.iter_by_customer(ticket.tenant_id, uuid4()):
             assert one.priority
-        return await anext(changes)
+        async for change in changes:
+            if change.kind is not ChangeKind.TOUCHED:
+                return change
+        raise AssertionError
 
 
 async def archive(session: Session, reason: EvictionReason) -> None:

@@ -31,17 +31,19 @@ from sessiondex.engine.postings import ROW_KEY_SIZE, SORTABLE_OFFSET, encode_sor
 from sessiondex.engine.sharded_dict import ShardedDict
 
 Row = NewType("Row", bytes)
-"""Key (16 bytes), owner (16), sortable stamp (8), revision (8), size of the index keys (4), index keys, value."""
+"""Key (16 bytes), owner (16), sortable stamp, revision and generation (8 each), size of the index keys (4), index keys,
+and value."""
 
-IndexKeys: TypeAlias = tuple[bytes | FacetedKey | None, ...]
+IndexKeys: TypeAlias = tuple[bytes | tuple[bytes, ...] | FacetedKey | None, ...]
 """One for each index, in their order. `None`: the row is not in that index."""
 
 OWNER_SIZE = 16
 
-_HEAD = Struct(f">{ROW_KEY_SIZE}s{OWNER_SIZE}sQQI")
+_HEAD = Struct(f">{ROW_KEY_SIZE}s{OWNER_SIZE}sQQQI")
 _HEAD_SIZE = _HEAD.size
 _STAMP = slice(32, 40)
-_SIZE = slice(48, 52)
+_GENERATION = slice(48, 56)
+_SIZE = slice(56, 60)
 _pack_head, _unpack_head = _HEAD.pack, _HEAD.unpack_from
 _stamp_of = itemgetter(_STAMP)
 # Version 2 of the format does not look for objects that occur twice, which takes as long as all the rest.
@@ -55,6 +57,8 @@ class RowHead(NamedTuple):
     owner: bytes
     stamp: int
     revision: int
+    generation: int
+    """The stamp with which the key got its first row. Later rows keep it, until the key has none."""
 
 
 class RowChange(NamedTuple):
@@ -117,16 +121,13 @@ class Table:
     def head_of_key(self, key: bytes) -> RowHead | None:
         """Return the fixed values of the row of the key, or `None`. Runtime: O(1)."""
         row = self._shards[hash(key) & self._mask].get(key)
-        if row is None:
-            return None
-        key, owner, stamp, revision, _ = _unpack_head(row)
-        return _new_tuple(RowHead, (key, owner, stamp - SORTABLE_OFFSET, revision))
+        return None if row is None else self.head(row)
 
     @staticmethod
     def head(row: Row) -> RowHead:
         """Return the fixed values of the row. Runtime: O(1)."""
-        key, owner, stamp, revision, _ = _unpack_head(row)
-        return _new_tuple(RowHead, (key, owner, stamp - SORTABLE_OFFSET, revision))
+        key, owner, stamp, revision, generation, _ = _unpack_head(row)
+        return _new_tuple(RowHead, (key, owner, stamp - SORTABLE_OFFSET, revision, generation - SORTABLE_OFFSET))
 
     @staticmethod
     def value(row: Row) -> bytes:
@@ -194,12 +195,14 @@ class Table:
         if not len(key) == len(owner) == ROW_KEY_SIZE or len(index_keys) != len(self._indexes):
             raise ValueError("a key and an owner of 16 bytes, and an index key for each index")
         packed_keys = marshal.dumps(index_keys, _MARSHAL_VERSION)
+        old = self._shards[hash(key) & self._mask].get(key)
+        sortable = stamp + SORTABLE_OFFSET
+        generation = sortable if old is None else int.from_bytes(old[_GENERATION], "big")
         try:
-            head = _pack_head(key, owner, stamp + SORTABLE_OFFSET, revision, len(packed_keys))
+            head = _pack_head(key, owner, sortable, revision, generation, len(packed_keys))
         except StructError as error:
             raise OverflowError(f"stamp {stamp} or revision {revision}: {error}") from None
         new: Row = head + packed_keys + value  # type: ignore[assignment]  # `Row(...)` is a call of Python
-        old = self._shards[hash(key) & self._mask].get(key)
         if old is None:
             old_keys = self._no_keys
         elif old.startswith(packed_keys, _HEAD_SIZE):  # marshalled data ends where it says, so these are all keys
@@ -207,6 +210,20 @@ class Table:
         else:
             old_keys = self.index_keys(old)
         return _new_tuple(RowChange, (key, old, new, old_keys, index_keys))
+
+    def plan_stamp(self, key: bytes, stamp: int) -> RowChange:
+        """Return the change that gives the row of the key, which must exist, another stamp. Nothing is changed.
+
+        Runtime: O(indexes).
+
+        Raises:
+            KeyError: the key has no row.
+            OverflowError: the stamp is out of range.
+        """
+        old = self._shards[hash(key) & self._mask][key]
+        new: Row = old[: _STAMP.start] + encode_sortable(stamp) + old[_STAMP.stop :]  # type: ignore[assignment]  # as above
+        index_keys = self.index_keys(old)
+        return RowChange(key, old, new, index_keys, index_keys)
 
     def plan_remove(self, key: bytes) -> RowChange:
         """Return the change that removes the row of the key, if there is one. Nothing is changed.

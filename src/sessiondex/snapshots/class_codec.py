@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
 from sessiondex.errors import InvalidSessionError
+from sessiondex.indexed import IndexedField
 from sessiondex.models import Session
 from sessiondex.snapshots.carried import (
     Carried,
@@ -51,8 +52,9 @@ _VERSION_FIELDS = frozenset({"last_activity_at", "revision"})
 class ClassCodec:
     """Checks, packs, unpacks and copies the sessions of one class."""
 
-    def __init__(self, cls: type[Session], number: int, ids: UUIDCache) -> None:
+    def __init__(self, cls: type[Session], number: int, ids: UUIDCache, indexed: tuple[IndexedField, ...] = ()) -> None:
         self.cls = cls
+        self.indexed = indexed
         self.stored_count = 0
         self.suffix: bytes = (2 * number).to_bytes(SUFFIX_SIZE)
         self.json_suffix: bytes = (2 * number + 1).to_bytes(SUFFIX_SIZE)

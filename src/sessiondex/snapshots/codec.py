@@ -28,6 +28,7 @@ from uuid import UUID
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from sessiondex.errors import InvalidSessionError
+from sessiondex.indexed import IndexedField, KnownIndexes
 from sessiondex.models import Session, in_utc, utc_now
 from sessiondex.snapshots.carried import version_in
 from sessiondex.snapshots.class_codec import ClassCodec
@@ -66,13 +67,14 @@ class SnapshotCodec(Generic[S]):
     """Checks, packs, unpacks and copies sessions, in any thread.
 
     `index_keys` computes the keys of a session from its checked field values, in which `last_activity_at` and
-    `revision` have no meaning. It must not change or keep them. `now` gives the time that stands in for
-    `last_activity_at` during a round trip; 1 stands in for the revision.
+    `revision` have no meaning, and from the indexed fields of its class. It must not change or keep them. `indexes`
+    knows the indexed fields of all classes: those given to it, and those whose sessions are prepared. `now` gives the
+    time that stands in for `last_activity_at` during a round trip; 1 stands in for the revision.
 
     The storage calls `retain` when a packed session is added and `release` when one is removed.
 
     >>> from uuid import UUID
-    >>> codec = SnapshotCodec[Session](lambda values: (values["status"].value,))
+    >>> codec = SnapshotCodec[Session](lambda values, indexed: (values["status"].value,))
     >>> ids = {"session_id": UUID(int=3), "tenant_id": UUID(int=1), "agent_id": UUID(int=2)}
     >>> session_id, tenant_id, packed, keys = codec.prepare(Session(**ids, channel="sms", user_channel_id="+1"))
     >>> keys
@@ -82,9 +84,13 @@ class SnapshotCodec(Generic[S]):
     """
 
     def __init__(
-        self, index_keys: Callable[[Mapping[str, Any]], tuple[Any, ...]], now: Callable[[], datetime] = utc_now
+        self,
+        index_keys: Callable[[Mapping[str, Any], tuple[IndexedField, ...]], tuple[Any, ...]],
+        now: Callable[[], datetime] = utc_now,
+        indexes: KnownIndexes | None = None,
     ) -> None:
         self._index_keys = index_keys
+        self.indexes: KnownIndexes = KnownIndexes() if indexes is None else indexes
         self._now = now
         self._ids = UUIDCache()
         self._by_class: dict[type[Session], ClassCodec] = {}
@@ -101,18 +107,18 @@ class SnapshotCodec(Generic[S]):
         Cost: about one `model_dump_json()` of it, eight for a class that is not plain or a value in doubt.
 
         Raises:
-            InvalidSessionError: the session would not come back equal. Names the field.
+            InvalidSessionError: the session would not come back equal, or cannot be indexed. Names the field.
         """
         codec = self._by_class.get(type(session)) or self._codec_of(type(session))
         if codec.pack is not None:
             packed = codec.pack(session)
             if packed is not None:
                 values = session.__dict__
-                keys = self._index_keys(values)
+                keys = self._index_keys(values, codec.indexed)
                 return _new_tuple(Prepared, (values["session_id"], values["tenant_id"], packed, keys))
         values, packed = codec.round_trip(session, in_utc(self._now()))
         session_id, tenant_id = _exact_uuid(values["session_id"]), _exact_uuid(values["tenant_id"])
-        return Prepared(session_id, tenant_id, packed, self._index_keys(values))
+        return Prepared(session_id, tenant_id, packed, self._index_keys(values, codec.indexed))
 
     def unpack(self, packed: bytes, session_id: bytes, tenant_id: bytes, stamp: int, revision: int) -> S:
         """Return the session, which nobody else has. `stamp` is in microseconds since 1970.
@@ -203,12 +209,13 @@ class SnapshotCodec(Generic[S]):
             return self._register(cls) if codec is None else codec
 
     def _register(self, cls: type[Session]) -> ClassCodec:
+        indexed = self.indexes.add(cls)
         number = self._numbers.get(cls)
         if number is None:
             # For a new class only. If a forgotten class did this on its return, two could evict each other for ever.
             self._forget_unused_classes()
             number = next(self._next_number)
-        codec = ClassCodec(cls, number, self._ids)
+        codec = ClassCodec(cls, number, self._ids, indexed)
         self._numbers[cls], self._classes[number] = number, cls
         self._by_suffix[codec.suffix] = self._by_suffix[codec.json_suffix] = codec
         self._by_class[cls] = codec

@@ -10,6 +10,7 @@ from uuid import UUID
 from pydantic import JsonValue
 from pydantic.fields import FieldInfo
 
+from sessiondex.indexed import Indexed
 from sessiondex.models import Channel, Session, check_channel
 from sessiondex.snapshots.carried import PREFIX
 from sessiondex.snapshots.instances import has_own_behaviour
@@ -42,8 +43,13 @@ def _is_plain_field(name: str, field: FieldInfo) -> bool:
         return False
     inherited = Session.model_fields.get(name)
     if inherited is not None:
-        return field.annotation == inherited.annotation and field.metadata == inherited.metadata
-    return not field.metadata and (field.annotation in (UUID, UUID | None) or check_of(field.annotation) is not None)
+        return field.annotation == inherited.annotation and _checks(field) == inherited.metadata
+    return not _checks(field) and (field.annotation in (UUID, UUID | None) or check_of(field.annotation) is not None)
+
+
+def _checks(field: FieldInfo) -> list[Any]:
+    """Return the metadata of the field that concern its values: an index does not."""
+    return [one for one in field.metadata if not isinstance(one, Indexed)]
 
 
 def check_of(annotation: Any) -> Check | None:

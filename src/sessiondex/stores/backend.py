@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
 from sessiondex.models import Session
@@ -12,9 +12,19 @@ from sessiondex.snapshots.codec import Prepared
 
 R = TypeVar("R")
 """The stored form of a session. It is immutable, so it stays readable after the session was changed."""
+R_co = TypeVar("R_co", covariant=True)
 P = TypeVar("P")
 """A planned change of one session."""
 S_co = TypeVar("S_co", bound=Session, covariant=True)
+
+
+class Place(NamedTuple):
+    """Which session it is, and where it stands in lists."""
+
+    key: bytes
+    """The id of the session."""
+    stamp: int
+    """In microseconds since 1970-01-01 UTC."""
 
 
 class RowHead(Protocol):
@@ -30,14 +40,18 @@ class RowHead(Protocol):
 
     @property
     def stamp(self) -> int:
-        """When it was saved, in microseconds since 1970-01-01 UTC."""
+        """When it was saved or touched, in microseconds since 1970-01-01 UTC."""
 
     @property
     def revision(self) -> int:
         """How often it was saved."""
 
+    @property
+    def generation(self) -> int:
+        """The stamp of its first save since it was new, or was deleted."""
 
-class Storage(Protocol[R, P]):
+
+class Storage(Protocol[R_co, P]):
     """Plans and applies changes: all that the writer needs. No method awaits; one that raises has changed nothing."""
 
     def __len__(self) -> int:
@@ -46,11 +60,8 @@ class Storage(Protocol[R, P]):
     def head(self, session_id: UUID) -> RowHead | None:
         """Return the head of the stored session, or `None`."""
 
-    def find(self, session_id: UUID) -> R | None:
+    def find(self, session_id: UUID) -> R_co | None:
         """Return the stored form of the session, or `None`."""
-
-    def head_of(self, stored: R) -> RowHead:
-        """Return the head of a stored form."""
 
     def oldest(self) -> RowHead | None:
         """Return the head of the session that was idle longest, or `None`. Only for stores that evict."""
@@ -60,6 +71,9 @@ class Storage(Protocol[R, P]):
 
     def plan_put(self, prepared: Prepared, stamp: int, revision: int) -> P:
         """Plan to store the session in place of what has its id."""
+
+    def plan_touch(self, session_id: UUID, stamp: int) -> P:
+        """Plan to give the session, which must be there, another stamp."""
 
     def plan_remove(self, session_id: UUID) -> P:
         """Plan to remove the session, which must be there."""
@@ -84,8 +98,14 @@ class Backend(Storage[R, P], Protocol[R, P, S_co]):
     def get(self, session_id: UUID, tenant_id: UUID | None, cutoff: int | None) -> S_co | None:
         """Return a private copy of the session, or `None`."""
 
+    def visible(self, session_id: UUID, tenant_id: UUID | None, cutoff: int | None) -> R | None:
+        """Return the stored form of the session that `get` would return, or `None`."""
+
     def to_session(self, stored: R) -> S_co:
         """Return a private copy of what was stored."""
+
+    def place_of(self, stored: R) -> Place:
+        """Return id and stamp of what was stored."""
 
     def class_of(self, stored: R) -> type[Session]:
         """Return the class of what was stored. The caller keeps it as long as it keeps a removed session."""

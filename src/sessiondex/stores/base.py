@@ -1,8 +1,7 @@
-"""BaseSessionStore: every public method of the contract, once, for all stores.
+"""BaseSessionStore: the public methods that write, lock and close, once, for all stores.
 
-Each method enters the loop guard, checks its arguments, and delegates to the protected methods below, which a store
-implements. No other module checks arguments or loops. `get` and `save` pass checked arguments on; all other queries are
-values of `queries.py`.
+As in `ReadMethods`, each method enters the loop guard, checks its arguments and delegates. No other module checks
+arguments or loops.
 """
 
 from __future__ import annotations
@@ -12,41 +11,42 @@ import random
 from abc import abstractmethod
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
-from datetime import datetime
 from inspect import isawaitable
 from typing import Self
 from uuid import UUID
 
-from sessiondex import queries
-from sessiondex.clock import to_microseconds
-from sessiondex.contract import Change, S, SessionStore
+from sessiondex import arguments, queries
+from sessiondex.changes import Change
+from sessiondex.contract import OnReindexed, ReindexProgress
 from sessiondex.errors import ConflictError, ReentryError, SessionNotFoundError
-from sessiondex.models import Channel, ScopeFilter, SessionStatus
+from sessiondex.indexed import KnownIndexes
+from sessiondex.models import Channel
+from sessiondex.reading import S
 from sessiondex.stores.callback_scope import CallbackScope
 from sessiondex.stores.keyed_locks import KeyedLocks
-from sessiondex.stores.loop_guard import LoopGuard
-from sessiondex.stores.pages import iterate_pages
+from sessiondex.stores.reads import ReadMethods
 from sessiondex.stores.slices import iterate_in_slices
 
+ATTEMPTS_OF_COROUTINES = 5
+"""Of `update`: a coroutine function may take so long that others always win, so it gives up."""
 _CONFLICT_PAUSE_SECONDS = 0.0005
 
 
-class BaseSessionStore(SessionStore[S]):
-    """Checks arguments and delegates. Holds what every store needs: the loop guard and two sets of keyed locks."""
+class BaseSessionStore(ReadMethods[S]):
+    """Checks arguments and delegates. Holds two sets of keyed locks, which every store needs."""
 
-    def __init__(self, recover: Callable[[], None]) -> None:
-        """`recover` finishes an interrupted commit, and does nothing if there is none."""
-        self._guard = LoopGuard(self._start_in_new_loop, recover)
+    def __init__(self, recover: Callable[[], None], indexes: KnownIndexes) -> None:
+        super().__init__(recover, indexes)
         self._session_locks, self._creation_locks = KeyedLocks(), KeyedLocks()
 
     # -- to be implemented by stores --
 
     @abstractmethod
-    async def _find(self, session_id: UUID, tenant_id: UUID | None) -> S | None:
-        """Return the session, of the tenant if one is given, or `None`."""
+    async def _find_version(self, session_id: UUID, tenant_id: UUID | None) -> tuple[S, queries.Expected] | None:
+        """Return the session as `_find` does, and what a save expects that replaces this version of it."""
 
     @abstractmethod
-    async def _put(self, session: S, expected: queries.Expected | None) -> UUID:
+    async def _put(self, session: S, expected: queries.Expected | None, *, touch: bool) -> UUID:
         """Save the session, write its version back, and return its id."""
 
     @abstractmethod
@@ -54,32 +54,22 @@ class BaseSessionStore(SessionStore[S]):
         """Save a new session, or return the one that is open for its channel identity."""
 
     @abstractmethod
-    async def _put_many(self, sessions: Sequence[S], first: int) -> list[UUID]:
+    async def _put_many(
+        self, sessions: Sequence[S], expected: Sequence[queries.Expected | None] | None, *, touch: bool, first: int = 0
+    ) -> list[UUID]:
         """Save all sessions or none. `first` is the number of the first, for errors."""
+
+    @abstractmethod
+    async def _touch(self, session_id: UUID, tenant_id: UUID | None) -> bool:
+        """Give the session a new stamp, and return whether it exists."""
 
     @abstractmethod
     async def _remove(self, session_ids: Sequence[UUID], tenant_id: UUID | None) -> int:
         """Remove the sessions, and return how many there were."""
 
     @abstractmethod
-    async def _latest(self, query: queries.ChannelQuery) -> S | None:
-        """Return the latest session of the channel identity, or `None`."""
-
-    @abstractmethod
-    async def _newest(self, query: queries.ListQuery, page: queries.Page) -> list[S]:
-        """Return a page of sessions, newest first."""
-
-    @abstractmethod
-    async def _at_step(self, query: queries.StepQuery) -> list[S]:
-        """Return all sessions at the step, newest first."""
-
-    @abstractmethod
-    async def _count(self, query: queries.CountQuery) -> int:
-        """Return how many sessions match."""
-
-    @abstractmethod
-    async def _count_steps(self, query: queries.ScenarioQuery) -> dict[str, int]:
-        """Return how many sessions stand at each step, by the hash of the step."""
+    async def _erase(self, query: queries.ListQuery) -> int:
+        """Remove all sessions that match, also expired ones, until there are none; return how many had not expired."""
 
     @abstractmethod
     async def _export(self, cursor: str | None, limit: int) -> tuple[list[S], str | None]:
@@ -88,6 +78,10 @@ class BaseSessionStore(SessionStore[S]):
     @abstractmethod
     async def _restore(self, versions: Sequence[tuple[S, int, int]]) -> int:
         """Save sessions with their stamps and revisions, and return how many were saved."""
+
+    @abstractmethod
+    async def _reindex(self, progress: OnReindexed) -> ReindexProgress:
+        """Index anew the sessions whose index entries differ from what their classes declare."""
 
     @abstractmethod
     def _hold_session(self, session_id: UUID, timeout: float | None) -> AbstractAsyncContextManager[None]:
@@ -113,27 +107,41 @@ class BaseSessionStore(SessionStore[S]):
     async def _release(self) -> None:
         """End background tasks and close connections. May be called twice."""
 
-    # -- one session --
+    # -- saving --
 
-    async def get(self, session_id: UUID, *, tenant_id: UUID | None = None) -> S | None:
+    async def save(self, session: S, *, expected_revision: int | None = None, touch: bool = True) -> UUID:
         self._guard.enter()
-        # Recognised here without a call, which would take a tenth of a read.
-        if type(session_id) is not UUID:
-            session_id = queries.check_uuid("session_id", session_id)
-        if tenant_id is not None:
-            tenant_id = queries.check_uuid("tenant_id", tenant_id)
-        return await self._find(session_id, tenant_id)
-
-    async def save(self, session: S, *, expected_revision: int | None = None) -> UUID:
-        self._guard.enter()
+        if touch is not True:
+            arguments.check_bool("touch", touch)
         if expected_revision is None:
-            return await self._put(session, None)
-        return await self._put(session, queries.check_expected(expected_revision))
+            return await self._put(session, None, touch=touch)
+        return await self._put(session, queries.check_expected(expected_revision), touch=touch)
 
-    async def delete(self, session_id: UUID, *, tenant_id: UUID | None = None) -> bool:
+    async def save_many(
+        self, sessions: Iterable[S], *, expected_revisions: Sequence[int | None] | None = None, touch: bool = True
+    ) -> list[UUID]:
         self._guard.enter()
-        session_id = queries.check_uuid("session_id", session_id)
-        return await self._remove([session_id], queries.check_optional_uuid("tenant_id", tenant_id)) == 1
+        arguments.check_bool("touch", touch)
+        given = list(arguments.check_iterable("sessions", sessions, "save"))
+        expected = queries.check_all_expected(expected_revisions, len(given))
+        return await self._put_many(given, expected, touch=touch)
+
+    async def load(self, sessions: Iterable[S] | AsyncIterable[S], *, batch: int = 500) -> int:
+        self._guard.enter()
+        batch = arguments.check_batch_size("batch", batch)
+        count = 0
+        pending: list[S] = []
+        async with aclosing(
+            iterate_in_slices(arguments.check_any_iterable("sessions", sessions), self._guard.enter)
+        ) as given:
+            async for session in given:
+                pending.append(session)
+                if len(pending) == batch:
+                    count += len(await self._put_many(pending, None, touch=True, first=count))
+                    await asyncio.sleep(0)
+                    self._guard.enter()
+                    pending = []
+        return count + len(await self._put_many(pending, None, touch=True, first=count))
 
     async def update(
         self,
@@ -141,39 +149,63 @@ class BaseSessionStore(SessionStore[S]):
         change: Callable[[S], S | Awaitable[S | None] | None],
         *,
         tenant_id: UUID | None = None,
-        attempts: int = 5,
+        create: Callable[[], S | Awaitable[S]] | None = None,
+        attempts: int | None = None,
+        touch: bool = True,
     ) -> S:
-        queries.check_callable("change", change)
-        attempts = queries.check_min("attempts", attempts, 1, "each of them reads, changes and saves")
+        self._guard.enter()
+        session_id = arguments.check_uuid("session_id", session_id)
+        tenant_id = arguments.check_optional_uuid("tenant_id", tenant_id)
+        arguments.check_callable("change", change)
+        if create is not None:
+            arguments.check_callable("create", create)
+        if attempts is not None:
+            attempts = arguments.check_min("attempts", attempts, 1, "each of them reads, changes and saves")
+        arguments.check_bool("touch", touch)
         attempt = 1
+        owner: UUID | None
         while True:
-            session = await self.get(session_id, tenant_id=tenant_id)
-            if session is None:
+            found = await self._find_version(session_id, tenant_id)
+            if found is not None:
+                current, expected = found
+                owner = current.tenant_id
+                result = change(current)
+            elif create is not None:
+                current, expected, owner = None, queries.Expected(0), tenant_id
+                result = create()
+            else:
                 raise SessionNotFoundError(session_id)
-            owner, stamp = session.tenant_id, to_microseconds(session.last_activity_at)
-            expected = queries.Expected(session.revision, stamp)
-            result = change(session)
-            replacement = (await result) if isawaitable(result) else result
-            changed = session if replacement is None else replacement
-            queries.check_same_session(changed, session_id, owner)
+            is_plain = not isawaitable(result)
+            given = (await result) if isawaitable(result) else result
+            changed = current if given is None else given
+            arguments.check_same_session("change" if found else "create", changed, session_id, owner)
+            assert changed is not None  # checked
             self._guard.enter()
             try:
-                await self._put(changed, expected)
-            except ConflictError:
-                if attempt == attempts:
-                    raise
+                await self._put(changed, expected, touch=touch)
+            except ConflictError as error:
+                limit = attempts or (None if is_plain else ATTEMPTS_OF_COROUTINES)
+                if attempt == limit:
+                    advice = f"it was saved during each of {attempt} attempts; give more `attempts`, or do less in them"
+                    raise ConflictError(session_id, error.expected, error.actual, advice) from None
                 # A random pause: without it the same updates would lose again and again.
                 await asyncio.sleep(random.random() * _CONFLICT_PAUSE_SECONDS * 2 ** min(attempt, 6))  # noqa: S311  # no secret
+                self._guard.enter()
                 attempt += 1
             else:
                 return changed
+
+    async def touch(self, session_id: UUID, *, tenant_id: UUID | None = None) -> bool:
+        self._guard.enter()
+        session_id = arguments.check_uuid("session_id", session_id)
+        return await self._touch(session_id, arguments.check_optional_uuid("tenant_id", tenant_id))
 
     async def get_or_create(
         self, tenant_id: UUID, channel: Channel | str, user_channel_id: str, create: Callable[[], S | Awaitable[S]]
     ) -> tuple[S, bool]:
         self._guard.enter()
         identity = queries.channel_query(tenant_id, channel, user_channel_id, is_open=True)
-        queries.check_callable("create", create)
+        arguments.check_callable("create", create)
         found = await self._latest(identity)
         if found is not None:
             return found, False
@@ -190,127 +222,58 @@ class BaseSessionStore(SessionStore[S]):
                 session = (await result) if isawaitable(result) else result
             queries.check_identity(session, identity)
             self._guard.enter()
-            found = await self._put_if_absent(session, identity)
+            try:
+                found = await self._put_if_absent(session, identity)
+            except ConflictError as error:
+                advice = "`create` must make a session with a new id, as uuid4() does"
+                raise ConflictError(error.session_id, error.expected, error.actual, advice) from None
             return (session, True) if found is None else (found, False)
 
-    # -- many sessions --
+    # -- deleting --
 
-    async def save_many(self, sessions: Iterable[S]) -> list[UUID]:
+    async def delete(self, session_id: UUID, *, tenant_id: UUID | None = None) -> bool:
         self._guard.enter()
-        return await self._put_many(list(queries.check_iterable("sessions", sessions, "save")), 0)
+        session_id = arguments.check_uuid("session_id", session_id)
+        return await self._remove([session_id], arguments.check_optional_uuid("tenant_id", tenant_id)) == 1
 
     async def delete_many(self, session_ids: Iterable[UUID], *, tenant_id: UUID | None = None) -> int:
         self._guard.enter()
-        ids = [
-            queries.check_uuid("session_ids", one)
-            for one in queries.check_iterable("session_ids", session_ids, "delete")
-        ]
-        return await self._remove(ids, queries.check_optional_uuid("tenant_id", tenant_id))
+        ids = arguments.check_ids(session_ids, "delete")
+        return await self._remove(ids, arguments.check_optional_uuid("tenant_id", tenant_id))
 
-    async def load(self, sessions: Iterable[S] | AsyncIterable[S], *, batch: int = 500) -> int:
+    async def delete_by_tenant(self, tenant_id: UUID) -> int:
         self._guard.enter()
-        batch = queries.check_batch_size("batch", batch)
-        count = 0
-        pending: list[S] = []
-        async with aclosing(
-            iterate_in_slices(queries.check_any_iterable("sessions", sessions), self._guard.enter)
-        ) as given:
-            async for session in given:
-                pending.append(session)
-                if len(pending) == batch:
-                    count += len(await self._put_many(pending, count))
-                    await asyncio.sleep(0)
-                    self._guard.enter()
-                    pending = []
-        return count + len(await self._put_many(pending, count))
+        return await self._erase(queries.tenant_query(tenant_id))
+
+    async def delete_by_customer(self, tenant_id: UUID, customer_profile_id: UUID) -> int:
+        self._guard.enter()
+        return await self._erase(queries.customer_query(tenant_id, customer_profile_id))
+
+    async def delete_by_channel(self, tenant_id: UUID, channel: Channel | str, user_channel_id: str) -> int:
+        self._guard.enter()
+        return await self._erase(queries.channel_query(tenant_id, channel, user_channel_id))
+
+    # -- moving --
 
     async def export(self, *, cursor: str | None = None, limit: int = 500) -> tuple[list[S], str | None]:
         self._guard.enter()
-        return await self._export(cursor, queries.check_batch_size("limit", limit))
+        return await self._export(cursor, arguments.check_batch_size("limit", limit))
 
     async def restore(self, sessions: Iterable[S]) -> int:
         self._guard.enter()
-        return await self._restore(queries.check_versions(sessions))
+        return await self._restore(arguments.check_versions(sessions))
 
-    # -- queries --
-
-    async def get_by_channel(self, tenant_id: UUID, channel: Channel | str, user_channel_id: str) -> S | None:
+    async def reindex(self, *, progress: OnReindexed | None = None) -> ReindexProgress:
         self._guard.enter()
-        return await self._latest(queries.channel_query(tenant_id, channel, user_channel_id, is_open=False))
-
-    async def list_by_agent(
-        self,
-        tenant_id: UUID,
-        agent_id: UUID,
-        *,
-        status: SessionStatus | None = None,
-        limit: int = 100,
-        before: datetime | None = None,
-    ) -> list[S]:
-        self._guard.enter()
-        return await self._newest(queries.agent_query(tenant_id, agent_id, status), queries.check_page(limit, before))
-
-    async def list_by_customer(
-        self, tenant_id: UUID, customer_profile_id: UUID, *, limit: int = 100, before: datetime | None = None
-    ) -> list[S]:
-        self._guard.enter()
-        query = queries.customer_query(tenant_id, customer_profile_id)
-        return await self._newest(query, queries.check_page(limit, before))
-
-    def iter_by_agent(
-        self, tenant_id: UUID, agent_id: UUID, *, status: SessionStatus | None = None, page_size: int = 100
-    ) -> AsyncIterator[S]:
-        return self._pages(
-            queries.agent_query(tenant_id, agent_id, status), queries.check_batch_size("page_size", page_size)
-        )
-
-    def iter_by_customer(self, tenant_id: UUID, customer_profile_id: UUID, *, page_size: int = 100) -> AsyncIterator[S]:
-        return self._pages(
-            queries.customer_query(tenant_id, customer_profile_id), queries.check_batch_size("page_size", page_size)
-        )
-
-    def _pages(self, query: queries.ListQuery, page_size: int) -> AsyncIterator[S]:
-        async def read_page(before: int | None) -> list[S]:
-            self._guard.enter()
-            return await self._newest(query, queries.Page(page_size, before))
-
-        return iterate_pages(read_page, page_size)
-
-    async def find_sessions_by_step_hash(
-        self,
-        tenant_id: UUID,
-        scenario_id: UUID,
-        scenario_version: int,
-        step_content_hash: str,
-        scope_filter: ScopeFilter | None = None,
-    ) -> list[S]:
-        self._guard.enter()
-        query = queries.step_query(tenant_id, scenario_id, scenario_version, step_content_hash, scope_filter)
-        return await self._at_step(query)
-
-    async def count_by_agent(self, tenant_id: UUID, agent_id: UUID, *, status: SessionStatus | None = None) -> int:
-        self._guard.enter()
-        return await self._count(queries.agent_query(tenant_id, agent_id, status))
-
-    async def count_by_customer(self, tenant_id: UUID, customer_profile_id: UUID) -> int:
-        self._guard.enter()
-        return await self._count(queries.customer_query(tenant_id, customer_profile_id))
-
-    async def count_by_step_hash(
-        self, tenant_id: UUID, scenario_id: UUID, scenario_version: int, step_content_hash: str
-    ) -> int:
-        self._guard.enter()
-        return await self._count(queries.step_query(tenant_id, scenario_id, scenario_version, step_content_hash, None))
-
-    async def count_steps(self, tenant_id: UUID, scenario_id: UUID, scenario_version: int) -> dict[str, int]:
-        self._guard.enter()
-        return await self._count_steps(queries.scenario_query(tenant_id, scenario_id, scenario_version))
+        if progress is not None:
+            arguments.check_callable("progress", progress)
+        return await self._reindex(progress or (lambda _: None))
 
     # -- locks and changes --
 
     def exclusive(self, session_id: UUID, *, timeout: float | None = None) -> AbstractAsyncContextManager[None]:
-        queries.check_seconds("timeout", timeout)
-        return self._exclusive(queries.check_uuid("session_id", session_id), timeout)
+        arguments.check_seconds("timeout", timeout)
+        return self._exclusive(arguments.check_uuid("session_id", session_id), timeout)
 
     @asynccontextmanager
     async def _exclusive(self, session_id: UUID, timeout: float | None) -> AsyncIterator[None]:  # noqa: ASYNC109  # it covers the wait alone
@@ -320,7 +283,7 @@ class BaseSessionStore(SessionStore[S]):
 
     def changes(self, *, since: int | None = None) -> AsyncIterator[Change]:
         self._guard.enter_without_loop()
-        return self._follow(queries.check_optional_sequence(since))
+        return self._follow(arguments.check_optional_sequence(since))
 
     # -- open and closed --
 

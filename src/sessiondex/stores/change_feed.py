@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+from sessiondex.changes import Change
 from sessiondex.clock import to_datetime
-from sessiondex.contract import Change
 from sessiondex.errors import ChangesLostError
 from sessiondex.stores.commit import Commit
 

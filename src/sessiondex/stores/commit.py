@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Generic, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
-from sessiondex.contract import ChangeKind, EvictionReason
+from sessiondex.changes import ChangeKind, EvictionReason
 
 R = TypeVar("R")
 

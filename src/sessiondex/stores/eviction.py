@@ -13,9 +13,9 @@ from inspect import isawaitable
 from time import perf_counter
 from typing import Any, Generic, TypeVar
 
-from sessiondex.contract import ChangeKind, EvictionReason
+from sessiondex.arguments import check_callable, check_idle_ttl, check_min
+from sessiondex.changes import ChangeKind, EvictionReason
 from sessiondex.errors import UnreadableSessionError
-from sessiondex.queries import check_callable, check_idle_ttl, check_min
 from sessiondex.stores.callback_scope import CallbackScope
 from sessiondex.stores.commit import Commit
 
@@ -23,7 +23,6 @@ log: logging.Logger = logging.getLogger("sessiondex")
 
 SWEEP_INTERVAL_SECONDS = 1.0  # or the idle_ttl, if that is shorter
 _SLICE_SECONDS = 0.002  # how long callbacks run before other tasks get a turn; one callback is never cut
-_MICROSECOND = timedelta(microseconds=1)
 
 OnEvict = Callable[[Any, EvictionReason], Awaitable[None] | None]
 """Called with each evicted session and the reason; may be a coroutine function."""
@@ -55,10 +54,6 @@ class EvictionPolicy:
     def is_on(self) -> bool:
         """Whether any session is ever evicted."""
         return self.idle_ttl is not None or self.max_sessions is not None
-
-    def cutoff(self, now: int) -> int | None:
-        """Return the oldest stamp that has not expired at `now`, both in microseconds; `None` if nothing expires."""
-        return None if self.idle_ttl is None else max(now - self.idle_ttl // _MICROSECOND, 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from time import perf_counter
 from typing import Generic
 from uuid import UUID
 
+from sessiondex.arguments import check_min, parse_id_cursor
+from sessiondex.changes import Change
 from sessiondex.clock import StampClock
-from sessiondex.contract import Change, S
+from sessiondex.contract import OnReindexed, ReindexProgress
 from sessiondex.errors import (
     InvariantError,
     SessiondexError,
@@ -26,17 +28,8 @@ from sessiondex.errors import (
     add_position_note,
 )
 from sessiondex.models import Session
-from sessiondex.queries import (
-    ChannelQuery,
-    CountQuery,
-    Expected,
-    ListQuery,
-    Page,
-    ScenarioQuery,
-    StepQuery,
-    check_min,
-    parse_id_cursor,
-)
+from sessiondex.queries import ChannelQuery, CountQuery, Expected, ListQuery, Page, ScenarioQuery, StepQuery
+from sessiondex.reading import S
 from sessiondex.snapshots.class_codec import write_back_version
 from sessiondex.snapshots.codec import Prepared, SnapshotCodec
 from sessiondex.stores.backend import Backend, P, R
@@ -44,6 +37,7 @@ from sessiondex.stores.base import BaseSessionStore
 from sessiondex.stores.change_feed import ChangeFeed, ChangeReader
 from sessiondex.stores.eviction import SWEEP_INTERVAL_SECONDS, EvictionNotifier, EvictionPolicy
 from sessiondex.stores.slices import SLICE_SECONDS, Slices
+from sessiondex.stores.sweeper import sweep
 from sessiondex.stores.unreadable import MIN_PAGE_SIZE, OnUnreadable, UnreadableSessions
 from sessiondex.stores.writer import Writer
 
@@ -51,6 +45,7 @@ log: logging.Logger = logging.getLogger("sessiondex")
 
 _EVICTIONS_PER_SAVE = 2  # more than a save adds, so that saves alone catch up with what expires
 _UNLIMITED = 2**63
+_ERASED_AT_ONCE = 50  # sessions, in one step
 
 
 class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
@@ -67,7 +62,7 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
         debug: bool = False,
         on_unreadable: OnUnreadable = "raise",
     ) -> None:
-        super().__init__(self._recover)
+        super().__init__(self._recover, codec.indexes)
         self._changes_kept = check_min("changes_kept", changes_kept, 0, "0 keeps none for those who follow them")
         self._backend = backend
         self._codec = codec
@@ -89,16 +84,24 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
 
     # -- reading --
 
-    def _cutoff(self) -> int | None:
-        return None if self._policy.idle_ttl is None else self._policy.cutoff(self._clock.now())
-
     async def _find(self, session_id: UUID, tenant_id: UUID | None) -> S | None:
-        cutoff = None if self._policy.idle_ttl is None else self._cutoff()
+        cutoff = None if self._policy.idle_ttl is None else self._clock.cutoff()  # most stores save the call
         return self._backend.get(session_id, tenant_id, cutoff)
+
+    async def _find_version(self, session_id: UUID, tenant_id: UUID | None) -> tuple[S, Expected] | None:
+        session = await self._find(session_id, tenant_id)
+        head = self._backend.head(session_id)  # of the same version: nothing ran in between
+        return None if session is None or head is None else (session, Expected(head.revision, head.generation))
+
+    async def _find_many(self, session_ids: Sequence[UUID], tenant_id: UUID | None) -> list[S | None]:
+        cutoff = self._clock.cutoff()
+        found = [self._backend.visible(session_id, tenant_id, cutoff) for session_id in session_ids]
+        loaded = iter(await self._load([stored for stored in found if stored is not None]))
+        return [None if stored is None else next(loaded) for stored in found]
 
     async def _latest(self, query: ChannelQuery) -> S | None:
         try:
-            return self._backend.latest(query, self._cutoff())
+            return self._backend.latest(query, self._clock.cutoff())
         except UnreadableSessionError as error:
             if not query.is_open:
                 raise
@@ -106,21 +109,26 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
             return None  # so that its user can begin another conversation
 
     async def _newest(self, query: ListQuery, page: Page) -> list[S]:
-        found = self._backend.newest(query, page, self._cutoff())
+        found = self._backend.newest(query, page, self._clock.cutoff())
         sessions, size = await self._to_sessions(found), page.limit
         while len(sessions) < page.limit and len(found) == size:  # some were skipped, and there may be more
             size = max(page.limit, MIN_PAGE_SIZE)
-            found = self._backend.newest(query, Page(size, self._backend.head_of(found[-1]).stamp), self._cutoff())
+            further = Page(size, self._backend.place_of(found[-1]).stamp, page.after)
+            found = self._backend.newest(query, further, self._clock.cutoff())
             sessions += await self._to_sessions(found)
         return sessions[: page.limit]
 
     async def _at_step(self, query: StepQuery) -> list[S]:
-        return await self._to_sessions(self._backend.at_step(query, self._clock.now(), self._cutoff()))
+        return await self._to_sessions(self._backend.at_step(query, self._clock.now(), self._clock.cutoff()))
 
     async def _to_sessions(self, found: Sequence[R]) -> list[S]:
-        """Make sessions of what was found at one instant; let other tasks run after each slice of time."""
+        return [session for session in await self._load(found) if session is not None]
+
+    async def _load(self, found: Sequence[R]) -> list[S | None]:
+        """Make sessions of what was found at one instant, `None` of what is skipped; let others run between slices."""
         to_session, slices = self._backend.to_session, Slices(self._guard.enter)
-        sessions, classes = [], set[type[Session]]()
+        classes = set[type[Session]]()
+        sessions: list[S | None] = []
         for stored in found:
             if perf_counter() > slices.deadline:
                 # Kept alive: while other tasks run, the sessions and the last reference to their class may go.
@@ -130,6 +138,7 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
                 sessions.append(to_session(stored))
             except UnreadableSessionError as error:
                 self._unreadable.skip_or_raise(error)
+                sessions.append(None)
         return sessions
 
     async def _count(self, query: CountQuery) -> int:
@@ -142,22 +151,22 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
 
     async def _export(self, cursor: str | None, limit: int) -> tuple[list[S], str | None]:
         after = None if cursor is None else parse_id_cursor(cursor)
-        found, cutoff = self._backend.page(after, limit), self._cutoff()
-        head_of = self._backend.head_of
-        next_cursor = head_of(found[-1]).key.hex() if len(found) == limit else None
-        visible = [stored for stored in found if cutoff is None or head_of(stored).stamp >= cutoff]
+        found, cutoff = self._backend.page(after, limit), self._clock.cutoff()
+        place_of = self._backend.place_of
+        next_cursor = place_of(found[-1]).key.hex() if len(found) == limit else None
+        visible = [stored for stored in found if cutoff is None or place_of(stored).stamp >= cutoff]
         return await self._to_sessions(visible), next_cursor
 
     # -- writing --
 
-    async def _put(self, session: S, expected: Expected | None) -> UUID:
+    async def _put(self, session: S, expected: Expected | None, *, touch: bool) -> UUID:
         prepared = self._codec.prepare(session)
         lock = self._lock
         await lock.acquire()  # `async with` takes two more calls
         try:
             if lock is not self._lock:  # the store moved to another event loop while this task waited
                 self._guard.enter()
-            stamp, revision = self._writer.put(prepared, expected)
+            stamp, revision = self._writer.put(prepared, expected, touch=touch)
             write_back_version(session, stamp, revision)
             if self._has_evictions:
                 await self._evict_after(1)
@@ -182,7 +191,7 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
         prepared = self._codec.prepare(session)
         async with self._writing():
             try:
-                found = self._backend.latest(identity, self._cutoff())
+                found = self._backend.latest(identity, self._clock.cutoff())
             except UnreadableSessionError as error:
                 self._unreadable.skip_or_raise(error)
                 found = None
@@ -191,10 +200,13 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
                 await self._evict_after(1)
             return found
 
-    async def _put_many(self, sessions: Sequence[S], first: int) -> list[UUID]:
+    async def _put_many(
+        self, sessions: Sequence[S], expected: Sequence[Expected | None] | None, *, touch: bool, first: int = 0
+    ) -> list[UUID]:
         prepared = await self._prepare_many(sessions, first)
         async with self._writing():
-            for session, version in zip(sessions, self._writer.put_many(prepared, first), strict=True):
+            versions = self._writer.put_many(prepared, expected, touch=touch, first=first)
+            for session, version in zip(sessions, versions, strict=True):
                 write_back_version(session, *version)
             await self._evict_after(len(prepared))
         return [one.session_id for one in prepared]
@@ -218,6 +230,24 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
                 add_position_note(error, first + position)
                 raise
         return prepared
+
+    async def _touch(self, session_id: UUID, tenant_id: UUID | None) -> bool:
+        async with self._writing():
+            return self._writer.touch(session_id, tenant_id)
+
+    async def _erase(self, query: ListQuery) -> int:
+        count, slices = 0, Slices(self._guard.enter)
+        while True:
+            async with self._writing():
+                found = self._backend.newest(query, Page(_ERASED_AT_ONCE), None)
+                count += self._writer.erase([UUID(bytes=self._backend.place_of(stored).key) for stored in found])
+            if not found:
+                return count
+            if perf_counter() > slices.deadline:
+                await slices.pause()
+
+    async def _reindex(self, _progress: OnReindexed) -> ReindexProgress:
+        return ReindexProgress(read=0, reindexed=0)  # each session was indexed by the class that it has
 
     async def _remove(self, session_ids: Sequence[UUID], tenant_id: UUID | None) -> int:
         lock = self._lock
@@ -269,21 +299,6 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
         if self._notifier is not None:
             self._notifier.schedule()
 
-    async def _sweep(self, interval_seconds: float) -> None:
-        """Evict expired sessions at intervals, until the store is closed or moves to another loop."""
-        closing = self._closing
-        while not closing.is_set():
-            try:
-                has_more = await self._evict_some_expired()
-            except (StoreClosedError, WrongLoopError):
-                return
-            except Exception:  # of the clock, which is the user's
-                log.exception("evicting expired sessions failed; the store tries again")
-                has_more = False
-            with suppress(TimeoutError):
-                async with asyncio.timeout(0 if has_more else interval_seconds):
-                    await closing.wait()
-
     # -- locks and changes --
 
     def _hold_session(self, session_id: UUID, timeout: float | None) -> AbstractAsyncContextManager[None]:
@@ -320,7 +335,9 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
     def _start_sweeper(self) -> None:
         if self._policy.idle_ttl is not None and self._sweeper is None:
             interval = min(SWEEP_INTERVAL_SECONDS, self._policy.idle_ttl.total_seconds())
-            self._sweeper = asyncio.create_task(self._sweep(interval), name="sessiondex sweeper")
+            self._sweeper = asyncio.create_task(
+                sweep(self._evict_some_expired, self._closing, interval), name="sessiondex sweeper"
+            )
 
     async def _is_healthy(self) -> bool:
         return self._sweeper is None or not self._sweeper.done()

@@ -8,11 +8,12 @@ from datetime import datetime, timedelta
 from typing import Unpack
 
 from sessiondex import schema
+from sessiondex.arguments import check_bool, check_min
 from sessiondex.clock import StampClock
-from sessiondex.contract import S
 from sessiondex.engine.table import Row, RowChange
+from sessiondex.indexed import KnownIndexes
 from sessiondex.models import Session, utc_now
-from sessiondex.queries import check_bool, check_min
+from sessiondex.reading import S
 from sessiondex.snapshots.codec import SnapshotCodec
 from sessiondex.snapshots.session_types import check_session_classes
 from sessiondex.stores.eviction import EvictionPolicy, OnEvict
@@ -42,8 +43,8 @@ class InMemorySessionStore(LocalSessionStore[Row | S, RowChange, S]):
     and raises `InvariantError` at the first that differs: for tests, since it walks over all sessions.
 
     With `on_unreadable="skip"`, lists, iterators, `export` and `get_or_create` go on without a session that its class
-    no longer loads, and log it; otherwise they raise `UnreadableSessionError`. `session_classes` is for stores that
-    outlive the process: a store in memory knows the class of each session. Options of other stores are ignored.
+    no longer loads, and log it; otherwise they raise `UnreadableSessionError`. `session_classes` are those by whose
+    `Indexed` fields you query before one of their sessions was saved. Options of other stores are ignored.
 
     >>> import asyncio
     >>> from uuid import uuid4
@@ -78,11 +79,11 @@ class InMemorySessionStore(LocalSessionStore[Row | S, RowChange, S]):
         check_ignored(others, ServerOptions)
         check_min("cache_size", cache_size, 0, "0 keeps no live objects")
         check_bool("debug", debug)
-        check_session_classes(session_classes)
+        indexes = KnownIndexes(check_session_classes(session_classes))
         policy = EvictionPolicy(idle_ttl, max_sessions, on_evict)
-        stamps = StampClock(clock)
+        stamps = StampClock(clock, idle_ttl)
         index_keys = schema.eviction_index_keys if policy.is_on else schema.index_keys
-        codec: SnapshotCodec[S] = SnapshotCodec(index_keys, stamps.instant)
+        codec: SnapshotCodec[S] = SnapshotCodec(index_keys, stamps.instant, indexes)
         self._table = TableBackend(codec, cache_size, has_evictions=policy.is_on)
         super().__init__(self._table, codec, stamps, policy, changes_kept, debug=debug, on_unreadable=on_unreadable)
 
@@ -94,4 +95,5 @@ class InMemorySessionStore(LocalSessionStore[Row | S, RowChange, S]):
         (0, 0)
         """
         self._recover_if_idle()
-        return replace(self._table.stats(), skipped_reads=self._unreadable.skipped)
+        skipped, jumps = self._unreadable.skipped, self._clock.jumps
+        return replace(self._table.stats(), skipped_reads=skipped, clock_jumps=jumps)

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Generic, NamedTuple, Unpack
+from typing import Any, Generic, NamedTuple, Unpack
 from uuid import UUID
 
 from sessiondex.clock import StampClock, to_microseconds
-from sessiondex.contract import S
 from sessiondex.errors import InvariantError
+from sessiondex.indexed import IndexedField, KnownIndexes, indexed_fields, own_keys
 from sessiondex.models import ScopeFilter, Session, SessionStatus, utc_now
-from sessiondex.queries import AgentQuery, ChannelQuery, CountQuery, ListQuery, Page, ScenarioQuery, StepQuery
+from sessiondex.queries import (
+    AgentQuery,
+    ChannelQuery,
+    CountQuery,
+    CustomerQuery,
+    ListQuery,
+    Page,
+    ScenarioQuery,
+    StepQuery,
+    TenantQuery,
+)
+from sessiondex.reading import S
+from sessiondex.snapshots.class_codec import write_back_version
 from sessiondex.snapshots.codec import Prepared, SnapshotCodec
 from sessiondex.snapshots.session_types import check_session_classes
+from sessiondex.stores.backend import Place
 from sessiondex.stores.eviction import EvictionPolicy, OnEvict
 from sessiondex.stores.local import LocalSessionStore
 from sessiondex.stores.options import OtherOptions, check_ignored
@@ -30,6 +43,7 @@ class ScanHead(NamedTuple):
     owner: bytes
     stamp: int
     revision: int
+    generation: int
 
 
 class ScanPlan(NamedTuple, Generic[S]):
@@ -45,6 +59,7 @@ class ScanBackend(Generic[S]):
     def __init__(self, codec: SnapshotCodec[S]) -> None:
         self._codec = codec
         self._snapshots: dict[UUID, S] = {}
+        self._generations: dict[UUID, int] = {}
 
     def __len__(self) -> int:
         return len(self._snapshots)
@@ -52,20 +67,27 @@ class ScanBackend(Generic[S]):
     # -- reading --
 
     def get(self, session_id: UUID, tenant_id: UUID | None, cutoff: int | None) -> S | None:
+        snapshot = self.visible(session_id, tenant_id, cutoff)
+        return None if snapshot is None else self._codec.copy(snapshot)
+
+    def visible(self, session_id: UUID, tenant_id: UUID | None, cutoff: int | None) -> S | None:
         snapshot = self._snapshots.get(session_id)
         if snapshot is None or tenant_id not in {None, snapshot.tenant_id} or not _is_visible(snapshot, cutoff):
             return None
-        return self._codec.copy(snapshot)
+        return snapshot
 
     def head(self, session_id: UUID) -> ScanHead | None:
-        snapshot = self._snapshots.get(session_id)
-        return None if snapshot is None else self.head_of(snapshot)
+        found = self._snapshots.get(session_id)
+        if found is None:
+            return None
+        generation = self._generations[session_id]
+        return ScanHead(found.session_id.bytes, found.tenant_id.bytes, _stamp(found), found.revision, generation)
 
     def find(self, session_id: UUID) -> S | None:
         return self._snapshots.get(session_id)
 
-    def head_of(self, stored: S) -> ScanHead:
-        return ScanHead(stored.session_id.bytes, stored.tenant_id.bytes, _stamp(stored), stored.revision)
+    def place_of(self, stored: S) -> Place:
+        return Place(stored.session_id.bytes, _stamp(stored))
 
     def to_session(self, stored: S) -> S:
         return self._codec.copy(stored)
@@ -81,32 +103,18 @@ class ScanBackend(Generic[S]):
         )
 
     def latest(self, query: ChannelQuery, cutoff: int | None) -> S | None:
-        found = [
-            snapshot
-            for snapshot in self._visible(query.tenant_id, cutoff)
-            if snapshot.channel == query.channel
-            and snapshot.user_channel_id == query.user_channel_id
-            and not (query.is_open and snapshot.status == SessionStatus.CLOSED)
-        ]
+        found = [snapshot for snapshot in self._visible(query.tenant_id, cutoff) if _matches(snapshot, query)]
         return self._codec.copy(_newest_first(found)[0]) if found else None
 
     def newest(self, query: ListQuery, page: Page, cutoff: int | None) -> Sequence[S]:
         found = [
             snapshot
-            for snapshot in self._matching(query, cutoff)
-            if page.before is None or _stamp(snapshot) < page.before
+            for snapshot in self._visible(query.tenant_id, cutoff)
+            if _matches(snapshot, query)
+            and (page.before is None or _stamp(snapshot) < page.before)
+            and (page.after is None or _stamp(snapshot) > page.after)
         ]
         return _newest_first(found)[: page.limit]
-
-    def _matching(self, query: ListQuery, cutoff: int | None) -> list[S]:
-        visible = self._visible(query.tenant_id, cutoff)
-        if isinstance(query, AgentQuery):
-            return [
-                snapshot
-                for snapshot in visible
-                if snapshot.agent_id == query.agent_id and query.status in {None, snapshot.status}
-            ]
-        return [snapshot for snapshot in visible if snapshot.customer_profile_id == query.customer_profile_id]
 
     def at_step(self, query: StepQuery, now: int, cutoff: int | None) -> Sequence[S]:
         found = [
@@ -125,7 +133,7 @@ class ScanBackend(Generic[S]):
     def count(self, query: CountQuery) -> int:
         if isinstance(query, StepQuery):
             return self.count_steps(ScenarioQuery(*query[:3])).get(query.step_content_hash, 0)
-        return len(self._matching(query, None))
+        return sum(1 for snapshot in self._visible(query.tenant_id) if _matches(snapshot, query))
 
     def count_steps(self, query: ScenarioQuery) -> dict[str, int]:
         visible = self._visible(query.tenant_id)
@@ -133,7 +141,8 @@ class ScanBackend(Generic[S]):
         return dict(Counter(step for step in steps if step is not None))
 
     def oldest(self) -> ScanHead | None:
-        return min(map(self.head_of, self._snapshots.values()), key=lambda head: (head.stamp, head.key), default=None)
+        places = [(_stamp(snapshot), session_id.bytes) for session_id, snapshot in self._snapshots.items()]
+        return self.head(UUID(bytes=min(places)[1])) if places else None
 
     def has_stamp(self, tenant_id: UUID, stamp: int) -> bool:
         return any(_stamp(snapshot) == stamp for snapshot in self._visible(tenant_id))
@@ -145,14 +154,21 @@ class ScanBackend(Generic[S]):
         snapshot = self._codec.unpack(prepared.packed, session_id.bytes, tenant_id.bytes, stamp, revision)
         return ScanPlan(session_id, snapshot)
 
+    def plan_touch(self, session_id: UUID, stamp: int) -> ScanPlan[S]:
+        touched = self._codec.copy(self._snapshots[session_id])
+        write_back_version(touched, stamp, touched.revision)
+        return ScanPlan(session_id, touched)
+
     def plan_remove(self, session_id: UUID) -> ScanPlan[S]:
         return ScanPlan(session_id, None)
 
     def apply(self, plan: ScanPlan[S]) -> None:
         if plan.snapshot is None:
             self._snapshots.pop(plan.session_id, None)
+            self._generations.pop(plan.session_id, None)
         else:
             self._snapshots[plan.session_id] = plan.snapshot
+            self._generations.setdefault(plan.session_id, _stamp(plan.snapshot))
 
     def recover(self, plans: Sequence[ScanPlan[S]]) -> None:
         for plan in plans:
@@ -188,11 +204,38 @@ class ScanSessionStore(LocalSessionStore[S, ScanPlan[S], S]):
         **others: Unpack[OtherOptions],
     ) -> None:
         check_ignored(others, OtherOptions)
-        check_session_classes(session_classes)
-        stamps = StampClock(clock)
-        codec: SnapshotCodec[S] = SnapshotCodec(lambda _values: (), stamps.instant)
         policy = EvictionPolicy(idle_ttl, max_sessions, on_evict)
+        indexes = KnownIndexes(check_session_classes(session_classes))
+        stamps = StampClock(clock, idle_ttl)
+        codec: SnapshotCodec[S] = SnapshotCodec(_check_items, stamps.instant, indexes)
         super().__init__(ScanBackend(codec), codec, stamps, policy, changes_kept, on_unreadable=on_unreadable)
+
+
+def _check_items(values: Mapping[str, Any], indexed: Sequence[IndexedField]) -> tuple[()]:
+    """Return no index keys, but refuse what cannot be indexed, as every store does."""
+    own_keys(values, indexed)
+    return ()
+
+
+def _matches(session: Session, query: ListQuery) -> bool:
+    """Return whether a session of the tenant is an answer to the query."""
+    if isinstance(query, TenantQuery):
+        return query.status in {None, session.status}
+    if isinstance(query, AgentQuery):
+        return session.agent_id == query.agent_id and query.status in {None, session.status}
+    if isinstance(query, CustomerQuery):
+        return session.customer_profile_id == query.customer_profile_id and query.status in {None, session.status}
+    if isinstance(query, ChannelQuery):
+        identity = session.channel, session.user_channel_id
+        is_wanted = not query.is_open or session.status != SessionStatus.CLOSED
+        return is_wanted and identity == (query.channel, query.user_channel_id)
+    wanted = type(query.value), query.value
+    return any(
+        (type(item), item) == wanted
+        for field in indexed_fields(type(session))
+        if field.name == query.field.name
+        for item in field.items_of(getattr(session, field.name))
+    )
 
 
 def _stamp(session: Session) -> int:

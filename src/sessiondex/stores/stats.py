@@ -21,7 +21,8 @@ class StoreStats:
     `sessions` counts all, `cached_sessions` those that are kept as live objects as well. `packed_bytes` is the length
     of all rows: packed sessions, each with its index keys. The indexes, and what Python adds, come on top. `indexes`
     has the size of each index, by its name. `skipped_reads` is how often a read went on without a session that it could
-    not read, see `on_unreadable`.
+    not read, see `on_unreadable`. `clock_jumps` is how often the clock ran more than an hour ahead of the time that had
+    passed.
     """
 
     sessions: int
@@ -29,3 +30,4 @@ class StoreStats:
     packed_bytes: int
     indexes: Mapping[str, IndexStats]
     skipped_reads: int = 0
+    clock_jumps: int = 0

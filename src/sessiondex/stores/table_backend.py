@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Generic, TypeAlias, cast
 from uuid import UUID
 
 from sessiondex import schema
 from sessiondex.clock import to_microseconds
-from sessiondex.contract import S
 from sessiondex.engine.invariants import DivergenceError, check_same
-from sessiondex.engine.postings import ROW_KEY_SIZE, SORTABLE_SIZE, decode_sortable, encode_sortable
+from sessiondex.engine.postings import ROW_KEY_SIZE, SORTABLE_SIZE, Postings, decode_sortable, encode_sortable
 from sessiondex.engine.table import IndexKeys, Row, RowChange, RowHead, Table
 from sessiondex.errors import InvalidSessionError, InvariantError
 from sessiondex.models import Session
-from sessiondex.queries import ChannelQuery, CountQuery, ListQuery, Page, ScenarioQuery, StepQuery
+from sessiondex.queries import ChannelQuery, CountQuery, ListQuery, Page, ScenarioQuery, StepQuery, TenantQuery
+from sessiondex.reading import S
 from sessiondex.snapshots.codec import Prepared, SnapshotCodec
 from sessiondex.snapshots.compiled import SUFFIX_SIZE
+from sessiondex.stores import table_indexes
+from sessiondex.stores.backend import Place
 from sessiondex.stores.lru_cache import LRUCache
 from sessiondex.stores.stats import IndexStats, StoreStats
+from sessiondex.stores.table_indexes import latest_posting, select_step
 
 Stored: TypeAlias = Row | S
 """A row, or the live snapshot that the cache had of it. Neither ever changes."""
@@ -33,10 +37,11 @@ class TableBackend(Generic[S]):
     def __init__(self, codec: SnapshotCodec[S], cache_size: int, *, has_evictions: bool) -> None:
         self._codec = codec
         self._cache: LRUCache[S] = LRUCache(cache_size)
-        self._table = Table(schema.EVICTION_INDEXES if has_evictions else schema.INDEXES)
-        self._by_channel = self._table.storage(schema.CHANNEL)
-        self._by_tenant = self._table.storage(schema.TENANT)
-        self._by_step = self._table.storage(schema.STEP)
+        declared = schema.EVICTION_INDEXES if has_evictions else schema.INDEXES
+        self._table = Table([table_indexes.INDEXES[one] for one in declared])
+        self._lists = {one: self._table.storage(index) for one, index in table_indexes.LISTS.items() if one in declared}
+        self._by_channel: Postings = self._lists[schema.CHANNEL]
+        self._by_step = self._table.storage(table_indexes.STEP)
 
     def __len__(self) -> int:
         return len(self._table)
@@ -55,7 +60,7 @@ class TableBackend(Generic[S]):
         if row is None:
             return None
         if tenant_id is not None or cutoff is not None:
-            _, owner, stamp, _ = self._table.head(row)
+            _, owner, stamp, _, _ = self._table.head(row)
             if (tenant_id is not None and owner != tenant_id.bytes) or (cutoff is not None and stamp < cutoff):
                 return None
         return self._unpack(row)
@@ -66,11 +71,17 @@ class TableBackend(Generic[S]):
     def find(self, session_id: UUID) -> Row | None:
         return self._table.row(session_id.bytes)
 
-    def head_of(self, stored: Stored[S]) -> RowHead:
+    def visible(self, session_id: UUID, tenant_id: UUID | None, cutoff: int | None) -> Stored[S] | None:
+        head = self.head(session_id)
+        if head is None or (tenant_id is not None and head.owner != tenant_id.bytes):
+            return None
+        return self._stored(head.key) if cutoff is None or head.stamp >= cutoff else None
+
+    def place_of(self, stored: Stored[S]) -> Place:
         if isinstance(stored, bytes):
-            return self._table.head(stored)
-        stamp = to_microseconds(stored.last_activity_at)
-        return RowHead(stored.session_id.bytes, stored.tenant_id.bytes, stamp, stored.revision)
+            head = self._table.head(stored)
+            return Place(head.key, head.stamp)
+        return Place(stored.session_id.bytes, to_microseconds(stored.last_activity_at))
 
     def to_session(self, stored: Stored[S]) -> S:
         return self._unpack(stored) if isinstance(stored, bytes) else self._codec.copy(stored)
@@ -79,21 +90,32 @@ class TableBackend(Generic[S]):
         return self._codec.class_of(stored) if isinstance(stored, bytes) else type(stored)
 
     def latest(self, query: ChannelQuery, cutoff: int | None) -> S | None:
-        posting = schema.latest_posting(self._by_channel, query)
+        posting = latest_posting(self._by_channel, query)
         if posting is None or (cutoff is not None and decode_sortable(posting) < cutoff):
             return None
         stored = self._stored(posting[SORTABLE_SIZE:])
         return self._unpack(stored) if isinstance(stored, bytes) else self._codec.copy(stored)
 
     def newest(self, query: ListQuery, page: Page, cutoff: int | None) -> list[Stored[S]]:
-        index, keys = schema.query_keys(query)
-        postings = self._table.storage(index)
+        index, keys, also = schema.lookup(query)
         before = None if page.before is None else encode_sortable(page.before)
-        oldest = None if cutoff is None else encode_sortable(cutoff)
-        return [*map(self._stored, postings.newest_of(keys, page.limit, before, oldest))]
+        low = cutoff if page.after is None else max(cutoff or 0, page.after + 1)
+        oldest = None if low is None else encode_sortable(low)
+        if also is None:
+            found = self._lists[index].newest_of(keys, page.limit, before, oldest)
+        else:
+            everything = self._lists[index].newest_of(keys, len(self._table), before, oldest)
+            found = [*islice(self._filed_under(also, everything), page.limit)]
+        return [*map(self._stored, found)]
+
+    def _filed_under(self, tenant_key: bytes, found: Iterable[bytes]) -> Iterator[bytes]:
+        """Yield those of the sessions that the index `TENANT` files under the key."""
+        for key in found:
+            if self._table.index_keys(self._row(key))[table_indexes.TENANT_POSITION] == tenant_key:
+                yield key
 
     def at_step(self, query: StepQuery, now: int, cutoff: int | None) -> list[Stored[S]]:
-        rows = self._table.newest_first(schema.select_step(self._by_step, query, now), cutoff)
+        rows = self._table.newest_first(select_step(self._by_step, query, now), cutoff)
         return [self._stored(row[:ROW_KEY_SIZE]) for row in rows]
 
     def page(self, after: UUID | None, limit: int) -> list[Row]:
@@ -102,20 +124,23 @@ class TableBackend(Generic[S]):
     def count(self, query: CountQuery) -> int:
         if isinstance(query, StepQuery):
             return self._by_step.count(schema.step_key(query))
-        index, keys = schema.query_keys(query)
-        return sum(map(self._table.storage(index).count, keys))
+        index, keys, also = schema.lookup(query)
+        if also is None:
+            return sum(map(self._lists[index].count, keys))
+        return sum(1 for _ in self._filed_under(also, self._lists[index].newest_of(keys, len(self._table))))
 
     def count_steps(self, query: ScenarioQuery) -> dict[str, int]:
         counts = self._by_step.counts(schema.version_key(query))
         return {step.decode(): count for step, count in counts.items()}
 
     def oldest(self) -> RowHead | None:
-        posting = self._table.storage(schema.ACTIVITY).oldest(schema.ALL_SESSIONS)
+        posting = self._lists[schema.ACTIVITY].oldest(schema.ALL_SESSIONS)
         row = None if posting is None else self._table.row(posting[SORTABLE_SIZE:])
         return None if row is None else self._table.head(row)
 
     def has_stamp(self, tenant_id: UUID, stamp: int) -> bool:
-        return any(self._by_tenant.has_number(key, stamp) for key in schema.tenant_keys(tenant_id.bytes))
+        index, keys, _ = schema.lookup(TenantQuery(tenant_id))
+        return any(self._lists[index].has_number(key, stamp) for key in keys)
 
     def stats(self) -> StoreStats:
         """Return how much is stored. Cost: O(1)."""
@@ -126,11 +151,14 @@ class TableBackend(Generic[S]):
 
     def _stored(self, key: bytes) -> Stored[S]:
         snapshot = self._cache.get(key)
-        return cast("Row", self._table.row(key)) if snapshot is None else snapshot  # an index files stored rows only
+        return self._row(key) if snapshot is None else snapshot
+
+    def _row(self, key: bytes) -> Row:
+        return cast("Row", self._table.row(key))  # an index files stored rows only
 
     def _unpack(self, row: Row) -> S:
         table = self._table
-        key, owner, stamp, revision = table.head(row)
+        key, owner, stamp, revision, _ = table.head(row)
         session = self._codec.unpack(table.value(row), key, owner, stamp, revision)
         if self._cache.qualifies(key) and table.row(key) is row:  # of a list, it may have been saved since
             self._cache.put(key, session)
@@ -142,6 +170,9 @@ class TableBackend(Generic[S]):
     def plan_put(self, prepared: Prepared, stamp: int, revision: int) -> RowChange:
         key, owner = prepared.session_id.int.to_bytes(16), prepared.tenant_id.int.to_bytes(16)
         return self._table.plan_put(key, owner, stamp, revision, prepared.index_keys, prepared.packed)
+
+    def plan_touch(self, session_id: UUID, stamp: int) -> RowChange:
+        return self._table.plan_stamp(session_id.bytes, stamp)
 
     def plan_remove(self, session_id: UUID) -> RowChange:
         return self._table.plan_remove(session_id.bytes)
@@ -172,7 +203,7 @@ class TableBackend(Generic[S]):
             check_same("cached sessions that are not stored", [key for key, row in rows.items() if row is None], [])
             for key, row in rows.items():
                 assert row is not None
-                unpacked = self._codec.unpack(self._table.value(row), *self._table.head(row))
+                unpacked = self._codec.unpack(self._table.value(row), *self._table.head(row)[:4])
                 check_same(f"cached session {key!r}", self._cache.peek(key), unpacked)
             check_same("cached sessions beyond the limit", max(len(self._cache) - self._cache.max_size, 0), 0)
         except DivergenceError as error:
@@ -183,5 +214,5 @@ class TableBackend(Generic[S]):
             raise InvariantError("a stored row, when it is read", repr(error), "no error") from error
 
     def _expected_keys(self, row: Row) -> IndexKeys:
-        session = self._codec.unpack(self._table.value(row), *self._table.head(row))
+        session = self._codec.unpack(self._table.value(row), *self._table.head(row)[:4])
         return self._codec.prepare(session).index_keys

@@ -19,14 +19,15 @@ from time import perf_counter
 from typing import Generic, TypeAlias
 from uuid import UUID
 
+from sessiondex.changes import ChangeKind, EvictionReason
 from sessiondex.clock import StampClock
-from sessiondex.contract import ChangeKind, EvictionReason
 from sessiondex.errors import ConflictError, TenantMismatchError, add_position_note
 from sessiondex.queries import Expected
 from sessiondex.snapshots.codec import Prepared
-from sessiondex.stores.backend import P, R, RowHead, Storage
+from sessiondex.stores.backend import P, R, Storage
 from sessiondex.stores.commit import Commit, CommitListener, Mutation
 from sessiondex.stores.eviction import EvictionPolicy
+from sessiondex.stores.terms import check_replaceable, check_revision, check_same_tenant, with_free_stamps
 
 Version: TypeAlias = tuple[int, int]
 """Stamp in microseconds and revision."""
@@ -78,8 +79,8 @@ class Writer(Generic[R, P]):
 
     # -- saving and deleting --
 
-    def put(self, prepared: Prepared, expected: Expected | None = None) -> Version:
-        """Store one session and return its new version.
+    def put(self, prepared: Prepared, expected: Expected | None = None, *, touch: bool = True) -> Version:
+        """Store one session and return its new version. Without `touch` it keeps its stamp, unless it is new.
 
         Raises:
             ConflictError: another version is stored than the expected one.
@@ -88,26 +89,34 @@ class Writer(Generic[R, P]):
         if self._pending is not None:
             self.recover()  # the caller may have waited for the lock while another task was interrupted
         if self._policy.idle_ttl is not None:
-            self._evict_if_expired(prepared.session_id, self._policy.cutoff(self._clock.now()))
+            self._evict_if_expired(prepared.session_id, self._clock.cutoff())
         head = self._backend.head(prepared.session_id)
         if head is not None and expected is None and head.owner == prepared.tenant_id.int.to_bytes(16):
             revision = head.revision + 1  # the common case, without a call
         else:
-            revision = _check_replaceable(head, prepared, expected) + 1
-        stamp = self._clock.advance()  # now, when nothing can be refused any more
+            revision = check_replaceable(head, prepared, expected) + 1
+        # Now, when nothing can be refused any more.
+        stamp = self._clock.advance() if touch or head is None else head.stamp
         plan = self._backend.plan_put(prepared, stamp, revision)
         self._commit((plan,), (_saved(prepared, stamp, revision),) if self._listeners else ())
         return stamp, revision
 
-    def put_many(self, batch: Sequence[Prepared], first: int = 0) -> list[Version]:
+    def put_many(
+        self,
+        batch: Sequence[Prepared],
+        expected: Sequence[Expected | None] | None = None,
+        *,
+        touch: bool = True,
+        first: int = 0,
+    ) -> list[Version]:
         """Store all sessions or none, as if one after another. `first` is the number of the first, for errors.
 
-        Of two with the same id the later replaces the earlier; both count as a revision.
+        Of two with the same id the later replaces the earlier; both count as a revision. Raises as `put` does.
         """
         self.recover()
-        cutoff = self._policy.cutoff(self._clock.now())
+        cutoff = self._clock.cutoff()
         # By the bytes of the id: the hash of a UUID can be made to collide.
-        last: dict[bytes, tuple[Prepared, int]] = {}
+        last: dict[bytes, tuple[Prepared, int, int | None]] = {}  # with revision, and with the stored stamp, if any
         revisions = []
         for position, prepared in enumerate(batch):
             key = prepared.session_id.bytes
@@ -115,28 +124,36 @@ class Writer(Generic[R, P]):
             try:
                 if earlier is None:
                     self._evict_if_expired(prepared.session_id, cutoff)
-                    revision = _check_replaceable(self._backend.head(prepared.session_id), prepared) + 1
+                    head = self._backend.head(prepared.session_id)
+                    stored, stamp = check_replaceable(head, prepared), None if head is None else head.stamp
                 else:
-                    _check_same_tenant(prepared, earlier[0].tenant_id)
-                    revision = earlier[1] + 1
-            except TenantMismatchError as error:
+                    check_same_tenant(prepared, earlier[0].tenant_id)
+                    _, stored, stamp = earlier
+                if expected is not None:
+                    check_revision(prepared, stored, expected[position])
+            except (ConflictError, TenantMismatchError) as error:
                 add_position_note(error, first + position)
                 raise
-            last[key] = (prepared, revision)
-            revisions.append(revision)
-        versions = [(self._clock.advance(), revision) for revision in revisions]
-        version_of = dict(zip([prepared.session_id.bytes for prepared in batch], versions, strict=True))
-        self._commit_puts([(prepared, *version_of[key]) for key, (prepared, _) in last.items()])
+            last[key] = (prepared, stored + 1, stamp)
+            revisions.append(stored + 1)
+        versions: list[Version] = []
+        version_of: dict[bytes, Version] = {}
+        for prepared, revision in zip(batch, revisions, strict=True):
+            key = prepared.session_id.bytes
+            kept = None if touch else version_of[key][0] if key in version_of else last[key][2]
+            version_of[key] = (self._clock.advance() if kept is None else kept), revision
+            versions.append(version_of[key])
+        self._commit_puts([(prepared, *version_of[key]) for key, (prepared, _, _) in last.items()])
         return versions
 
     def restore(self, batch: Sequence[tuple[Prepared, int, int]]) -> int:
         """Store sessions with the stamps and revisions given beside them; return how many were stored.
 
-        Skips a session whose stored stamp is equal or later, and one that has expired. If another session of the
-        tenant has the stamp, the next free microsecond is used.
+        Skips a session whose stored version is as late, by stamp, then revision, and one that has expired. If another
+        session of the tenant has the stamp, the next free microsecond is used.
         """
         self.recover()
-        cutoff = self._policy.cutoff(self._clock.now())
+        cutoff = self._clock.cutoff()
         latest: dict[bytes, tuple[Prepared, int, int]] = {}
         owners: dict[bytes, UUID] = {}
         for position, (prepared, stamp, revision) in enumerate(batch):
@@ -144,26 +161,40 @@ class Writer(Generic[R, P]):
             other = latest.get(key)
             head = self._backend.head(prepared.session_id)
             try:
-                _check_same_tenant(prepared, owners.setdefault(key, prepared.tenant_id))
+                check_same_tenant(prepared, owners.setdefault(key, prepared.tenant_id))
                 if head is not None and (cutoff is None or head.stamp >= cutoff):
-                    _check_replaceable(head, prepared)
+                    check_replaceable(head, prepared)
             except TenantMismatchError as error:
                 add_position_note(error, position)
                 raise
-            is_later = head is None or head.stamp < stamp
-            if is_later and (cutoff is None or stamp >= cutoff) and (other is None or other[1] < stamp):
+            is_later = head is None or (head.stamp, head.revision) < (stamp, revision)
+            is_latest = other is None or other[1:] < (stamp, revision)
+            if is_later and is_latest and (cutoff is None or stamp >= cutoff):
                 latest.pop(key, None)  # so that equal stamps stay in the given order
                 latest[key] = (prepared, stamp, revision)
-        puts = self._with_free_stamps(sorted(latest.values(), key=lambda put: put[1]))
+        puts = with_free_stamps(self._backend, sorted(latest.values(), key=lambda put: put[1]))
         for prepared, _, _ in puts:
             self._evict_if_expired(prepared.session_id, cutoff)
         self._commit_puts(sorted(puts, key=lambda put: put[1]))
         return len(puts)
 
+    def touch(self, session_id: UUID, tenant_id: UUID | None) -> bool:
+        """Give the session, of the tenant if one is given, a new stamp; return whether it exists."""
+        self.recover()
+        self._evict_if_expired(session_id, self._clock.cutoff())
+        head = self._backend.head(session_id)
+        if head is None or (tenant_id is not None and head.owner != tenant_id.bytes):
+            return False
+        stamp = self._clock.advance()
+        plan = self._backend.plan_touch(session_id, stamp)
+        touched = Mutation[R](ChangeKind.TOUCHED, session_id, UUID(bytes=head.owner), stamp, head.revision)
+        self._commit((plan,), (touched,) if self._listeners else ())
+        return True
+
     def remove(self, session_ids: Iterable[UUID], tenant_id: UUID | None) -> int:
         """Remove these sessions at once, of the tenant if one is given; return how many there were."""
         self.recover()
-        cutoff = None if self._policy.idle_ttl is None else self._policy.cutoff(self._clock.now())
+        cutoff = self._clock.cutoff()
         owner = None if tenant_id is None else tenant_id.bytes
         found: dict[bytes, UUID] = {}
         for session_id in session_ids:
@@ -176,28 +207,20 @@ class Writer(Generic[R, P]):
             self._commit_removals(list(found.values()), ChangeKind.DELETED)
         return len(found)
 
-    def _with_free_stamps(self, puts: Sequence[tuple[Prepared, int, int]]) -> list[tuple[Prepared, int, int]]:
-        heads = [self._backend.head(prepared.session_id) for prepared, _, _ in puts]
-        # Free as well: the stamps of the versions that these puts replace.
-        left = {(head.owner, head.stamp) for head in heads if head is not None}
-        # In the order of stamps: all from the wanted one to the last one given are taken, so the search goes on there.
-        last_given: dict[bytes, int] = {}
-        free = []
-        for prepared, wanted, revision in puts:
-            owner = prepared.tenant_id.bytes
-            stamp = max(wanted, last_given.get(owner, -1) + 1)
-            while (owner, stamp) not in left and self._backend.has_stamp(prepared.tenant_id, stamp):
-                stamp += 1
-            last_given[owner] = stamp
-            free.append((prepared, stamp, revision))
-        return free
+    def erase(self, session_ids: Sequence[UUID]) -> int:
+        """Remove these sessions, also expired ones, and none is evicted; return how many had not expired."""
+        self.recover()
+        cutoff = self._clock.cutoff()
+        heads = [self._backend.head(session_id) for session_id in session_ids]
+        self._commit_removals(session_ids, ChangeKind.DELETED)
+        return sum(1 for head in heads if head is not None and (cutoff is None or head.stamp >= cutoff))
 
     # -- eviction --
 
     def evict_expired(self, max_count: int, budget_seconds: float = inf) -> bool:
         """Evict expired sessions, up to `max_count`, for so long; return whether there may be more."""
         self.recover()
-        cutoff = self._policy.cutoff(self._clock.now())
+        cutoff = self._clock.cutoff()
         if cutoff is None:
             return False
         deadline = perf_counter() + budget_seconds
@@ -216,7 +239,7 @@ class Writer(Generic[R, P]):
         max_sessions = self._policy.max_sessions
         if max_sessions is None or len(self._backend) <= max_sessions:
             return False
-        cutoff = self._policy.cutoff(self._clock.now())
+        cutoff = self._clock.cutoff()
         deadline = perf_counter() + budget_seconds
         while len(self._backend) > max_sessions and (oldest := self._backend.oldest()) is not None:
             is_expired = cutoff is not None and oldest.stamp < cutoff
@@ -237,10 +260,10 @@ class Writer(Generic[R, P]):
     # -- committing --
 
     def _commit_puts(self, puts: Sequence[tuple[Prepared, int, int]]) -> None:
-        """Commit puts of different sessions, in the order of their stamps."""
+        """Commit puts of different sessions, one after another."""
         if puts:
             plans = [self._backend.plan_put(*put) for put in puts]
-            self._clock.advance_to(puts[-1][1])
+            self._clock.advance_to(max(stamp for _, stamp, _ in puts))
             self._commit(plans, [_saved(*put) for put in puts] if self._listeners else ())
 
     def _commit_removals(
@@ -251,9 +274,8 @@ class Writer(Generic[R, P]):
         self._commit(plans, mutations)
 
     def _removed(self, session_id: UUID, kind: ChangeKind, reason: EvictionReason | None) -> Mutation[R]:
-        stored = self._backend.find(session_id)
-        assert stored is not None  # it was found in this very step
-        head = self._backend.head_of(stored)
+        stored, head = self._backend.find(session_id), self._backend.head(session_id)
+        assert head is not None  # it was found in this very step
         return Mutation(kind, session_id, UUID(bytes=head.owner), head.stamp, head.revision, stored, reason)
 
     def _commit(self, plans: Sequence[P], mutations: Sequence[Mutation[R]]) -> None:
@@ -295,29 +317,5 @@ class Writer(Generic[R, P]):
             self._is_committing = False
 
 
-def _check_replaceable(head: RowHead | None, prepared: Prepared, expected: Expected | None = None) -> int:
-    """Return the stored revision, 0 if there is none.
-
-    Raises:
-        ConflictError: another version is stored than the expected one.
-        TenantMismatchError: the id belongs to another tenant.
-    """
-    stamp = revision = 0
-    if head is not None:
-        if head.owner != prepared.tenant_id.int.to_bytes(16):
-            raise TenantMismatchError(prepared.session_id)
-        stamp, revision = head.stamp, head.revision
-    if expected is not None and (
-        expected.revision != revision or (expected.stamp is not None and expected.stamp != stamp)
-    ):
-        raise ConflictError(prepared.session_id, expected.revision, revision)
-    return revision
-
-
 def _saved(prepared: Prepared, stamp: int, revision: int) -> Mutation[R]:
     return Mutation(ChangeKind.SAVED, prepared.session_id, prepared.tenant_id, stamp, revision)
-
-
-def _check_same_tenant(prepared: Prepared, tenant_id: UUID) -> None:
-    if prepared.tenant_id != tenant_id:
-        raise TenantMismatchError(prepared.session_id)

@@ -8,7 +8,7 @@ from inspect import iscoroutinefunction
 
 from sessiondex.testing.case_context import CAPABILITIES, CaseContext
 
-LAW_COUNT = 18  # laws in `sessiondex.contract`
+LAW_COUNT = 19  # laws in `sessiondex.contract`
 
 Run = Callable[[CaseContext], Awaitable[None]]
 

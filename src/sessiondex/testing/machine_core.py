@@ -17,12 +17,13 @@ from uuid import UUID
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from sessiondex.contract import Change, SessionStore
-from sessiondex.errors import InvalidSessionError, SessiondexError, TenantMismatchError
-from sessiondex.models import Session, SessionStatus
+from sessiondex.changes import Change
+from sessiondex.contract import SessionStore
+from sessiondex.errors import InvalidSessionError, TenantMismatchError
+from sessiondex.models import Channel, Session, SessionStatus
 from sessiondex.stores.scan import ScanSessionStore
 from sessiondex.testing import strategies
-from sessiondex.testing.builders import START, ManualClock
+from sessiondex.testing.builders import START, ManualClock, at_step, make_session
 from sessiondex.testing.expectations import ContractViolation, expect, expect_error, expect_increasing
 
 Call = Callable[[SessionStore[Any]], Awaitable[Any]]
@@ -53,6 +54,8 @@ class MachineCore(RuleBasedStateMachine):
         """Deep copies of the deleted sessions."""
         self.held_pairs: list[Pair] = []
         """Sessions that callers still hold: pairs, one of each store."""
+        self.saved_classes: set[type[Session]] = set()
+        """The classes whose indexed fields both stores know."""
         self.commit_count: int = 0
         """The number of committed changes."""
 
@@ -104,6 +107,11 @@ class MachineCore(RuleBasedStateMachine):
         self.expect_alike(answer, self.run(call(self.oracle)), what)
         return answer
 
+    def newest_first(self, tenant: UUID, is_wanted: Callable[[Any], bool]) -> list[Any]:
+        """Return the expected sessions of the tenant that are wanted, as every list orders them."""
+        found = [session for session in self.expected.values() if session.tenant_id == tenant and is_wanted(session)]
+        return sorted(found, key=lambda session: session.last_activity_at, reverse=True)
+
     def get_pair(self, session_id: UUID) -> Pair | None:
         """Return the session from both stores, or `None` if it is not stored."""
         pair = self.run(self.store.get(session_id)), self.run(self.oracle.get(session_id))
@@ -111,13 +119,27 @@ class MachineCore(RuleBasedStateMachine):
         self.expect_alike(*pair, "get")
         return None if pair[0] is None else pair
 
+    def session_like(self, session_id: UUID) -> Any:
+        """Return the stored or deleted session of that id, or a session with typical keys."""
+        known = self.expected.get(session_id) or self.deleted.get(session_id)
+        if known is not None:
+            return known
+        fields = at_step(active_scenario_id=strategies.SCENARIO, customer_profile_id=strategies.CUSTOMER)
+        keys = {
+            "tenant_id": strategies.TENANT,
+            "agent_id": strategies.AGENT,
+            "channel": Channel.SMS,
+            "user_channel_id": "u",
+        }
+        return make_session(**keys, **fields)
+
     def copy_twice(self, session: Session) -> Pair:
         """Return the session and a copy of it, with an age that does not depend on the time of the query."""
         if not self.owns_time:
             session.created_at = datetime.now(UTC) - (START - session.created_at) - HALF_A_DAY
         return session, session.model_copy(deep=True)
 
-    def save(self, pair: Pair) -> None:
+    def save(self, pair: Pair, *, touch: bool = True) -> None:
         """Save each session of the pair in its store, or expect a refusal if another tenant has the id."""
         mine, other = pair
         owner = self.expected.get(mine.session_id)
@@ -125,20 +147,32 @@ class MachineCore(RuleBasedStateMachine):
             before = mine.last_activity_at
             for store, session in ((self.store, mine), (self.oracle, other)):
                 with expect_error(TenantMismatchError, "saving under another tenant's id"):
-                    self.run(store.save(session))
+                    self.run(store.save(session, touch=touch))
             expect(mine.last_activity_at, before, "the stamp of a refused session")
             return
-        expect(self.run(self.store.save(mine)), mine.session_id, "the id that save returns")
-        self.run(self.oracle.save(other))
-        if self.owns_time and mine.last_activity_at < self.clock():
+        expect(self.run(self.store.save(mine, touch=touch)), mine.session_id, "the id that save returns")
+        self.run(self.oracle.save(other, touch=touch))
+        if self.owns_time and (touch or owner is None) and mine.last_activity_at < self.clock():
             raise ContractViolation(f"save: stamp {mine.last_activity_at} is earlier than the clock")
-        self.note_saved([pair])
+        self.note_saved([pair], touch=touch)
 
-    def note_saved(self, pairs: Sequence[Pair]) -> None:
+    def note_saved(self, pairs: Sequence[Pair], *, touch: bool = True) -> None:
         """Record that the pairs were saved in this order, and expect matching stamps and revisions."""
         latest = [session.last_activity_at for session in self.expected.values()]
         last_places = sorted({id(mine): place for place, (mine, _) in enumerate(pairs)}.values())
-        stamps = [pairs[place][0].last_activity_at for place in last_places]
+        stamped = [pairs[place][0] for place in last_places]
+        if not touch:
+            kept = {key: session.last_activity_at for key, session in self.expected.items()}
+            # A new session gets a stamp with its first save, and keeps it in the next one of the same call.
+            firsts: dict[UUID, Any] = {}
+            for mine, _ in pairs:
+                if mine.session_id not in kept:
+                    firsts.setdefault(mine.session_id, mine)
+            stamped = list(firsts.values())
+            kept |= {key: mine.last_activity_at for key, mine in firsts.items()}
+            for mine, _ in pairs:
+                expect(mine.last_activity_at, kept[mine.session_id], "the stamp of a session saved without touch")
+        stamps = [mine.last_activity_at for mine in stamped]
         expect_increasing(([max(latest)] if latest else []) + stamps, "stamps")
         revisions = {key: session.revision for key, session in self.expected.items()}
         counted = {}
@@ -149,6 +183,7 @@ class MachineCore(RuleBasedStateMachine):
         for mine, other in pairs:
             self.expect_alike(mine, other, "a saved session")
             self.expected[mine.session_id] = mine.model_copy(deep=True)
+            self.saved_classes.add(type(mine))
             self.held_pairs = [(mine, other), *self.held_pairs[:4]]
         self.commit_count += len({mine.session_id for mine, _ in pairs})
 
@@ -255,77 +290,6 @@ class MachineCore(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([0, 0.000001, 1, 86_400, -0.000001, -60, -86_400]))
     def move_the_clock(self, seconds: float) -> None:
         self.clock.move(seconds=seconds)
-
-    # -- bulk --
-
-    @rule(
-        sessions=st.lists(strategies.ids.flatmap(strategies.sessions), max_size=4),
-        batch=st.none() | st.integers(1, 3),
-        invalid=st.none() | st.integers(0, 3),
-        data=st.data(),
-    )
-    def save_in_bulk(
-        self, sessions: list[Session], batch: int | None, invalid: int | None, data: st.DataObject
-    ) -> None:
-        """Call `save_many`, or `load` in batches, with new and held sessions, of which one may be invalid."""
-        pairs = [self.copy_twice(session) for session in sessions]
-        if invalid is not None and invalid < len(pairs):
-            for session in pairs[invalid]:
-                session.variables["invalid"] = float("inf")
-        if self.held_pairs:
-            pairs += data.draw(st.lists(st.sampled_from(self.held_pairs), max_size=2))
-        size = batch or max(len(pairs), 1)
-        flaws = self.find_flaws(pairs, size)
-        count = min(flaws.values()) // size * size if flaws else len(pairs)
-        stamps = [mine.last_activity_at for mine, _ in pairs]
-
-        for side, store in enumerate((self.store, self.oracle)):
-            given = [pair[side] for pair in pairs]
-            saving: Awaitable[Any] = store.save_many(given) if batch is None else store.load(iter(given), batch=batch)
-            if not flaws:
-                ids = [session.session_id for session in given]
-                expect(self.run(saving), ids if batch is None else len(ids), "the result of a bulk save")
-            else:
-                with expect_error(SessiondexError, "a bulk save") as refused:
-                    self.run(saving)
-                kind, notes = type(refused.error), " ".join(getattr(refused.error, "__notes__", []))
-                expect(kind in flaws, True, f"whether {kind.__name__} is one of the errors of a bulk save")
-                position = flaws[kind]
-                expect(f"number {position}" in notes, True, f"whether a note ({notes!r}) gives the number {position}")
-        saved = {id(mine) for mine, _ in pairs[:count]}
-        for (mine, _), stamp in zip(pairs, stamps, strict=True):
-            if id(mine) not in saved:
-                expect(mine.last_activity_at, stamp, "the stamp of a session that was not saved")
-        self.note_saved_batches(pairs[:count], size)
-
-    def note_saved_batches(self, pairs: Sequence[Pair], size: int) -> None:
-        """Record the saves of several batches. An object that came twice shows its last save."""
-        committed = self.commit_count
-        self.note_saved(pairs)
-        batches = [pairs[start : start + size] for start in range(0, len(pairs), size)]
-        self.commit_count = committed + sum(len({mine.session_id for mine, _ in batch}) for batch in batches)
-
-    def find_flaws(self, pairs: Sequence[Pair], size: int) -> dict[type[Exception], int]:
-        """Return the errors that the first batch which cannot be saved may raise, and the position that each names."""
-        owners = {session_id: session.tenant_id for session_id, session in self.expected.items()}
-        flaws: dict[type[Exception], int] = {}
-        for position, (session, _) in enumerate(pairs):
-            if flaws and position % size == 0:
-                break
-            if "invalid" in session.variables:
-                flaws.setdefault(InvalidSessionError, position)
-            if owners.setdefault(session.session_id, session.tenant_id) != session.tenant_id:
-                flaws.setdefault(TenantMismatchError, position)
-        return flaws
-
-    @rule(ids=st.lists(strategies.ids, max_size=5), tenant=st.none() | strategies.tenants)
-    def delete_many(self, ids: list[UUID], tenant: UUID | None) -> None:
-        there = {session_id for session_id in ids if self.is_stored(session_id, tenant)}
-        count = self.agree(lambda store: store.delete_many(iter(ids), tenant_id=tenant), "delete_many")
-        expect(count, len(there), "delete_many")
-        for session_id in there:
-            self.deleted[session_id] = self.expected.pop(session_id)
-        self.commit_count += len(there)
 
 
 def _change_in_place(sessions: Pair) -> None:

@@ -6,7 +6,7 @@ Needs Hypothesis: `pip install "sessiondex[testing]"`.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 try:
@@ -16,6 +16,7 @@ except ImportError as error:
 
 from pydantic import Field
 
+from sessiondex.indexed import Indexed
 from sessiondex.models import Channel, PendingMigration, ScopeFilter, Session, SessionStatus, StepVisit
 from sessiondex.testing.builders import START, make_visit
 
@@ -28,16 +29,20 @@ IDS = [UUID(int=number) for number in range(1, 15)]
 
 
 class NotedSession(Session):
-    """A subclass with fields of plain types."""
+    """A subclass with fields of plain types, some of them indexed."""
 
     note: str = ""
     scores: list[float] = Field(default_factory=list)
+    email: Annotated[str | None, Indexed(normalize=str.casefold)] = None
+    order_ids: Annotated[list[str], Indexed()] = Field(default_factory=list)
+    priority: Annotated[bool | int | None, Indexed()] = None
 
 
 class TaggedSession(Session):
-    """A subclass with a field whose type JSON does not have."""
+    """A subclass with an indexed field whose type JSON does not have, and one that `NotedSession` indexes as well."""
 
-    tags: set[str] = Field(default_factory=set)
+    tags: Annotated[set[str], Indexed()] = Field(default_factory=set)
+    order_ids: Annotated[list[str], Indexed()] = Field(default_factory=list)
 
 
 ids: st.SearchStrategy[UUID] = st.sampled_from(IDS)
@@ -101,19 +106,44 @@ changes: dict[str, st.SearchStrategy[Any]] = {
 }
 """Values for each field that a service changes in a session."""
 
+own_items: dict[str, st.SearchStrategy[Any]] = {
+    "email": st.sampled_from(["ann@x", "ANN@x", "bob@x"]),
+    "order_ids": st.sampled_from(["1", "2", "\u00e9", ""]),
+    "priority": st.sampled_from([True, False, 1, 0, 2]),
+    "tags": st.sampled_from(["a", "b"]),
+}
+"""Items of each indexed field of the subclasses, as a query takes them."""
+
+own_changes: dict[str, st.SearchStrategy[Any]] = {
+    "email": st.none() | own_items["email"],
+    "order_ids": st.lists(own_items["order_ids"], max_size=3),
+    "priority": st.none() | own_items["priority"],
+    "tags": st.sets(own_items["tags"]),
+}
+"""Values of each indexed field of the subclasses."""
+
+
+def has_item(session: Session, name: str, item: Any) -> bool:
+    """Return whether the session has the item in its indexed field, written out for the classes above."""
+    value = getattr(session, name, None)
+    if name == "email":
+        return value is not None and value.casefold() == item.casefold()
+    if name == "priority":  # True is not 1
+        return type(value) is type(item) and value == item
+    return value is not None and item in value
+
 
 @st.composite
 def sessions(draw: st.DrawFn, session_id: UUID) -> Session:
     """Draw a session of `Session` or a subclass, usually active and at a step."""
-    cls = draw(st.sampled_from([Session, Session, NotedSession, TaggedSession]))
+    cls = draw(st.sampled_from([Session, NotedSession, NotedSession, TaggedSession]))
     fields = {name: draw(values) for name, values in changes.items()}
     if draw(st.integers(0, 3)):
         fields |= {"status": SessionStatus.ACTIVE, "active_scenario_id": SCENARIO, "active_scenario_version": 1}
         fields["step_history"] = [*fields["step_history"], make_visit("hash-1", draw(nodes))]
+    fields |= {name: draw(values) for name, values in own_changes.items() if name in cls.model_fields}
     if cls is NotedSession:
         fields |= {"note": draw(st.text(max_size=3)), "scores": [0.5]}
-    if cls is TaggedSession:
-        fields["tags"] = draw(st.sets(st.sampled_from("ab")))
     return cls(session_id=session_id, tenant_id=draw(tenants), **fields)
 
 

@@ -3,14 +3,19 @@
 from tests.support.broken_stores import (
     arguments,
     concurrency,
+    erasure,
     eviction,
     feed,
     isolation,
     life_cycle,
+    lists,
     own_fields,
+    own_indexes,
     queries,
+    quiet_saves,
     saves,
     transfer,
+    writes,
 )
 from tests.support.broken_stores.fault import BROKEN
 
@@ -18,12 +23,17 @@ __all__ = [
     "BROKEN",
     "arguments",
     "concurrency",
+    "erasure",
     "eviction",
     "feed",
     "isolation",
     "life_cycle",
+    "lists",
     "own_fields",
+    "own_indexes",
     "queries",
+    "quiet_saves",
     "saves",
     "transfer",
+    "writes",
 ]

@@ -30,7 +30,7 @@ from tests.support.broken_stores.parts import OpenBackend, PartsStore
     "a-cancelled-batch-is-saved-completely-or-not-at-all",
 )
 class SavesOneByOne(ScanSessionStore[Any]):
-    async def save_many(self, sessions: Any) -> list[UUID]:
+    async def save_many(self, sessions: Any, **_: Any) -> list[UUID]:
         ids = []
         for session in list(sessions):
             ids.append(await self.save(session))
@@ -40,14 +40,15 @@ class SavesOneByOne(ScanSessionStore[Any]):
 
 @found_by("save-many-saves-as-if-one-after-another", "load-saves-any-number-from-any-iterable")
 class SavesBackwards(ScanSessionStore[Any]):
-    async def _put_many(self, sessions: Sequence[Any], first: int) -> list[UUID]:
-        return (await super()._put_many(sessions[::-1], first))[::-1]
+    async def _put_many(self, sessions: Sequence[Any], *rest: Any, **options: Any) -> list[UUID]:
+        return (await super()._put_many(sessions[::-1], *rest, **options))[::-1]
 
 
 @found_by("of-two-with-the-same-id-the-later-replaces-the-earlier")
 class KeepsTheEarlierOfTwo(ScanSessionStore[Any]):
-    async def _put_many(self, sessions: Sequence[Any], first: int) -> list[UUID]:
-        await super()._put_many(list({one.session_id: one for one in reversed(sessions)}.values())[::-1], first)
+    async def _put_many(self, sessions: Sequence[Any], *rest: Any, **options: Any) -> list[UUID]:
+        last = list({one.session_id: one for one in reversed(sessions)}.values())[::-1]
+        await super()._put_many(last, *rest, **options)
         return [one.session_id for one in sessions]
 
 
@@ -59,13 +60,13 @@ class LoadsAllOrNothing(ScanSessionStore[Any]):
 
 @found_by("an-iterable-that-fails-saves-and-deletes-nothing")
 class SavesBeforeTheError(ScanSessionStore[Any]):
-    async def save_many(self, sessions: Any) -> list[UUID]:
+    async def save_many(self, sessions: Any, **options: Any) -> list[UUID]:
         given = []
         try:
             for session in sessions:
                 given.append(session)  # noqa: PERF402  # they are saved although the iterable fails
         finally:
-            ids = await super().save_many(given)
+            ids = await super().save_many(given, **options)
         return ids
 
 
@@ -73,8 +74,8 @@ class SavesBeforeTheError(ScanSessionStore[Any]):
     "another-revision-than-was-expected-is-not-replaced", "of-many-saves-that-expect-the-same-revision-one-succeeds"
 )
 class LosesUpdates(ScanSessionStore[Any]):
-    async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:  # noqa: ARG002  # the fault
-        return await super().save(session)
+    async def save(self, session: Any, *, expected_revision: int | None = None, touch: bool = True) -> UUID:  # noqa: ARG002  # the fault
+        return await super().save(session, touch=touch)
 
 
 @found_by(
@@ -83,14 +84,16 @@ class LosesUpdates(ScanSessionStore[Any]):
     "update-raises-the-conflict-of-the-last-attempt",
 )
 class UpdatesWithoutRevision(ScanSessionStore[Any]):
-    async def _put(self, session: Any, expected: Expected | None) -> UUID:
-        return await super()._put(session, expected if expected is None or expected.stamp is None else None)
+    async def _put(self, session: Any, expected: Expected | None, *, touch: bool) -> UUID:
+        return await super()._put(
+            session, expected if expected is None or expected.generation is None else None, touch=touch
+        )
 
 
 @found_by("update-overwrites-no-session-that-was-deleted-and-saved-again")
 class UpdatesByRevisionAlone(ScanSessionStore[Any]):
-    async def _put(self, session: Any, expected: Expected | None) -> UUID:
-        return await super()._put(session, None if expected is None else Expected(expected.revision))
+    async def _put(self, session: Any, expected: Expected | None, *, touch: bool) -> UUID:
+        return await super()._put(session, None if expected is None else Expected(expected.revision), touch=touch)
 
 
 @found_by(
@@ -199,9 +202,9 @@ class RefusesCoroutineFunctions(ScanSessionStore[Any]):
 
 @found_by("a-clock-that-fails-changes-nothing")
 class SavesWithoutClock(PartsStore):
-    async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:
+    async def save(self, session: Any, **options: Any) -> UUID:
         try:
-            return await super().save(session, expected_revision=expected_revision)
+            return await super().save(session, **options)
         except ZeroDivisionError:
             self.backend.plant(session.model_copy(deep=True))
             raise
@@ -209,8 +212,8 @@ class SavesWithoutClock(PartsStore):
 
 @found_by("an-empty-batch-changes-nothing")
 class ReturnsAnIdForNothing(ScanSessionStore[Any]):
-    async def save_many(self, sessions: Any) -> list[UUID]:
-        return await super().save_many(sessions) or [UUID(int=0)]
+    async def save_many(self, sessions: Any, **options: Any) -> list[UUID]:
+        return await super().save_many(sessions, **options) or [UUID(int=0)]
 
 
 @found_by("a-store-need-not-be-opened")
@@ -268,9 +271,9 @@ class OneLockForAll(ScanSessionStore[Any]):
 
 @found_by("a-turn-blocks-no-reads-and-saves", by=TurnTimeoutError)
 class LocksSavesToo(ScanSessionStore[Any]):
-    async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:
+    async def save(self, session: Any, **options: Any) -> UUID:
         async with self._hold_session(session.session_id, 0):
-            return await super().save(session, expected_revision=expected_revision)
+            return await super().save(session, **options)
 
 
 @found_by("a-cancelled-task-releases-the-turn", by=TimeoutError)

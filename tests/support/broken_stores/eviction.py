@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from sessiondex import ScanSessionStore, TenantMismatchError
-from sessiondex.clock import to_microseconds
+from sessiondex.clock import StampClock, to_microseconds
 from sessiondex.queries import Expected
 from sessiondex.stores.scan import ScanHead
 from sessiondex.stores.writer import Writer
@@ -16,25 +16,36 @@ from tests.support.broken_stores.fault import found_by
 from tests.support.broken_stores.parts import OpenBackend, PartsStore
 
 
+class _NeverExpires(StampClock):
+    def cutoff(self) -> int | None:
+        return None
+
+
 @found_by(
     "get-by-channel-sees-nothing-that-has-expired",
     "list-by-agent-sees-nothing-that-has-expired",
     "list-by-customer-sees-nothing-that-has-expired",
+    "list-by-customer-of-a-status-sees-nothing-that-has-expired",
+    "list-by-channel-sees-nothing-that-has-expired",
+    "list-by-tenant-sees-nothing-that-has-expired",
+    "list-by-tenant-of-a-status-sees-nothing-that-has-expired",
+    "an-own-field-sees-nothing-that-has-expired",
+    "get-many-sees-nothing-that-has-expired",
     "find-sessions-by-step-hash-sees-nothing-that-has-expired",
     "count-by-agent-sees-nothing-that-has-expired",
     "count-by-agent-of-a-status-sees-nothing-that-has-expired",
     "count-by-customer-sees-nothing-that-has-expired",
+    "count-by-customer-of-a-status-sees-nothing-that-has-expired",
+    "count-by-channel-sees-nothing-that-has-expired",
+    "count-by-tenant-sees-nothing-that-has-expired",
+    "count-by-tenant-of-a-status-sees-nothing-that-has-expired",
     "count-by-step-hash-sees-nothing-that-has-expired",
     "count-steps-sees-nothing-that-has-expired",
     "pages-end-where-sessions-have-expired",
     "get-or-create-and-update-skip-expired-sessions",
 )
-class ListsExpiredSessions(ScanSessionStore[Any]):
-    async def _evict_all_expired(self) -> None:
-        pass
-
-    def _cutoff(self) -> int | None:
-        return None
+class ListsExpiredSessions(PartsStore):
+    clock_class = _NeverExpires
 
 
 @found_by(
@@ -47,15 +58,37 @@ class ExpiresByFirstSave(ScanSessionStore[Any]):
         super().__init__(**options)
         self.first_saves: dict[UUID, datetime] = {}
 
-    async def _put(self, session: Any, expected: Expected | None) -> UUID:
-        session_id = await super()._put(session, expected)
+    async def _put(self, session: Any, expected: Expected | None, *, touch: bool) -> UUID:
+        session_id = await super()._put(session, expected, touch=touch)
         self.first_saves.setdefault(session_id, session.last_activity_at)
         return session_id
 
     async def _find(self, session_id: UUID, tenant_id: UUID | None) -> Any:
-        first, cutoff = self.first_saves.get(session_id), self._cutoff()
+        first, cutoff = self.first_saves.get(session_id), self._clock.cutoff()
         has_expired = first is not None and cutoff is not None and to_microseconds(first) <= cutoff
         return None if has_expired else await super()._find(session_id, tenant_id)
+
+
+class _ComparesStampsAlone(StampClock):
+    def cutoff(self) -> int | None:
+        return None if self._idle is None else max(self.now() - self._idle, 0)
+
+
+@found_by("after-the-clock-was-ahead-sessions-expire-by-the-corrected-clock")
+class KeepsWhatWasSavedAhead(PartsStore):
+    clock_class = _ComparesStampsAlone
+
+
+class _ForgetsWhatWasAhead(StampClock):
+    def cutoff(self) -> int | None:
+        if self._idle is None or self._last_stamp <= self.now():
+            return super().cutoff()
+        return self._last_stamp + 1
+
+
+@found_by("after-the-clock-was-ahead-sessions-expire-by-the-corrected-clock")
+class DropsWhatWasSavedAhead(PartsStore):
+    clock_class = _ForgetsWhatWasAhead
 
 
 class _KeepsExpired(Writer[Any, Any]):
@@ -90,7 +123,7 @@ class IgnoresTheCapInRestore(ScanSessionStore[Any]):
 class _EvictsTheNewest(OpenBackend):
     def oldest(self) -> ScanHead | None:
         newest = max(self._snapshots.values(), key=lambda one: one.last_activity_at, default=None)
-        return newest and self.head_of(newest)
+        return newest and self.head(newest.session_id)
 
 
 @found_by(

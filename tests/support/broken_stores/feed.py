@@ -30,7 +30,7 @@ class _AlteredChanges(AsyncIterator[Change]):
                 return change
 
 
-class _AltersChanges(ScanSessionStore[Any]):
+class AltersChanges(ScanSessionStore[Any]):
     def alter(self, change: Change) -> Change | None:
         raise NotImplementedError
 
@@ -40,49 +40,49 @@ class _AltersChanges(ScanSessionStore[Any]):
 
 @found_by("each-change-has-ids-revision-and-stamp", by=TimeoutError)
 @found_by("a-batch-publishes-one-change-per-session")
-class FeedWithoutDeletes(_AltersChanges):
+class FeedWithoutDeletes(AltersChanges):
     def alter(self, change: Change) -> Change | None:
         return None if change.kind is ChangeKind.DELETED else change
 
 
 @found_by("an-eviction-by-the-cap-is-a-change", "an-expiry-is-a-change", by=TimeoutError)
-class FeedWithoutEvictions(_AltersChanges):
+class FeedWithoutEvictions(AltersChanges):
     def alter(self, change: Change) -> Change | None:
         return None if change.kind is ChangeKind.EVICTED else change
 
 
 @found_by("a-waiting-reader-gets-the-next-change", by=TimeoutError)
-class FeedWithoutSecondSaves(_AltersChanges):
+class FeedWithoutSecondSaves(AltersChanges):
     def alter(self, change: Change) -> Change | None:
         return None if change.kind is ChangeKind.SAVED and change.revision > 1 else change
 
 
 @found_by("each-change-has-ids-revision-and-stamp")
-class FeedOfOneTenant(_AltersChanges):
+class FeedOfOneTenant(AltersChanges):
     def alter(self, change: Change) -> Change:
         return replace(change, tenant_id=UUID(int=0))
 
 
 @found_by("each-change-has-ids-revision-and-stamp", "a-batch-publishes-one-change-per-session")
-class FeedOfFirstRevisions(_AltersChanges):
+class FeedOfFirstRevisions(AltersChanges):
     def alter(self, change: Change) -> Change:
         return replace(change, revision=1)
 
 
 @found_by("a-restore-publishes-what-it-stored", "an-expiry-is-a-change", "an-eviction-by-the-cap-is-a-change")
-class FeedOfLaterStamps(_AltersChanges):
+class FeedOfLaterStamps(AltersChanges):
     def alter(self, change: Change) -> Change:
         return replace(change, stamp=change.stamp + timedelta(microseconds=7))
 
 
 @found_by("sequences-have-no-gap")
-class FeedWithGaps(_AltersChanges):
+class FeedWithGaps(AltersChanges):
     def alter(self, change: Change) -> Change:
         return replace(change, sequence=change.sequence * 2)
 
 
 @found_by("changes-committed-before-the-close-can-still-be-read")
-class FeedThatEndsAtOnce(_AltersChanges):
+class FeedThatEndsAtOnce(AltersChanges):
     def alter(self, change: Change) -> Change:
         if self._guard.is_closed:
             raise StopAsyncIteration

@@ -21,15 +21,16 @@ from tests.support.broken_stores.parts import OpenBackend, PartsStore
     "changing-objects-saved-in-bulk-changes-nothing-stored",
     "a-change-is-seen-after-save-and-not-before",
     "a-session-is-found-under-its-saved-keys",
+    "own-fields-are-remembered-as-saved",
 )
 class SharesGivenSessions(PartsStore):
-    async def _put(self, session: Any, expected: Expected | None) -> UUID:
-        session_id = await super()._put(session, expected)
+    async def _put(self, session: Any, expected: Expected | None, *, touch: bool) -> UUID:
+        session_id = await super()._put(session, expected, touch=touch)
         self.backend.plant(session)
         return session_id
 
-    async def _put_many(self, sessions: Sequence[Any], first: int) -> list[UUID]:
-        ids = await super()._put_many(sessions, first)
+    async def _put_many(self, sessions: Sequence[Any], *rest: Any, **options: Any) -> list[UUID]:
+        ids = await super()._put_many(sessions, *rest, **options)
         for session in sessions:
             self.backend.plant(session)
         return ids
@@ -65,6 +66,11 @@ class _SharesVariables(OpenBackend):
     "changing-a-result-of-list-by-agent-changes-nothing-stored",
     "changing-a-result-of-list-by-agent-of-a-status-changes-nothing-stored",
     "changing-a-result-of-list-by-customer-changes-nothing-stored",
+    "changing-a-result-of-list-by-customer-of-a-status-changes-nothing-stored",
+    "changing-a-result-of-list-by-channel-changes-nothing-stored",
+    "changing-a-result-of-list-by-tenant-changes-nothing-stored",
+    "changing-a-result-of-list-by-tenant-of-a-status-changes-nothing-stored",
+    "changing-a-result-of-get-many-changes-nothing-stored",
     "changing-a-result-of-find-sessions-by-step-hash-changes-nothing-stored",
 )
 class SharesVariables(PartsStore):
@@ -81,10 +87,12 @@ class SharesResultsOfGetOrCreate(PartsStore):
 @found_by(
     "changing-a-result-of-iter-by-agent-changes-nothing-stored",
     "changing-a-result-of-iter-by-customer-changes-nothing-stored",
+    "changing-a-result-of-iter-by-channel-changes-nothing-stored",
+    "changing-a-result-of-iter-by-tenant-changes-nothing-stored",
 )
 class SharesIteratedSessions(PartsStore):
-    async def _pages(self, query: ListQuery, page_size: int) -> Any:
-        async for session in super()._pages(query, page_size):
+    async def _pages(self, *arguments: Any) -> Any:
+        async for session in super()._pages(*arguments):
             yield self.backend.find(session.session_id) or session
 
 
@@ -178,9 +186,18 @@ class _LeaksInQueries(OpenBackend):
     "list-by-agent-of-a-status-sees-one-tenant",
     "get-by-channel-sees-one-tenant",
     "list-by-customer-sees-one-tenant",
+    "list-by-customer-of-a-status-sees-one-tenant",
+    "list-by-channel-sees-one-tenant",
+    "list-by-tenant-sees-one-tenant",
+    "list-by-tenant-of-a-status-sees-one-tenant",
+    "an-own-field-sees-one-tenant",
     "find-sessions-by-step-hash-sees-one-tenant",
     "count-by-agent-sees-one-tenant",
     "count-by-customer-sees-one-tenant",
+    "count-by-customer-of-a-status-sees-one-tenant",
+    "count-by-channel-sees-one-tenant",
+    "count-by-tenant-sees-one-tenant",
+    "count-by-tenant-of-a-status-sees-one-tenant",
     "count-by-customer-is-the-length-of-the-list",
     "count-by-step-hash-sees-one-tenant",
     "get-or-create-sees-one-tenant",
@@ -213,16 +230,17 @@ class RemembersOwners(PartsStore):
 
 @found_by(
     "an-id-of-another-tenant-is-refused",
+    "update-creates-nothing-under-another-tenants-id",
     "an-id-of-another-tenant-in-a-batch-changes-nothing",
     "a-refusal-reveals-nothing-of-the-other-tenant",
 )
 class OverwritesOtherTenants(ScanSessionStore[Any]):
-    async def _put(self, session: Any, expected: Expected | None) -> UUID:
+    async def _put(self, session: Any, expected: Expected | None, *, touch: bool) -> UUID:
         try:
-            return await super()._put(session, expected)
+            return await super()._put(session, expected, touch=touch)
         except TenantMismatchError:
             await self._remove([session.session_id], None)
-            return await super()._put(session, expected)
+            return await super()._put(session, expected, touch=touch)
 
-    async def _put_many(self, sessions: Sequence[Any], first: int) -> list[UUID]:  # noqa: ARG002  # the fault
-        return [await self._put(session, None) for session in sessions]
+    async def _put_many(self, sessions: Sequence[Any], *rest: Any, **options: Any) -> list[UUID]:  # noqa: ARG002  # the fault
+        return [await self._put(session, None, touch=True) for session in sessions]

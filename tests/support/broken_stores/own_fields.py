@@ -49,10 +49,10 @@ class ParsesTexts(PartsStore):
 
 @found_by("what-an-any-field-would-change-is-refused")
 class AcceptsAnything(PartsStore):
-    async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:
+    async def save(self, session: Any, **options: Any) -> UUID:
         if getattr(session, "anything", None) is not None:
             session = session.model_copy(update={"anything": None})
-        return await super().save(session, expected_revision=expected_revision)
+        return await super().save(session, **options)
 
 
 class _HidesWhatItCannotRead(_TellsTimeInUTC):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from sessiondex import Session
 from sessiondex.clock import StampClock
+from sessiondex.indexed import IndexedField, KnownIndexes, own_keys
 from sessiondex.models import utc_now
 from sessiondex.snapshots.codec import SnapshotCodec
 from sessiondex.stores.eviction import EvictionPolicy, OnEvict
@@ -32,7 +33,13 @@ class PartsStore(LocalSessionStore[Any, Any, Any]):
     backend_class: type[OpenBackend] = OpenBackend
     clock_class: type[StampClock] = StampClock
     guard_class: type[LoopGuard] = LoopGuard
+    indexes_class: type[KnownIndexes] = KnownIndexes
     writer_class: type[Writer[Any, Any]] = Writer
+
+    def index_keys(self, values: Mapping[str, Any], indexed: Sequence[IndexedField]) -> tuple[()]:
+        """Return no key, and refuse what cannot be indexed, as the scan store does."""
+        own_keys(values, indexed)
+        return ()
 
     def __init__(
         self,
@@ -44,10 +51,10 @@ class PartsStore(LocalSessionStore[Any, Any, Any]):
         clock: Callable[[], datetime] = utc_now,
         on_unreadable: OnUnreadable = "raise",
     ) -> None:
-        stamps = self.clock_class(clock)
-        codec: SnapshotCodec[Any] = SnapshotCodec(lambda _values: (), stamps.instant)
-        self.backend = self.backend_class(codec)
         policy = EvictionPolicy(idle_ttl, max_sessions, on_evict)
+        stamps = self.clock_class(clock, idle_ttl)
+        codec: SnapshotCodec[Any] = SnapshotCodec(self.index_keys, stamps.instant, self.indexes_class())
+        self.backend = self.backend_class(codec)
         super().__init__(self.backend, codec, stamps, policy, changes_kept, on_unreadable=on_unreadable)
         self._guard = self.guard_class(self._start_in_new_loop, self._recover)
         self._writer = self.writer_class(

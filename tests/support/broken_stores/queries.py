@@ -19,6 +19,11 @@ from tests.support.broken_stores.parts import OpenBackend, PartsStore
     "list-by-agent-is-newest-first",
     "list-by-agent-of-a-status-is-newest-first",
     "list-by-customer-is-newest-first",
+    "list-by-customer-of-a-status-is-newest-first",
+    "list-by-channel-is-newest-first",
+    "list-by-tenant-is-newest-first",
+    "list-by-tenant-of-a-status-is-newest-first",
+    "a-list-by-a-field-is-newest-first",
     "limits-cut-the-oldest",
 )
 class OldestFirst(ScanSessionStore[Any]):
@@ -27,6 +32,15 @@ class OldestFirst(ScanSessionStore[Any]):
 
     async def list_by_customer(self, *arguments: Any, **options: Any) -> Any:
         return (await super().list_by_customer(*arguments, **options))[::-1]
+
+    async def list_by_channel(self, *arguments: Any, **options: Any) -> Any:
+        return (await super().list_by_channel(*arguments, **options))[::-1]
+
+    async def list_by_tenant(self, *arguments: Any, **options: Any) -> Any:
+        return (await super().list_by_tenant(*arguments, **options))[::-1]
+
+    async def list_by_field(self, *arguments: Any, **options: Any) -> Any:
+        return (await super().list_by_field(*arguments, **options))[::-1]
 
 
 class _ReturnsTheOldest(OpenBackend):
@@ -106,13 +120,16 @@ class FoldsCase(ScanSessionStore[Any]):
 
 
 @found_by("limits-cut-the-oldest", "the-default-limit-is-100", "a-limit-of-0-gives-an-empty-list")
+@found_by("limits-and-defaults-hold-for-tenants-and-channels")
 class IgnoresLimits(ScanSessionStore[Any]):
+    async def list_by_tenant(self, *arguments: Any, limit: int = 100, **options: Any) -> Any:
+        return await super().list_by_tenant(*arguments, limit=limit + 1_000, **options)
+
     async def list_by_agent(self, *arguments: Any, limit: int = 100, **options: Any) -> Any:
         return await super().list_by_agent(*arguments, limit=limit + 1_000, **options)
 
 
-@found_by(*map(str, pages.PAGES), "iter-by-agent-gives-all", "iter-by-customer-gives-all")
-@found_by("iter-by-agent-of-a-status-gives-all")
+@found_by(*map(str, pages.PAGES), *(f"iter-by-{kind.replace(' ', '-')}-gives-all" for kind in pages.KINDS))
 class CursorThatIncludes(ScanSessionStore[Any]):
     async def _newest(self, query: ListQuery, page: Page) -> list[Any]:
         return await super()._newest(query, page if page.before is None else page._replace(before=page.before + 1))
@@ -128,25 +145,53 @@ class PagesByOffset(ScanSessionStore[Any]):
             seen += page_size
 
 
-@found_by(
-    "iter-by-agent-repeats-no-session-saved-during-the-iteration",
-    "iter-by-agent-of-a-status-repeats-no-session-saved-during-the-iteration",
-    "iter-by-customer-repeats-no-session-saved-during-the-iteration",
-)
-class CursorThatMoves(ScanSessionStore[Any]):
-    async def iter_by_agent(self, *arguments: Any, page_size: int = 100, **options: Any) -> AsyncIterator[Any]:
-        before = None
-        while page := await self.list_by_agent(*arguments, limit=page_size, before=before, **options):
+def _iterate_by_last_stamp(kind: str) -> Any:
+    """Return an iterator that asks for the stamp of the last session when it is too late."""
+
+    async def iterate(self: Any, *arguments: Any, page_size: int = 100, **options: Any) -> AsyncIterator[Any]:
+        read, before = getattr(self, f"list_by_{kind}"), None
+        while page := await read(*arguments, limit=page_size, before=before, **options):
             for session in page:
                 yield session
             before = page[-1].last_activity_at
 
-    async def iter_by_customer(self, *arguments: Any, page_size: int = 100) -> AsyncIterator[Any]:
-        before = None
-        while page := await self.list_by_customer(*arguments, limit=page_size, before=before):
-            for session in page:
-                yield session
-            before = page[-1].last_activity_at
+    return iterate
+
+
+CursorThatMoves = type(
+    "CursorThatMoves",
+    (ScanSessionStore,),
+    {
+        f"iter_by_{kind}": _iterate_by_last_stamp(kind)
+        for kind in dict.fromkeys(kind.partition(" ")[0] for kind in pages.KINDS)
+    },
+)
+found_by(*(f"iter-by-{kind.replace(' ', '-')}-repeats-no-session-saved-during-the-iteration" for kind in pages.KINDS))(
+    CursorThatMoves
+)
+
+
+@found_by(*map(str, pages.BOUNDED), *map(str, pages.BOUNDED_ITERATORS))
+class IgnoresAfter(ScanSessionStore[Any]):
+    async def _newest(self, query: ListQuery, page: Page) -> list[Any]:
+        return await super()._newest(query, page._replace(after=None))
+
+
+@found_by(*map(str, pages.BOUNDED), *map(str, pages.BOUNDED_ITERATORS))
+class IncludesTheSessionOfAfter(ScanSessionStore[Any]):
+    async def _newest(self, query: ListQuery, page: Page) -> list[Any]:
+        return await super()._newest(query, page if page.after is None else page._replace(after=page.after - 1))
+
+
+@found_by("list-by-agent-is-bounded-by-after", "list-by-tenant-is-bounded-by-after")
+class ReadsOnFromAfter(ScanSessionStore[Any]):
+    """Gives the sessions that come next after the cursor, instead of the newest."""
+
+    async def _newest(self, query: ListQuery, page: Page) -> list[Any]:
+        if page.after is None:
+            return await super()._newest(query, page)
+        found = await super()._newest(query, page._replace(limit=1_000))
+        return found[max(0, len(found) - page.limit) :]
 
 
 @found_by("count-by-agent-is-the-length-of-the-list")

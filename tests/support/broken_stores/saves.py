@@ -49,9 +49,9 @@ class StampsByTheSecond(PartsStore):
 
 @found_by("a-refused-save-takes-no-stamp")
 class TakesStampsForRefusedSaves(ScanSessionStore[Any]):
-    async def _put(self, session: Any, expected: Expected | None) -> UUID:
+    async def _put(self, session: Any, expected: Expected | None, *, touch: bool) -> UUID:
         try:
-            return await super()._put(session, expected)
+            return await super()._put(session, expected, touch=touch)
         except InvalidSessionError:
             self._clock.advance()
             raise
@@ -59,15 +59,15 @@ class TakesStampsForRefusedSaves(ScanSessionStore[Any]):
 
 @found_by("save-stamps-the-stored-and-the-given-session", "a-frozen-session-is-stamped-too")
 class StampsOnlyTheStoredSession(ScanSessionStore[Any]):
-    async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:
-        return await super().save(session.model_copy(), expected_revision=expected_revision)
+    async def save(self, session: Any, **options: Any) -> UUID:
+        return await super().save(session.model_copy(), **options)
 
 
 @found_by("a-refused-save-leaves-the-given-session-as-it-was", "not-a-number-in-variables-is-refused")
 class StampsRefusedSessions(ScanSessionStore[Any]):
-    async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:
+    async def save(self, session: Any, **options: Any) -> UUID:
         try:
-            return await super().save(session, expected_revision=expected_revision)
+            return await super().save(session, **options)
         except InvalidSessionError:
             session.last_activity_at += timedelta(seconds=1)
             raise
@@ -93,11 +93,11 @@ class _NeverStartsAgain(Writer[Any, Any]):
         super().__init__(*parts, **options)
         self.revisions: dict[UUID, int] = {}
 
-    def put(self, prepared: Prepared, expected: Expected | None = None) -> Version:
+    def put(self, prepared: Prepared, expected: Expected | None = None, *, touch: bool = True) -> Version:
         last = self.revisions.get(prepared.session_id, 0)
         if expected is not None and expected.revision != last:
             raise ConflictError(prepared.session_id, expected.revision, last)
-        stamp, _ = super().put(prepared)
+        stamp, _ = super().put(prepared, touch=touch)
         self.revisions[prepared.session_id] = last + 1
         return stamp, last + 1
 
@@ -110,9 +110,9 @@ class KeepsRevisionsAfterDelete(PartsStore):
 
 @found_by("save-ignores-the-revision-of-the-given-session")
 class TrustsTheGivenRevision(PartsStore):
-    async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:
+    async def save(self, session: Any, **options: Any) -> UUID:
         given = session.revision
-        session_id = await super().save(session, expected_revision=expected_revision)
+        session_id = await super().save(session, **options)
         for one in (session, self.backend.find(session_id)):
             vars(one)["revision"] = given + 1
         return session_id
@@ -123,17 +123,17 @@ class TrustsTheGivenRevision(PartsStore):
 
 @found_by(*NOT_KEPT, "a-missing-field-is-refused", "an-object-that-is-no-session-is-refused")
 class IgnoresInvalidSessions(ScanSessionStore[Any]):
-    async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:
+    async def save(self, session: Any, **options: Any) -> UUID:
         with suppress(InvalidSessionError):
-            await super().save(session, expected_revision=expected_revision)
+            await super().save(session, **options)
         return session.session_id if isinstance(session, Session) else UUID(int=0)
 
 
 @found_by("a-refused-save-changes-nothing", "a-change-that-cannot-be-saved-changes-nothing")
 class KeepsRefusedSessions(PartsStore):
-    async def _put(self, session: Any, expected: Expected | None) -> UUID:
+    async def _put(self, session: Any, expected: Expected | None, *, touch: bool) -> UUID:
         try:
-            return await super()._put(session, expected)
+            return await super()._put(session, expected, touch=touch)
         except InvalidSessionError:
             self.backend.plant(session.model_copy(deep=True))
             raise
@@ -141,9 +141,9 @@ class KeepsRefusedSessions(PartsStore):
 
 @found_by("not-a-number-in-variables-is-refused", "a-planted-turn-count-is-refused", "a-missing-field-is-refused")
 class BlamesAnotherField(ScanSessionStore[Any]):
-    async def save(self, session: Any, *, expected_revision: int | None = None) -> UUID:
+    async def save(self, session: Any, **options: Any) -> UUID:
         try:
-            return await super().save(session, expected_revision=expected_revision)
+            return await super().save(session, **options)
         except InvalidSessionError as error:
             raise InvalidSessionError("agent_id", error.reason) from None
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from sessiondex import InvalidArgumentError, ScanSessionStore, TenantMismatchError
 from sessiondex.clock import StampClock
+from sessiondex.contract import OnReindexed, ReindexProgress
 from sessiondex.snapshots.class_codec import write_back_version
 from tests.support.broken_stores.fault import found_by
 from tests.support.broken_stores.parts import PartsStore
@@ -120,6 +121,42 @@ class MovesEveryStamp(ScanSessionStore[Any]):
         later = timedelta(microseconds=1)
         moved = [one.model_copy(update={"last_activity_at": one.last_activity_at + later}) for one in sessions]
         return await super().restore(moved)
+
+
+@found_by("restore-replaces-a-version-by-a-later-one-of-its-stamp", "a-copy-is-brought-up-to-date")
+class RestoresByStampAlone(ScanSessionStore[Any]):
+    async def restore(self, sessions: Any) -> int:
+        given = []
+        for session in sessions:
+            stored = await self.get(session.session_id)
+            if stored is None or stored.last_activity_at != session.last_activity_at:
+                given.append(session)
+        return await super().restore(given)
+
+
+@found_by("restored-sessions-are-found-by-own-fields")
+class ForgetsFieldsOfRestored(PartsStore):
+    async def _restore(self, versions: Sequence[tuple[Any, int, int]]) -> int:
+        count = await super()._restore(versions)
+        for session, _, _ in versions:
+            stored = self.backend.find(session.session_id)
+            if hasattr(stored, "mark"):
+                vars(stored)["mark"] = None
+        return count
+
+
+@found_by("reindex-changes-no-session")
+class ReindexesBySaving(PartsStore):
+    async def _reindex(self, progress: OnReindexed) -> ReindexProgress:  # noqa: ARG002  # the fault
+        sessions, _ = await self._export(None, 1_000)
+        await self.save_many(sessions)
+        return ReindexProgress(len(sessions), len(sessions))
+
+
+@found_by("reindex-changes-no-session")
+class CountsMoreThanItRead(ScanSessionStore[Any]):
+    async def _reindex(self, progress: OnReindexed) -> ReindexProgress:  # noqa: ARG002  # the fault
+        return ReindexProgress(read=0, reindexed=1)
 
 
 @found_by("restore-refuses-one-id-for-two-tenants")

@@ -16,7 +16,13 @@ from uuid import UUID
 from tests.support.redis.servers import OneServer, Servers
 
 _HEAD = Struct(">QQQII")
-_INDEXES = ("o:", "c:", "a:", "b:", "u:", "v:", "f:", "t:")
+_INDEXES = ("c:", "a:", "u:", "w:", "x:", "v:", "f:", "t:")
+_INDEXED = {
+    "sessiondex.testing.strategies:NotedSession": ("email", "order_ids", "priority"),
+    "sessiondex.testing.strategies:TaggedSession": ("tags", "order_ids"),
+}
+"""The indexed fields of the classes of the state machine."""
+_BYTES = "latin-1"  # names contain ids as bytes; as text they can be compared and shown
 _EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 Contents = dict[str, Any]
@@ -33,6 +39,7 @@ class Row(NamedTuple):
     token: int
     lists: list[str]
     step: list[str]
+    type: str
     session: dict[str, Any]
 
 
@@ -59,7 +66,7 @@ def _contents_of(node: OneServer) -> Contents:
             _READ[kind](asking, key)
         answers = asking.execute()
     made = zip(keys, kinds, answers, strict=True)
-    return {key.decode(): _readable(kind, answer) for key, kind, answer in made}
+    return {key.decode(_BYTES): _readable(kind, answer) for key, kind, answer in made}
 
 
 _READ: dict[str, Any] = {
@@ -74,9 +81,9 @@ _READ: dict[str, Any] = {
 
 def _readable(kind: str, answer: Any) -> Any:
     if kind == "set":
-        return {member.decode() for member in answer}
+        return {member.decode(_BYTES) for member in answer}
     if kind == "zset":
-        return {member.decode(): int(score) for member, score in answer}
+        return {member.decode(_BYTES): int(score) for member, score in answer}
     if kind == "hash":
         return {name.decode(): value.decode() for name, value in answer.items()}
     return answer
@@ -86,9 +93,18 @@ def row_of(tenant: str, session_id: str, raw: bytes) -> Row:
     """Parse a row."""
     stamp, revision, token, size, _ = _HEAD.unpack_from(raw)
     end = _HEAD.size + size
-    lists, step = json.loads(raw[_HEAD.size : end])
-    session = json.loads(raw[end:].partition(b"\0")[2])
-    return Row(tenant, session_id, stamp, revision, token, lists, step, session)
+    names = list(_names_in(raw[_HEAD.size + 1 : end]))
+    step_size = raw[_HEAD.size]
+    lists, step = names[step_size:], names[:step_size]
+    session_type, _, data = raw[end:].partition(b"\0")
+    return Row(tenant, session_id, stamp, revision, token, lists, step, session_type.decode(), json.loads(data))
+
+
+def _names_in(packed: bytes) -> Iterator[str]:
+    while packed:
+        size = int.from_bytes(packed[:4])
+        yield packed[4 : 4 + size].decode(_BYTES)
+        packed = packed[4 + size :]
 
 
 # -- expected --
@@ -97,12 +113,18 @@ def row_of(tenant: str, session_id: str, raw: bytes) -> Row:
 def index_keys_of(row: Row) -> tuple[list[str], list[str]]:
     """Return the lists that should contain the session, and the parts of its step."""
     session = row.session
-    agent, status = UUID(session["agent_id"]).hex, session["status"]
-    state = "c" if status == "closed" else "o"
-    channel = f"{len(session['channel'].encode())}:{session['channel']}"
-    lists = [f"{state}:{channel}:{session['user_channel_id']}", f"a:{agent}", f"b:{agent}:{status}"]
+    status = session["status"]
+    closed = "\xff" if status == "closed" else ""
+    channel = session["channel"]
+    identity = _as_bytes(channel + session["user_channel_id"])
+    lists = [
+        f"c:{closed}{chr(len(channel))}{identity}",
+        f"a:{_id(session['agent_id'])}{status}",
+        f"w:{status}",
+        *own_lists_of(row),
+    ]
     if session["customer_profile_id"] is not None:
-        lists.append(f"u:{UUID(session['customer_profile_id']).hex}")
+        lists.append(f"u:{_id(session['customer_profile_id'])}")
     last = session["step_history"][-1] if session["step_history"] else {}
     scenario, version = session["active_scenario_id"], session["active_scenario_version"]
     content_hash = last.get("step_content_hash")
@@ -110,8 +132,37 @@ def index_keys_of(row: Row) -> tuple[list[str], list[str]]:
         return lists, []
     age = (datetime.fromisoformat(session["created_at"]) - _EPOCH) // _MICROSECOND + 2**56
     node = "-" if last["step_name"] is None else f"+{last['step_name']}"
-    facet = f"{channel}:{node}"
-    return lists, [f"{UUID(scenario).hex}:{version:x}", content_hash, facet, f"{age:016x}"]
+    facet = _as_bytes(f"{len(channel.encode())}:{channel}:{node}")
+    return lists, [f"{_id(scenario)}{version:016x}:", _as_bytes(content_hash), facet, f"{age:016x}"]
+
+
+def own_lists_of(row: Row) -> list[str]:
+    """Return the lists of the indexed fields: those that the row names, if the class is none of the state machine."""
+    if row.type not in _INDEXED:
+        return [name for name in row.lists if name.startswith("x:")]
+    items = [(name, item) for name in _INDEXED[row.type] for item in _items(row.session.get(name))]
+    return sorted({f"x:\0{chr(len(name))}{name}{_as_bytes(_typed(name, item))}" for name, item in items})
+
+
+def _items(value: Any) -> list[Any]:
+    return [item for item in (value if isinstance(value, list) else [value]) if item is not None]
+
+
+def _typed(name: str, item: Any) -> str:
+    if isinstance(item, bool):
+        return f"b{item:d}"
+    if isinstance(item, int):
+        return f"i{item:x}"
+    return f"s{item.casefold() if name == 'email' else item}"
+
+
+def _id(text: str) -> str:
+    return UUID(text).bytes.decode(_BYTES)
+
+
+def _as_bytes(text: str) -> str:
+    """Return the text as its bytes are shown."""
+    return text.encode().decode(_BYTES)
 
 
 def indexes_of(prefix: str, rows: list[Row]) -> Contents:
@@ -127,7 +178,7 @@ def indexes_of(prefix: str, rows: list[Row]) -> Contents:
             version, content_hash, facet, age = step
             sets[f"{base}v:{version}"].add(content_hash)
             sets[f"{base}f:{version}:{content_hash}"].add(facet)
-            size = len(content_hash.encode())
+            size = len(content_hash)
             sorted_sets[f"{base}t:{version}:{size}:{content_hash}:{facet}"][age + row.id] = 0
     return {**sorted_sets, **sets}
 

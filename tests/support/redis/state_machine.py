@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
-from sessiondex.contract import Change
+from sessiondex.changes import Change
 from sessiondex.models import Session, SessionStatus
 from sessiondex.stores.redis import RedisSessionStore
 from sessiondex.testing import START, strategies

@@ -12,8 +12,8 @@ from contextlib import suppress
 from uuid import UUID
 from weakref import WeakSet
 
+from sessiondex.changes import Change, ChangeKind
 from sessiondex.clock import to_datetime
-from sessiondex.contract import Change, ChangeKind
 from sessiondex.errors import ChangesLostError
 from sessiondex.stores.redis.background_tasks import log_errors
 from sessiondex.stores.redis.client import RedisClient

@@ -47,7 +47,7 @@ _REFUSED_ERRORS = (
 _CONNECTION_ERRORS = (redis_errors.ConnectionError, redis_errors.TimeoutError, OSError, TimeoutError)
 _SCRIPT_ERROR_CODES = {"OOM": redis_errors.OutOfMemoryError, "READONLY": redis_errors.ReadOnlyError}
 """Codes that Redis 6.2 puts inside the text of a script error. They mean that the first write was refused."""
-_OPERATION_OF_FUNCTION = {"claim": "save", "fence": "save"}
+_OPERATION_OF_FUNCTION = {"claim": "save", "fence": "save", "erase": "delete", "forget": "delete"}
 """Functions that are one step of an operation. Errors name the operation."""
 
 

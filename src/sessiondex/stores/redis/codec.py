@@ -11,24 +11,40 @@ from struct import Struct
 from typing import Generic, NamedTuple
 from uuid import UUID
 
-from pydantic_core import to_json
-
-from sessiondex.contract import S
+from sessiondex import schema
 from sessiondex.errors import StoreUnavailableError, UnreadableSessionError
+from sessiondex.indexed import KnownIndexes
 from sessiondex.models import Session
+from sessiondex.reading import S
 from sessiondex.snapshots.codec import SnapshotCodec
 from sessiondex.snapshots.differences import id_in
-from sessiondex.snapshots.session_types import SessionTypes
+from sessiondex.snapshots.session_types import SessionTypes, check_session_classes
 from sessiondex.stores.redis import keys
 from sessiondex.stores.unreadable import UnreadableSessions
 
 _HEAD = Struct(">QQQII")
 
 
-def stamp_of(row: bytes) -> int:
-    """Return the stamp in the head of a row, in microseconds."""
-    stamp: int = _HEAD.unpack_from(row)[0]
-    return stamp
+class RowHead(NamedTuple):
+    """The head of a row."""
+
+    stamp: int
+    """In microseconds."""
+    revision: int
+    fencing_token: int
+    index_size: int
+    """The size of the index keys in bytes."""
+    schema_version: int
+
+
+def head_of(row: bytes) -> RowHead:
+    """Return the head of a row."""
+    return RowHead(*_HEAD.unpack_from(row))
+
+
+def index_keys_in(row: bytes) -> bytes:
+    """Return the packed index keys in a row."""
+    return row[_HEAD.size : _HEAD.size + head_of(row).index_size]
 
 
 class EncodedSession(NamedTuple):
@@ -54,8 +70,14 @@ class SessionCodec(Generic[S]):
         self._host = host
         self._unreadable = unreadable or UnreadableSessions()
         # The server assigns stamp and revision.
-        self._snapshots: SnapshotCodec[S] = SnapshotCodec(keys.index_keys)
-        self._types = SessionTypes(session_classes)
+        classes = check_session_classes(session_classes)
+        self._snapshots: SnapshotCodec[S] = SnapshotCodec(schema.index_keys, indexes=KnownIndexes(classes))
+        self._types = SessionTypes(classes)
+
+    @property
+    def indexes(self) -> KnownIndexes:
+        """The indexed fields of the known classes."""
+        return self._snapshots.indexes
 
     def encode(self, session: S) -> EncodedSession:
         """Check the session and encode it. The session is left as it is.
@@ -68,8 +90,12 @@ class SessionCodec(Generic[S]):
         session_id, tenant_id, packed, index_keys = self._snapshots.prepare(session)
         cls, version, data = self._snapshots.to_json(packed, session_id.bytes, tenant_id.bytes, stamp=0, revision=1)
         value = b"%b\0%b" % (self._types.type_of(cls).encode(), data)
-        index_json = to_json(index_keys)
-        return EncodedSession(session_id, tenant_id, index_json + value, len(index_json), version)
+        packed_keys = keys.pack_names(index_keys)
+        return EncodedSession(session_id, tenant_id, packed_keys + value, len(packed_keys), version)
+
+    def index_keys_of(self, session: S) -> bytes:
+        """Return the packed index keys of a session, as its class declares them now. Raises as `encode` does."""
+        return keys.pack_names(self._snapshots.prepare(session).index_keys)
 
     def decode(self, row: bytes, tenant_id: UUID) -> S:
         """Return a new session from a row of the tenant. Cost: a `model_validate_json`.

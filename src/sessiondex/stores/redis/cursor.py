@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from sessiondex.arguments import check_text, parse_id_cursor
 from sessiondex.errors import InvalidArgumentError
-from sessiondex.queries import check_text, parse_id_cursor
 
 _HEX_DIGITS = frozenset("0123456789abcdef")
 _ID_DIGITS = 32

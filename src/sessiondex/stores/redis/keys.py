@@ -1,18 +1,18 @@
-"""Name the keys on the server, and the index keys of a session.
+"""Name the keys on the server, and pack the index keys of a session.
 
 All keys of a tenant begin with its *base*. The base contains the tenant's id in braces, so a cluster keeps these keys
 on one node. A fixed kind follows, and free text comes last. So no two names are equal, and no text can leave its base.
-`lua/` builds the same names from the base:
+The lists are the indexes of `schema.py`: their names have its keys, without the tenant. `lua/` builds the same names
+from the base:
 
     base s: session                              string      the row of the session
-    base o: or c: length : channel : user        by stamp    sessions of a channel identity: open, closed
-    base a: agent, b: agent : status             by stamp    sessions of an agent
-    base u: customer                             by stamp    sessions of a customer
+    base c: identity, a: agent and status        by stamp    sessions under a key of the index, see `schema.Declaration`
+    base u: customer, w: status, x: own field
     base all                                     by stamp    sessions of the tenant
-    base v: scenario : version                   set         hashes of the steps that have active sessions
-    base f: scenario : version : hash            set         facets of the step: length : channel : node
-    base t: ... : length of hash : hash : facet  by text     age and id of the sessions at the step
-    base meta                                    hash        the last stamp
+    base v: version                              set         hashes of the steps that have active sessions
+    base f: version : hash                       set         facets of the step: length : channel : node
+    base t: version : length of hash : hash : facet  by text  age and id of the sessions at the step
+    base meta                                    hash        the last stamp, and marks, see `stamps.lua`
     base fence: session                          string      the highest fencing token to refuse, for an hour
     base feed, changes                           hash, stream  the sequence of the last change, and the last changes
 
@@ -22,24 +22,28 @@ Some keys belong to no tenant. `feed` and `changes` after the prefix are the fee
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple, cast
 from uuid import UUID
 
-from sessiondex.clock import to_microseconds
-from sessiondex.models import ScopeFilter, SessionStatus
-from sessiondex.queries import AgentQuery, ChannelQuery, ListQuery
+from sessiondex import schema
+from sessiondex.models import ScopeFilter
+from sessiondex.queries import ListQuery, ScenarioQuery, StepQuery
+from sessiondex.schema import ID_SIZE, VERSION_SIZE, Declaration, SessionKeys, StepKey
+
+ALL = b"all"
+"""The list of all sessions of a tenant."""
 
 _AGE_OFFSET_MICROSECONDS = 2**56  # more than from the year 1 to 1970, so that no encoded instant is negative
 _DAY_MICROSECONDS = 86_400_000_000
 _NO_SET = -1
+_STEP_PARTS = 4
 
 
-class IndexKeys(NamedTuple):
-    """The names of the lists that contain a session, and the four parts of its step, or none."""
+class Lists(NamedTuple):
+    """The lists that together answer a query; `also` is a list that must contain the sessions as well, or empty."""
 
-    lists: tuple[str, ...]
-    step: tuple[str, ...]
+    names: list[bytes]
+    also: bytes
 
 
 def base(prefix: str, tenant_id: UUID) -> bytes:
@@ -62,77 +66,45 @@ def lock(prefix: str, session_id: UUID) -> bytes:
     return f"{prefix}:lock:{{{session_id.hex}}}".encode()
 
 
-def identity(query: ChannelQuery, *, is_open: bool) -> str:
-    """Return the list of a channel identity: its open sessions, or its closed ones."""
-    return _identity(_plain(query.channel), query.user_channel_id, is_open=is_open)
+def lists_of(query: ListQuery) -> Lists:
+    """Return the lists that answer the query."""
+    declaration, index_keys, also = schema.lookup(query)
+    names = [_list(declaration, key) for key in index_keys]
+    return Lists(names, b"" if also is None else _list(schema.TENANT, also))
 
 
-def _identity(channel: str, user_channel_id: str, *, is_open: bool) -> str:
-    return f"{'o' if is_open else 'c'}:{_with_length(channel)}:{user_channel_id}"
+def version_of(query: ScenarioQuery | StepQuery) -> bytes:
+    """Return the name of a scenario's version."""
+    return schema.version_key(query)[ID_SIZE:]
 
 
-def agent(agent_id: UUID, status: SessionStatus | None = None) -> str:
-    """Return the list of an agent: all of its sessions, or those of a status."""
-    return f"a:{agent_id.hex}" if status is None else f"b:{agent_id.hex}:{status.value}"
+def step_of(query: StepQuery) -> tuple[bytes, bytes]:
+    """Return the name of a scenario's version, and the hash of the step."""
+    return version_of(query), query.step_content_hash.encode()
 
 
-def customer(customer_profile_id: UUID) -> str:
-    """Return the list of a customer."""
-    return f"u:{customer_profile_id.hex}"
+def pack_names(index_keys: SessionKeys) -> bytes:
+    """Return the index keys of a session as its row has them, see `lua/rows.lua`.
+
+    First the number of the parts of its step, 4 or 0; then these parts and the names of its lists, each with its length
+    in four bytes in front.
+    """
+    names: list[bytes] = []
+    step: tuple[bytes, ...] = ()
+    for declaration, key in zip(schema.INDEXES, index_keys, strict=True):
+        if key is None:
+            continue
+        if declaration is schema.STEP:
+            step = _step(cast("StepKey", key))
+        elif isinstance(key, bytes):
+            names.append(_list(declaration, key))
+        else:
+            names += [_list(declaration, one) for one in cast("tuple[bytes, ...]", key)]
+    parts = [len(part).to_bytes(4) + part for part in (*step, *names)]
+    return bytes([_STEP_PARTS if step else 0]) + b"".join(parts)
 
 
-def list_of(query: ListQuery) -> str:
-    """Return the list that answers the query."""
-    if isinstance(query, AgentQuery):
-        return agent(query.agent_id, query.status)
-    return customer(query.customer_profile_id)
-
-
-def version(scenario_id: UUID, scenario_version: int) -> str:
-    """Return the name of a scenario's version. The number is hexadecimal: Python limits decimal conversions."""
-    return f"{scenario_id.hex}:{scenario_version:x}"
-
-
-def index_keys(values: Mapping[str, Any]) -> IndexKeys:
-    """Return the index keys of a session with these field values."""
-    channel, status, customer_id = _plain(values["channel"]), _plain(values["status"]), values["customer_profile_id"]
-    agent_id = values["agent_id"]
-    lists = [
-        _identity(channel, values["user_channel_id"], is_open=status != SessionStatus.CLOSED),
-        agent(agent_id),
-        f"b:{agent_id.hex}:{status}",
-    ]
-    if customer_id is not None:
-        lists.append(customer(customer_id))
-    return IndexKeys(tuple(lists), _step(values, channel) if status == SessionStatus.ACTIVE else ())
-
-
-def _step(values: Mapping[str, Any], channel: str) -> tuple[str, ...]:
-    scenario_id, number, history = (
-        values[name] for name in ("active_scenario_id", "active_scenario_version", "step_history")
-    )
-    if scenario_id is None or number is None or not history or history[-1].step_content_hash is None:
-        return ()
-    age = f"{to_microseconds(values['created_at']) + _AGE_OFFSET_MICROSECONDS:016x}"
-    last = history[-1]
-    return version(scenario_id, number), last.step_content_hash, f"{_with_length(channel)}:{_node(last.step_name)}", age
-
-
-def _plain(text: str) -> str:
-    """Return the text alone: a subclass of `Session` may have narrowed a field to an enum of its own."""
-    return str.__str__(text)
-
-
-def _with_length(channel: str) -> str:
-    """Return the channel with its size in bytes in front: another text follows, and may contain anything."""
-    return f"{len(channel.encode())}:{channel}"
-
-
-def _node(name: str | None) -> str:
-    return "-" if name is None else f"+{_plain(name)}"
-
-
-def scope(given: ScopeFilter | None) -> tuple[list[str], list[str | int]]:
+def scope(given: ScopeFilter | None) -> tuple[list[str], list[bytes | int]]:
     """Return the arguments of the function `step`: lowest and highest age in microseconds, and four sets."""
     if given is None:
         return ["", ""], [_NO_SET] * 4
@@ -142,11 +114,25 @@ def scope(given: ScopeFilter | None) -> tuple[list[str], list[str | int]]:
         "" if lowest is None else str(lowest * _DAY_MICROSECONDS),
         "" if highest is None else str((highest + 1) * _DAY_MICROSECONDS - 1),
     ]
-    channels = [given.include_channels, given.exclude_channels]
-    nodes = [given.include_current_nodes, given.exclude_current_nodes]
-    sets: list[str | int] = []
-    for members in channels:
-        sets += [_NO_SET] if members is None else [len(members), *map(_plain, members)]
-    for names in nodes:
-        sets += [_NO_SET] if names is None else [len(names), *map(_node, names)]
+    sets: list[bytes | int] = []
+    for channels in (given.include_channels, given.exclude_channels):
+        sets += [_NO_SET] if channels is None else [len(channels), *(str.__str__(one).encode() for one in channels)]
+    for nodes in (given.include_current_nodes, given.exclude_current_nodes):
+        sets += [_NO_SET] if nodes is None else [len(nodes), *map(_node, nodes)]
     return ages, sets
+
+
+def _list(declaration: Declaration, key: bytes) -> bytes:
+    return declaration.code + b":" + key[ID_SIZE:]
+
+
+def _step(step_key: StepKey) -> tuple[bytes, ...]:
+    """Return version, hash, facet and age."""
+    key, channel, node, created_at = step_key
+    encoded = channel.encode()
+    facet = b"%d:%b:%b" % (len(encoded), encoded, _node(node))  # with a length: another text follows
+    return key[ID_SIZE:VERSION_SIZE], key[VERSION_SIZE:], facet, b"%016x" % (created_at + _AGE_OFFSET_MICROSECONDS)
+
+
+def _node(name: str | None) -> bytes:
+    return b"-" if name is None else b"+" + name.encode()

@@ -51,6 +51,13 @@ class TenantRegistry:
             return
         self._registered_until[tenant_id.bytes] = now + REGISTRATION_SECONDS
 
+    async def unregister(self, tenant_id: UUID) -> None:
+        """Remove the tenant from the registry. Its next session registers it again."""
+        self._registered_until.pop(tenant_id.bytes, None)
+        await self._calls.checked(
+            self._calls.client.command("delete", "ZREM", self._key, tenant_id.hex, key=self._key), is_read=False
+        )
+
     def register_again(self, tenant_id: UUID) -> None:
         """Register the tenant in the background."""
         self._tasks.spawn(self._register(tenant_id))

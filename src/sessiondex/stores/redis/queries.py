@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Generic
 from uuid import UUID
 
-from sessiondex.contract import S
 from sessiondex.errors import StoreUnavailableError
-from sessiondex.queries import ChannelQuery, CountQuery, ListQuery, Page, ScenarioQuery, StepQuery
+from sessiondex.queries import ChannelQuery, CountQuery, Expected, ListQuery, Page, ScenarioQuery, StepQuery
+from sessiondex.reading import S
 from sessiondex.stores.redis import keys
 from sessiondex.stores.redis.background_tasks import BackgroundTasks
-from sessiondex.stores.redis.codec import SessionCodec, stamp_of
+from sessiondex.stores.redis.codec import SessionCodec, head_of
 from sessiondex.stores.redis.cursor import ExportCursor
 from sessiondex.stores.redis.locators import Locators
 from sessiondex.stores.redis.maintenance import Sweeper, TenantRegistry
@@ -46,8 +47,8 @@ class RedisQueries(Generic[S]):
 
     # -- one session --
 
-    async def find(self, session_id: UUID, tenant_id: UUID | None) -> S | None:
-        """Return the session, of the tenant if one is given, or `None`."""
+    async def find(self, session_id: UUID, tenant_id: UUID | None) -> tuple[S, Expected] | None:
+        """Return the session, of the tenant if one is given, and its version, or `None`."""
         if tenant_id is not None:
             return await self._find_of(session_id, tenant_id)
         located = await self._calls.read(self._locators.locate(session_id))
@@ -58,54 +59,88 @@ class RedisQueries(Generic[S]):
             self._removals.release_if_deleted(session_id, located)
         return session
 
-    async def _find_of(self, session_id: UUID, tenant_id: UUID) -> S | None:
+    async def _find_of(self, session_id: UUID, tenant_id: UUID) -> tuple[S, Expected] | None:
         if self._calls.has_idle_ttl:
-            (row,) = await self._calls.call("get", tenant_id, session_id.hex)
+            ((row,),) = await self._calls.call("get", tenant_id, session_id.hex)
         else:  # a plain GET costs the server a third of a function call
             row = await self._calls.read(self._read_row(session_id, tenant_id))
         if row is None:
             return None
-        session = self._codec.decode(row, tenant_id)
+        session, head = self._codec.decode(row, tenant_id), head_of(row)
+        self._check_is(session, session_id)
+        return session, Expected(head.revision, head.fencing_token)
+
+    def _check_is(self, session: S, session_id: UUID) -> None:
         if session.session_id != session_id:
             raise StoreUnavailableError(self._calls.client.host, "get", "it answered with another session")
-        return session
 
     async def _read_row(self, session_id: UUID, tenant_id: UUID) -> bytes | None:
         key = keys.row(self._calls.keyspace.prefix, tenant_id, session_id)
         row: bytes | None = await self._calls.client.command("get", "GET", key, key=key)
         return row
 
+    async def find_many(self, session_ids: Sequence[UUID], tenant_id: UUID | None) -> list[S | None]:
+        """Return the sessions. Cost: a round trip for each tenant and 500 sessions, and one to find the tenants."""
+        owners = await self._owners(session_ids) if tenant_id is None else [tenant_id] * len(session_ids)
+        by_tenant: dict[UUID, list[int]] = {}
+        for position, owner in enumerate(owners):
+            if owner is not None:
+                by_tenant.setdefault(owner, []).append(position)
+        pages = [
+            (owner, positions[start : start + PAGE_SIZE])
+            for owner, positions in by_tenant.items()
+            for start in range(0, len(positions), PAGE_SIZE)
+        ]
+        calls = [
+            self._calls.call("get", owner, *[session_ids[position].hex for position in positions])
+            for owner, positions in pages
+        ]
+        found: list[S | None] = [None] * len(session_ids)
+        for (owner, positions), (rows,) in zip(pages, await asyncio.gather(*calls), strict=True):
+            for position, row in zip(positions, rows, strict=True):
+                session = None if row is None else self._codec.decode_or_skip(row, owner)
+                if session is not None:
+                    self._check_is(session, session_ids[position])
+                found[position] = session
+        return found
+
+    async def _owners(self, session_ids: Sequence[UUID]) -> list[UUID | None]:
+        located = await asyncio.gather(*(self._calls.read(self._locators.locate(one)) for one in session_ids))
+        return [None if claim is None else claim.tenant_id for claim in located]
+
     # -- lists --
 
     async def latest(self, query: ChannelQuery) -> S | None:
         """Return the latest session of the channel identity, or `None`."""
-        lists = [keys.identity(query, is_open=True)]
-        if not query.is_open:
-            lists.append(keys.identity(query, is_open=False))
-        row, stale = await self._calls.call("latest", query.tenant_id, *lists)
-        self._repair(query.tenant_id, stale)
-        if row is None:
+        rows = await self._page(query, Page(1))
+        if not rows:
             return None
         if query.is_open:  # its user must be able to begin another; the save that follows logs this one
-            return self._codec.decode_or_skip(row, query.tenant_id, is_logged=False)
-        return self._codec.decode(row, query.tenant_id)
+            return self._codec.decode_or_skip(rows[0], query.tenant_id, is_logged=False)
+        return self._codec.decode(rows[0], query.tenant_id)
 
     async def newest(self, query: ListQuery, page: Page) -> list[S]:
         """Return a page of sessions, newest first. Cost: a round trip for each 500 sessions."""
-        list_key, before = keys.list_of(query), page.before
+        before = page.before
         found: list[S] = []
         visited, wanted = 0, min(page.limit, PAGE_SIZE)
         while len(found) < page.limit:
-            upper_stamp = "" if before is None else str(before)
-            rows, stale = await self._calls.call("list", query.tenant_id, list_key, wanted, upper_stamp)
-            self._repair(query.tenant_id, stale)
+            rows = await self._page(query, Page(wanted, before, page.after))
             found += self._codec.decode_all(rows, query.tenant_id)
             if len(rows) < wanted:
                 break
-            before = stamp_of(rows[-1])
+            before = head_of(rows[-1]).stamp
             visited, missing = visited + len(rows), page.limit - len(found)
             wanted = min(missing if visited == len(found) else max(missing, MIN_PAGE_SIZE), PAGE_SIZE)
         return found[: page.limit]
+
+    async def _page(self, query: ListQuery, page: Page) -> list[bytes]:
+        """Return the rows of a page, and have stale entries removed."""
+        lists, bounds = keys.lists_of(query), ["" if one is None else str(one) for one in page[1:]]
+        answer = await self._calls.call("list", query.tenant_id, page.limit, *bounds, lists.also, *lists.names)
+        rows, stale = answer
+        self._repair(query.tenant_id, stale)
+        return list(rows)
 
     def _repair(self, tenant_id: UUID, stale: Sequence[Sequence[bytes]]) -> None:
         """Remove stale entries in the background: pairs of list and id whose sessions the server has lost."""
@@ -120,7 +155,7 @@ class RedisQueries(Generic[S]):
 
         More than 500 sessions take several calls. A session that is at the step during all of them is returned once.
         """
-        tenant_id, step = query.tenant_id, _step_of(query)
+        tenant_id, step = query.tenant_id, keys.step_of(query)
         ages, sets = keys.scope(query.scope_filter)
         found: dict[bytes, S] = {}
         after: Sequence[bytes | str] = ("", "")
@@ -157,18 +192,14 @@ class RedisQueries(Generic[S]):
         """Return how many sessions match."""
         await self._sweeper.sweep(query.tenant_id)
         if isinstance(query, StepQuery):
-            (count,) = await self._calls.call("count_step", query.tenant_id, *_step_of(query))
+            (count,) = await self._calls.call("count_step", query.tenant_id, *keys.step_of(query))
         else:
-            (count,) = await self._calls.call("count", query.tenant_id, keys.list_of(query))
+            lists = keys.lists_of(query)
+            (count,) = await self._calls.call("count", query.tenant_id, lists.also, *lists.names)
         return int(count)
 
     async def count_steps(self, query: ScenarioQuery) -> dict[str, int]:
         """Return how many sessions stand at each step, by the hash of the step."""
         await self._sweeper.sweep(query.tenant_id)
-        version = keys.version(query.scenario_id, query.scenario_version)
-        (counts,) = await self._calls.call("count_steps", query.tenant_id, version)
+        (counts,) = await self._calls.call("count_steps", query.tenant_id, keys.version_of(query))
         return {step.decode(): int(count) for step, count in counts if count}
-
-
-def _step_of(query: StepQuery) -> tuple[str, str]:
-    return keys.version(query.scenario_id, query.scenario_version), query.step_content_hash

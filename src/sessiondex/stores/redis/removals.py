@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 from uuid import UUID
 
-from sessiondex.contract import EvictionReason
+from sessiondex.changes import EvictionReason
 from sessiondex.stores.eviction import EvictionNotifier
 from sessiondex.stores.redis.background_tasks import BackgroundTasks
 from sessiondex.stores.redis.locators import Claim, Locators
@@ -49,6 +49,10 @@ class RemovalHandler:
         """Release the claims of removed sessions in the background. Each begins with id and fencing token."""
         if removed:
             self._tasks.spawn(self._release_in_batches(tenant_id, removed))
+
+    async def release_claims_now(self, tenant_id: UUID, removed: Sequence[Sequence[bytes]]) -> None:
+        """Release the claims of removed sessions, and wait until that is done."""
+        await self._release_in_batches(tenant_id, removed)
 
     def release_if_deleted(self, session_id: UUID, claim: Claim) -> None:
         """Release the claim in the background, unless the tenant has the session."""

@@ -12,12 +12,13 @@ from uuid import UUID
 from pydantic_core import to_json
 
 from sessiondex.clock import to_datetime
-from sessiondex.contract import S
 from sessiondex.errors import ConflictError, StoreUnavailableError
 from sessiondex.models import Session
+from sessiondex.queries import Expected
+from sessiondex.reading import S
 from sessiondex.snapshots.class_codec import write_back_version
 from sessiondex.stores.eviction import EvictionPolicy
-from sessiondex.stores.redis.codec import EncodedSession, SessionCodec, stamp_of
+from sessiondex.stores.redis.codec import EncodedSession, SessionCodec, head_of
 from sessiondex.stores.redis.locators import Claim, Locators
 from sessiondex.stores.redis.maintenance import TenantRegistry
 from sessiondex.stores.redis.removals import RemovalHandler
@@ -48,14 +49,12 @@ class SaveTerms(NamedTuple):
 
     expected: str = ""
     """The revision that must be stored."""
-    expected_stamp: str = ""
-    """The stamp that must be stored."""
-    identity: str = ""
-    """The list of a channel identity that must have no session."""
-    unreadable: str = ""
-    """The stamp of a session that has the identity and cannot be read, so it does not count."""
+    expected_token: str = ""
+    """The fencing token that must be stored: it changes when the session is deleted and saved anew."""
+    is_quiet: str = ""
+    """`1` if the session keeps its stamp."""
     stamp: str = ""
-    """The stamp to restore, unless a save as late is stored."""
+    """The stamp to restore, unless a version as late is stored."""
     revision: str = ""
     """The revision to restore."""
 
@@ -65,6 +64,15 @@ class SavedVersion(NamedTuple):
 
     stamp: int
     revision: int
+
+
+def terms_of(expected: Expected | None, *, touch: bool) -> SaveTerms:
+    """Return the terms of a save."""
+    is_quiet = "" if touch else "1"
+    if expected is None:
+        return SaveTerms(is_quiet=is_quiet)
+    token = "" if expected.generation is None else str(expected.generation)
+    return SaveTerms(str(expected.revision), token, is_quiet)
 
 
 def prepare_save(codec: SessionCodec[S], session: S) -> PreparedSave[S]:
@@ -84,16 +92,19 @@ def write_back_if_later(save: PreparedSave[Any], stamp: int, revision: int) -> N
     """Set stamp and revision on the caller's object, unless a later save of the object has already done so.
 
     Answers may arrive in another order than the server's commits. If the object no longer shows the version from before
-    this save, another save has written back, and the later stamp wins. Otherwise the shown stamp says nothing: it may
-    come from another clock.
+    this save, another save has written back, and the later stamp wins, or the later revision with the same stamp.
+    Otherwise the shown stamp says nothing: it may come from another clock.
     """
     shown = version_of(save.session)
-    if shown == save.given_version or not _is_later(shown[0], to_datetime(stamp)):
+    if shown == save.given_version or not _is_later(shown, (to_datetime(stamp), revision)):
         write_back_version(save.session, stamp, revision)
 
 
-def _is_later(shown: object, saved_at: datetime) -> bool:
-    return isinstance(shown, datetime) and shown.utcoffset() is not None and shown > saved_at
+def _is_later(shown: Version, saved: tuple[datetime, int]) -> bool:
+    at, revision = shown
+    if not isinstance(at, datetime) or at.utcoffset() is None or type(revision) is not int:
+        return False
+    return (at, revision) > saved
 
 
 class Saver(Generic[S]):
@@ -116,27 +127,28 @@ class Saver(Generic[S]):
         self._tenants = tenants
 
     async def save(
-        self, tenant_id: UUID, saves: Sequence[PreparedSave[S]], terms: Sequence[SaveTerms]
+        self, tenant_id: UUID, saves: Sequence[PreparedSave[S]], terms: Sequence[SaveTerms], identity: bytes = b""
     ) -> tuple[list[SavedVersion], S | None]:
         """Save sessions of one tenant, all or none, and return their versions.
 
-        If another session has an identity of the terms, return no versions, and that session.
+        `identity` is the list of a channel identity that must have no session; if it has one, return no versions, and
+        that session.
 
         Raises:
             ConflictError: another version of a session is stored than the expected one.
             TenantMismatchError: another tenant has a session.
         """
         with self._calls.writes:
-            return await self._save(tenant_id, saves, terms)
+            return await self._save(tenant_id, saves, terms, identity)
 
     async def _save(
-        self, tenant_id: UUID, saves: Sequence[PreparedSave[S]], terms: Sequence[SaveTerms]
+        self, tenant_id: UUID, saves: Sequence[PreparedSave[S]], terms: Sequence[SaveTerms], identity: bytes
     ) -> tuple[list[SavedVersion], S | None]:
         await self._tenants.ensure_registered(tenant_id)
         claims: dict[str, str] = {}
         versions: list[SavedVersion] = []
         try:
-            versions, found = await self._claim_and_save(tenant_id, saves, terms, claims)
+            versions, found = await self._claim_and_save(tenant_id, saves, terms, identity, claims)
         finally:  # release the claims of unsaved sessions, unless an earlier save has stored the session
             for place, save in enumerate(saves if claims else ()):
                 session_id = save.encoded.session_id
@@ -146,15 +158,22 @@ class Saver(Generic[S]):
         return versions, found
 
     async def _claim_and_save(
-        self, tenant_id: UUID, saves: Sequence[PreparedSave[S]], terms: Sequence[SaveTerms], claims: dict[str, str]
+        self,
+        tenant_id: UUID,
+        saves: Sequence[PreparedSave[S]],
+        terms: Sequence[SaveTerms],
+        identity: bytes,
+        claims: dict[str, str],
     ) -> tuple[list[SavedVersion], S | None]:
         """Do what `save` does. Add the fencing token of each claim to `claims`, by the session's id."""
         unclaimed = {save.encoded.session_id.hex: "0" for save in saves if save.is_new}
+        unreadable = ""  # the stamp of a session that has the identity and cannot be read, so it does not count
         for number in range(MAX_CLAIM_ROUNDS):
             if unclaimed:
                 await self.claim(unclaimed, tenant_id, claims)
-            request = self._request(saves, terms, claims)
-            kind, *answer = await self._calls.call("save", tenant_id, request, *(save.encoded.data for save in saves))
+            request = self._request(saves, terms, unreadable, claims)
+            data = [save.encoded.data for save in saves]
+            kind, *answer = await self._calls.call("save", tenant_id, request, identity, *data)
             if kind == b"claim":
                 if number > 0:  # two tenants that claim one id in step would fence each other off in every round
                     await asyncio.sleep(random.uniform(0, CLAIM_RETRY_BASE_SECONDS * 2 ** min(number, 6)))  # noqa: S311  # no secret
@@ -164,8 +183,7 @@ class Saver(Generic[S]):
                 found = self._codec.decode_or_skip(answer[0], tenant_id)
                 if found is not None:
                     return [], found
-                terms = [each._replace(unreadable=str(stamp_of(answer[0]))) for each in terms]
-                unclaimed = {}
+                unreadable, unclaimed = str(head_of(answer[0]).stamp), {}
                 continue
             if kind == b"conflict":
                 place, stored = int(answer[0]) - 1, int(answer[1])
@@ -181,17 +199,18 @@ class Saver(Generic[S]):
         )
 
     def _request(
-        self, saves: Sequence[PreparedSave[S]], terms: Sequence[SaveTerms], claims: Mapping[str, str]
+        self, saves: Sequence[PreparedSave[S]], terms: Sequence[SaveTerms], unreadable: str, claims: Mapping[str, str]
     ) -> bytes:
         """Return the request of the function `save`, see `lua/writes.lua`."""
         cap = "" if self._policy.max_sessions is None else self._policy.max_sessions
         evictions = EVICTIONS_PER_SAVE * len(saves) if self._policy.idle_ttl is not None else 0
         sessions = []
-        for save, (expected, expected_stamp, *others) in zip(saves, terms, strict=True):
-            session_id, _, _, index_size, version = save.encoded
-            token = claims.get(session_id.hex, "")
-            sessions.append((session_id.hex, index_size, version, expected, expected_stamp, token, *others))
-        return to_json((cap, evictions, self._removals.wants_rows, sessions))
+        for save, (expected, expected_token, is_quiet, stamp, revision) in zip(saves, terms, strict=True):
+            session_id, _, _, size, version = save.encoded
+            claimed = claims.get(session_id.hex, "")
+            part = (session_id.hex, size, version, expected, expected_token, claimed, is_quiet, stamp, revision)
+            sessions.append(part)
+        return to_json((cap, evictions, self._removals.wants_rows, unreadable, sessions))
 
     async def claim(self, unclaimed: Mapping[str, str], tenant_id: UUID, claims: dict[str, str]) -> None:
         """Claim sessions for the tenant, each with a token above the given one. Add the tokens to `claims`.

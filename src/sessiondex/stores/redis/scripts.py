@@ -13,11 +13,21 @@ from typing import NamedTuple
 
 _PARTS = ("rows", "plans", "stamps", "reads", "writes", "locators", "locks")
 """The files of `lua/`, in the order in which they use each other."""
-_READS = ("get", "latest", "list", "count", "count_step", "count_steps", "step", "export")
-_WRITES = ("save", "claim", "follow", "acquire_lock", "renew_lock")
-_FREEING_WRITES = ("delete", "sweep", "repair", "repair_step", "fence", "release_claim", "release_lock")
+_READS = ("get", "list", "count", "count_step", "count_steps", "step", "export")
+_WRITES = ("save", "touch", "reindex", "claim", "follow", "acquire_lock", "renew_lock")
+_FREEING_WRITES = (
+    "delete",
+    "erase",
+    "forget",
+    "sweep",
+    "repair",
+    "repair_step",
+    "fence",
+    "release_claim",
+    "release_lock",
+)
 """Writes that a server must accept although its memory is full."""
-_NOT_IDEMPOTENT = frozenset(("save", "delete", "sweep"))
+_NOT_IDEMPOTENT = frozenset(("save", "delete", "erase", "sweep"))
 """Functions that answer differently when they are called again."""
 
 

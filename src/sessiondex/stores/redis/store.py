@@ -10,39 +10,36 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
-from time import perf_counter
-from typing import Any, Generic, NamedTuple, Unpack
+from typing import Generic, NamedTuple, Unpack
 from uuid import UUID
 
-from sessiondex import queries
+from sessiondex import arguments
+from sessiondex.changes import Change
 from sessiondex.clock import MICROSECOND, StampClock
-from sessiondex.contract import Change, S
-from sessiondex.errors import (
-    InvalidArgumentError,
-    SessiondexError,
-    StoreUnavailableError,
-    TenantMismatchError,
-    add_position_note,
-)
+from sessiondex.contract import OnReindexed, ReindexProgress
+from sessiondex.errors import InvalidArgumentError, StoreUnavailableError
 from sessiondex.models import Session
 from sessiondex.queries import ChannelQuery, CountQuery, Expected, ListQuery, Page, ScenarioQuery, StepQuery
+from sessiondex.reading import S
 from sessiondex.stores.base import BaseSessionStore
 from sessiondex.stores.eviction import EvictionNotifier, EvictionPolicy, OnEvict
 from sessiondex.stores.options import MemoryOptions, check_ignored
 from sessiondex.stores.redis import keys
 from sessiondex.stores.redis.background_tasks import BackgroundTasks
+from sessiondex.stores.redis.bulk import BulkSaver
 from sessiondex.stores.redis.change_stream import ChangeReaders, ChangeStream, ChangeStreamReader
 from sessiondex.stores.redis.client import RedisClient
 from sessiondex.stores.redis.codec import SessionCodec
+from sessiondex.stores.redis.deletions import Deletions
 from sessiondex.stores.redis.locators import Locators
 from sessiondex.stores.redis.locks import RedisLocks
 from sessiondex.stores.redis.maintenance import Sweeper, TenantRegistry
 from sessiondex.stores.redis.queries import RedisQueries
+from sessiondex.stores.redis.reindexing import Reindexer
 from sessiondex.stores.redis.removals import EvictedRow, RemovalHandler
-from sessiondex.stores.redis.saves import PreparedSave, Saver, SaveTerms, prepare_save, write_back_if_later
+from sessiondex.stores.redis.saves import PreparedSave, Saver, SaveTerms, prepare_save, terms_of, write_back_if_later
 from sessiondex.stores.redis.tenant_client import Keyspace, TenantClient
 from sessiondex.stores.redis.url import address_of
-from sessiondex.stores.slices import Slices
 from sessiondex.stores.unreadable import OnUnreadable, UnreadableSessions
 
 SWEEP_INTERVAL_SECONDS = 10.0  # at most; shorter if `idle_ttl` is
@@ -59,6 +56,8 @@ class LoopParts(NamedTuple, Generic[S]):
     tenants: TenantRegistry
     sweeper: Sweeper
     saver: Saver[S]
+    bulk: BulkSaver[S]
+    deletions: Deletions
     queries: RedisQueries[S]
     locks: RedisLocks
     closing: asyncio.Event
@@ -97,18 +96,18 @@ class RedisSessionStore(BaseSessionStore[S], Generic[S]):
         **others: Unpack[MemoryOptions],
     ) -> None:
         check_ignored(others, MemoryOptions)
-        super().__init__(recover=lambda: None)  # each commit is one step of the server
-        prefix = queries.check_text("prefix", prefix)
+        prefix = arguments.check_text("prefix", prefix)
         if not prefix or not prefix.isascii() or not prefix.isprintable() or set(prefix) & set("{}"):
             raise InvalidArgumentError("prefix", "must be printable ASCII characters, at least one, without braces")
-        queries.check_duration("turn_ttl", turn_ttl, timedelta(milliseconds=100))
+        arguments.check_duration("turn_ttl", turn_ttl, timedelta(milliseconds=100))
         self._address = address_of(url, timeout=timeout, max_connections=max_connections)
         self._policy = EvictionPolicy(idle_ttl, max_sessions, on_evict)
         self._keyspace = Keyspace(prefix, is_cluster=self._address.is_cluster)
         self._codec: SessionCodec[S] = SessionCodec(
             session_classes, self._address.host, UnreadableSessions(on_unreadable)
         )
-        self._changes_kept = queries.check_min("changes_kept", changes_kept, 0, "0 keeps none for those who follow")
+        super().__init__(lambda: None, self._codec.indexes)  # each commit is one step of the server
+        self._changes_kept = arguments.check_min("changes_kept", changes_kept, 0, "0 keeps none for those who follow")
         self._lock_ttl = turn_ttl // _MILLISECOND
         self._clock = None if clock is None else StampClock(clock)
         self._readers = ChangeReaders()
@@ -123,7 +122,14 @@ class RedisSessionStore(BaseSessionStore[S], Generic[S]):
     # -- reading --
 
     async def _find(self, session_id: UUID, tenant_id: UUID | None) -> S | None:
+        found = await self._parts.queries.find(session_id, tenant_id)
+        return None if found is None else found[0]
+
+    async def _find_version(self, session_id: UUID, tenant_id: UUID | None) -> tuple[S, Expected] | None:
         return await self._parts.queries.find(session_id, tenant_id)
+
+    async def _find_many(self, session_ids: Sequence[UUID], tenant_id: UUID | None) -> list[S | None]:
+        return await self._parts.queries.find_many(session_ids, tenant_id)
 
     async def _latest(self, query: ChannelQuery) -> S | None:
         return await self._parts.queries.latest(query)
@@ -145,93 +151,51 @@ class RedisSessionStore(BaseSessionStore[S], Generic[S]):
 
     # -- writing --
 
-    async def _put(self, session: S, expected: Expected | None) -> UUID:
+    async def _put(self, session: S, expected: Expected | None, *, touch: bool) -> UUID:
         save = prepare_save(self._codec, session)
-        terms = SaveTerms()
-        if expected is not None:
-            terms = SaveTerms(str(expected.revision), "" if expected.stamp is None else str(expected.stamp))
-        await self._save_all([save], terms)
+        await self._save(save, terms_of(expected, touch=touch))
         return save.encoded.session_id
 
     async def _put_if_absent(self, session: S, identity: ChannelQuery) -> S | None:
-        terms = SaveTerms(expected="0", identity=keys.identity(identity, is_open=True))
-        return await self._save_all([prepare_save(self._codec, session)], terms)
+        (open_sessions,) = keys.lists_of(identity).names
+        return await self._save(prepare_save(self._codec, session), terms_of(Expected(0), touch=True), open_sessions)
 
-    async def _save_all(self, saves: Sequence[PreparedSave[S]], terms: SaveTerms) -> S | None:
-        """Save sessions of one tenant, and write their versions back; or return the session that has the identity."""
-        tenant_id = saves[0].encoded.tenant_id
-        versions, found = await self._parts.saver.save(tenant_id, saves, [terms] * len(saves))
-        if found is None:
-            for save, version in zip(saves, versions, strict=True):
-                write_back_if_later(save, *version)
+    async def _save(self, save: PreparedSave[S], terms: SaveTerms, identity: bytes = b"") -> S | None:
+        """Save a session, and write its version back; or return the session that has the identity."""
+        versions, found = await self._parts.saver.save(save.encoded.tenant_id, [save], [terms], identity)
+        for version in versions:
+            write_back_if_later(save, *version)
         return found
 
-    async def _put_many(self, sessions: Sequence[S], first: int) -> list[UUID]:
-        saves = await self._prepare_many(sessions, first)
-        ids = [save.encoded.session_id for save in saves]
-        by_tenant: dict[bytes, list[PreparedSave[S]]] = {}
-        for save in saves:
-            by_tenant.setdefault(save.encoded.tenant_id.bytes, []).append(save)
-        for tenant_saves in by_tenant.values():
-            try:
-                await self._save_all(tenant_saves, SaveTerms())
-            except TenantMismatchError as error:
-                add_position_note(error, first + ids.index(error.session_id), whole_batch=len(by_tenant) == 1)
-                raise
-        return ids
+    async def _put_many(
+        self, sessions: Sequence[S], expected: Sequence[Expected | None] | None, *, touch: bool, first: int = 0
+    ) -> list[UUID]:
+        terms = [terms_of(one, touch=touch) for one in expected or [None] * len(sessions)]
+        return await self._parts.bulk.put(sessions, terms, first)
 
     async def _restore(self, versions: Sequence[tuple[S, int, int]]) -> int:
-        saves = await self._prepare_many([session for session, _, _ in versions], 0)
-        positions: dict[bytes, int] = {}  # of the latest version of each session
-        for position, (save, (_, stamp, _)) in enumerate(zip(saves, versions, strict=True)):
-            key = save.encoded.session_id.bytes
-            if key not in positions or versions[positions[key]][1] < stamp:
-                positions[key] = position
-        by_tenant: dict[bytes, list[int]] = {}
-        # In the order of stamps, as in every store: of two sessions with one stamp, the first keeps it.
-        for position in sorted(positions.values(), key=lambda position: (versions[position][1], position)):
-            by_tenant.setdefault(saves[position].encoded.tenant_id.bytes, []).append(position)
-        count = 0
-        for group in by_tenant.values():
-            batch = [saves[position]._replace(is_new=True) for position in group]
-            terms = [SaveTerms(stamp=str(versions[at][1]), revision=str(versions[at][2])) for at in group]
-            try:
-                restored, _ = await self._parts.saver.save(batch[0].encoded.tenant_id, batch, terms)
-            except TenantMismatchError as error:
-                ids = [save.encoded.session_id for save in saves]
-                add_position_note(error, ids.index(error.session_id), whole_batch=len(by_tenant) == 1)
-                raise
-            count += sum(1 for version in restored if version.revision)
-        return count
+        return await self._parts.bulk.restore(versions)
 
-    async def _prepare_many(self, sessions: Sequence[S], first: int) -> list[PreparedSave[S]]:
-        """Check all sessions of a batch, in which each id belongs to one tenant."""
-        saves, slices = [], Slices(self._guard.enter)
-        owners: dict[bytes, UUID] = {}
-        for position, session in enumerate(sessions):
-            if perf_counter() > slices.deadline:
-                await slices.pause()
-            try:
-                save = prepare_save(self._codec, session)
-                session_id, tenant_id = save.encoded.session_id, save.encoded.tenant_id
-                if owners.setdefault(session_id.bytes, tenant_id) != tenant_id:
-                    raise TenantMismatchError(session_id)
-            except SessiondexError as error:
-                add_position_note(error, first + position)
-                raise
-            saves.append(save)
-        return saves
+    async def _touch(self, session_id: UUID, tenant_id: UUID | None) -> bool:
+        parts = self._parts
+        if tenant_id is None:
+            located = await parts.calls.read(parts.locators.locate(session_id))
+            if located is None:
+                return False
+            tenant_id = located.tenant_id
+        with parts.calls.writes:
+            touched, evicted = await parts.calls.call("touch", tenant_id, parts.removals.wants_rows, session_id.hex)
+            parts.removals.handle_evicted(tenant_id, evicted)
+        return bool(touched)
 
     async def _remove(self, session_ids: Sequence[UUID], tenant_id: UUID | None) -> int:
-        parts = self._parts
-        if tenant_id is not None:
-            return await _remove_of(parts, session_ids, tenant_id)
-        located = await asyncio.gather(*(parts.calls.read(parts.locators.locate(one)) for one in session_ids))
-        ids_by_tenant: dict[UUID, list[UUID]] = {}
-        for session_id, found in zip(session_ids, located, strict=True):
-            if found is not None:
-                ids_by_tenant.setdefault(found.tenant_id, []).append(session_id)
-        return sum([await _remove_of(parts, ids, owner) for owner, ids in ids_by_tenant.items()])
+        return await self._parts.deletions.remove(session_ids, tenant_id)
+
+    async def _erase(self, query: ListQuery) -> int:
+        return await self._parts.deletions.erase(query)
+
+    async def _reindex(self, progress: OnReindexed) -> ReindexProgress:
+        return await Reindexer(self._parts.calls, self._codec, self._parts.tenants).run(progress)
 
     # -- locks and changes --
 
@@ -247,7 +211,9 @@ class RedisSessionStore(BaseSessionStore[S], Generic[S]):
         if tenant_id is None:
             return super().changes(since=since)
         self._guard.enter_without_loop()
-        return self._read_changes(queries.check_optional_sequence(since), queries.check_uuid("tenant_id", tenant_id))
+        return self._read_changes(
+            arguments.check_optional_sequence(since), arguments.check_uuid("tenant_id", tenant_id)
+        )
 
     def _follow(self, after_sequence: int | None) -> AsyncIterator[Change]:
         if self._address.is_cluster:
@@ -280,10 +246,12 @@ class RedisSessionStore(BaseSessionStore[S], Generic[S]):
         tenants = TenantRegistry(calls, tasks)
         sweeper = Sweeper(calls, removals, tenants)
         saver = Saver(calls, self._codec, self._policy, locators, removals, tenants)
+        bulk = BulkSaver(saver, self._codec, check)
+        deletions = Deletions(calls, locators, removals, tenants)
         runner = RedisQueries(calls, self._codec, tasks, locators, removals, tenants, sweeper)
         locks = RedisLocks(client, self._keyspace.prefix, self._lock_ttl, tasks, check)
         self._parts = LoopParts(
-            calls, tasks, locators, removals, tenants, sweeper, saver, runner, locks, asyncio.Event()
+            calls, tasks, locators, removals, tenants, sweeper, saver, bulk, deletions, runner, locks, asyncio.Event()
         )
         if self._notifier is not None:
             self._notifier.start_over()
@@ -294,7 +262,7 @@ class RedisSessionStore(BaseSessionStore[S], Generic[S]):
         if self._clock is None:
             return ""
         now = self._clock.now()
-        if now > queries.MAX_RESTORED_STAMP:
+        if now > arguments.MAX_RESTORED_STAMP:
             raise InvalidArgumentError(
                 "clock", "must return an instant before the year 2255, up to which servers count"
             )
@@ -322,12 +290,3 @@ class RedisSessionStore(BaseSessionStore[S], Generic[S]):
         await parts.calls.client.close()
         if self._notifier is not None:
             await self._notifier.drain()
-
-
-async def _remove_of(parts: LoopParts[Any], session_ids: Sequence[UUID], tenant_id: UUID) -> int:
-    ids = [session_id.hex for session_id in session_ids]
-    with parts.calls.writes:
-        deleted, evicted = await parts.calls.call("delete", tenant_id, parts.removals.wants_rows, *ids)
-        parts.removals.release_claims(tenant_id, deleted)
-        parts.removals.handle_evicted(tenant_id, evicted)
-    return len(deleted)

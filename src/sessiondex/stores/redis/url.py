@@ -7,8 +7,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from redis.asyncio.connection import parse_url
 
+from sessiondex.arguments import check_min, check_seconds, check_text
 from sessiondex.errors import InvalidArgumentError
-from sessiondex.queries import check_min, check_seconds, check_text
 from sessiondex.stores.redis.client import Address
 
 SCHEMES = {

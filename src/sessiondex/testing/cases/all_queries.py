@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from sessiondex.contract import SessionStore
+from sessiondex.indexed import Indexed
 from sessiondex.models import Session
 from sessiondex.testing.expectations import expect
+
+
+class Marked(Session):
+    """A session that can be found by a mark."""
+
+    mark: Annotated[str | None, Indexed()] = None
+
 
 Query = Callable[[SessionStore[Any], Session], Awaitable[Any]]
 
 
 def _hash(like: Session) -> str:
     return (like.step_history[-1].step_content_hash if like.step_history else None) or ""
+
+
+def _identity(like: Session) -> tuple[Any, Any, str]:
+    return like.tenant_id, like.channel, like.user_channel_id
 
 
 def _step(like: Session) -> tuple[Any, Any, int, str]:
@@ -28,12 +40,20 @@ LISTS: Mapping[str, Query] = {
     "list_by_customer": lambda store, like: store.list_by_customer(
         like.tenant_id, like.customer_profile_id or like.session_id, limit=1_000
     ),
+    "list_by_customer of a status": lambda store, like: store.list_by_customer(
+        like.tenant_id, like.customer_profile_id or like.session_id, status=like.status, limit=1_000
+    ),
+    "list_by_channel": lambda store, like: store.list_by_channel(*_identity(like), limit=1_000),
+    "list_by_tenant": lambda store, like: store.list_by_tenant(like.tenant_id, limit=1_000),
+    "list_by_tenant of a status": lambda store, like: store.list_by_tenant(
+        like.tenant_id, status=like.status, limit=1_000
+    ),
     "find_sessions_by_step_hash": lambda store, like: store.find_sessions_by_step_hash(*_step(like)),
 }
 SINGLE: Mapping[str, Query] = {
     "get": lambda store, like: store.get(like.session_id),
     "get of a tenant": lambda store, like: store.get(like.session_id, tenant_id=like.tenant_id),
-    "get_by_channel": lambda store, like: store.get_by_channel(like.tenant_id, like.channel, like.user_channel_id),
+    "get_by_channel": lambda store, like: store.get_by_channel(*_identity(like)),
 }
 COUNTS: Mapping[str, Query] = {
     "count_by_agent": lambda store, like: store.count_by_agent(like.tenant_id, like.agent_id),
@@ -43,6 +63,12 @@ COUNTS: Mapping[str, Query] = {
     "count_by_customer": lambda store, like: store.count_by_customer(
         like.tenant_id, like.customer_profile_id or like.session_id
     ),
+    "count_by_customer of a status": lambda store, like: store.count_by_customer(
+        like.tenant_id, like.customer_profile_id or like.session_id, status=like.status
+    ),
+    "count_by_channel": lambda store, like: store.count_by_channel(*_identity(like)),
+    "count_by_tenant": lambda store, like: store.count_by_tenant(like.tenant_id),
+    "count_by_tenant of a status": lambda store, like: store.count_by_tenant(like.tenant_id, status=like.status),
     "count_by_step_hash": lambda store, like: store.count_by_step_hash(*_step(like)),
 }
 
@@ -60,6 +86,11 @@ async def run_all_queries(store: SessionStore[Any], like: Session) -> dict[str, 
             continue
         found[name] = answer if isinstance(answer, list) else [] if answer is None else [answer]
     return found
+
+
+def finds_by_content(name: str) -> bool:
+    """Return whether the query of that name finds a session by fields that a service may change."""
+    return name not in {"get", "get of a tenant"} and not name.startswith("list_by_tenant")
 
 
 async def expect_in_all_queries(store: SessionStore[Any], like: Session, expected: list[Any], what: str) -> None:

@@ -6,7 +6,7 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
-from sessiondex.contract import EvictionReason
+from sessiondex.changes import EvictionReason
 from sessiondex.errors import InvalidArgumentError, SessionNotFoundError
 from sessiondex.testing.builders import START
 from sessiondex.testing.case import Case, case
@@ -99,6 +99,29 @@ async def pages_end_where_sessions_have_expired(context: CaseContext) -> None:
     seen = [session async for session in store.iter_by_agent(*identity, page_size=4)]
     expect(seen, young, "iter_by_agent")
     expect(await store.count_by_agent(*identity), 15, "count_by_agent")
+
+
+@case(17, "clock", "idle_ttl")
+async def after_the_clock_was_ahead_sessions_expire_by_the_corrected_clock(context: CaseContext) -> None:
+    """If the clock is a year ahead at one save, sessions saved after its correction expire in time, and none before."""
+    store = await context.store(clock=context.clock, idle_ttl=HOUR)
+    ahead, early, late = (context.at_step(user_channel_id=f"user-{number}") for number in range(3))
+    context.clock.move(days=365)
+    await store.save(ahead)
+    context.clock.move(days=-365)
+    await store.save(early)
+    context.clock.move(minutes=50)
+    for session in (early, ahead):
+        expect(await store.get(session.session_id), session, "get, 50 minutes after the clock was corrected")
+    await store.save(late)
+    # A session may expire somewhat later while stamps are ahead of the clock, so these are far from the limit.
+    context.clock.move(minutes=30)
+    found = await store.list_by_tenant(context.tenant_id)
+    expect(found, [late], "list_by_tenant, 80 and 30 minutes after the saves, of an hour to live")
+    expect(await store.count_by_tenant(context.tenant_id), 1, "count_by_tenant, after that")
+    await expect_in_all_queries(store, late, [late], "30 minutes after a save, of an hour to live")
+    context.clock.move(minutes=60)
+    await expect_in_all_queries(store, late, [], "90 minutes after a save, of an hour to live")
 
 
 @case(17, "clock", "idle_ttl", "on_evict")

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
-from sessiondex.contract import Change, ChangeKind, SessionStore
+from sessiondex.changes import Change, ChangeKind
+from sessiondex.contract import SessionStore
 from sessiondex.errors import ChangesLostError, ConflictError, InvalidSessionError
 from sessiondex.models import Session
 from sessiondex.testing.builders import START

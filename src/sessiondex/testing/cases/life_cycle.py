@@ -14,6 +14,7 @@ from sessiondex.errors import StoreClosedError, WrongLoopError
 from sessiondex.models import Channel, Session
 from sessiondex.testing.case import Case, case
 from sessiondex.testing.case_context import CaseContext
+from sessiondex.testing.cases.all_queries import Marked
 from sessiondex.testing.expectations import expect, expect_error
 
 T = TypeVar("T")
@@ -32,6 +33,23 @@ CALLS: Mapping[str, Callable[[Any, Session], Awaitable[Any]]] = {
     "iter_by_customer": lambda store, session: anext(store.iter_by_customer(session.tenant_id, session.agent_id)),
     "count_by_agent": lambda store, session: store.count_by_agent(session.tenant_id, session.agent_id),
     "count_by_customer": lambda store, session: store.count_by_customer(session.tenant_id, session.agent_id),
+    "get_many": lambda store, session: store.get_many([session.session_id]),
+    "list_by_channel": lambda store, session: store.list_by_channel(session.tenant_id, Channel.SMS, "u"),
+    "list_by_tenant": lambda store, session: store.list_by_tenant(session.tenant_id),
+    "iter_by_channel": lambda store, session: anext(store.iter_by_channel(session.tenant_id, Channel.SMS, "u")),
+    "iter_by_tenant": lambda store, session: anext(store.iter_by_tenant(session.tenant_id)),
+    "count_by_channel": lambda store, session: store.count_by_channel(session.tenant_id, Channel.SMS, "u"),
+    "count_by_tenant": lambda store, session: store.count_by_tenant(session.tenant_id),
+    "touch": lambda store, session: store.touch(session.session_id),
+    "delete_by_tenant": lambda store, session: store.delete_by_tenant(session.tenant_id),
+    "delete_by_customer": lambda store, session: store.delete_by_customer(session.tenant_id, session.agent_id),
+    "delete_by_channel": lambda store, session: store.delete_by_channel(
+        session.tenant_id, session.channel, session.user_channel_id
+    ),
+    "get_by_field": lambda store, session: store.get_by_field(session.tenant_id, "mark", "x"),
+    "list_by_field": lambda store, session: store.list_by_field(session.tenant_id, "mark", "x"),
+    "iter_by_field": lambda store, session: anext(store.iter_by_field(session.tenant_id, "mark", "x")),
+    "count_by_field": lambda store, session: store.count_by_field(session.tenant_id, "mark", "x"),
     "count_by_step_hash": lambda store, session: store.count_by_step_hash(session.tenant_id, session.agent_id, 1, "h"),
     "count_steps": lambda store, session: store.count_steps(session.tenant_id, session.agent_id, 1),
     "find_sessions_by_step_hash": lambda store, session: store.find_sessions_by_step_hash(
@@ -47,10 +65,22 @@ CALLS: Mapping[str, Callable[[Any, Session], Awaitable[Any]]] = {
 """A valid call of each operation, which a closed store or a second loop must refuse."""
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
-    "reads": ("get", "get_by_channel", "list_by_agent", "list_by_customer", "find_sessions_by_step_hash"),
-    "iterators": ("iter_by_agent", "iter_by_customer"),
-    "counts": ("count_by_agent", "count_by_customer", "count_by_step_hash", "count_steps"),
-    "writes": ("save", "delete"),
+    "reads": (
+        "get",
+        "get_many",
+        "get_by_channel",
+        *("list_by_agent", "list_by_customer", "list_by_channel", "list_by_tenant"),
+        "find_sessions_by_step_hash",
+    ),
+    "iterators": ("iter_by_agent", "iter_by_customer", "iter_by_channel", "iter_by_tenant"),
+    "counts": (
+        *("count_by_agent", "count_by_customer", "count_by_channel", "count_by_tenant"),
+        "count_by_step_hash",
+        "count_steps",
+    ),
+    "writes": ("save", "delete", "touch"),
+    "erasures": ("delete_by_tenant", "delete_by_customer", "delete_by_channel"),
+    "own fields": ("get_by_field", "list_by_field", "iter_by_field", "count_by_field"),
     "bulk writes": ("save_many", "delete_many", "load"),
     "composed writes": ("update", "get_or_create"),
     "turns": ("exclusive",),
@@ -60,7 +90,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 
 def _closed_case(group: str, operations: tuple[str, ...]) -> Case:
     async def run(context: CaseContext) -> None:
-        store, session = await context.store(), context.session()
+        store, session = await context.store(), context.session(Marked, mark="x")
         await store.save(session)
         await store.aclose()
         for operation in operations:
@@ -105,7 +135,7 @@ async def _await(value: Awaitable[T]) -> T:
 
 def _second_loop_case(group: str, operations: tuple[str, ...]) -> Case:
     async def run(context: CaseContext) -> None:
-        store, session = await context.store(), context.session()
+        store, session = await context.store(), context.session(Marked, mark="x")
         await store.save(session)
         saved = session.model_copy(deep=True)
         for operation in operations:

@@ -126,6 +126,8 @@ async def a_session_that_its_class_refuses_is_named(context: CaseContext) -> Non
         await _read(lambda: store.get_by_channel(*identity), [first], first, "get_by_channel")
         for name, query in LISTS.items():
             await _read(partial(query, store, first), [first, second], [first, second], name)
+        ids = [second.session_id, first.session_id]
+        await _read(lambda: store.get_many(ids), [first, second], [second, first], "get_many")
         expect(await store.count_by_agent(context.tenant_id, context.agent_id), 2, "count_by_agent")
         expect(await store.delete(second.session_id), True, "delete")
         replaced = first.model_copy(update={"word": ""})
@@ -153,3 +155,17 @@ async def lists_go_on_without_what_cannot_be_read(context: CaseContext) -> None:
             pages: AsyncIterator[Any] = store.iter_by_agent(context.tenant_id, context.agent_id, page_size=limit)
             found = [session async for session in pages if not session.word]
             expect(found, readable, f"iter_by_agent, page_size {limit}")
+
+
+@case(6, "on_unreadable")
+async def get_many_gives_none_for_what_cannot_be_read(context: CaseContext) -> None:
+    """With `on_unreadable="skip"`: the others keep their places."""
+    store, word = await context.store(on_unreadable="skip"), str(context.tenant_id)
+    sessions: list[Any] = [context.session(_Fickle, word=word if number in {1, 4} else "") for number in range(6)]
+    await store.save_many(sessions)
+    with _refused(word):
+        found = await store.get_many([session.session_id for session in sessions])
+        expect(len(found), len(sessions), "how many results get_many has")
+        for session, one in zip(sessions, found, strict=True):
+            if not session.word or one is not None:  # a store may keep live copies
+                expect(one, session, "a result of get_many, of a session that can be read")

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
-from sessiondex.contract import SessionStore
+from sessiondex.contract import ReindexProgress, SessionStore
 from sessiondex.errors import InvalidArgumentError, InvalidSessionError, TenantMismatchError
 from sessiondex.models import Session
 from sessiondex.testing.builders import START, every_field
 from sessiondex.testing.case import case
 from sessiondex.testing.case_context import CaseContext
+from sessiondex.testing.cases.all_queries import Marked
 from sessiondex.testing.cases.pages import take
 from sessiondex.testing.expectations import expect, expect_error, expect_increasing
 
@@ -234,3 +236,37 @@ async def export_and_restore_skip_expired_sessions(context: CaseContext) -> None
     expect(await _export_all(context, store, 10), [], "export, after the session has expired")
     expect(await store.restore([session]), 0, "the result of restore for an expired session")
     expect(await store.get(session.session_id), None, "get of an expired session")
+
+
+@case(None)
+async def reindex_changes_no_session(context: CaseContext) -> None:
+    """Sessions, stamps and indexes stay as they are, and `progress`, also a coroutine function, sees the end."""
+    store, seen = await context.store(), list[ReindexProgress]()
+    sessions = [context.session(Marked, mark="x", turn_count=number) for number in range(3)]
+    await store.save_many(sessions)
+
+    async def progress(done: ReindexProgress) -> None:
+        await asyncio.sleep(0)
+        seen.append(done)
+
+    done = await store.reindex(progress=progress)
+    expect(done.reindexed <= done.read, True, f"whether {done} reindexed no more than it read")
+    expect(seen[-1:] or [done], [done], "the last progress, if there was any")
+    expect(await store.list_by_field(context.tenant_id, "mark", "x"), sessions[::-1], "list_by_field, after reindex")
+    expect(await store.count_by_field(context.tenant_id, "mark", "x"), 3, "count_by_field, after reindex")
+    with expect_error(InvalidArgumentError, "reindex with a progress that cannot be called") as caught:
+        await store.reindex(progress=5)  # type: ignore[arg-type]  # the mistake
+    expect(caught.error.argument, "progress", "argument of the error")
+
+
+@case(None)
+async def restored_sessions_are_found_by_own_fields(context: CaseContext) -> None:
+    """`restore` moves a session from its earlier items to its later ones."""
+    store, session = await context.store(), context.session(Marked, mark="x", last_activity_at=START, revision=1)
+    await store.restore([session])
+    expect(await store.list_by_field(context.tenant_id, "mark", "x"), [session], "list_by_field, after restore")
+    later = session.model_copy(update={"mark": "y", "revision": 2})
+    await store.restore([later])
+    for mark, expected in (("x", []), ("y", [later])):
+        expect(await store.list_by_field(context.tenant_id, "mark", mark), expected, f"list_by_field of {mark}")
+        expect(await store.count_by_field(context.tenant_id, "mark", mark), len(expected), f"count_by_field of {mark}")

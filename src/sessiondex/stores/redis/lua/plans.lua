@@ -78,7 +78,7 @@ end
 
 local function put(plan, id, row)
   local old, keys = planned_row(plan, id), index_keys(row)
-  if old and index_json(old) ~= index_json(row) then
+  if old and packed_keys(old) ~= packed_keys(row) then
     local kept = {}
     for _, list in ipairs(keys[1]) do kept[list] = true end
     if #keys[2] > 0 then kept[step_name(keys[2])] = true end
@@ -87,8 +87,16 @@ local function put(plan, id, row)
   -- Unchanged index entries are written too: a save restores entries that the server has lost.
   add_to_indexes(plan, row, id)
   add_command(plan, 'SET', plan.base .. 's:' .. id, pack_row(row))
-  record_change(plan, 'saved', id, row)
   plan.rows[id] = row
+end
+
+-- Plan to give the session another stamp. The row is not rewritten.
+local function move_to_stamp(plan, id, stamp)
+  local row = planned_row(plan, id)
+  row.stamp = stamp
+  add_to_indexes(plan, row, id)
+  add_command(plan, 'SETRANGE', plan.base .. 's:' .. id, 0, struct.pack('>I8', stamp))
+  record_change(plan, 'touched', id, row)
 end
 
 -- Plan to refuse all saves of the session with a fencing token up to this one. Such a save may be under way when the

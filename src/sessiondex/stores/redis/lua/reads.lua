@@ -4,61 +4,88 @@ local function is_visible(row, cutoff)
   return row and (not cutoff or row.stamp >= cutoff)
 end
 
--- Return the newest visible rows of a list, and the ids of its stale entries.
-local function newest(base, list, limit, before, cutoff)
-  local rows, stale = {}, {}
-  local from, low = before ~= '' and '(' .. before or '+inf', cutoff and digits(cutoff) or '-inf'
-  local offset = 0
-  while #rows < limit do
-    local wanted = math.min(limit - #rows, ROW_BATCH_SIZE)
-    local found = redis.call('ZREVRANGEBYSCORE', base .. list, from, low, 'WITHSCORES', 'LIMIT', offset, wanted)
-    for place = 1, #found, 2 do
-      local row = read_row(base, found[place])
-      -- Another stamp: the row was lost, and the session was then saved under other index keys.
-      if row and row.stamp == tonumber(found[place + 1]) then
-        rows[#rows + 1] = row.raw
-      else
-        stale[#stale + 1] = found[place]
-      end
+-- Return a function that returns the entries of several lists, newest first: list, id and stamp of each. It reads
+-- `size` entries of a list at a time, with scores from `low` to `high`, as commands take them.
+local function merged_entries(base, lists, high, low, size)
+  local function read(source)
+    source.found = redis.call('ZREVRANGEBYSCORE', base .. source.list, high, low, 'WITHSCORES', 'LIMIT', source.offset, size)
+    source.place, source.offset = 1, source.offset + size
+    source.stamp = tonumber(source.found[2])
+  end
+  local sources = {}
+  for place, list in ipairs(lists) do
+    sources[place] = { list = list, offset = 0 }
+    read(sources[place])
+  end
+  return function()
+    local best
+    for _, source in ipairs(sources) do
+      if source.stamp and (not best or source.stamp > best.stamp) then best = source end
     end
-    offset = offset + #found / 2
-    if #found / 2 < wanted then break end
+    if not best then return nil end
+    local id, stamp = best.found[best.place], best.stamp
+    best.place = best.place + 2
+    best.stamp = tonumber(best.found[best.place + 1])
+    if not best.stamp and #best.found == 2 * size then read(best) end
+    return best.list, id, stamp
+  end
+end
+
+-- Return the newest visible rows of several lists together, and their stale entries as pairs of list and id. If `also`
+-- is not empty, the rows are in that list as well. `before` and `after` are exclusive stamps, or empty.
+local function newest(base, lists, limit, before, after, also, cutoff)
+  local rows, stale = {}, {}
+  if limit <= 0 then return rows, stale end
+  local low = cutoff and digits(cutoff) or '-inf'
+  if after ~= '' and (not cutoff or tonumber(after) >= cutoff) then low = '(' .. after end
+  local next_entry = merged_entries(base, lists, before ~= '' and '(' .. before or '+inf', low, math.min(limit, ROW_BATCH_SIZE))
+  for list, id, stamp in next_entry do
+    local row = read_row(base, id)
+    -- Another stamp: the row was lost, and the session was then saved under other index keys.
+    if not row or row.stamp ~= stamp then
+      stale[#stale + 1] = { list, id }
+    elseif also == '' or is_in(row, also) then
+      rows[#rows + 1] = row.raw
+      if #rows == limit then break end
+    end
   end
   return rows, stale
 end
 
--- Return one session. args: id.
+-- Return sessions. args: ids. The answer: for each its row, or nothing.
 function ops.get(keys, args)
-  local _, cutoff = now_and_cutoff(args)
-  local row = read_row(keys[1], args[3])
-  return { keys[1], is_visible(row, cutoff) and row.raw or false }
-end
-
--- Return the newest session of one or two lists. args: lists. The answer: the row, and stale entries as list and id.
-function ops.latest(keys, args)
-  local _, cutoff = now_and_cutoff(args)
-  local latest, stale = nil, {}
+  local _, cutoff = now_and_cutoff(args, keys[1])
+  local rows = {}
   for place = 3, #args do
-    local rows, ids = newest(keys[1], args[place], 1, '', cutoff)
-    for _, id in ipairs(ids) do stale[#stale + 1] = { args[place], id } end
-    if rows[1] and (not latest or unpack_row(rows[1]).stamp > unpack_row(latest).stamp) then latest = rows[1] end
+    local row = read_row(keys[1], args[place])
+    rows[place - 2] = is_visible(row, cutoff) and row.raw or false
   end
-  return { keys[1], latest or false, stale }
+  return { keys[1], rows }
 end
 
--- Return a page of a list. args: list, limit, exclusive upper stamp or ''. The answer: rows, and stale entries.
+-- Return a page of several lists together. args: limit, exclusive upper and lower stamp or '', a list that must contain
+-- the sessions as well or '', lists. The answer: rows, and stale entries as pairs of list and id.
 function ops.list(keys, args)
-  local _, cutoff = now_and_cutoff(args)
-  local rows, ids = newest(keys[1], args[3], tonumber(args[4]), args[5], cutoff)
-  local stale = {}
-  for place, id in ipairs(ids) do stale[place] = { args[3], id } end
-  return { keys[1], rows, stale }
+  local _, cutoff = now_and_cutoff(args, keys[1])
+  return { keys[1], newest(keys[1], { unpack(args, 7) }, tonumber(args[3]), args[4], args[5], args[6], cutoff) }
 end
 
--- Count the sessions of a list. args: list.
+-- Count the sessions of several lists together. args: a list that must contain the sessions as well or '', lists.
 function ops.count(keys, args)
-  local _, cutoff = now_and_cutoff(args)
-  return { keys[1], redis.call('ZCOUNT', keys[1] .. args[3], cutoff and digits(cutoff) or '-inf', '+inf') }
+  local base, also, count = keys[1], args[3], 0
+  local _, cutoff = now_and_cutoff(args, base)
+  local low = cutoff and digits(cutoff) or '-inf'
+  for place = 4, #args do
+    if also == '' then
+      count = count + redis.call('ZCOUNT', base .. args[place], low, '+inf')
+    else
+      for _, id in ipairs(redis.call('ZRANGEBYSCORE', base .. args[place], low, '+inf')) do
+        local row = read_row(base, id)
+        if row and is_in(row, also) then count = count + 1 end
+      end
+    end
+  end
+  return { base, count }
 end
 
 local function count_at_step(base, version, hash)
@@ -105,7 +132,7 @@ end
 -- facet and member of the last entry of the page before, or ''; then four sets: channels to include and to exclude,
 -- nodes to include and to exclude. The answer: rows, stale entries, and facet and member to continue after, if any.
 function ops.step(keys, args)
-  local now, cutoff = now_and_cutoff(args)
+  local now, cutoff = now_and_cutoff(args, keys[1])
   local base, version, hash = keys[1], args[3], args[4]
   local high = args[5] == '' and '+' or '[' .. instant_order(now - tonumber(args[5])) .. '\255'
   local low = args[6] == '' and '-' or '[' .. instant_order(now - tonumber(args[6]))
@@ -161,7 +188,7 @@ end
 -- Return a page of all sessions of the tenant, oldest first. args: limit, and stamp and id of the last entry of the
 -- previous page, or ''. The answer: rows, and stamp and id to continue after, or '' at the end.
 function ops.export(keys, args)
-  local _, cutoff = now_and_cutoff(args)
+  local _, cutoff = now_and_cutoff(args, keys[1])
   local all, first = keys[1] .. 'all', 0
   if args[4] ~= '' then first = index_after(all, args[4], args[5]) end
   if cutoff then first = math.max(first, redis.call('ZCOUNT', all, '-inf', '(' .. digits(cutoff))) end

@@ -7,8 +7,8 @@
 -- common base. Functions build the other keys from the base and from the index keys in the session's row.
 --
 -- A row is a string. It begins with stamp, revision, fencing token, the size of the index keys and the schema version of
--- the session's class, packed by HEAD. Then follow the client's parts: the index keys as JSON, and the value: the type of
--- the class, a NUL, and what the server does not read.
+-- the session's class, packed by HEAD. Then follow the client's parts: the index keys, packed by `pack_names` in
+-- `keys.py`, and the value: the type of the class, a NUL, and what the server does not read.
 --
 -- Arguments of every function: the time in microseconds, or '' for the server's clock; then `idle_ttl` in microseconds,
 -- or ''. Every answer begins with KEYS[1], so a client detects the answer of another call.
@@ -32,8 +32,17 @@ local function instant_order(instant)
   return string.format('%08x%08x', math.floor(instant / 4294967296) + 16777216, instant % 4294967296)
 end
 
+-- Return the cutoff if stamps are ahead of the clock: see `marks` in `stamps.lua`.
+local function cutoff_by_marks(marks, cutoff)
+  local found = cutoff
+  for stamp, reading in string.gmatch(marks, '(%d+):(%d+)') do
+    if tonumber(reading) < cutoff then found = math.max(found, tonumber(stamp) + 1) end
+  end
+  return found
+end
+
 -- Return the time, and the cutoff: sessions with an earlier stamp have expired. No `idle_ttl`, no cutoff.
-local function now_and_cutoff(args)
+local function now_and_cutoff(args, base)
   local now
   if args[1] == '' then
     local time = redis.call('TIME')
@@ -41,7 +50,9 @@ local function now_and_cutoff(args)
   else
     now = tonumber(args[1])
   end
-  return now, args[2] ~= '' and now - tonumber(args[2]) or nil
+  if args[2] == '' then return now, nil end
+  local cutoff, marks = now - tonumber(args[2]), redis.call('HGET', base .. 'meta', 'marks')
+  return now, marks and cutoff_by_marks(marks, cutoff) or cutoff
 end
 
 -- Rows
@@ -64,16 +75,34 @@ local function kept_version(old, rest, size, version)
   return math.max(version, old.version)
 end
 
--- Return the index keys as JSON text.
-local function index_json(row)
-  if not row.index_json then row.index_json = string.sub(row.raw, HEAD_SIZE + 1, HEAD_SIZE + row.size) end
-  return row.index_json
+-- Return the index keys as they are packed.
+local function packed_keys(row)
+  if not row.packed_keys then row.packed_keys = string.sub(row.raw, HEAD_SIZE + 1, HEAD_SIZE + row.size) end
+  return row.packed_keys
 end
 
 -- Return the index keys: the names of the lists that contain the session, and the four parts of its step, or none.
 local function index_keys(row)
-  if not row.index_keys then row.index_keys = cjson.decode(index_json(row)) end
+  if not row.index_keys then
+    local packed, place = packed_keys(row), 2
+    local parts = { {}, {} } -- lists, step
+    local steps_left = string.byte(packed)
+    while place <= #packed do
+      local into = steps_left > 0 and parts[2] or parts[1]
+      into[#into + 1], place = struct.unpack('>I4c0', packed, place)
+      steps_left = steps_left - 1
+    end
+    row.index_keys = parts
+  end
   return row.index_keys
+end
+
+-- Return whether the session is in the list.
+local function is_in(row, list)
+  for _, name in ipairs(index_keys(row)[1]) do
+    if name == list then return true end
+  end
+  return false
 end
 
 -- Return whether the session is at that step, under that facet and member.

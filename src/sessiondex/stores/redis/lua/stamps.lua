@@ -7,6 +7,12 @@
 -- Theory of operation. An import may give thousands of sessions one stamp, so free stamps lie behind long runs of taken
 -- ones. A search doubles its step and counts how many stamps are taken: O(log^2 n) for a run of n. A call remembers the
 -- last run that it has searched, and the last stamp that it has given: all between a stamp and that one are taken.
+--
+-- After a clock was ahead and was corrected, stamps stay ahead of it, and do not tell when a session was saved. Then
+-- `marks` in the tenant's `meta` do: each is a stamp and a reading of the clock, and all stamps up to it were given at
+-- that reading or before. They are as close as an `idle_ttl` divided by MARKS_PER_TTL.
+
+local AHEAD_MICROSECONDS, MARKS_PER_TTL = 1000000, 64
 
 local function new_stamps(base)
   return { all = base .. 'all', leaving = {}, left = {}, last_given = -1, run_first = 0, run_end = 0 }
@@ -16,9 +22,9 @@ end
 -- the call they stand.
 local function note_leaving(stamps, plan, sessions)
   for _, session in ipairs(sessions) do
-    local id, kept_stamp = session[1], tonumber(session[9])
+    local id, kept_stamp = session[1], tonumber(session[8])
     local old = kept_stamp and planned_row(plan, id)
-    if old and old.stamp < kept_stamp and (not plan.cutoff or kept_stamp >= plan.cutoff) then
+    if old and old.stamp <= kept_stamp and (not plan.cutoff or kept_stamp >= plan.cutoff) then
       stamps.leaving[id] = true
       stamps.left[#stamps.left + 1] = old.stamp
     end
@@ -26,13 +32,46 @@ local function note_leaving(stamps, plan, sessions)
   table.sort(stamps.left)
 end
 
--- Return the last stamp of the tenant, and whether the server knew it. If the server has lost it, the newest session
--- replaces it.
+-- Return the last stamp of the tenant, and whether the server knew the tenant. If the server has lost the stamp, the
+-- newest session replaces it. An erased tenant is not known, see `forget`.
 local function last_stamp(base)
-  local last = tonumber(redis.call('HGET', base .. 'meta', 'stamp') or '0') or 0
-  if last > 0 then return last, true end
+  local last, erased = unpack(redis.call('HMGET', base .. 'meta', 'stamp', 'erased'))
+  last = tonumber(last or '0') or 0
+  if last > 0 then return last, not erased end
   local newest = redis.call('ZRANGE', base .. 'all', -1, -1, 'WITHSCORES')
   return tonumber(newest[2] or '0'), false
+end
+
+-- Return the marks after a save that gave the stamp `last`, as text.
+local function marks_with(text, last, now, spacing)
+  local marks = {}
+  for stamp, reading in string.gmatch(text, '(%d+):(%d+)') do
+    marks[#marks + 1] = { stamp, tonumber(reading) }
+  end
+  if #marks > 0 and marks[#marks][2] > now then marks = {} end -- corrected once more: all were given before now
+  if #marks > 1 and now - marks[#marks - 1][2] < spacing then marks[#marks] = nil end
+  marks[#marks + 1] = { digits(last), now }
+  while #marks > 2 and marks[2][2] < now - spacing * MARKS_PER_TTL do table.remove(marks, 1) end
+  for place, mark in ipairs(marks) do marks[place] = mark[1] .. ':' .. digits(mark[2]) end
+  return table.concat(marks, ' ')
+end
+
+-- Plan to keep the last stamp of the tenant. `is_known` is that of `last_stamp`.
+local function keep_last_stamp(plan, last, is_known, idle_ttl)
+  local meta = plan.base .. 'meta'
+  add_command(plan, 'HSET', meta, 'stamp', digits(last))
+  if not is_known then -- perhaps erased before: then it has sessions again
+    add_command(plan, 'HDEL', meta, 'erased')
+    add_command(plan, 'PERSIST', meta)
+  end
+  if idle_ttl == '' then return end
+  local marks = redis.call('HGET', meta, 'marks')
+  if last - plan.now > AHEAD_MICROSECONDS then
+    local spacing = math.floor(tonumber(idle_ttl) / MARKS_PER_TTL)
+    add_command(plan, 'HSET', meta, 'marks', marks_with(marks or '', last, plan.now, spacing))
+  elseif marks then
+    add_command(plan, 'HDEL', meta, 'marks')
+  end
 end
 
 -- Return whether a stored session keeps the stamp.

@@ -1,0 +1,51 @@
+"""Reindexer: brings the index entries of stored sessions to what their classes declare now."""
+
+from __future__ import annotations
+
+from inspect import isawaitable
+from typing import Generic
+
+from sessiondex.contract import OnReindexed, ReindexProgress
+from sessiondex.reading import S
+from sessiondex.stores.redis.codec import SessionCodec, head_of, index_keys_in
+from sessiondex.stores.redis.maintenance import TenantRegistry
+from sessiondex.stores.redis.tenant_client import TenantClient
+
+PAGE_SIZE = 100  # sessions read and indexed by one call each
+
+
+class Reindexer(Generic[S]):
+    """Reads all sessions, and sends the index keys of those that differ. A session that is saved meanwhile is left."""
+
+    def __init__(self, calls: TenantClient, codec: SessionCodec[S], tenants: TenantRegistry) -> None:
+        self._calls = calls
+        self._codec = codec
+        self._tenants = tenants
+
+    async def run(self, progress: OnReindexed) -> ReindexProgress:
+        """Reindex all tenants, and return how many sessions were read and how many were indexed anew."""
+        done = ReindexProgress(read=0, reindexed=0)
+        async for tenant_id in self._tenants.tenants():
+            stamp = last_id = b""
+            while True:
+                rows, stamp, last_id = await self._calls.call("export", tenant_id, PAGE_SIZE, stamp, last_id)
+                stale: list[str | bytes | int] = []
+                for row in rows:
+                    session = self._codec.decode_or_skip(row, tenant_id)
+                    if session is not None:
+                        index_keys = self._codec.index_keys_of(session)
+                        if index_keys != index_keys_in(row):
+                            head = head_of(row)
+                            stale += [session.session_id.hex, head.stamp, head.revision, index_keys]
+                count = 0
+                if stale:
+                    with self._calls.writes:
+                        (count,) = await self._calls.call("reindex", tenant_id, *stale)
+                done = ReindexProgress(done.read + len(rows), done.reindexed + int(count))
+                if rows:
+                    result = progress(done)
+                    if isawaitable(result):
+                        await result
+                if not last_id:
+                    break
+        return done

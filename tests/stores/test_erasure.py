@@ -1,0 +1,36 @@
+"""Law 19: an erasure repeats until a pass finds nothing, and lets others run in between."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.support.builders import CUSTOMER, OTHER_TENANT, TENANT, make_session
+
+ERASURES: dict[str, Callable[[Any], Any]] = {
+    "delete_by_tenant": lambda store: store.delete_by_tenant(TENANT),
+    "delete_by_customer": lambda store: store.delete_by_customer(TENANT, CUSTOMER),
+    "delete_by_channel": lambda store: store.delete_by_channel(TENANT, "webchat", "user-1"),
+}
+
+
+@pytest.mark.parametrize("name", ERASURES)
+async def test_sessions_that_are_saved_meanwhile_are_erased_too(
+    store: Any, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr("sessiondex.stores.slices.SLICE_SECONDS", -1)  # others run after each step
+    await store.save_many([make_session(customer_profile_id=CUSTOMER) for _ in range(170)])
+    others = [make_session(tenant_id=OTHER_TENANT, customer_profile_id=CUSTOMER) for _ in range(5)]
+    await store.save_many(others)
+    erasing = asyncio.ensure_future(ERASURES[name](store))
+    for _ in range(6):
+        await asyncio.sleep(0)
+        assert not erasing.done()
+        await store.save(make_session(customer_profile_id=CUSTOMER))
+
+    assert await erasing == 170 + 6
+    assert await store.list_by_tenant(TENANT) == []
+    assert await store.list_by_tenant(OTHER_TENANT) == list(reversed(others))
