@@ -129,7 +129,7 @@ class StampClock:
         if self._last_stamp - now <= AHEAD:
             self._marks.clear()
             return cutoff
-        if not self._marks:
+        if not self._marks or self._marks[-1].reading > now:
             self._mark(now)
         while len(self._marks) > 1 and self._marks[1].reading < cutoff:
             self._marks.popleft()

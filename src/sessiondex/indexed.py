@@ -8,7 +8,7 @@ the name of the field with its length in front, one letter for the type, and the
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
@@ -106,13 +106,13 @@ class IndexedField:
         Raises:
             InvalidArgumentError: the field cannot have the value.
         """
+        if value is None:
+            raise InvalidArgumentError("value", "must not be None: sessions without a value are not indexed")
         try:
             validated = self._adapter.validate_python(value)
         except ValidationError as error:
             reason = error.errors(include_url=False, include_context=False, include_input=False)[0]["msg"]
             raise InvalidArgumentError("value", f"must be an item of {self.name}: {reason}") from None
-        if validated is None:
-            raise InvalidArgumentError("value", "must not be None: sessions without a value are not indexed")
         try:
             item = self._comparable(validated)
             self.key_of(item)
@@ -168,7 +168,7 @@ def _parts_of(annotation: Any) -> tuple[list[Any], list[Any]]:
     if origin in (Union, types.UnionType):
         parts = [_parts_of(argument) for argument in arguments]
         return [one for scalars, _ in parts for one in scalars], [one for _, items in parts for one in items]
-    if origin in _COLLECTIONS:
+    if isinstance(origin, type) and issubclass(origin, Collection) and not issubclass(origin, Mapping):
         return [], [one for one in arguments if one is not Ellipsis]
     return ([], []) if annotation in (*_COLLECTIONS, types.NoneType, Any) else ([annotation], [])
 
@@ -264,8 +264,10 @@ class KnownIndexes:
         Raises:
             InvalidArgumentError: no known class indexes a field of that name.
         """
+        if not isinstance(name, str):
+            raise InvalidArgumentError("field", f"must be the name of a field, not {type(name).__name__}")
         known = sorted(field for field, (_, classes) in self._fields.items() if classes)
-        if isinstance(name, str) and name in known:
+        if name in known:
             return self._fields[name][0]
         if known:
             raise InvalidArgumentError("field", f"no known class indexes {name!r}; indexed are {', '.join(known)}")

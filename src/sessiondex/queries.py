@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
@@ -94,11 +94,12 @@ class Expected(NamedTuple):
     """The version that a save replaces. A revision alone does not identify one that was deleted and saved anew."""
 
     revision: int
-    generation: int | None = None
+    generation: Hashable = None
     """What the store told of the session when it was read. It changes when the session is deleted and saved anew."""
 
 
 ListQuery: TypeAlias = TenantQuery | AgentQuery | CustomerQuery | ChannelQuery | FieldQuery
+LatestQuery: TypeAlias = ChannelQuery | FieldQuery
 CountQuery: TypeAlias = ListQuery | StepQuery
 
 

@@ -44,7 +44,8 @@ class SessionReader(ABC, Generic[S]):
     async def get_many(self, session_ids: Iterable[UUID], *, tenant_id: UUID | None = None) -> list[S | None]:
         """Return what `get` returns for each of the ids, as of one instant for each tenant.
 
-        Cost: that of the reads; on a server one round trip for each tenant and 500 ids, and one to find the tenants.
+        With `on_unreadable="skip"` it returns `None` for a session that cannot be read. Cost: that of the reads; on a
+        server one round trip for each tenant and 500 ids, and one to find the tenants.
         """
 
     # -- by channel identity --

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from sessiondex.stores.redis import RedisSessionStore
-from tests.support.builders import TENANT
+from tests.support.builders import TENANT, IndexedSession
 from tests.support.every_method import (
     CALLS,
     Call,
@@ -35,12 +35,12 @@ def servers(standalone: OneServer) -> OneServer:
 @each_method
 async def test_a_second_running_loop_is_refused(make_redis: RedisStores, name: str) -> None:
     """Nothing changes, and the store goes on in its own loop."""
-    await check_a_second_loop_is_refused(make_redis(), ALL_CALLS[name])
+    await check_a_second_loop_is_refused(make_redis(session_classes=[IndexedSession]), ALL_CALLS[name])
 
 
 @each_method
 async def test_a_closed_store_refuses_all_but_aclose_and_health_check(make_redis: RedisStores, name: str) -> None:
-    await check_a_closed_store_refuses(make_redis(), name, ALL_CALLS[name])
+    await check_a_closed_store_refuses(make_redis(session_classes=[IndexedSession]), name, ALL_CALLS[name])
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
@@ -52,4 +52,4 @@ def test_a_store_of_before_a_fork_is_refused_in_the_child(servers: OneServer) ->
 
 def fork_and_call_all(url: str) -> None:
     """Do what `fork_and_call` does, on a server."""
-    fork_and_call(lambda: RedisSessionStore(url), ALL_CALLS)
+    fork_and_call(lambda: RedisSessionStore(url, session_classes=[IndexedSession]), ALL_CALLS)

@@ -167,7 +167,7 @@ def test_a_release_without_a_fence_is_found(standalone: OneServer, monkeypatch: 
     """This is the control of the test above: a locator is released while saves with its claim may be under way."""
 
     async def read(handler: Any, tenant_id: UUID, session_id: UUID, _fencing_token: str) -> bool:
-        return (await handler._calls.call("get", tenant_id, session_id.hex))[0] is not None
+        return (await handler._calls.call("get", tenant_id, session_id.hex))[0][0] is not None
 
     monkeypatch.setattr(RemovalHandler, "fence", read)
     failure = first_failure(range(100_000), lambda seed: asyncio.run(run_race(standalone, seed)))

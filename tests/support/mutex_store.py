@@ -20,7 +20,16 @@ from sessiondex.contract import OnReindexed
 from sessiondex.errors import add_position_note
 from sessiondex.indexed import KnownIndexes
 from sessiondex.models import utc_now
-from sessiondex.queries import ChannelQuery, CountQuery, Expected, ListQuery, Page, ScenarioQuery, StepQuery
+from sessiondex.queries import (
+    ChannelQuery,
+    CountQuery,
+    Expected,
+    LatestQuery,
+    ListQuery,
+    Page,
+    ScenarioQuery,
+    StepQuery,
+)
 from sessiondex.reading import S
 from sessiondex.snapshots.class_codec import write_back_version
 from sessiondex.snapshots.codec import Prepared, SnapshotCodec
@@ -147,7 +156,7 @@ class MutexSessionStore(BaseSessionStore[S]):
     async def _reindex(self, _progress: OnReindexed) -> ReindexProgress:
         return ReindexProgress(read=0, reindexed=0)
 
-    async def _latest(self, query: ChannelQuery) -> S | None:
+    async def _latest(self, query: LatestQuery) -> S | None:
         return self._run(lambda: self._backend.latest(query, None))
 
     async def _newest(self, query: ListQuery, page: Page) -> list[S]:

@@ -18,13 +18,14 @@ class MultiPostings:
     ([b'b', b'a'], 1)
     """
 
-    __slots__ = ("_postings", "count", "newest_of")
+    __slots__ = ("_postings", "count", "latest", "newest_of")
 
     def __init__(self, **sizes: int) -> None:
         """`sizes` are the arguments of `Postings`."""
         self._postings = Postings(**sizes)
         self.newest_of = self._postings.newest_of
         self.count = self._postings.count
+        self.latest = self._postings.latest
 
     def __len__(self) -> int:
         """Return the number of keys."""

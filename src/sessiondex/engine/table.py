@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import marshal
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import count
 from operator import itemgetter
 from struct import Struct
 from struct import error as StructError  # noqa: N812  # it is a class
@@ -39,7 +40,7 @@ IndexKeys: TypeAlias = tuple[bytes | tuple[bytes, ...] | FacetedKey | None, ...]
 
 OWNER_SIZE = 16
 
-_HEAD = Struct(f">{ROW_KEY_SIZE}s{OWNER_SIZE}sQQQI")
+_HEAD = Struct(f">{ROW_KEY_SIZE}s{OWNER_SIZE}sQQ8sI")
 _HEAD_SIZE = _HEAD.size
 _STAMP = slice(32, 40)
 _GENERATION = slice(48, 56)
@@ -57,8 +58,8 @@ class RowHead(NamedTuple):
     owner: bytes
     stamp: int
     revision: int
-    generation: int
-    """The stamp with which the key got its first row. Later rows keep it, until the key has none."""
+    generation: bytes
+    """Differs between rows that do not follow from one another, and between those before and after a removal."""
 
 
 class RowChange(NamedTuple):
@@ -92,7 +93,7 @@ class Table:
     [b'9th', b'1st']
     """
 
-    __slots__ = ("_indexes", "_mask", "_no_keys", "_rows", "_shards", "_size_of_rows", "_storages")
+    __slots__ = ("_generations", "_indexes", "_mask", "_no_keys", "_rows", "_shards", "_size_of_rows", "_storages")
 
     def __init__(self, indexes: Sequence[Index[Any]]) -> None:
         self._rows: ShardedDict[Row] = ShardedDict()
@@ -100,6 +101,7 @@ class Table:
         self._size_of_rows = 0
         self._indexes = tuple(indexes)
         self._storages: tuple[IndexStorage[Any], ...] = tuple([index.storage() for index in indexes])
+        self._generations = count(1)
         self._no_keys: IndexKeys = (None,) * len(self._indexes)
 
     def __len__(self) -> int:
@@ -121,13 +123,16 @@ class Table:
     def head_of_key(self, key: bytes) -> RowHead | None:
         """Return the fixed values of the row of the key, or `None`. Runtime: O(1)."""
         row = self._shards[hash(key) & self._mask].get(key)
-        return None if row is None else self.head(row)
+        if row is None:
+            return None
+        key, owner, stamp, revision, generation, _ = _unpack_head(row)  # as `head` does, without the call
+        return _new_tuple(RowHead, (key, owner, stamp - SORTABLE_OFFSET, revision, generation))
 
     @staticmethod
     def head(row: Row) -> RowHead:
         """Return the fixed values of the row. Runtime: O(1)."""
         key, owner, stamp, revision, generation, _ = _unpack_head(row)
-        return _new_tuple(RowHead, (key, owner, stamp - SORTABLE_OFFSET, revision, generation - SORTABLE_OFFSET))
+        return _new_tuple(RowHead, (key, owner, stamp - SORTABLE_OFFSET, revision, generation))
 
     @staticmethod
     def value(row: Row) -> bytes:
@@ -180,9 +185,19 @@ class Table:
         return zip(self._indexes, self._storages, strict=True)
 
     def plan_put(  # noqa: PLR0917  # the parts of a row, in their order
-        self, key: bytes, owner: bytes, stamp: int, revision: int, index_keys: IndexKeys, value: bytes
+        self,
+        key: bytes,
+        owner: bytes,
+        stamp: int,
+        revision: int,
+        index_keys: IndexKeys,
+        value: bytes,
+        *,
+        is_unrelated: bool = False,
     ) -> RowChange:
         """Return the change that puts a row under the key, in place of the present one. Nothing is changed.
+
+        A row that is unrelated to the present one gets a new generation.
 
         Runtime: O(indexes).
 
@@ -196,10 +211,10 @@ class Table:
             raise ValueError("a key and an owner of 16 bytes, and an index key for each index")
         packed_keys = marshal.dumps(index_keys, _MARSHAL_VERSION)
         old = self._shards[hash(key) & self._mask].get(key)
-        sortable = stamp + SORTABLE_OFFSET
-        generation = sortable if old is None else int.from_bytes(old[_GENERATION], "big")
+        # A number that is planned and not applied is left out.
+        generation = next(self._generations).to_bytes(8, "big") if old is None or is_unrelated else old[_GENERATION]
         try:
-            head = _pack_head(key, owner, sortable, revision, generation, len(packed_keys))
+            head = _pack_head(key, owner, stamp + SORTABLE_OFFSET, revision, generation, len(packed_keys))
         except StructError as error:
             raise OverflowError(f"stamp {stamp} or revision {revision}: {error}") from None
         new: Row = head + packed_keys + value  # type: ignore[assignment]  # `Row(...)` is a call of Python

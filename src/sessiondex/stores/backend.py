@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
 from sessiondex.models import Session
-from sessiondex.queries import ChannelQuery, CountQuery, ListQuery, Page, ScenarioQuery, StepQuery
+from sessiondex.queries import CountQuery, LatestQuery, ListQuery, Page, ScenarioQuery, StepQuery
 from sessiondex.snapshots.codec import Prepared
 
 R = TypeVar("R")
@@ -47,8 +47,8 @@ class RowHead(Protocol):
         """How often it was saved."""
 
     @property
-    def generation(self) -> int:
-        """The stamp of its first save since it was new, or was deleted."""
+    def generation(self) -> Hashable:
+        """A number that no other session ever had, nor this one before it was deleted last."""
 
 
 class Storage(Protocol[R_co, P]):
@@ -69,8 +69,8 @@ class Storage(Protocol[R_co, P]):
     def has_stamp(self, tenant_id: UUID, stamp: int) -> bool:
         """Return whether a session of the tenant has that stamp."""
 
-    def plan_put(self, prepared: Prepared, stamp: int, revision: int) -> P:
-        """Plan to store the session in place of what has its id."""
+    def plan_put(self, prepared: Prepared, stamp: int, revision: int, *, is_restored: bool = False) -> P:
+        """Plan to store the session in place of what has its id. One that is restored gets a new generation."""
 
     def plan_touch(self, session_id: UUID, stamp: int) -> P:
         """Plan to give the session, which must be there, another stamp."""
@@ -110,8 +110,8 @@ class Backend(Storage[R, P], Protocol[R, P, S_co]):
     def class_of(self, stored: R) -> type[Session]:
         """Return the class of what was stored. The caller keeps it as long as it keeps a removed session."""
 
-    def latest(self, query: ChannelQuery, cutoff: int | None) -> S_co | None:
-        """Return a private copy of the newest session of the channel identity, or `None`."""
+    def latest(self, query: LatestQuery, cutoff: int | None) -> S_co | None:
+        """Return a private copy of the newest session that matches, or `None`."""
 
     def newest(self, query: ListQuery, page: Page, cutoff: int | None) -> Sequence[R]:
         """Return a page of sessions, newest first."""

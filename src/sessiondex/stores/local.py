@@ -21,22 +21,29 @@ from sessiondex.clock import StampClock
 from sessiondex.contract import OnReindexed, ReindexProgress
 from sessiondex.errors import (
     InvariantError,
-    SessiondexError,
     StoreClosedError,
     UnreadableSessionError,
     WrongLoopError,
-    add_position_note,
 )
 from sessiondex.models import Session
-from sessiondex.queries import ChannelQuery, CountQuery, Expected, ListQuery, Page, ScenarioQuery, StepQuery
+from sessiondex.queries import (
+    ChannelQuery,
+    CountQuery,
+    Expected,
+    LatestQuery,
+    ListQuery,
+    Page,
+    ScenarioQuery,
+    StepQuery,
+)
 from sessiondex.reading import S
 from sessiondex.snapshots.class_codec import write_back_version
-from sessiondex.snapshots.codec import Prepared, SnapshotCodec
+from sessiondex.snapshots.codec import SnapshotCodec
 from sessiondex.stores.backend import Backend, P, R
 from sessiondex.stores.base import BaseSessionStore
 from sessiondex.stores.change_feed import ChangeFeed, ChangeReader
 from sessiondex.stores.eviction import SWEEP_INTERVAL_SECONDS, EvictionNotifier, EvictionPolicy
-from sessiondex.stores.slices import SLICE_SECONDS, Slices
+from sessiondex.stores.slices import SLICE_SECONDS, Slices, map_in_slices
 from sessiondex.stores.sweeper import sweep
 from sessiondex.stores.unreadable import MIN_PAGE_SIZE, OnUnreadable, UnreadableSessions
 from sessiondex.stores.writer import Writer
@@ -99,11 +106,11 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
         loaded = iter(await self._load([stored for stored in found if stored is not None]))
         return [None if stored is None else next(loaded) for stored in found]
 
-    async def _latest(self, query: ChannelQuery) -> S | None:
+    async def _latest(self, query: LatestQuery) -> S | None:
         try:
             return self._backend.latest(query, self._clock.cutoff())
         except UnreadableSessionError as error:
-            if not query.is_open:
+            if not (isinstance(query, ChannelQuery) and query.is_open):
                 raise
             self._unreadable.check(error)
             return None  # so that its user can begin another conversation
@@ -203,7 +210,7 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
     async def _put_many(
         self, sessions: Sequence[S], expected: Sequence[Expected | None] | None, *, touch: bool, first: int = 0
     ) -> list[UUID]:
-        prepared = await self._prepare_many(sessions, first)
+        prepared = await map_in_slices(self._codec.prepare, sessions, first, self._guard.enter)
         async with self._writing():
             versions = self._writer.put_many(prepared, expected, touch=touch, first=first)
             for session, version in zip(sessions, versions, strict=True):
@@ -212,24 +219,14 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
         return [one.session_id for one in prepared]
 
     async def _restore(self, versions: Sequence[tuple[S, int, int]]) -> int:
-        prepared = await self._prepare_many([session for session, _, _ in versions], 0)
+        prepared = await map_in_slices(
+            self._codec.prepare, [session for session, _, _ in versions], 0, self._guard.enter
+        )
         async with self._writing():
             batch = [(one, stamp, revision) for one, (_, stamp, revision) in zip(prepared, versions, strict=True)]
             count = self._writer.restore(batch)
             await self._evict_after(0)
         return count
-
-    async def _prepare_many(self, sessions: Sequence[S], first: int) -> list[Prepared]:
-        prepared, slices = [], Slices(self._guard.enter)
-        for position, session in enumerate(sessions):
-            if perf_counter() > slices.deadline:
-                await slices.pause()
-            try:
-                prepared.append(self._codec.prepare(session))
-            except SessiondexError as error:
-                add_position_note(error, first + position)
-                raise
-        return prepared
 
     async def _touch(self, session_id: UUID, tenant_id: UUID | None) -> bool:
         async with self._writing():

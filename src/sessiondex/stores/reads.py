@@ -44,8 +44,8 @@ class ReadMethods(SessionStore[S]):
         """Return each session, of the tenant if one is given, or `None`."""
 
     @abstractmethod
-    async def _latest(self, query: queries.ChannelQuery) -> S | None:
-        """Return the latest session of the channel identity, or `None`."""
+    async def _latest(self, query: queries.LatestQuery) -> S | None:
+        """Return the latest session that matches, or `None`."""
 
     @abstractmethod
     async def _newest(self, query: queries.ListQuery, page: queries.Page) -> list[S]:
@@ -229,8 +229,7 @@ class ReadMethods(SessionStore[S]):
 
     async def get_by_field(self, tenant_id: UUID, field: str, value: Any) -> S | None:
         self._guard.enter()
-        found = await self._newest(self._field_query(tenant_id, field, value), queries.Page(1))
-        return found[0] if found else None
+        return await self._latest(self._field_query(tenant_id, field, value))
 
     async def list_by_field(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import count
 from typing import Any, Generic, NamedTuple, Unpack
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from sessiondex.queries import (
     ChannelQuery,
     CountQuery,
     CustomerQuery,
+    LatestQuery,
     ListQuery,
     Page,
     ScenarioQuery,
@@ -51,6 +53,7 @@ class ScanPlan(NamedTuple, Generic[S]):
 
     session_id: UUID
     snapshot: S | None
+    is_restored: bool = False
 
 
 class ScanBackend(Generic[S]):
@@ -60,6 +63,7 @@ class ScanBackend(Generic[S]):
         self._codec = codec
         self._snapshots: dict[UUID, S] = {}
         self._generations: dict[UUID, int] = {}
+        self._next_generation = count(1)
 
     def __len__(self) -> int:
         return len(self._snapshots)
@@ -102,7 +106,7 @@ class ScanBackend(Generic[S]):
             if snapshot.tenant_id == tenant_id and _is_visible(snapshot, cutoff)
         )
 
-    def latest(self, query: ChannelQuery, cutoff: int | None) -> S | None:
+    def latest(self, query: LatestQuery, cutoff: int | None) -> S | None:
         found = [snapshot for snapshot in self._visible(query.tenant_id, cutoff) if _matches(snapshot, query)]
         return self._codec.copy(_newest_first(found)[0]) if found else None
 
@@ -149,10 +153,10 @@ class ScanBackend(Generic[S]):
 
     # -- writing --
 
-    def plan_put(self, prepared: Prepared, stamp: int, revision: int) -> ScanPlan[S]:
+    def plan_put(self, prepared: Prepared, stamp: int, revision: int, *, is_restored: bool = False) -> ScanPlan[S]:
         session_id, tenant_id = prepared.session_id, prepared.tenant_id
         snapshot = self._codec.unpack(prepared.packed, session_id.bytes, tenant_id.bytes, stamp, revision)
-        return ScanPlan(session_id, snapshot)
+        return ScanPlan(session_id, snapshot, is_restored)
 
     def plan_touch(self, session_id: UUID, stamp: int) -> ScanPlan[S]:
         touched = self._codec.copy(self._snapshots[session_id])
@@ -168,7 +172,8 @@ class ScanBackend(Generic[S]):
             self._generations.pop(plan.session_id, None)
         else:
             self._snapshots[plan.session_id] = plan.snapshot
-            self._generations.setdefault(plan.session_id, _stamp(plan.snapshot))
+            if plan.is_restored or plan.session_id not in self._generations:
+                self._generations[plan.session_id] = next(self._next_generation)
 
     def recover(self, plans: Sequence[ScanPlan[S]]) -> None:
         for plan in plans:

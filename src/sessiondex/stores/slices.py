@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Sequence
 from time import perf_counter
 from typing import TypeVar
 
+from sessiondex.errors import SessiondexError, add_position_note
+
 T = TypeVar("T")
+U = TypeVar("U")
 
 SLICE_SECONDS = 0.002
 """How long an operation works before it lets other tasks run."""
@@ -29,6 +32,25 @@ class Slices:
         await asyncio.sleep(0)
         self._enter()
         self.deadline = perf_counter() + SLICE_SECONDS
+
+
+async def map_in_slices(
+    convert: Callable[[T], U], batch: Sequence[T], first: int, enter: Callable[[], None]
+) -> list[U]:
+    """Convert all of a batch; let other tasks run after each slice of time.
+
+    `first` is the number of the first: an error gets a note with the number of what it is about.
+    """
+    converted, slices = [], Slices(enter)
+    for position, one in enumerate(batch):
+        if perf_counter() > slices.deadline:
+            await slices.pause()
+        try:
+            converted.append(convert(one))
+        except SessiondexError as error:
+            add_position_note(error, first + position)
+            raise
+    return converted
 
 
 async def iterate_in_slices(

@@ -14,7 +14,16 @@ from sessiondex.engine.postings import ROW_KEY_SIZE, SORTABLE_SIZE, Postings, de
 from sessiondex.engine.table import IndexKeys, Row, RowChange, RowHead, Table
 from sessiondex.errors import InvalidSessionError, InvariantError
 from sessiondex.models import Session
-from sessiondex.queries import ChannelQuery, CountQuery, ListQuery, Page, ScenarioQuery, StepQuery, TenantQuery
+from sessiondex.queries import (
+    ChannelQuery,
+    CountQuery,
+    LatestQuery,
+    ListQuery,
+    Page,
+    ScenarioQuery,
+    StepQuery,
+    TenantQuery,
+)
 from sessiondex.reading import S
 from sessiondex.snapshots.codec import Prepared, SnapshotCodec
 from sessiondex.snapshots.compiled import SUFFIX_SIZE
@@ -89,8 +98,12 @@ class TableBackend(Generic[S]):
     def class_of(self, stored: Stored[S]) -> type[Session]:
         return self._codec.class_of(stored) if isinstance(stored, bytes) else type(stored)
 
-    def latest(self, query: ChannelQuery, cutoff: int | None) -> S | None:
-        posting = latest_posting(self._by_channel, query)
+    def latest(self, query: LatestQuery, cutoff: int | None) -> S | None:
+        if isinstance(query, ChannelQuery):
+            posting = latest_posting(self._by_channel, query)
+        else:
+            index, (key,), _ = schema.lookup(query)
+            posting = self._lists[index].latest(key)
         if posting is None or (cutoff is not None and decode_sortable(posting) < cutoff):
             return None
         stored = self._stored(posting[SORTABLE_SIZE:])
@@ -167,9 +180,10 @@ class TableBackend(Generic[S]):
 
     # -- writing --
 
-    def plan_put(self, prepared: Prepared, stamp: int, revision: int) -> RowChange:
-        key, owner = prepared.session_id.int.to_bytes(16), prepared.tenant_id.int.to_bytes(16)
-        return self._table.plan_put(key, owner, stamp, revision, prepared.index_keys, prepared.packed)
+    def plan_put(self, prepared: Prepared, stamp: int, revision: int, *, is_restored: bool = False) -> RowChange:
+        session_id, tenant_id, packed, index_keys = prepared
+        key, owner = session_id.int.to_bytes(16), tenant_id.int.to_bytes(16)
+        return self._table.plan_put(key, owner, stamp, revision, index_keys, packed, is_unrelated=is_restored)
 
     def plan_touch(self, session_id: UUID, stamp: int) -> RowChange:
         return self._table.plan_stamp(session_id.bytes, stamp)

@@ -175,7 +175,7 @@ class Writer(Generic[R, P]):
         puts = with_free_stamps(self._backend, sorted(latest.values(), key=lambda put: put[1]))
         for prepared, _, _ in puts:
             self._evict_if_expired(prepared.session_id, cutoff)
-        self._commit_puts(sorted(puts, key=lambda put: put[1]))
+        self._commit_puts(sorted(puts, key=lambda put: put[1]), is_restored=True)
         return len(puts)
 
     def touch(self, session_id: UUID, tenant_id: UUID | None) -> bool:
@@ -259,10 +259,10 @@ class Writer(Generic[R, P]):
 
     # -- committing --
 
-    def _commit_puts(self, puts: Sequence[tuple[Prepared, int, int]]) -> None:
+    def _commit_puts(self, puts: Sequence[tuple[Prepared, int, int]], *, is_restored: bool = False) -> None:
         """Commit puts of different sessions, one after another."""
         if puts:
-            plans = [self._backend.plan_put(*put) for put in puts]
+            plans = [self._backend.plan_put(*put, is_restored=is_restored) for put in puts]
             self._clock.advance_to(max(stamp for _, stamp, _ in puts))
             self._commit(plans, [_saved(*put) for put in puts] if self._listeners else ())
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from time import perf_counter
 from typing import Generic
 from uuid import UUID
 
-from sessiondex.errors import ConflictError, SessiondexError, TenantMismatchError, add_position_note
+from sessiondex.errors import ConflictError, TenantMismatchError, add_position_note
 from sessiondex.reading import S
 from sessiondex.stores.redis.codec import SessionCodec
 from sessiondex.stores.redis.saves import PreparedSave, Saver, SaveTerms, prepare_save, write_back_if_later
-from sessiondex.stores.slices import Slices
+from sessiondex.stores.slices import map_in_slices
 
 
 class BulkSaver(Generic[S]):
@@ -68,18 +67,13 @@ class BulkSaver(Generic[S]):
 
     async def _prepare(self, sessions: Sequence[S], first: int) -> list[PreparedSave[S]]:
         """Check all sessions of a batch, in which each id belongs to one tenant."""
-        saves, slices = [], Slices(self._enter)
         owners: dict[bytes, UUID] = {}
-        for position, session in enumerate(sessions):
-            if perf_counter() > slices.deadline:
-                await slices.pause()
-            try:
-                save = prepare_save(self._codec, session)
-                session_id, tenant_id = save.encoded.session_id, save.encoded.tenant_id
-                if owners.setdefault(session_id.bytes, tenant_id) != tenant_id:
-                    raise TenantMismatchError(session_id)
-            except SessiondexError as error:
-                add_position_note(error, first + position)
-                raise
-            saves.append(save)
-        return saves
+
+        def prepare(session: S) -> PreparedSave[S]:
+            save = prepare_save(self._codec, session)
+            session_id, tenant_id = save.encoded.session_id, save.encoded.tenant_id
+            if owners.setdefault(session_id.bytes, tenant_id) != tenant_id:
+                raise TenantMismatchError(session_id)
+            return save
+
+        return await map_in_slices(prepare, sessions, first, self._enter)

@@ -8,7 +8,16 @@ from typing import Generic
 from uuid import UUID
 
 from sessiondex.errors import StoreUnavailableError
-from sessiondex.queries import ChannelQuery, CountQuery, Expected, ListQuery, Page, ScenarioQuery, StepQuery
+from sessiondex.queries import (
+    ChannelQuery,
+    CountQuery,
+    Expected,
+    LatestQuery,
+    ListQuery,
+    Page,
+    ScenarioQuery,
+    StepQuery,
+)
 from sessiondex.reading import S
 from sessiondex.stores.redis import keys
 from sessiondex.stores.redis.background_tasks import BackgroundTasks
@@ -110,12 +119,13 @@ class RedisQueries(Generic[S]):
 
     # -- lists --
 
-    async def latest(self, query: ChannelQuery) -> S | None:
-        """Return the latest session of the channel identity, or `None`."""
+    async def latest(self, query: LatestQuery) -> S | None:
+        """Return the latest session that matches, or `None`."""
         rows = await self._page(query, Page(1))
         if not rows:
             return None
-        if query.is_open:  # its user must be able to begin another; the save that follows logs this one
+        if isinstance(query, ChannelQuery) and query.is_open:
+            # Its user must be able to begin another; the save that follows logs this one.
             return self._codec.decode_or_skip(rows[0], query.tenant_id, is_logged=False)
         return self._codec.decode(rows[0], query.tenant_id)
 

@@ -19,7 +19,16 @@ from sessiondex.clock import MICROSECOND, StampClock
 from sessiondex.contract import OnReindexed, ReindexProgress
 from sessiondex.errors import InvalidArgumentError, StoreUnavailableError
 from sessiondex.models import Session
-from sessiondex.queries import ChannelQuery, CountQuery, Expected, ListQuery, Page, ScenarioQuery, StepQuery
+from sessiondex.queries import (
+    ChannelQuery,
+    CountQuery,
+    Expected,
+    LatestQuery,
+    ListQuery,
+    Page,
+    ScenarioQuery,
+    StepQuery,
+)
 from sessiondex.reading import S
 from sessiondex.stores.base import BaseSessionStore
 from sessiondex.stores.eviction import EvictionNotifier, EvictionPolicy, OnEvict
@@ -131,7 +140,7 @@ class RedisSessionStore(BaseSessionStore[S], Generic[S]):
     async def _find_many(self, session_ids: Sequence[UUID], tenant_id: UUID | None) -> list[S | None]:
         return await self._parts.queries.find_many(session_ids, tenant_id)
 
-    async def _latest(self, query: ChannelQuery) -> S | None:
+    async def _latest(self, query: LatestQuery) -> S | None:
         return await self._parts.queries.latest(query)
 
     async def _newest(self, query: ListQuery, page: Page) -> list[S]:

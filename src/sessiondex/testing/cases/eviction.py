@@ -11,7 +11,7 @@ from sessiondex.errors import InvalidArgumentError, SessionNotFoundError
 from sessiondex.testing.builders import START
 from sessiondex.testing.case import Case, case
 from sessiondex.testing.case_context import CaseContext
-from sessiondex.testing.cases.all_queries import COUNTS, LISTS, SINGLE, Query, expect_in_all_queries
+from sessiondex.testing.cases.all_queries import COUNTS, LISTS, SINGLE, Marked, Query, expect_in_all_queries
 from sessiondex.testing.expectations import expect, expect_error
 
 HOUR = timedelta(hours=1)
@@ -146,7 +146,8 @@ async def on_evict_is_called_for_each_expired_session(context: CaseContext) -> N
 @case(17, "max_sessions")
 async def the_cap_evicts_the_longest_idle_sessions(context: CaseContext) -> None:
     """A write that exceeds the cap evicts the sessions that were idle longest from every index, in the same step."""
-    store, sessions = await context.store(max_sessions=3), [context.at_step() for _ in range(5)]
+    store = await context.store(max_sessions=3)
+    sessions: list[Any] = [context.at_step(cls=Marked, mark="x") for _ in range(5)]
     for session in (*sessions[:3], sessions[0], *sessions[3:]):
         await store.save(session)
     left = [sessions[4], sessions[3], sessions[0]]
@@ -154,6 +155,7 @@ async def the_cap_evicts_the_longest_idle_sessions(context: CaseContext) -> None
         expect(await query(store, sessions[0]), left, f"{name}, with a cap of 3")
     for name, query in COUNTS.items():
         expect(await query(store, sessions[0]), 3, f"{name}, with a cap of 3")
+    expect(await store.list_by_field(context.tenant_id, "mark", "x"), left, "list_by_field, with a cap of 3")
     for session in sessions[1:3]:
         expect(await store.get(session.session_id), None, "get of an evicted session")
 
