@@ -58,7 +58,7 @@ NARROWER: dict[str, set[str]] = {
     "stores/lru_cache.py": set(),
     "stores/pages.py": {"clock", "queries", "reading"},
     "stores/reads.py": {"arguments", "queries", *_CONTRACT},
-    "stores/slices.py": set(),
+    "stores/slices.py": {"errors"},
     "stores/stats.py": set(),
     "stores/sweeper.py": {"errors"},
     "stores/table_indexes.py": {"clock", "engine", "queries", "schema"},

@@ -302,8 +302,15 @@ def test_a_class_that_is_gone_is_in_conflict_with_none() -> None:
     assert known.find("email").is_like(EMAIL)
 
 
-@pytest.mark.parametrize("name", ["Email", "not_indexed", "", None, 5, ["email"]])
-def test_a_field_that_no_known_class_indexes_is_not_found(name: object) -> None:
+@pytest.mark.parametrize("name", [None, 5, ["email"], Session])
+def test_the_name_of_a_field_is_a_text(name: object) -> None:
+    """The error does not show the value, which may be a session."""
+    with pytest.raises(InvalidArgumentError, match=r"^field: must be the name of a field, not [A-Za-z]+$"):
+        KnownIndexes([IndexedSession]).find(name)
+
+
+@pytest.mark.parametrize("name", ["Email", "not_indexed", ""])
+def test_a_field_that_no_known_class_indexes_is_not_found(name: str) -> None:
     """The error lists those that are."""
     with pytest.raises(
         InvalidArgumentError, match=r"no known class indexes .*; indexed are email, order_ids$"

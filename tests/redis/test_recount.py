@@ -61,7 +61,7 @@ async def test_a_planted_fault_is_found(make_redis: RedisStores, servers: OneSer
     await store.save(at_step(customer_profile_id=TENANT))
     # Names of keys are bytes, which this client takes as text.
     prefix, client = f"{prefix_of(store)}:", redis.Redis(HOST, servers.port, protocol=2, encoding="latin-1")
-    before = {key: client.dump(key) for key in client.keys()}  # noqa: SIM118  # it is a command
+    before: dict[Any, Any] = {key: client.dump(key) for key in client.keys()}  # noqa: SIM118  # it is a command
     assert not differences(servers, prefix_of(store))
     keys = {key.removeprefix(prefix): value for key, value in contents(servers).items()}
 

@@ -70,7 +70,7 @@ def test_of_two_saves_of_a_session_in_a_batch_only_the_later_is_published(core: 
     ]
 
 
-@pytest.mark.parametrize("expected", [Expected(0), Expected(2), Expected(1, NOW + 1)], ids=str)
+@pytest.mark.parametrize("expected", [Expected(0), Expected(2), Expected(1, "another")], ids=str)
 def test_another_version_than_the_expected_one_is_not_replaced(core: Core, expected: Expected) -> None:
     """And takes no stamp."""
     prepared = core.prepare()
@@ -80,23 +80,27 @@ def test_another_version_than_the_expected_one_is_not_replaced(core: Core, expec
 
     assert core.version(prepared.session_id) == (NOW, 1)
     assert core.recorder.sequences == [1]
-    assert core.writer.put(prepared, Expected(1, NOW)) == (NOW + 1, 2)
+    assert core.writer.put(prepared, Expected(1, core.generation(prepared))) == (NOW + 1, 2)
 
 
 def test_a_generation_outlives_saves_and_touches_but_no_removal(core: Core) -> None:
-    """It is the stamp of the first save. Expecting another one is refused, though the revision is the same."""
+    """Expecting another one is refused, though the revision is the same; also after a version was restored."""
     prepared = core.prepare()
     core.writer.put(prepared)
     core.writer.touch(prepared.session_id, None)
-    assert core.writer.put(prepared, Expected(1, NOW), touch=False) == (NOW + 1, 2)
+    first = core.generation(prepared)
+    assert core.writer.put(prepared, Expected(1, first), touch=False) == (NOW + 1, 2)
     core.writer.remove([prepared.session_id], None)
     for _ in range(2):
         core.writer.put(prepared)
     with pytest.raises(ConflictError):
-        core.writer.put(prepared, Expected(2, NOW))
+        core.writer.put(prepared, Expected(2, first))
+    second = core.generation(prepared)
+    core.writer.restore([(prepared, NOW + 9, 2)])
+    with pytest.raises(ConflictError):
+        core.writer.put(prepared, Expected(2, second))
 
-    assert core.backend.head(prepared.session_id).generation == NOW + 2
-    assert core.writer.put(prepared, Expected(2, NOW + 2))[1] == 3
+    assert core.writer.put(prepared, Expected(2, core.generation(prepared)))[1] == 3
 
 
 def test_a_save_without_touch_keeps_the_stamp_of_a_stored_session(core: Core) -> None:

@@ -71,6 +71,12 @@ class Core:
             self.clock.move(minutes=1)
         return ids
 
+    def generation(self, prepared: Prepared) -> Any:
+        """Return the generation of the stored session."""
+        head = self.backend.head(prepared.session_id)
+        assert head is not None
+        return head.generation
+
     def version(self, session_id: UUID) -> tuple[int, int] | None:
         head = self.backend.head(session_id)
         return None if head is None else (head.stamp, head.revision)

@@ -10,7 +10,7 @@ from sessiondex import ChangeKind, InMemorySessionStore, schema
 from sessiondex.arguments import parse_id_cursor
 from sessiondex.clock import StampClock
 from sessiondex.models import utc_now
-from sessiondex.queries import ChannelQuery, CountQuery, ListQuery, Page, ScenarioQuery, StepQuery
+from sessiondex.queries import CountQuery, ListQuery, Page, ScenarioQuery, StepQuery
 from sessiondex.snapshots.codec import SnapshotCodec
 from sessiondex.stores.backend import Backend
 from sessiondex.stores.commit import Commit
@@ -62,7 +62,7 @@ class ReplicatedStore(InMemorySessionStore[Any]):
         replayed = [self._replica.backend.get(session_id, tenant_id, cutoff) for session_id in session_ids]
         return _same(await super()._find_many(session_ids, tenant_id), replayed)
 
-    async def _latest(self, query: ChannelQuery) -> Any:
+    async def _latest(self, query: Any) -> Any:
         replayed = self._replica.backend.latest(query, self._clock.cutoff())
         return _same(await super()._latest(query), replayed)
 

@@ -49,7 +49,6 @@ from sessiondex.stores.unreadable import MIN_PAGE_SIZE, OnUnreadable, Unreadable
 from sessiondex.stores.writer import Writer
 
 log: logging.Logger = logging.getLogger("sessiondex")
-
 _EVICTIONS_PER_SAVE = 2  # more than a save adds, so that saves alone catch up with what expires
 _UNLIMITED = 2**63
 _ERASED_AT_ONCE = 50  # sessions, in one step
@@ -244,7 +243,7 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
                 await slices.pause()
 
     async def _reindex(self, _progress: OnReindexed) -> ReindexProgress:
-        return ReindexProgress(read=0, reindexed=0)  # each session was indexed by the class that it has
+        return ReindexProgress(0, 0)  # each session was indexed by the class that it has
 
     async def _remove(self, session_ids: Sequence[UUID], tenant_id: UUID | None) -> int:
         lock = self._lock

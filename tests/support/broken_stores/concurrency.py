@@ -142,7 +142,7 @@ class RefusesTasksForEver(ScanSessionStore[Any]):
 
 
 class _FindsClosedSessions(OpenBackend):
-    def latest(self, query: ChannelQuery, cutoff: int | None) -> Any:
+    def latest(self, query: Any, cutoff: int | None) -> Any:
         return super().latest(query._replace(is_open=False), cutoff)
 
 

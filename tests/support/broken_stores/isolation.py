@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from sessiondex import ScanSessionStore, Session, TenantMismatchError
-from sessiondex.queries import AgentQuery, ChannelQuery, Expected, ListQuery, Page
+from sessiondex.queries import AgentQuery, Expected, ListQuery, Page
 from sessiondex.snapshots.codec import Prepared
 from sessiondex.stores.scan import ScanPlan
 from tests.support.broken_stores.fault import found_by
@@ -51,7 +51,7 @@ class SharesResultsOfGet(PartsStore):
 
 
 class _SharesVariables(OpenBackend):
-    def latest(self, query: ChannelQuery, cutoff: int | None) -> Any:
+    def latest(self, query: Any, cutoff: int | None) -> Any:
         found = super().latest(query, cutoff)
         return found and self.to_session(found)
 
@@ -137,7 +137,7 @@ class _RemembersIdentities(OpenBackend):
         if saved is not None:
             self.last_saved[saved.tenant_id, saved.channel, saved.user_channel_id, False] = saved
 
-    def latest(self, query: ChannelQuery, cutoff: int | None) -> Any:
+    def latest(self, query: Any, cutoff: int | None) -> Any:
         return super().latest(query, cutoff) or self.last_saved.get(query)
 
 
@@ -217,10 +217,10 @@ class _RemembersOwners(OpenBackend):
         super().__init__(codec)
         self.owners: dict[UUID, UUID] = {}
 
-    def plan_put(self, prepared: Prepared, stamp: int, revision: int) -> ScanPlan[Any]:
+    def plan_put(self, prepared: Prepared, stamp: int, revision: int, **options: Any) -> ScanPlan[Any]:
         if self.owners.setdefault(prepared.session_id, prepared.tenant_id) != prepared.tenant_id:
             raise TenantMismatchError(prepared.session_id)
-        return super().plan_put(prepared, stamp, revision)
+        return super().plan_put(prepared, stamp, revision, **options)
 
 
 @found_by("an-id-is-free-for-any-tenant-once-it-was-deleted", by=TenantMismatchError)

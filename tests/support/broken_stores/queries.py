@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from sessiondex import Channel, InMemorySessionStore, ScanSessionStore, SessionStatus
-from sessiondex.queries import AgentQuery, ChannelQuery, CountQuery, ListQuery, Page, ScenarioQuery, StepQuery
+from sessiondex.queries import AgentQuery, CountQuery, ListQuery, Page, ScenarioQuery, StepQuery
 from sessiondex.testing.cases import pages
 from tests.support.broken_stores.fault import found_by
 from tests.support.broken_stores.parts import OpenBackend, PartsStore
@@ -44,7 +44,7 @@ class OldestFirst(ScanSessionStore[Any]):
 
 
 class _ReturnsTheOldest(OpenBackend):
-    def latest(self, query: ChannelQuery, cutoff: int | None) -> Any:
+    def latest(self, query: Any, cutoff: int | None) -> Any:
         identity = query.channel, query.user_channel_id
         for snapshot in self._visible(query.tenant_id, cutoff):
             if (snapshot.channel, snapshot.user_channel_id) == identity:
@@ -61,7 +61,7 @@ class ReturnsTheOldest(PartsStore):
 
 
 class _KnowsItsChannels(OpenBackend):
-    def latest(self, query: ChannelQuery, cutoff: int | None) -> Any:
+    def latest(self, query: Any, cutoff: int | None) -> Any:
         return super().latest(query, cutoff) if query.channel in {*Channel} else None
 
     def at_step(self, query: StepQuery, now: int, cutoff: int | None) -> Sequence[Any]:
@@ -74,7 +74,7 @@ class KnowsItsChannels(PartsStore):
 
 
 class _JoinsTexts(OpenBackend):
-    def latest(self, query: ChannelQuery, cutoff: int | None) -> Any:
+    def latest(self, query: Any, cutoff: int | None) -> Any:
         wanted = f"{query.channel}:{query.user_channel_id}"
         for snapshot in reversed(list(self._visible(query.tenant_id, cutoff))):
             if f"{snapshot.channel}:{snapshot.user_channel_id}" == wanted:
@@ -114,7 +114,7 @@ class OrdersByFirstSave(PartsStore):
 
 @found_by("identities-are-compared-byte-for-byte")
 class FoldsCase(ScanSessionStore[Any]):
-    async def _latest(self, query: ChannelQuery) -> Any:
+    async def _latest(self, query: Any) -> Any:
         folded = query._replace(user_channel_id=query.user_channel_id.lower())
         return await super()._latest(query) or await super()._latest(folded)
 

@@ -177,8 +177,8 @@ class _AlteringBackend(OpenBackend):
     def alter(self, snapshot: Any) -> None:
         raise NotImplementedError
 
-    def plan_put(self, prepared: Prepared, stamp: int, revision: int) -> ScanPlan[Any]:
-        plan = super().plan_put(prepared, stamp, revision)
+    def plan_put(self, prepared: Prepared, stamp: int, revision: int, **options: Any) -> ScanPlan[Any]:
+        plan = super().plan_put(prepared, stamp, revision, **options)
         self.alter(plan.snapshot)
         return plan
 

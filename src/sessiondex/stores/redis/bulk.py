@@ -6,10 +6,17 @@ from collections.abc import Callable, Sequence
 from typing import Generic
 from uuid import UUID
 
-from sessiondex.errors import ConflictError, TenantMismatchError, add_position_note
+from sessiondex.errors import TenantMismatchError, add_position_note
 from sessiondex.reading import S
 from sessiondex.stores.redis.codec import SessionCodec
-from sessiondex.stores.redis.saves import PreparedSave, Saver, SaveTerms, prepare_save, write_back_if_later
+from sessiondex.stores.redis.saves import (
+    PreparedSave,
+    SaveConflict,
+    Saver,
+    SaveTerms,
+    prepare_save,
+    write_back_if_later,
+)
 from sessiondex.stores.slices import map_in_slices
 
 
@@ -33,7 +40,11 @@ class BulkSaver(Generic[S]):
             try:
                 tenant_id = batch[0].encoded.tenant_id
                 versions, _ = await self._saver.save(tenant_id, batch, [terms[position] for position in positions])
-            except (ConflictError, TenantMismatchError) as error:
+            except SaveConflict as conflict:
+                number = first + positions[conflict.place]
+                add_position_note(conflict.error, number, whole_batch=len(by_tenant) == 1)
+                raise conflict.error from None
+            except TenantMismatchError as error:
                 add_position_note(error, first + ids.index(error.session_id), whole_batch=len(by_tenant) == 1)
                 raise
             for save, version in zip(batch, versions, strict=True):

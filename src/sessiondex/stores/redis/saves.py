@@ -59,6 +59,16 @@ class SaveTerms(NamedTuple):
     """The revision to restore."""
 
 
+class SaveConflict(Exception):  # noqa: N818  # not seen by users
+    """Another version is stored than one of the saves expects."""
+
+    def __init__(self, place: int, error: ConflictError) -> None:
+        super().__init__(place)
+        self.place = place
+        """Of the save, counted from 0."""
+        self.error = error
+
+
 class SavedVersion(NamedTuple):
     """The version that a save has stored. Revision 0: the session was left alone."""
 
@@ -135,7 +145,7 @@ class Saver(Generic[S]):
         that session.
 
         Raises:
-            ConflictError: another version of a session is stored than the expected one.
+            SaveConflict: another version of a session is stored than the expected one.
             TenantMismatchError: another tenant has a session.
         """
         with self._calls.writes:
@@ -187,7 +197,8 @@ class Saver(Generic[S]):
                 continue
             if kind == b"conflict":
                 place, stored = int(answer[0]) - 1, int(answer[1])
-                raise ConflictError(saves[place].encoded.session_id, int(terms[place].expected), stored)
+                error = ConflictError(saves[place].encoded.session_id, int(terms[place].expected), stored)
+                raise SaveConflict(place, error)
             if len(answer) > 1:
                 self._removals.handle_evicted(tenant_id, answer[1])
             if kind == b"first":  # the server may have lost its keys, and the registry of tenants too

@@ -46,7 +46,15 @@ from sessiondex.stores.redis.maintenance import Sweeper, TenantRegistry
 from sessiondex.stores.redis.queries import RedisQueries
 from sessiondex.stores.redis.reindexing import Reindexer
 from sessiondex.stores.redis.removals import EvictedRow, RemovalHandler
-from sessiondex.stores.redis.saves import PreparedSave, Saver, SaveTerms, prepare_save, terms_of, write_back_if_later
+from sessiondex.stores.redis.saves import (
+    PreparedSave,
+    SaveConflict,
+    Saver,
+    SaveTerms,
+    prepare_save,
+    terms_of,
+    write_back_if_later,
+)
 from sessiondex.stores.redis.tenant_client import Keyspace, TenantClient
 from sessiondex.stores.redis.url import address_of
 from sessiondex.stores.unreadable import OnUnreadable, UnreadableSessions
@@ -171,7 +179,10 @@ class RedisSessionStore(BaseSessionStore[S], Generic[S]):
 
     async def _save(self, save: PreparedSave[S], terms: SaveTerms, identity: bytes = b"") -> S | None:
         """Save a session, and write its version back; or return the session that has the identity."""
-        versions, found = await self._parts.saver.save(save.encoded.tenant_id, [save], [terms], identity)
+        try:
+            versions, found = await self._parts.saver.save(save.encoded.tenant_id, [save], [terms], identity)
+        except SaveConflict as conflict:
+            raise conflict.error from None
         for version in versions:
             write_back_if_later(save, *version)
         return found
