@@ -45,7 +45,7 @@ async def test_a_plan_that_fails_changes_nothing(
     await indexed.save(session)
     saved = session.model_copy(deep=True)
 
-    def broken(*_: Any) -> None:
+    def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("no plan")
 
     with monkeypatch.context() as patched:
