@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import gc
+from datetime import datetime
+from decimal import Decimal
 from enum import Enum, IntEnum, StrEnum
 from typing import Annotated, Any
 from uuid import UUID
+from weakref import ref
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import Field
+from pydantic import Field, create_model
+from typing_extensions import TypeAliasType
 
 from sessiondex import (
     Indexed,
@@ -19,6 +23,7 @@ from sessiondex import (
     InvalidSessionError,
     ReindexProgress,
     Session,
+    StepVisit,
 )
 from sessiondex.indexed import MAX_ITEM_SIZE, IndexedField, KnownIndexes, indexed_fields, own_keys
 from tests.support.builders import TENANT, IndexedSession, make_session
@@ -134,10 +139,10 @@ def test_numbers_and_ids_are_not_normalized() -> None:
         ({"a": 1}, "dict cannot be indexed"),
         (b"a", "bytes cannot be indexed"),
         ("\ud800", "lone surrogate"),
-        (["a", "x" * (MAX_ITEM_SIZE + 1)], "may have 1,024 bytes, not 1,025; index a digest"),
-        ("é" * (MAX_ITEM_SIZE // 2) + "x", "may have 1,024 bytes, not 1,025"),
-        (2 ** (MAX_ITEM_SIZE * 4), "may have 4,096 bits"),
-        (-(2 ** (MAX_ITEM_SIZE * 4)), "may have 4,096 bits"),
+        (["a", "x" * (MAX_ITEM_SIZE + 1)], "may have at most 1,024 bytes, not 1,025; index a digest"),
+        ("é" * (MAX_ITEM_SIZE // 2) + "x", "may have at most 1,024 bytes, not 1,025"),
+        (2 ** (MAX_ITEM_SIZE * 4), "may have at most 4,096 bits"),
+        (-(2 ** (MAX_ITEM_SIZE * 4)), "may have at most 4,096 bits"),
     ],
 )
 def test_a_value_that_cannot_be_indexed_is_refused_with_the_name_of_its_field(value: object, reason: str) -> None:
@@ -162,7 +167,7 @@ def test_the_size_is_that_after_normalize() -> None:
     shorter, longer = normalized_by(lambda text: text[:5]), normalized_by(lambda text: text * 2)
 
     assert shorter.keys_of("x" * 5_000) == (shorter.key_of("xxxxx"),)
-    with pytest.raises(ValueError, match="may have 1,024 bytes, not 1,026"):
+    with pytest.raises(ValueError, match="may have at most 1,024 bytes, not 1,026"):
         longer.keys_of("x" * (MAX_ITEM_SIZE // 2 + 1))
 
 
@@ -232,15 +237,84 @@ def test_a_query_takes_one_item_of_the_field(field: IndexedField, value: object,
 
 
 def test_a_declaration_within_a_type_is_refused_when_the_class_is_made() -> None:
-    with pytest.raises(TypeError, match=r"Wrong\.email: Indexed must be around the whole type"):
+    with pytest.raises(TypeError, match=r"Wrong\.email: Indexed\(\) must be around the whole type"):
 
         class Wrong(Session):
             email: Annotated[str, Indexed()] | None = None
 
-    with pytest.raises(TypeError, match=r"AlsoWrong\.tags: Indexed must be around the whole type"):
+    with pytest.raises(TypeError, match=r"AlsoWrong\.tags: Indexed\(\) must be around the whole type"):
 
         class AlsoWrong(Session):
             tags: list[Annotated[str, Indexed()]] = []
+
+
+@pytest.mark.parametrize("kind", [float, dict[str, int], bytes, datetime, Decimal, StepVisit, list[float] | None])
+def test_a_type_that_cannot_be_indexed_is_refused_when_the_class_is_made(kind: Any) -> None:
+    with pytest.raises(TypeError, match=r"Wrong\.value: .* cannot be indexed; index str, int, bool, UUID or an enum"):
+        create_model("Wrong", __base__=Session, value=(Annotated[kind, Indexed()], ...))
+
+
+def test_a_field_that_the_store_sets_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"Wrong\.revision: a field that the store sets cannot be indexed"):
+
+        class Wrong(Session):
+            revision: Annotated[int, Indexed()] = 0
+
+
+def test_a_declaration_without_parentheses_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"Wrong\.email: Indexed\(\) must be"):
+
+        class Wrong(Session):
+            email: Annotated[str, Indexed] = ""
+
+
+Labels = TypeAliasType("Labels", list[str])
+
+
+class Aliased(Session):
+    labels: Annotated[Labels | None, Indexed()] = None
+    short: Annotated[Annotated[list[str], Field(max_length=5)] | None, Indexed()] = None
+
+
+def test_aliases_and_constraints_are_looked_through() -> None:
+    assert [field.check_item("a") for field in indexed_fields(Aliased)] == ["a", "a"]
+
+
+class Early(Session):
+    colour: Annotated[Colour, Indexed()]
+
+
+def test_a_class_whose_annotations_were_not_defined_yet_is_indexed_later() -> None:
+    """It is complete, and known with its indexes, as soon as it is used."""
+    assert indexed_fields(Early) == ()
+    globals()["Colour"] = StrEnum("Colour", ["RED"])
+    known = KnownIndexes([Early])
+
+    assert known.find("colour").check_item("red") == "red"
+
+
+def test_classes_that_are_gone_leave_nothing() -> None:
+    """Not even if what `normalize` refers to leads back to the class."""
+
+    def made(number: int) -> Any:
+        class Made(Session):
+            pass
+
+        fields: Any = {f"own_{number}": (Annotated[str, Indexed(normalize=lambda text: text if Made.model_fields else "")], "")}
+        return create_model(f"Own{number}", __base__=Made, **fields)
+
+    known = KnownIndexes()
+    classes = [made(number) for number in range(5)]
+    for cls in classes:
+        known.add(cls)
+    alive = [ref(cls) for cls in classes]
+    del classes, cls
+    gc.collect()
+    known.add(IndexedSession)
+
+    assert [one() for one in alive] == [None] * 5
+    with pytest.raises(InvalidArgumentError, match=r"indexed are email, order_ids$"):
+        known.find("own_1")
 
 
 @pytest.mark.parametrize("normalize", ["casefold", 5, True])

@@ -66,7 +66,7 @@ class StampClock:
     (1, 2)
     """
 
-    __slots__ = ("_clock", "_idle", "_last_check", "_last_stamp", "_marks", "_next_check", "_passed", "jumps")
+    __slots__ = ("_clock", "_floor", "_idle", "_last_check", "_last_stamp", "_marks", "_next_check", "_passed", "jumps")
 
     def __init__(self, clock: Callable[[], datetime], idle_ttl: timedelta | None = None) -> None:
         if not callable(clock):
@@ -75,6 +75,7 @@ class StampClock:
         self._idle = None if idle_ttl is None else idle_ttl // MICROSECOND
         self._last_stamp = 0
         self._marks: deque[_Mark] = deque()
+        self._floor = 0  # the latest cutoff by marks: what has expired does not come back
         self._last_check = self._next_check = 0  # readings of the clock, and of another one that never jumps
         self._passed: float | None = None
         self.jumps = 0
@@ -128,19 +129,22 @@ class StampClock:
         cutoff = max(now - self._idle, 0)
         if self._last_stamp - now <= AHEAD:
             self._marks.clear()
-            return cutoff
+            return max(cutoff, self._floor)
         if not self._marks or self._marks[-1].reading > now:
             self._mark(now)
         while len(self._marks) > 1 and self._marks[1].reading < cutoff:
             self._marks.popleft()
         first = self._marks[0]
-        return max(cutoff, first.stamp + 1) if first.reading < cutoff else cutoff
+        if first.reading < cutoff:
+            self._floor = first.stamp + 1
+        return max(cutoff, self._floor)
 
     def _mark(self, now: int) -> None:
         assert self._idle is not None
         mark, marks = _Mark(self._last_stamp, now), self._marks
         if marks and marks[-1].reading > now:  # corrected once more: all stamps were given before now
             marks.clear()
+            self._floor = 0
         elif len(marks) > 1 and now - marks[-2].reading < self._idle // MARKS_PER_TTL:
             marks.pop()
         marks.append(mark)

@@ -151,6 +151,7 @@ class SessionStore(SessionReader[S], Generic[S]):
             ConflictError: the session was saved during each of the attempts.
             InvalidArgumentError: `change` or `create` returned a session of another id or tenant, or no session.
             InvalidSessionError: the changed session would not come back equal.
+            TenantMismatchError: `create` ran, and the id belongs to another tenant than `tenant_id`.
         """
 
     @abstractmethod
@@ -229,9 +230,9 @@ class SessionStore(SessionReader[S], Generic[S]):
     def changes(self, *, since: int | None = None) -> AsyncIterator[Change]:
         """Follow the commits from now on, or after the change numbered `since`: `async for change in ...`.
 
-        Yields every save, delete and eviction in commit order. The first call makes the store keep changes, up to a
-        bounded number. A reader that falls further behind gets `ChangesLostError`; it never delays a writer. Closing
-        the store ends the iteration. Cost: O(1) a change.
+        Yields every save, touch, delete and eviction in commit order. The first call makes the store keep changes, up
+        to a bounded number. A reader that falls further behind gets `ChangesLostError`; it never delays a writer.
+        Closing the store ends the iteration. Cost: O(1) a change.
 
         Raises:
             ChangesLostError: changes after `since` are no longer kept, or `since` was never reached.
@@ -265,9 +266,10 @@ class SessionStore(SessionReader[S], Generic[S]):
     async def reindex(self, *, progress: OnReindexed | None = None) -> ReindexProgress:
         """Index the sessions that were saved before a field was declared as `Indexed`, or by a process without it.
 
-        Call it on a server after each release that adds an index. A session that is saved meanwhile is left alone. A
-        store in memory has nothing to do. `progress` is called after each page, and may be a coroutine function.
-        Optional: a store need not implement it. Cost: that of reading each session.
+        Call it on a server after each release that adds an index. It leaves alone what is saved meanwhile, and what has
+        a value that cannot be indexed, which is logged. A store in memory has nothing to do. `progress` is called after
+        each page, and may be a coroutine function. Optional: a store need not implement it. Cost: that of reading each
+        session.
         """
         raise NotImplementedError(f"{type(self).__name__} has no reindex")
 

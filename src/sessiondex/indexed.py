@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
+from datetime import date, time, timedelta
+from decimal import Decimal
 from enum import Enum
 from functools import cached_property
 from typing import Annotated, Any, TypeAlias, Union, get_args, get_origin
 from uuid import UUID
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakSet
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
@@ -27,6 +29,10 @@ MAX_ITEM_SIZE = 1_024
 """In bytes. An index is no place for long texts: each of its entries has the whole value."""
 
 _COLLECTIONS = (list, tuple, set, frozenset)
+_ALLOWED = "index str, int, bool, UUID or an enum of these"
+_TEXT_SETTINGS = ("str_strip_whitespace", "str_to_lower", "str_to_upper", "strict")
+"""Settings of a model by which a query finds other values."""
+_SET_BY_STORES = ("last_activity_at", "revision")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +41,8 @@ class Indexed:
 
     Values are str, int, bool, UUID, enums of these, and lists, tuples and sets of them, which have an entry for each
     item. `None` and empty collections have none. A text is compared byte for byte, after `normalize`, and has at most
-    1,024 bytes then. `normalize` must always return the same text for the same text.
+    1,024 bytes then. `normalize` must always return the same text for the same text. A queried value is validated by
+    the annotation of the field; a `field_validator` does not see it.
 
     >>> from sessiondex import Session
     >>> class Ticket(Session):
@@ -60,12 +67,16 @@ class IndexedField:
         self.name = name
         self.normalize = declared.normalize
         scalars, items = _parts_of(field.annotation)
+        if refused := [one for one in scalars + items if _is_refused(one)]:
+            raise TypeError(f"{cls.__name__}.{name}: {refused[0].__name__} cannot be indexed; {_ALLOWED}")
         self.item_type: Any = Union[tuple(scalars + items)] if scalars + items else Any  # noqa: UP007  # made at run time
-        if scalars and not items:  # constraints and validators of the field hold for the one item too
+        if scalars and not items:  # constraints and validators in the annotation hold for the one item too
             for other in field.metadata:
                 if not isinstance(other, Indexed):
                     self.item_type = Annotated[self.item_type, other]
         self._config = cls.model_config
+        settings = [self._config.get(setting) for setting in _TEXT_SETTINGS[:3]]
+        self._plain_type = self.item_type if self.item_type in {str, UUID} and not any(settings) else None
         encoded = name.encode()
         self._prefix = len(encoded).to_bytes(2) + encoded
         self._text_prefix = self._prefix + b"s"
@@ -75,7 +86,13 @@ class IndexedField:
 
     def is_like(self, other: IndexedField) -> bool:
         """Return whether a query means the same for both."""
-        return (self.name, self.item_type, self.normalize) == (other.name, other.item_type, other.normalize)
+        return self._meaning() == other._meaning()
+
+    def _meaning(self) -> tuple[Any, ...]:
+        normalize: Any = self.normalize
+        if isinstance(normalize, types.FunctionType) and not normalize.__closure__:
+            normalize = normalize.__code__  # the same for each class that a function makes
+        return self.name, self.item_type, normalize, *map(self._config.get, _TEXT_SETTINGS)
 
     def items_of(self, value: Any) -> Iterator[Item]:
         """Yield the items of a value as they are compared; one may come twice. Raises `ValueError` with the reason."""
@@ -108,17 +125,23 @@ class IndexedField:
         """
         if value is None:
             raise InvalidArgumentError("value", "must not be None: sessions without a value are not indexed")
+        if type(value) is self._plain_type:
+            return value if self.normalize is None else self._comparable_or_error(value)
         try:
             validated = self._adapter.validate_python(value)
         except ValidationError as error:
             reason = error.errors(include_url=False, include_context=False, include_input=False)[0]["msg"]
             raise InvalidArgumentError("value", f"must be an item of {self.name}: {reason}") from None
+        except Exception as error:  # noqa: BLE001  # a validator of the user's may raise anything
+            reason = f"its validator raised {type(error).__name__}"
+            raise InvalidArgumentError("value", f"must be an item of {self.name}: {reason}") from None
+        return self._comparable_or_error(validated)
+
+    def _comparable_or_error(self, value: Any) -> Item:
         try:
-            item = self._comparable(validated)
-            self.key_of(item)
+            return self._comparable(value)
         except ValueError as error:
             raise InvalidArgumentError("value", str(error)) from None
-        return item
 
     @cached_property
     def _adapter(self) -> TypeAdapter[Any]:
@@ -134,11 +157,11 @@ class IndexedField:
             return item
         if isinstance(item, int):
             if item.bit_length() > MAX_ITEM_SIZE * 4:
-                raise ValueError(f"an indexed int may have {MAX_ITEM_SIZE * 4:,} bits")
+                raise ValueError(f"an indexed int may have at most {MAX_ITEM_SIZE * 4:,} bits")
             return int(item)
         if isinstance(item, UUID):
             return item if type(item) is UUID else UUID(bytes=item.bytes)
-        raise ValueError(f"{type(item).__name__} cannot be indexed; index str, int, bool, UUID or an enum of these")
+        raise ValueError(f"{type(item).__name__} cannot be indexed; {_ALLOWED}")
 
     def _normalized(self, text: str) -> str:
         assert self.normalize is not None
@@ -157,13 +180,17 @@ class IndexedField:
             raise ValueError("an indexed text must not have a lone surrogate") from None
         if len(encoded) > MAX_ITEM_SIZE:
             raise ValueError(
-                f"an indexed text may have {MAX_ITEM_SIZE:,} bytes, not {len(encoded):,}; index a digest of it"
+                f"an indexed text may have at most {MAX_ITEM_SIZE:,} bytes, not {len(encoded):,}; index a digest of it"
             )
         return self._text_prefix + encoded
 
 
 def _parts_of(annotation: Any) -> tuple[list[Any], list[Any]]:
     """Return the types of single values and of items of collections in the annotation, without `None`."""
+    annotation = getattr(annotation, "__value__", annotation)  # of a `type` statement
+    if get_origin(annotation) is Annotated:  # within a union
+        scalars, items = _parts_of(annotation.__origin__)
+        return ([annotation], []) if scalars and not items else (scalars, items)
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin in (Union, types.UnionType):
         parts = [_parts_of(argument) for argument in arguments]
@@ -173,33 +200,55 @@ def _parts_of(annotation: Any) -> tuple[list[Any], list[Any]]:
     return ([], []) if annotation in (*_COLLECTIONS, types.NoneType, Any) else ([annotation], [])
 
 
+def _is_refused(kind: Any) -> bool:
+    """Return whether values of the type can surely not be indexed; the save refuses others that cannot."""
+    kind = get_origin(kind) or kind
+    return isinstance(kind, type) and (
+        issubclass(kind, BaseModel | dict | float | bytes | date | time | timedelta | Decimal) or is_dataclass(kind)
+    )
+
+
 def _has_nested_declaration(annotation: Any) -> bool:
+    annotation = getattr(annotation, "__value__", annotation)
     if get_origin(annotation) is Annotated and any(isinstance(one, Indexed) for one in annotation.__metadata__):
         return True
     return any(map(_has_nested_declaration, get_args(annotation)))
 
 
-_fields_of_class: WeakKeyDictionary[type[BaseModel], tuple[IndexedField, ...]] = WeakKeyDictionary()
+_CACHE = "__sessiondex_indexed_fields__"  # in the class itself: in a dict, what a field refers to could keep it alive
 
 
 def indexed_fields(cls: type[BaseModel]) -> tuple[IndexedField, ...]:
     """Return the indexed fields of a model class.
 
     Raises:
-        TypeError: a field declares `Indexed` for a part of its type.
+        TypeError: a field cannot be indexed, or declares `Indexed` for a part of its type.
     """
-    found = _fields_of_class.get(cls)
-    if found is None:
-        fields = []
-        for name, field in cls.model_fields.items():
-            if _has_nested_declaration(field.annotation):
-                reason = "Indexed must be around the whole type, as in Annotated[str | None, Indexed()]"
-                raise TypeError(f"{cls.__name__}.{name}: {reason}")
-            declared = [one for one in field.metadata if isinstance(one, Indexed)]
-            if declared:
-                fields.append(IndexedField(cls, name, field, declared[-1]))
-        found = _fields_of_class[cls] = tuple(fields)
+    found: tuple[IndexedField, ...] | None = vars(cls).get(_CACHE)
+    if found is not None:
+        return found
+    if not cls.__pydantic_complete__:
+        cls.model_rebuild(raise_errors=False)  # its annotations may have been defined since
+    found = tuple(
+        [
+            IndexedField(cls, name, field, declared)
+            for name, field in cls.model_fields.items()
+            if (declared := _declaration(cls, name, field)) is not None
+        ]
+    )
+    if cls.__pydantic_complete__:
+        setattr(cls, _CACHE, found)
     return found
+
+
+def _declaration(cls: type[BaseModel], name: str, field: FieldInfo) -> Indexed | None:
+    if _has_nested_declaration(field.annotation) or Indexed in field.metadata:
+        reason = "Indexed() must be around the whole type, as in Annotated[str | None, Indexed()]"
+        raise TypeError(f"{cls.__name__}.{name}: {reason}")
+    declared = [one for one in field.metadata if isinstance(one, Indexed)]
+    if declared and name in _SET_BY_STORES:
+        raise TypeError(f"{cls.__name__}.{name}: a field that the store sets cannot be indexed")
+    return declared[-1] if declared else None
 
 
 def own_keys(values: Mapping[str, Any], fields: Sequence[IndexedField]) -> list[bytes]:
@@ -213,7 +262,7 @@ def own_keys(values: Mapping[str, Any], fields: Sequence[IndexedField]) -> list[
         try:
             keys += field.keys_of(values[field.name])
         except ValueError as error:
-            raise InvalidSessionError(field.name, str(error)) from error.__cause__
+            raise InvalidSessionError(field.name, str(error)) from None
     return keys
 
 
@@ -252,6 +301,7 @@ class KnownIndexes:
             if others and not known.is_like(field):
                 reason = f"{cls.__qualname__} and {others[0]} index it with different types or `normalize`"
                 raise InvalidSessionError(field.name, f"{reason}; rename one of the two fields")
+        self._fields = {name: known for name, known in self._fields.items() if known[1]}  # of classes that exist
         for field in fields:
             known, classes = self._fields.get(field.name, (field, WeakSet[type[BaseModel]]()))
             classes.add(cls)
@@ -266,9 +316,10 @@ class KnownIndexes:
         """
         if not isinstance(name, str):
             raise InvalidArgumentError("field", f"must be the name of a field, not {type(name).__name__}")
+        found = self._fields.get(name)
+        if found is not None and found[1]:
+            return found[0]
         known = sorted(field for field, (_, classes) in self._fields.items() if classes)
-        if name in known:
-            return self._fields[name][0]
         if known:
             raise InvalidArgumentError("field", f"no known class indexes {name!r}; indexed are {', '.join(known)}")
         hint = "give the classes that declare Indexed fields in session_classes"

@@ -61,7 +61,9 @@ class FieldQuery(NamedTuple):
     tenant_id: UUID
     field: IndexedField
     value: Any
-    """An item of the field, as it is indexed."""
+    """An item of the field, as it is compared."""
+    key: bytes
+    """The key of the item."""
 
 
 class StepQuery(NamedTuple):
@@ -142,7 +144,12 @@ def channel_query(
 
 def field_query(tenant_id: UUID, field: IndexedField, value: object) -> FieldQuery:
     """Check the arguments of a query by an indexed field."""
-    return FieldQuery(check_uuid("tenant_id", tenant_id), field, field.check_item(value))
+    item = field.check_item(value)
+    try:
+        key = field.key_of(item)
+    except ValueError as error:
+        raise InvalidArgumentError("value", str(error)) from None
+    return FieldQuery(check_uuid("tenant_id", tenant_id), field, item, key)
 
 
 def scenario_query(tenant_id: UUID, scenario_id: UUID, scenario_version: int) -> ScenarioQuery:

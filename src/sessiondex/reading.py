@@ -45,7 +45,7 @@ class SessionReader(ABC, Generic[S]):
         """Return what `get` returns for each of the ids, as of one instant for each tenant.
 
         With `on_unreadable="skip"` it returns `None` for a session that cannot be read. Cost: that of the reads; on a
-        server one round trip for each tenant and 500 ids, and one to find the tenants.
+        server one round trip for each tenant and 500 ids, and without `tenant_id` a look at each id for its tenant.
         """
 
     # -- by channel identity --

@@ -2,9 +2,10 @@
 
 An index files a session under zero or more keys. A query names keys of one index, and the union of what is filed there
 is its answer. Both are declared here, once: stores in memory file under these keys, and servers name sorted sets by
-them. A key is bytes: compact, invisible to the garbage collector, and with a salted hash, so that nobody can choose ids
-that collide. Every key but that of `ACTIVITY` begins with the id of the tenant. Ids have 16 bytes each, and a text that
-is not the last part has its length in front, so no two sets of parts make the same key.
+them. A key is bytes (of a step, with its facets; of own fields, one for each item): compact, invisible to the garbage
+collector, and with a salted hash, so that nobody can choose ids that collide. Every key but that of `ACTIVITY` begins
+with the id of the tenant. Ids have 16 bytes each, and a text that is not the last part has its length in front, so no
+two sets of parts make the same key.
 
 To add an index: declare it here, add it to `INDEXES`, return its key from `index_keys`, and its lookup from
 `lookup`. Table, server, checks and statistics follow. `docs/how-it-works.md` lists the steps that add a query.
@@ -142,7 +143,7 @@ def lookup(query: ListQuery) -> Lookup:
         also = None if query.status is None else tenant + _STATUS_CODES[query.status]
         return Lookup(CUSTOMER, (tenant + query.customer_profile_id.bytes,), also)
     if isinstance(query, FieldQuery):
-        return Lookup(FIELD, (tenant + query.field.key_of(query.value),))
+        return Lookup(FIELD, (tenant + query.key,))
     if isinstance(query, ChannelQuery):
         return Lookup(CHANNEL, channel_keys(query))
     codes = _STATUS_CODES.values() if query.status is None else (_STATUS_CODES[query.status],)

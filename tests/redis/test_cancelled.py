@@ -191,7 +191,7 @@ class ChecksNoAnswer(RedisSessionStore[Any]):
         client, queries = client_of(self), cast("Any", parts_of(self).queries)
 
         async def find(session_id: UUID, tenant_id: UUID) -> Any:
-            return self._codec.decode(await queries._read_row(session_id, tenant_id), tenant_id)
+            return self._codec.decode(await queries._read_row(session_id, tenant_id), tenant_id), None
 
         async def call(function: str, keys: Any, *args: Any) -> Any:
             return await client._retry(function, client._call_function, function, keys, args)

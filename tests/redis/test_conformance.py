@@ -33,6 +33,8 @@ UNSUPPORTED_ON_A_CLUSTER = {
     "a-waiting-reader-gets-the-next-change",
     "a-second-running-loop-is-refused-changes",
     "a-batch-publishes-one-change-per-session",
+    "a-touch-is-a-change",
+    "an-erasure-is-a-change-of-each-session",
     "each-change-has-ids-revision-and-stamp",
     "sequences-have-no-gap",
     "calls-that-change-nothing-publish-nothing",

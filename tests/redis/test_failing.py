@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from sessiondex import Channel
 from tests.support.builders import AGENT, CUSTOMER, SCENARIO, TENANT, make_session
 from tests.support.redis.connections import connections, named
 from tests.support.redis.failures import failure, failure_facts, timing_out
@@ -37,7 +36,6 @@ async def saved(make_redis: RedisStores) -> Any:
 
 READS: dict[str, Callable[[Any, Any], Coroutine[Any, Any, Any]]] = {
     "get": lambda store, session: store.get(session.session_id, tenant_id=TENANT),
-    "latest": lambda store, session: store.get_by_channel(TENANT, Channel.WEBCHAT, session.user_channel_id),
     "list": lambda store, _: store.list_by_agent(TENANT, AGENT),
     "count": lambda store, _: store.count_by_customer(TENANT, CUSTOMER),
     "count_step": lambda store, _: store.count_by_step_hash(TENANT, SCENARIO, 1, "hash"),

@@ -13,7 +13,7 @@ import pytest
 from sessiondex import InMemorySessionStore, TenantMismatchError, copy_sessions
 from sessiondex.clock import EPOCH
 from sessiondex.stores.redis import keys
-from tests.support.builders import AGENT, OTHER_TENANT, TENANT, Clock, make_session
+from tests.support.builders import AGENT, OTHER_AGENT, OTHER_TENANT, TENANT, Clock, make_session
 from tests.support.redis.internals import prefix_of
 from tests.support.redis.planted_keys import has_key
 from tests.support.redis.servers import Servers
@@ -207,3 +207,33 @@ async def test_a_restored_id_that_another_tenant_has(make_redis: Any) -> None:
     assert in_store.value.__notes__ == ["It was session number 1, counted from 0; nothing of its batch is saved."]
     assert in_batch.value.__notes__ == ["It was session number 2, counted from 0; nothing of its batch is saved."]
     assert [session async for session in store.iter_by_agent(TENANT, AGENT)] == []
+
+
+async def test_a_session_that_a_restore_skips_keeps_its_stamp(store: Any) -> None:
+    """Another session that wants it in the same call gets the next one."""
+    stored = make_session()
+    await store.save(stored)
+    wants_it = make_session(last_activity_at=stored.last_activity_at, revision=1)
+
+    assert await store.restore([wants_it, stored]) == 1
+    assert len({one.last_activity_at for one in await store.list_by_tenant(stored.tenant_id)}) == 2
+
+
+@pytest.mark.parametrize("read", ["list", "sweep"])
+async def test_expired_sessions_do_not_come_back_when_the_clock_has_caught_up(make_redis: Any, read: str) -> None:
+    """The clock was three hours ahead for one save. Then a session is gone an hour after it was saved, for ever."""
+    clock = Clock()
+    store = make_redis(clock=clock, idle_ttl=timedelta(hours=1))
+    clock.move(seconds=3 * 3_600)
+    await store.save(make_session())
+    clock.move(seconds=-3 * 3_600)
+    await store.save(make_session())
+    clock.move(seconds=3_601)
+    assert await store.list_by_tenant(TENANT) == []
+    if read == "list":
+        await store.save(make_session(agent_id=OTHER_AGENT))  # notes what has expired, and evicts two
+    else:
+        assert await store.count_by_tenant(TENANT) == 0
+    clock.move(seconds=2 * 3_600)
+
+    assert await store.list_by_agent(TENANT, AGENT) == []

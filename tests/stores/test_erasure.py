@@ -34,3 +34,17 @@ async def test_sessions_that_are_saved_meanwhile_are_erased_too(
     assert await erasing == 170 + 6
     assert await store.list_by_tenant(TENANT) == []
     assert await store.list_by_tenant(OTHER_TENANT) == list(reversed(others))
+
+
+@pytest.mark.parametrize("name", ERASURES)
+async def test_a_callback_that_waits_gets_no_erased_session(make_store: Any, name: str) -> None:
+    """`on_evict` is called for an evicted session before it is erased, or never."""
+    seen: list[Any] = []
+    store = make_store(max_sessions=1, on_evict=lambda session, _: seen.append(session.session_id))
+    other = make_session(tenant_id=OTHER_TENANT, user_channel_id="user-2")
+    for session in (other, make_session(customer_profile_id=CUSTOMER), make_session(customer_profile_id=CUSTOMER)):
+        await store.save(session)
+    await ERASURES[name](store)
+    await store.aclose()  # which waits for the callbacks
+
+    assert seen == [other.session_id]

@@ -38,3 +38,16 @@ async def test_every_list_is_newest_first(store: Any) -> None:
     assert await store.list_by_agent(TENANT, AGENT, status=SessionStatus.ACTIVE) == expected
     assert await store.list_by_customer(TENANT, CUSTOMER) == expected
     assert await store.find_sessions_by_step_hash(TENANT, SCENARIO, 1, "hash-1") == expected
+
+
+async def test_a_session_that_a_restore_skips_keeps_its_stamp(store: Any) -> None:
+    """Another session that wants it in the same call gets the next one."""
+    stored = make_session()
+    await store.save(stored)
+    wants_it = make_session(last_activity_at=stored.last_activity_at, revision=1)
+
+    assert await store.restore([wants_it, stored]) == 1
+    assert await store.list_by_tenant(stored.tenant_id, before=stored.last_activity_at) == []
+    assert len(await store.list_by_tenant(stored.tenant_id, limit=2)) == 2
+    stamps = {one.last_activity_at for one in await store.list_by_tenant(stored.tenant_id)}
+    assert len(stamps) == 2

@@ -116,6 +116,9 @@ class Backend(Storage[R, P], Protocol[R, P, S_co]):
     def newest(self, query: ListQuery, page: Page, cutoff: int | None) -> Sequence[R]:
         """Return a page of sessions, newest first."""
 
+    def is_answer(self, stored: R, query: ListQuery) -> bool:
+        """Return whether what was stored is an answer to the query."""
+
     def at_step(self, query: StepQuery, now: int, cutoff: int | None) -> Sequence[R]:
         """Return the sessions at the step, newest first. `now` is in microseconds."""
 

@@ -107,6 +107,10 @@ class EvictionNotifier(Generic[R]):
     def _queue(self, sequence: int, stored: R, reason: EvictionReason) -> None:
         self._pending.append(_Eviction(sequence, stored, reason, self._class_of(stored)))
 
+    def forget(self, is_erased: Callable[[R], bool]) -> None:
+        """Drop the pending callbacks for sessions that were erased since."""
+        self._pending = deque([eviction for eviction in self._pending if not is_erased(eviction.stored)])
+
     def schedule(self) -> None:
         """Have the pending callbacks run soon: never within this call, also if tasks start eagerly."""
         if self._pending and self._start is None and (self._task is None or self._task.done()):

@@ -50,7 +50,6 @@ from sessiondex.stores.writer import Writer
 
 log: logging.Logger = logging.getLogger("sessiondex")
 _EVICTIONS_PER_SAVE = 2  # more than a save adds, so that saves alone catch up with what expires
-_UNLIMITED = 2**63
 _ERASED_AT_ONCE = 50  # sessions, in one step
 
 
@@ -158,10 +157,9 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
     async def _export(self, cursor: str | None, limit: int) -> tuple[list[S], str | None]:
         after = None if cursor is None else parse_id_cursor(cursor)
         found, cutoff = self._backend.page(after, limit), self._clock.cutoff()
-        place_of = self._backend.place_of
-        next_cursor = place_of(found[-1]).key.hex() if len(found) == limit else None
-        visible = [stored for stored in found if cutoff is None or place_of(stored).stamp >= cutoff]
-        return await self._to_sessions(visible), next_cursor
+        places = [self._backend.place_of(stored) for stored in found]
+        visible = [stored for stored, place in zip(found, places, strict=True) if place.stamp >= (cutoff or 0)]
+        return await self._to_sessions(visible), places[-1].key.hex() if len(found) == limit else None
 
     # -- writing --
 
@@ -237,6 +235,8 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
             async with self._writing():
                 found = self._backend.newest(query, Page(_ERASED_AT_ONCE), None)
                 count += self._writer.erase([UUID(bytes=self._backend.place_of(stored).key) for stored in found])
+                if self._notifier is not None:
+                    self._notifier.forget(lambda evicted: self._backend.is_answer(evicted, query))
             if not found:
                 return count
             if perf_counter() > slices.deadline:
@@ -289,7 +289,7 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
 
     async def _evict_some_expired(self) -> bool:
         async with self._writing():
-            return self._writer.evict_expired(_UNLIMITED, SLICE_SECONDS)
+            return self._writer.evict_expired(2**63, SLICE_SECONDS)
 
     def _notify_evicted(self) -> None:
         if self._notifier is not None:

@@ -120,6 +120,9 @@ class ScanBackend(Generic[S]):
         ]
         return _newest_first(found)[: page.limit]
 
+    def is_answer(self, stored: S, query: ListQuery) -> bool:
+        return stored.tenant_id == query.tenant_id and _matches(stored, query)
+
     def at_step(self, query: StepQuery, now: int, cutoff: int | None) -> Sequence[S]:
         found = [
             snapshot

@@ -127,6 +127,16 @@ class TableBackend(Generic[S]):
             if self._table.index_keys(self._row(key))[table_indexes.TENANT_POSITION] == tenant_key:
                 yield key
 
+    def is_answer(self, stored: Stored[S], query: ListQuery) -> bool:
+        declaration, keys, also = schema.lookup(query)
+        filed = dict(zip(schema.INDEXES, self._keys_of(stored), strict=False))
+        found = filed[declaration]
+        is_found = found in keys or (isinstance(found, tuple) and any(key in found for key in keys))
+        return is_found and also in {None, filed[schema.TENANT]}
+
+    def _keys_of(self, stored: Stored[S]) -> IndexKeys:
+        return self._table.index_keys(stored) if isinstance(stored, bytes) else self._codec.prepare(stored).index_keys
+
     def at_step(self, query: StepQuery, now: int, cutoff: int | None) -> list[Stored[S]]:
         rows = self._table.newest_first(select_step(self._by_step, query, now), cutoff)
         return [self._stored(row[:ROW_KEY_SIZE]) for row in rows]

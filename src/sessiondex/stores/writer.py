@@ -38,7 +38,7 @@ def _do_nothing() -> None:
 
 
 class Writer(Generic[R, P]):
-    """Stamps, commits and evicts (laws 1, 5, 13, 17 and 18)."""
+    """Stamps, commits and evicts (laws 1, 5, 13 and 17 to 19)."""
 
     def __init__(
         self,

@@ -47,7 +47,8 @@ _REFUSED_ERRORS = (
 _CONNECTION_ERRORS = (redis_errors.ConnectionError, redis_errors.TimeoutError, OSError, TimeoutError)
 _SCRIPT_ERROR_CODES = {"OOM": redis_errors.OutOfMemoryError, "READONLY": redis_errors.ReadOnlyError}
 """Codes that Redis 6.2 puts inside the text of a script error. They mean that the first write was refused."""
-_OPERATION_OF_FUNCTION = {"claim": "save", "fence": "save", "erase": "delete", "forget": "delete"}
+_OPERATION_OF_FUNCTION = dict.fromkeys(("erase", "forget", "release_claim"), "delete")
+_OPERATION_OF_FUNCTION |= {"claim": "save", "fence": "save"}
 """Functions that are one step of an operation. Errors name the operation."""
 
 
@@ -110,10 +111,7 @@ class RedisClient:
     async def command(
         self, operation: str, *command: str | bytes | int, key: bytes | None = None, is_blocking: bool = False
     ) -> Any:
-        """Execute a command that may be executed twice without harm, and return its answer.
-
-        A blocking command gets a connection of its own, which does not count towards `max_connections`.
-        """
+        """Execute a command that may be executed twice without harm. A blocking one gets a connection of its own."""
         await self._ensure_checked()
         execute = self._execute_alone if is_blocking else self._execute
         return await self._retry(operation, execute, key, command)

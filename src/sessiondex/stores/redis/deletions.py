@@ -60,7 +60,8 @@ class Deletions:
         while has_found:
             with self._calls.writes:
                 erased, visible, found = await self._calls.call("erase", tenant_id, ERASED_AT_ONCE, *lists)
-                await self._removals.release_claims_now(tenant_id, erased)
+                await self._removals.release_now(tenant_id, erased)
+            self._removals.forget(tenant_id, None if is_whole_tenant else lists)
             count, has_found = count + visible, bool(found)
             if is_whole_tenant and not has_found:
                 await self._tenants.unregister(tenant_id)

@@ -12,7 +12,7 @@ from the base:
     base v: version                              set         hashes of the steps that have active sessions
     base f: version : hash                       set         facets of the step: length : channel : node
     base t: version : length of hash : hash : facet  by text  age and id of the sessions at the step
-    base meta                                    hash        the last stamp, and marks, see `stamps.lua`
+    base meta                                    hash        last stamp and marks, see `stamps.lua`; whether erased
     base fence: session                          string      the highest fencing token to refuse, for an hour
     base feed, changes                           hash, stream  the sequence of the last change, and the last changes
 
@@ -102,6 +102,16 @@ def pack_names(index_keys: SessionKeys) -> bytes:
             names += [_list(declaration, one) for one in cast("tuple[bytes, ...]", key)]
     parts = [len(part).to_bytes(4) + part for part in (*step, *names)]
     return bytes([_STEP_PARTS if step else 0]) + b"".join(parts)
+
+
+def unpack_lists(packed: bytes) -> set[bytes]:
+    """Return the names of the lists in packed index keys."""
+    parts, place = [], 1
+    while place < len(packed):
+        end = place + 4 + int.from_bytes(packed[place : place + 4])
+        parts.append(packed[place + 4 : end])
+        place = end
+    return set(parts[packed[0] :])
 
 
 def scope(given: ScopeFilter | None) -> tuple[list[str], list[bytes | int]]:

@@ -9,7 +9,7 @@ Theory of operation. Tenants may be on different nodes, and no server step spans
 grow, and a row remembers the token of its claim. A save of an unknown session claims it first. A delete releases the
 claim of the row. If the locator has a newer claim by then, the delete raises the fence to that token too, and releases
 the claim: its save is under way, or has failed. A save that meets a higher fence claims again, and learns which tenant
-has the session. A client that crashes between two steps leaves a locator without a session. It does no harm: a call
+has the session. A client that crashes between two steps leaves a locator without a session. It does no harm: a `get`
 that follows it finds nothing, and releases it.
 """
 

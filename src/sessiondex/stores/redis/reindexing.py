@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from inspect import isawaitable
 from typing import Generic
+from uuid import UUID
 
 from sessiondex.contract import OnReindexed, ReindexProgress
+from sessiondex.errors import InvalidSessionError
 from sessiondex.reading import S
 from sessiondex.stores.redis.codec import SessionCodec, head_of, index_keys_in
 from sessiondex.stores.redis.maintenance import TenantRegistry
 from sessiondex.stores.redis.tenant_client import TenantClient
+
+log: logging.Logger = logging.getLogger("sessiondex")
 
 PAGE_SIZE = 100  # sessions read and indexed by one call each
 
@@ -29,23 +35,32 @@ class Reindexer(Generic[S]):
             stamp = last_id = b""
             while True:
                 rows, stamp, last_id = await self._calls.call("export", tenant_id, PAGE_SIZE, stamp, last_id)
-                stale: list[str | bytes | int] = []
-                for row in rows:
-                    session = self._codec.decode_or_skip(row, tenant_id)
-                    if session is not None:
-                        index_keys = self._codec.index_keys_of(session)
-                        if index_keys != index_keys_in(row):
-                            head = head_of(row)
-                            stale += [session.session_id.hex, head.stamp, head.revision, index_keys]
-                count = 0
-                if stale:
-                    with self._calls.writes:
-                        (count,) = await self._calls.call("reindex", tenant_id, *stale)
-                done = ReindexProgress(done.read + len(rows), done.reindexed + int(count))
-                if rows:
-                    result = progress(done)
-                    if isawaitable(result):
-                        await result
+                count = await self._reindex(tenant_id, rows)
+                done = ReindexProgress(done.read + len(rows), done.reindexed + count)
+                result = progress(done) if rows else None
+                if isawaitable(result):
+                    await result
                 if not last_id:
                     break
         return done
+
+    async def _reindex(self, tenant_id: UUID, rows: Sequence[bytes]) -> int:
+        """Reindex the sessions of a page, and return how many had other index keys."""
+        stale: list[str | bytes | int] = []
+        for row in rows:
+            session = self._codec.decode_or_skip(row, tenant_id)
+            if session is None:
+                continue
+            try:
+                index_keys = self._codec.index_keys_of(session)
+            except InvalidSessionError as error:
+                log.warning("session %s cannot be indexed, and was left as it is: %s", session.session_id, error)
+                continue
+            if index_keys != index_keys_in(row):
+                head = head_of(row)
+                stale += [session.session_id.hex, head.stamp, head.revision, index_keys]
+        if not stale:
+            return 0
+        with self._calls.writes:
+            (count,) = await self._calls.call("reindex", tenant_id, *stale)
+        return int(count)

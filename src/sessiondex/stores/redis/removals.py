@@ -9,7 +9,9 @@ from uuid import UUID
 
 from sessiondex.changes import EvictionReason
 from sessiondex.stores.eviction import EvictionNotifier
+from sessiondex.stores.redis import keys
 from sessiondex.stores.redis.background_tasks import BackgroundTasks
+from sessiondex.stores.redis.codec import index_keys_in
 from sessiondex.stores.redis.locators import Claim, Locators
 from sessiondex.stores.redis.tenant_client import TenantClient
 
@@ -45,14 +47,20 @@ class RemovalHandler:
                 self._notifier.add((row, tenant_id), EvictionReason(reason.decode()))
             self._notifier.schedule()
 
+    def forget(self, tenant_id: UUID, lists: Sequence[bytes] | None) -> None:
+        """Drop the pending callbacks for evicted sessions of these lists, or of the whole tenant."""
+        if self._notifier is not None:
+            self._notifier.forget(
+                lambda evicted: (
+                    evicted[1] == tenant_id
+                    and (lists is None or not keys.unpack_lists(index_keys_in(evicted[0])).isdisjoint(lists))
+                )
+            )
+
     def release_claims(self, tenant_id: UUID, removed: Sequence[Sequence[bytes]]) -> None:
         """Release the claims of removed sessions in the background. Each begins with id and fencing token."""
         if removed:
-            self._tasks.spawn(self._release_in_batches(tenant_id, removed))
-
-    async def release_claims_now(self, tenant_id: UUID, removed: Sequence[Sequence[bytes]]) -> None:
-        """Release the claims of removed sessions, and wait until that is done."""
-        await self._release_in_batches(tenant_id, removed)
+            self._tasks.spawn(self.release_now(tenant_id, removed))
 
     def release_if_deleted(self, session_id: UUID, claim: Claim) -> None:
         """Release the claim in the background, unless the tenant has the session."""
@@ -65,7 +73,8 @@ class RemovalHandler:
         self.handle_evicted(tenant_id, evicted)
         return bool(is_stored)
 
-    async def _release_in_batches(self, tenant_id: UUID, removed: Sequence[Sequence[bytes]]) -> None:
+    async def release_now(self, tenant_id: UUID, removed: Sequence[Sequence[bytes]]) -> None:
+        """Release the claims of removed sessions, some at a time, and return when that is done."""
         for start in range(0, len(removed), RELEASE_BATCH_SIZE):
             batch = removed[start : start + RELEASE_BATCH_SIZE]
             claims = {UUID(key.decode()): Claim(tenant_id, token.decode()) for key, token, *_ in batch}

@@ -27,8 +27,8 @@ _FREEING_WRITES = (
     "release_lock",
 )
 """Writes that a server must accept although its memory is full."""
-_NOT_IDEMPOTENT = frozenset(("save", "delete", "erase", "sweep"))
-"""Functions that answer differently when they are called again."""
+_NOT_IDEMPOTENT = frozenset(("save", "touch", "delete", "erase", "sweep"))
+"""Functions whose answer, if it is lost, another call does not give again."""
 
 
 class ScriptLibrary(NamedTuple):

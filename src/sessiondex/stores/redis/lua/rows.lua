@@ -16,6 +16,7 @@
 local HEAD, HEAD_SIZE = '>I8I8I8I4I4', 32
 local ROW_BATCH_SIZE = 500
 local FENCE_TTL_SECONDS = 3600 -- longer than any request is under way
+local AHEAD_MICROSECONDS = 1000000 -- stamps further ahead of the clock do not tell when a session was saved
 
 local ops = {}
 
@@ -32,11 +33,11 @@ local function instant_order(instant)
   return string.format('%08x%08x', math.floor(instant / 4294967296) + 16777216, instant % 4294967296)
 end
 
--- Return the cutoff if stamps are ahead of the clock: see `marks` in `stamps.lua`.
-local function cutoff_by_marks(marks, cutoff)
+-- Return the cutoff by the marks, see `stamps.lua`. If the clock has caught up, only those with the reading 0 count.
+local function cutoff_by_marks(marks, cutoff, is_ahead)
   local found = cutoff
   for stamp, reading in string.gmatch(marks, '(%d+):(%d+)') do
-    if tonumber(reading) < cutoff then found = math.max(found, tonumber(stamp) + 1) end
+    if tonumber(reading) < (is_ahead and cutoff or 1) then found = math.max(found, tonumber(stamp) + 1) end
   end
   return found
 end
@@ -51,8 +52,10 @@ local function now_and_cutoff(args, base)
     now = tonumber(args[1])
   end
   if args[2] == '' then return now, nil end
-  local cutoff, marks = now - tonumber(args[2]), redis.call('HGET', base .. 'meta', 'marks')
-  return now, marks and cutoff_by_marks(marks, cutoff) or cutoff
+  local cutoff = now - tonumber(args[2])
+  local marks, last = unpack(redis.call('HMGET', base .. 'meta', 'marks', 'stamp'))
+  if not marks then return now, cutoff end
+  return now, cutoff_by_marks(marks, cutoff, tonumber(last or '0') - now > AHEAD_MICROSECONDS)
 end
 
 -- Rows

@@ -10,21 +10,29 @@
 --
 -- After a clock was ahead and was corrected, stamps stay ahead of it, and do not tell when a session was saved. Then
 -- `marks` in the tenant's `meta` do: each is a stamp and a reading of the clock, and all stamps up to it were given at
--- that reading or before. They are as close as an `idle_ttl` divided by MARKS_PER_TTL.
+-- that reading or before. They are as close as an `idle_ttl` divided by MARKS_PER_TTL. They count until the clock has
+-- caught up with the stamps; a mark by which sessions have expired gets the reading 0, and counts for ever.
 
-local AHEAD_MICROSECONDS, MARKS_PER_TTL = 1000000, 64
+local MARKS_PER_TTL = 64
 
 local function new_stamps(base)
   return { all = base .. 'all', leaving = {}, left = {}, last_given = -1, run_first = 0, run_end = 0 }
 end
 
--- Note which sessions of the call will be restored with a later stamp. The stamps that they leave are free, wherever in
--- the call they stand.
+-- Return whether a session is restored: it has not expired, and no later version of it is stored.
+local function is_restored(old, stamp, revision, cutoff)
+  stamp, revision = tonumber(stamp), tonumber(revision)
+  local is_later = not old or old.stamp < stamp or (old.stamp == stamp and old.revision < revision)
+  return is_later and (not cutoff or stamp >= cutoff)
+end
+
+-- Note which sessions of the call will be restored. The stamps that they leave are free, wherever in the call they
+-- stand.
 local function note_leaving(stamps, plan, sessions)
   for _, session in ipairs(sessions) do
-    local id, kept_stamp = session[1], tonumber(session[8])
-    local old = kept_stamp and planned_row(plan, id)
-    if old and old.stamp <= kept_stamp and (not plan.cutoff or kept_stamp >= plan.cutoff) then
+    local id, kept_stamp, kept_revision = session[1], session[8], session[9]
+    local old = kept_stamp ~= '' and planned_row(plan, id)
+    if old and is_restored(old, kept_stamp, kept_revision, plan.cutoff) then
       stamps.leaving[id] = true
       stamps.left[#stamps.left + 1] = old.stamp
     end
@@ -42,18 +50,49 @@ local function last_stamp(base)
   return tonumber(newest[2] or '0'), false
 end
 
--- Return the marks after a save that gave the stamp `last`, as text.
-local function marks_with(text, last, now, spacing)
-  local marks = {}
+-- Return the marks in the text as pairs of stamp and reading. Those with a reading before `cutoff` are one, used.
+local function parsed_marks(text, cutoff)
+  local used, marks = nil, {}
   for stamp, reading in string.gmatch(text, '(%d+):(%d+)') do
-    marks[#marks + 1] = { stamp, tonumber(reading) }
+    if tonumber(reading) < cutoff then used = { stamp, 0 } else marks[#marks + 1] = { stamp, tonumber(reading) } end
   end
+  if used then table.insert(marks, 1, used) end
+  return marks
+end
+
+local function plan_marks(plan, marks)
+  local texts = {}
+  for place, mark in ipairs(marks) do texts[place] = mark[1] .. ':' .. digits(mark[2]) end
+  local meta = plan.base .. 'meta'
+  if #texts == 0 then add_command(plan, 'HDEL', meta, 'marks')
+  else add_command(plan, 'HSET', meta, 'marks', table.concat(texts, ' ')) end
+end
+
+-- Plan to note by which marks sessions have expired, so that these do not come back.
+local function keep_used_marks(plan, idle_ttl)
+  local text, last = unpack(redis.call('HMGET', plan.base .. 'meta', 'marks', 'stamp'))
+  if not text or idle_ttl == '' then return end
+  if tonumber(last or '0') - plan.now > AHEAD_MICROSECONDS then
+    plan_marks(plan, parsed_marks(text, plan.now - tonumber(idle_ttl)))
+  end
+end
+
+-- Plan the marks after a save that gave the stamp `last`.
+local function mark(plan, last, idle_ttl)
+  local text = redis.call('HGET', plan.base .. 'meta', 'marks')
+  local now, cutoff = plan.now, plan.now - tonumber(idle_ttl)
+  if last - now <= AHEAD_MICROSECONDS then -- the clock has caught up
+    if text then
+      local used = parsed_marks(text, 1)[1]
+      plan_marks(plan, used and used[2] == 0 and tonumber(used[1]) >= cutoff and { used } or {})
+    end
+    return
+  end
+  local marks, spacing = parsed_marks(text or '', cutoff), math.floor(tonumber(idle_ttl) / MARKS_PER_TTL)
   if #marks > 0 and marks[#marks][2] > now then marks = {} end -- corrected once more: all were given before now
   if #marks > 1 and now - marks[#marks - 1][2] < spacing then marks[#marks] = nil end
   marks[#marks + 1] = { digits(last), now }
-  while #marks > 2 and marks[2][2] < now - spacing * MARKS_PER_TTL do table.remove(marks, 1) end
-  for place, mark in ipairs(marks) do marks[place] = mark[1] .. ':' .. digits(mark[2]) end
-  return table.concat(marks, ' ')
+  plan_marks(plan, marks)
 end
 
 -- Plan to keep the last stamp of the tenant. `is_known` is that of `last_stamp`.
@@ -64,14 +103,7 @@ local function keep_last_stamp(plan, last, is_known, idle_ttl)
     add_command(plan, 'HDEL', meta, 'erased')
     add_command(plan, 'PERSIST', meta)
   end
-  if idle_ttl == '' then return end
-  local marks = redis.call('HGET', meta, 'marks')
-  if last - plan.now > AHEAD_MICROSECONDS then
-    local spacing = math.floor(tonumber(idle_ttl) / MARKS_PER_TTL)
-    add_command(plan, 'HSET', meta, 'marks', marks_with(marks or '', last, plan.now, spacing))
-  elseif marks then
-    add_command(plan, 'HDEL', meta, 'marks')
-  end
+  if idle_ttl ~= '' then mark(plan, last, idle_ttl) end
 end
 
 -- Return whether a stored session keeps the stamp.

@@ -1,12 +1,5 @@
 -- Writes: each makes a plan, then applies it.
 
--- Return whether a session is restored: it has not expired, and no later version of it is stored.
-local function is_restored(old, stamp, revision, cutoff)
-  stamp, revision = tonumber(stamp), tonumber(revision)
-  local is_later = not old or old.stamp < stamp or (old.stamp == stamp and old.revision < revision)
-  return is_later and (not cutoff or stamp >= cutoff)
-end
-
 -- Save sessions, all or none. args: the request, the list of a channel identity that must have no session or '', then
 -- for each session the client's part of its row.
 --
@@ -173,6 +166,7 @@ end
 function ops.sweep(keys, args)
   local now, cutoff = now_and_cutoff(args, keys[1])
   local plan = new_plan(keys, now, cutoff)
+  keep_used_marks(plan, args[2])
   local is_more = evict_batch(plan, tonumber(args[4]), nil, {})
   return apply(plan) or { keys[1], is_more and 1 or 0, evicted_answer(plan, args[3]) }
 end
