@@ -17,7 +17,7 @@ from benchmarks.measure.timing import timer_overhead
 from benchmarks.options import Options, parse
 from benchmarks.report.terminal import close, console, show
 from benchmarks.run import Run, write_whole
-from benchmarks.scenarios import floods, footprint, lookups, mixes, replay
+from benchmarks.scenarios import floods, footprint, indexes, lookups, mixes, replay
 from benchmarks.scenarios.answers import AnswersDifferError
 from benchmarks.scenarios.footprint import ProcessFailedError
 from benchmarks.scenarios.replay import ReplaysDifferError
@@ -58,6 +58,7 @@ async def measure(options: Options, as_command: str, progress: Progress) -> Run:
     peers = await lookups.run_peers(size, seed, budget, progress) if "peers" in parts else None
     mixed = await mixes.run(size, seed, options.mix_seconds, progress) if "mixes" in parts else []
     flooded = await floods.run(options.flood_ids, seed, progress) if "floods" in parts else []
+    own = await indexes.run(options.sizes, seed, budget, progress) if "indexes" in parts else None
     served = await servers.run(options.servers, seed, progress) if "servers" in parts else None
     return Run(
         date=date.isoformat(timespec="seconds"),
@@ -73,6 +74,7 @@ async def measure(options: Options, as_command: str, progress: Progress) -> Run:
         peers=peers,
         mixes=mixed,
         floods=flooded,
+        indexes=own,
         servers=served,
     )
 

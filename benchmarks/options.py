@@ -17,6 +17,7 @@ PARTS = {
     "mixes": "add mixes of operations (YCSB A to F)",
     "services": "add pages, counts and updates",
     "floods": "add ids that collide",
+    "indexes": "add indexes of own fields",
     "servers": "add the Redis store on a Valkey server",
 }
 _MIN_SIZE, _MAX_SIZE, _MAX_SIZES, _MAX_PEER_SIZE = 10, 10_000_000, 5, 100_000

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from benchmarks.measure.timing import Summary
 from benchmarks.scenarios.floods import Flood
 from benchmarks.scenarios.footprint import Footprint
+from benchmarks.scenarios.indexes import IndexResults
 from benchmarks.scenarios.lookups import Cell, PeerResults
 from benchmarks.scenarios.mixes import Mix
 from benchmarks.scenarios.replay import Replayed
@@ -36,6 +37,7 @@ class Run:
     mixes: list[Mix] = field(default_factory=list)
     floods: list[Flood] = field(default_factory=list)
     servers: ServerResults | None = None
+    indexes: IndexResults | None = None
 
     def to_json(self) -> str:
         """Return the run as JSON, with each cell on one line."""

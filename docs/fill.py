@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -36,24 +37,31 @@ def parts() -> Mapping[str, Callable[[], str]]:
     }
     for file in ("default", "million"):
         run = Run.read(RESULTS / f"{file}.json")
-        made[f"{file} answer"] = lambda run=run: answer(run)
-        made[f"{file} measured"] = lambda run=run: measured(run)
-        made[f"{file} readme"] = lambda run=run: readme(run)
+        made[f"{file} answer"] = partial(answer, run)
+        made[f"{file} measured"] = partial(measured, run)
+        made[f"{file} readme"] = partial(readme, run)
         for part in PARTS:
-            made[f"{file} {part}"] = lambda run=run, part=part: "\n".join(
-                to_markdown(table) for table in tables(run) if table.part == part
-            )
+            made[f"{file} {part}"] = partial(_tables_of, run, part)
     return made
 
 
+def _tables_of(run: Run, part: str) -> str:
+    return "\n".join(to_markdown(table) for table in tables(run) if table.part == part)
+
+
 def filled(page: str) -> str:
-    """Return the page with each of its parts made anew.
+    """Return the page with each of its parts made anew; a part that the run lacks is empty.
 
     Raises:
         KeyError: there is no such part.
     """
     made = parts()
-    return PART.sub(lambda part: f"<!-- fill: {part[1]} -->\n\n{made[part[1]]().strip()}\n\n<!-- end -->", page)
+
+    def fill(part: re.Match[str]) -> str:
+        text = made[part[1]]().strip()
+        return "\n".join([f"<!-- fill: {part[1]} -->", *([f"\n{text}\n"] if text else []), "<!-- end -->"])
+
+    return PART.sub(fill, page)
 
 
 def main() -> None:

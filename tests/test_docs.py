@@ -42,6 +42,15 @@ def test_generated_parts_are_up_to_date(script: ModuleType) -> None:
         assert page.read_text() == script.filled(page.read_text()), page.name
 
 
+@pytest.mark.parametrize("script", ["fill"], indirect=True)
+def test_a_part_that_was_not_run_is_empty(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(script, "parts", lambda: {"lacking": str, "there": lambda: "text\n"})
+    page = "<!-- fill: {} -->\n\nold\n\n<!-- end -->\n"
+
+    assert script.filled(page.format("lacking")) == "<!-- fill: lacking -->\n<!-- end -->\n"
+    assert script.filled(page.format("there")) == "<!-- fill: there -->\n\ntext\n\n<!-- end -->\n"
+
+
 @pytest.mark.parametrize("script", ["laws"], indirect=True)
 def test_each_law_has_cases_and_tests(script: ModuleType) -> None:
     assert [number for number, _, _ in script.laws()] == list(range(1, 20))

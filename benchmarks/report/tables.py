@@ -6,10 +6,12 @@ from benchmarks.report.answer import speed_up_table
 from benchmarks.report.table import Table, duration, factor, is_scan_faster, median_and_p99, medians, verdict, whole
 from benchmarks.run import Cells, Run
 from benchmarks.scenarios.controls import CONTROLS
-from benchmarks.scenarios.footprint import WITHOUT_CACHE, Footprint
+from benchmarks.scenarios.footprint import MIN_WEIGHED, WITHOUT_CACHE, Footprint
+from benchmarks.scenarios.indexes import BY_FIELD, GET_BY_FIELD, IndexResults
 from benchmarks.scenarios.lookups import PeerResults
 from benchmarks.scenarios.mixes import Mix
-from benchmarks.scenarios.operations import OPERATIONS, SERVICES
+from benchmarks.scenarios.operations import BY_CUSTOMER, OPERATIONS, SAVE, SERVICES
+from benchmarks.scenarios.own_fields import WITH_INDEXES, WITHOUT_INDEXES
 from benchmarks.scenarios.replay import OPERATIONS as REPLAY_OPERATIONS
 from benchmarks.scenarios.servers.scenario import ServerResults
 from benchmarks.scenarios.sessions import RECENT, UNIFORM
@@ -25,6 +27,7 @@ PARTS = {
     "peers": "Peers",
     "mixes": "Mixes of operations",
     "floods": "Ids that collide",
+    "indexes": "Indexes of own fields",
     "servers": "Redis store on a server",
     "details": "Details",
 }
@@ -51,15 +54,21 @@ def _tables(run: Run) -> Iterator[Table]:
     if run.peers:
         yield from (_peer_table(run.peers, keys) for keys in (UNIFORM, RECENT))
         yield _peers_described(run.peers)
+    yield from _tables_of_options(run)
+    if run.lookups:
+        yield _detail_table(cells)
+        yield _control_table(cells)
+
+
+def _tables_of_options(run: Run) -> Iterator[Table]:
     if run.mixes:
         yield _mix_table(run.mixes)
     if run.floods:
         yield _flood_table(run)
+    if run.indexes:
+        yield _index_table(run.indexes)
     if run.servers:
         yield from _server_tables(run.servers)
-    if run.lookups:
-        yield _detail_table(cells)
-        yield _control_table(cells)
 
 
 def _lookup_table(cells: Cells, operations: Sequence[str], part: str, title: str) -> Table:
@@ -188,6 +197,36 @@ def _flood_table(run: Run) -> Table:
     head = ["", "save, s", "ratio", "look up, s", "ratio"]
     note = "A dict by UUID would compare each of the colliding ids with all before it."
     return Table("floods", "Ids that collide / random ids: seconds for all", head, rows, note=note)
+
+
+def _index_table(indexes: IndexResults) -> Table:
+    cells = Cells(indexes.cells)
+    bytes_per_session = {(each.variant, each.sessions): each.bytes_per_session for each in indexes.footprints}
+    timed = {
+        "save without indexes": (SAVE, WITHOUT_INDEXES),
+        "save with two": (SAVE, WITH_INDEXES),
+        "list_by_customer": (BY_CUSTOMER, WITH_INDEXES),
+        "list_by_field": (BY_FIELD, WITH_INDEXES),
+        "list_by_field, scan store": (BY_FIELD, SCAN_STORE),
+        "get_by_field": (GET_BY_FIELD, WITH_INDEXES),
+    }
+    weighed = {"bytes per session without": WITHOUT_INDEXES, "bytes per session with two": WITH_INDEXES}
+    rows = [[label, *[duration(cells.median(size, *cell)) for size in cells.sizes]] for label, cell in timed.items()]
+    rows += [
+        [label, *[whole(bytes_per_session.get((name, size))) for size in cells.sizes]]
+        for label, name in weighed.items()
+    ]
+    return Table(
+        "indexes",
+        "Indexes of two own fields: median µs per call, and bytes",
+        ["sessions", *[f"{size:,}" for size in cells.sizes]],
+        rows,
+        note="Two classes with the same two fields, an e-mail and two order ids: one indexes both. A list by field has "
+        "the same sessions as the list by customer: those with an order that all sessions of the customer have. "
+        "Each e-mail is of one session. Bytes are growth of resident memory, each store alone in a process, from "
+        f"{MIN_WEIGHED:,} sessions on.",
+        optional=tuple(range(2, len(cells.sizes))),
+    )
 
 
 def _detail_table(cells: Cells) -> Table:

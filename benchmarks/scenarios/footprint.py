@@ -10,7 +10,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 from time import perf_counter
 
@@ -19,6 +19,7 @@ from pydantic import TypeAdapter
 from benchmarks.measure.delays import Delays, Ticker
 from benchmarks.measure.machine import full_collection, resident_bytes
 from benchmarks.measure.progress import Progress
+from benchmarks.scenarios.own_fields import CLASSES, with_own_fields
 from benchmarks.scenarios.sessions import UNIFORM, ZIPF, Population
 from benchmarks.scenarios.traffic import LISTS_PER_SECOND, Directory, Driver, Traffic
 from benchmarks.stores.reference import ReferenceScan
@@ -33,11 +34,12 @@ VARIANTS: dict[str, Callable[[], Store]] = {
     INDEXED: InMemorySessionStore,
     WITHOUT_CACHE: lambda: InMemorySessionStore(cache_size=0),
     REFERENCE: ReferenceScan,
+    **dict.fromkeys(CLASSES, InMemorySessionStore),
 }
 
 _BATCH_SIZE = 20  # sessions made between two turns of the loop
 _READS = 60_000  # skewed: some thousand sessions are read twice, which fills the cache
-_MIN_WEIGHED = 10_000  # sessions: the memory of fewer is lost in that of the process
+MIN_WEIGHED = 10_000  # sessions: the memory of fewer is lost in that of the process
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,8 @@ async def measure(variant: str, size: int, seed: int, seconds: float) -> Footpri
     """Load the variant, weigh it, and send it traffic for `seconds` with each kind of keys; for 0, none."""
     store = VARIANTS[variant]()
     sessions, directory = iter(Population(size, seed)), Directory(size)
+    if cls := CLASSES.get(variant):
+        sessions = map(with_own_fields, sessions, repeat(cls))
     collection_before, resident_before = full_collection(), resident_bytes()
     # The first session draws the keys of all, which takes a second or two for a million: before the ticker runs.
     batch = list(islice(sessions, 1))
@@ -118,7 +122,7 @@ async def measure(variant: str, size: int, seed: int, seconds: float) -> Footpri
     for position in directory.positions(ZIPF, min(_READS, 6 * size), seed):
         await store.get(directory.session_id(position))
     collection, resident = full_collection(), resident_bytes()
-    is_weighed = size >= _MIN_WEIGHED and resident is not None and resident_before is not None
+    is_weighed = size >= MIN_WEIGHED and resident is not None and resident_before is not None
     stats = store.stats() if isinstance(store, InMemorySessionStore) else None
     return Footprint(
         variant=variant,

@@ -1,7 +1,7 @@
 """Load the same sessions, with the same stamps, into several stores at once."""
 
 import gc
-from collections.abc import AsyncIterator, Container, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Container, Iterable
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
@@ -28,12 +28,25 @@ class Loaded(NamedTuple):
 async def load(
     names: Iterable[str], population: Population, progress: Progress, wanted: Container[int] | None = None
 ) -> AsyncIterator[Loaded]:
-    """Load the population into new stores; keep the keys of the `wanted` positions, or of all.
+    """Load the population into new stores; keep the keys of the `wanted` positions, or of all."""
+    async with load_into(make_subjects(names, SteppedClock()), _put, population, progress, wanted) as loaded:
+        yield loaded
+
+
+@asynccontextmanager
+async def load_into(
+    subjects_by_name: dict[str, Subject],
+    put: Callable[[Session, Subject], Awaitable[None]],
+    population: Population,
+    progress: Progress,
+    wanted: Container[int] | None = None,
+) -> AsyncIterator[Loaded]:
+    """Load the population into these stores, each session by calling `put`; otherwise as `load` does.
 
     While this context is open, the garbage collector ignores what was loaded: in the calls of one store it would
     otherwise visit the sessions of all stores.
     """
-    loaded = Loaded(make_subjects(names, SteppedClock()), {})
+    loaded = Loaded(subjects_by_name, {})
     subjects = list(loaded.subjects.values())
     databases = [subject.store.database for subject in subjects if isinstance(subject.store, SQLiteStore)]
     gc.disable()  # it would take a third of the time while live sessions accumulate
@@ -46,7 +59,7 @@ async def load(
                 if wanted is None or position in wanted:
                     loaded.keys[position] = keys_of(session)
                 for subject in subjects:
-                    await _put(session, subject)
+                    await put(session, subject)
                 if position % _BATCH_SIZE == _BATCH_SIZE - 1:
                     advance(_BATCH_SIZE)
                     await yield_to_loop()

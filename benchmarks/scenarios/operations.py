@@ -57,18 +57,18 @@ OPERATIONS = (*READS, SAVE, DELETE)
 
 SERVICE_READS: dict[str, Bind] = {
     PAGE: lambda subject, keys: partial(
-        _full_store(subject).list_by_agent, keys.tenant_id, keys.agent_id, limit=PAGE_SIZE
+        _with_pages(subject).list_by_agent, keys.tenant_id, keys.agent_id, limit=PAGE_SIZE
     ),
     DEEP_PAGE: lambda subject, keys: partial(
-        _full_store(subject).list_by_agent,
+        _with_pages(subject).list_by_agent,
         keys.tenant_id,
         keys.agent_id,
         limit=PAGE_SIZE,
         before=half_way(subject.clock),
     ),
-    COUNT: lambda subject, keys: partial(_full_store(subject).count_by_agent, keys.tenant_id, keys.agent_id),
+    COUNT: lambda subject, keys: partial(_with_pages(subject).count_by_agent, keys.tenant_id, keys.agent_id),
     STEPS: lambda subject, keys: partial(
-        _full_store(subject).count_steps, keys.tenant_id, keys.scenario_id, keys.scenario_version
+        _with_pages(subject).count_steps, keys.tenant_id, keys.scenario_id, keys.scenario_version
     ),
 }
 """Timed before anything is saved again, so that half-way stays half-way."""
@@ -105,7 +105,7 @@ async def once(operation: str, subject: Subject, keys: SessionKeys) -> Sample:
     call: Callable[[], Awaitable[object]]
     if session is None and operation == UPDATE:
         subject.clock.tick()
-        call = partial(_full_store(subject).update, keys.session_id, change)
+        call = partial(_with_pages(subject).update, keys.session_id, change)
     elif session is None:
         call = _READS[operation](subject, keys)
     else:
@@ -130,6 +130,12 @@ async def changed(subject: Subject, keys: SessionKeys) -> Session:
     return session
 
 
-def _full_store(subject: Subject) -> SessionStore[Session] | ReferenceScan:
+def _with_pages(subject: Subject) -> SessionStore[Session] | ReferenceScan:
     assert isinstance(subject.store, SessionStore | ReferenceScan)  # peers have no pages and no counts
+    return subject.store
+
+
+def full_store(subject: Subject) -> SessionStore[Session]:
+    """Return the store of a subject that has the whole contract."""
+    assert isinstance(subject.store, SessionStore)
     return subject.store

@@ -8,7 +8,7 @@ from benchmarks.measure.machine import machine, versions
 from benchmarks.measure.progress import Progress
 from benchmarks.measure.timing import Budget
 from benchmarks.run import Run
-from benchmarks.scenarios import floods, footprint, lookups, mixes, replay
+from benchmarks.scenarios import floods, footprint, indexes, lookups, mixes, replay
 from benchmarks.scenarios.footprint import WITHOUT_CACHE
 from benchmarks.scenarios.traces import generate
 from benchmarks.stores.subjects import INDEXED, REFERENCE
@@ -39,4 +39,5 @@ async def _make() -> Run:
         peers=await lookups.run_peers(60, 1, BUDGET, quiet),
         mixes=await mixes.run(60, 1, 0.002, quiet),
         floods=await floods.run(250, 1, quiet),
+        indexes=await indexes.run([30, 60], 1, BUDGET, quiet),
     )

@@ -15,7 +15,7 @@ from benchmarks.__main__ import command, main, measure
 from benchmarks.measure.progress import Progress
 from benchmarks.options import PARTS, parse
 from benchmarks.run import Run
-from benchmarks.scenarios import floods, footprint, lookups, mixes, replay
+from benchmarks.scenarios import floods, footprint, indexes, lookups, mixes, replay
 from benchmarks.scenarios.answers import AnswersDifferError
 from benchmarks.scenarios.footprint import ProcessFailedError
 from benchmarks.scenarios.replay import ReplaysDifferError
@@ -54,9 +54,13 @@ def test_output(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch:
 
 def test_results_are_compact() -> None:
     """Each cell is one line, and there are medians and percentiles only."""
-    lines = small_run().to_json().splitlines()
+    run = small_run()
+    lines = run.to_json().splitlines()
 
-    assert sum('"operation"' in line for line in lines) == len(small_run().lookups) + len(small_run().peers.cells)  # type: ignore[union-attr]  # it has peers
+    assert run.peers is not None
+    assert run.indexes is not None
+    cells = [*run.lookups, *run.peers.cells, *run.indexes.cells]
+    assert sum('"operation"' in line for line in lines) == len(cells)
     assert len(lines) < 350
     assert max(map(len, lines)) < 1_500
 
@@ -73,8 +77,9 @@ def test_each_option_adds_its_part(option: str | None, tmp_path: Path, monkeypat
 
         return run
 
-    for module, name in ((replay, "replay"), (footprint, "footprint"), (mixes, "mixes"), (floods, "floods")):
+    for name, module in {"replay": replay, "footprint": footprint, "mixes": mixes, "floods": floods}.items():
         monkeypatch.setattr(module, "run", recorded(name))
+    monkeypatch.setattr(indexes, "run", recorded("indexes"))
     monkeypatch.setattr(lookups, "run", recorded("lookups"))
     monkeypatch.setattr(lookups, "run_peers", recorded("peers"))
     monkeypatch.setattr(scenario, "run", recorded("servers"))

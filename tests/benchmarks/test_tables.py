@@ -64,11 +64,22 @@ def test_shape() -> None:
 def test_every_part_has_a_table() -> None:
     """A part that was not run has none."""
     parts = {table.part for table in tables(small_run())}
-    few = replace(small_run(), peers=None, mixes=[], floods=[], lookups=[
+    few = replace(small_run(), peers=None, mixes=[], floods=[], indexes=None, lookups=[
         cell for cell in small_run().lookups if cell.operation in OPERATIONS
     ])  # fmt: skip
 
-    assert parts == {"speedups", "lookups", "memory", "replay", "services", "peers", "mixes", "floods", "details"}
+    assert parts == {
+        "speedups",
+        "lookups",
+        "memory",
+        "replay",
+        "services",
+        "peers",
+        "mixes",
+        "floods",
+        "indexes",
+        "details",
+    }
     assert {table.part for table in tables(few)} == {"speedups", "lookups", "memory", "replay", "details"}
     assert tables(replace(few, lookups=[], replays=[], footprints=[])) == []
 
