@@ -22,6 +22,7 @@ from sessiondex.queries import (
     ScenarioQuery,
     StepQuery,
     TenantQuery,
+    field_query,
 )
 from sessiondex.stores import table_indexes
 from tests.support.builders import AGENT, CUSTOMER, SCENARIO, START, TENANT, IndexedSession, at_step, visit
@@ -155,7 +156,7 @@ def queries_for(session: Session) -> list[ListQuery]:
         *(AgentQuery(TENANT, AGENT, status), AgentQuery(TENANT, AGENT)),
         *(CustomerQuery(TENANT, CUSTOMER, status), CustomerQuery(TENANT, CUSTOMER)),
         *(TenantQuery(TENANT, status), TenantQuery(TENANT)),
-        *(FieldQuery(TENANT, email, "ann@x"), FieldQuery(TENANT, orders, "1"), FieldQuery(TENANT, orders, "2")),
+        *(field_query(TENANT, email, "ann@x"), field_query(TENANT, orders, "1"), field_query(TENANT, orders, "2")),
     ]
 
 
@@ -231,7 +232,7 @@ def test_no_two_tenants_or_states_share_a_key(one: TenantQuery, other: TenantQue
     assert bool(keys[0] & keys[1]) == (one == other)
 
 
-items = st.builds(FieldQuery, ids, st.sampled_from(indexed_fields(IndexedSession)), texts)
+items = st.builds(field_query, ids, st.sampled_from(indexed_fields(IndexedSession)), texts)
 
 
 @given(items, items)

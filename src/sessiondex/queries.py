@@ -145,11 +145,7 @@ def channel_query(
 def field_query(tenant_id: UUID, field: IndexedField, value: object) -> FieldQuery:
     """Check the arguments of a query by an indexed field."""
     item = field.check_item(value)
-    try:
-        key = field.key_of(item)
-    except ValueError as error:
-        raise InvalidArgumentError("value", str(error)) from None
-    return FieldQuery(check_uuid("tenant_id", tenant_id), field, item, key)
+    return FieldQuery(check_uuid("tenant_id", tenant_id), field, item, field.key_of(item))
 
 
 def scenario_query(tenant_id: UUID, scenario_id: UUID, scenario_version: int) -> ScenarioQuery:
