@@ -89,6 +89,7 @@ class _ChannelCodes(dict[str, bytes]):
 _CHANNEL_CODES = _ChannelCodes({channel: _ChannelCodes()[channel] for channel in Channel})
 _STATUS_CODES = {status: status.value.encode() for status in SessionStatus}
 _CLOSED_CODE = b"\xff"  # no length of a channel
+_new_tuple = tuple.__new__  # as in `queries.py`
 
 
 def index_keys(values: Mapping[str, Any], indexed: Sequence[IndexedField]) -> SessionKeys:
@@ -137,11 +138,11 @@ def lookup(query: ListQuery) -> Lookup:
     if isinstance(query, AgentQuery):
         prefix = tenant + query.agent_id.bytes
         codes = _STATUS_CODES.values() if query.status is None else (_STATUS_CODES[query.status],)
-        return Lookup(AGENT, [prefix + code for code in codes])
+        return _new_tuple(Lookup, (AGENT, [prefix + code for code in codes], None))
     if isinstance(query, CustomerQuery):
         # By a filter, since a customer has few sessions, and most queries are for all of them.
         also = None if query.status is None else tenant + _STATUS_CODES[query.status]
-        return Lookup(CUSTOMER, (tenant + query.customer_profile_id.bytes,), also)
+        return _new_tuple(Lookup, (CUSTOMER, (tenant + query.customer_profile_id.bytes,), also))
     if isinstance(query, FieldQuery):
         return Lookup(FIELD, (tenant + query.key,))
     if isinstance(query, ChannelQuery):

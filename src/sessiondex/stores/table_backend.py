@@ -99,7 +99,7 @@ class TableBackend(Generic[S]):
         return self._codec.class_of(stored) if isinstance(stored, bytes) else type(stored)
 
     def latest(self, query: LatestQuery, cutoff: int | None) -> S | None:
-        if isinstance(query, ChannelQuery):
+        if type(query) is ChannelQuery:
             posting = latest_posting(self._by_channel, query)
         else:
             index, (key,), _ = schema.lookup(query)
