@@ -53,6 +53,11 @@ class _ErasesByEvicting(Writer[Any, Any]):
 class ErasesByEvicting(PartsStore):
     writer_class = _ErasesByEvicting
 
+    async def _erase(self, query: ListQuery) -> int:
+        if self._notifier is not None:  # which would drop the callbacks for what was erased
+            vars(self._notifier)["forget"] = lambda _: None
+        return await super()._erase(query)
+
 
 @found_by("an-erasure-calls-no-on-evict")
 class LeavesTheExpired(ScanSessionStore[Any]):
