@@ -78,7 +78,7 @@ class StampClock:
         self._floor = 0  # the latest cutoff by marks: what has expired does not come back
         self._last_check = self._next_check = 0  # readings of the clock, and of another one that never jumps
         self._passed: float | None = None
-        self.jumps = 0
+        self.jumps: int = 0
         """How often the clock jumped ahead."""
 
     def now(self) -> int:

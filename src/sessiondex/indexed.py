@@ -64,8 +64,8 @@ class IndexedField:
     """A field that a class declares as `Indexed`."""
 
     def __init__(self, cls: type[BaseModel], name: str, field: FieldInfo, declared: Indexed) -> None:
-        self.name = name
-        self.normalize = declared.normalize
+        self.name: str = name
+        self.normalize: Callable[[str], str] | None = declared.normalize
         scalars, items = _parts_of(field.annotation)
         if refused := [one for one in scalars + items if _is_refused(one)]:
             raise TypeError(f"{cls.__name__}.{name}: {refused[0].__name__} cannot be indexed; {_ALLOWED}")

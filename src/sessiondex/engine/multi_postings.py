@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from sessiondex.engine.postings import Postings
 
@@ -23,9 +23,9 @@ class MultiPostings:
     def __init__(self, **sizes: int) -> None:
         """`sizes` are the arguments of `Postings`."""
         self._postings = Postings(**sizes)
-        self.newest_of = self._postings.newest_of
-        self.count = self._postings.count
-        self.latest = self._postings.latest
+        self.newest_of: Callable[..., list[bytes]] = self._postings.newest_of
+        self.count: Callable[[bytes], int] = self._postings.count
+        self.latest: Callable[[bytes], bytes | None] = self._postings.latest
 
     def __len__(self) -> int:
         """Return the number of keys."""
