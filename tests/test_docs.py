@@ -78,5 +78,5 @@ def test_a_newcomer_can_read_the_docs() -> None:
     words = {page.name: len(page.read_text().split()) for page in pages}
 
     assert words["README.md"] <= 900
-    # Own indexes, erasure, touch and polling need a place each: they added 1,000 words after all cuts.
-    assert sum(words.values()) <= 14_000
+    # Own indexes, erasure, touch, polling and files need a place each: they added 1,200 words after all cuts.
+    assert sum(words.values()) <= 14_150

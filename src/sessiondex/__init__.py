@@ -15,6 +15,7 @@ from sessiondex.errors import (
     ConflictError,
     ForkedStoreError,
     InvalidArgumentError,
+    InvalidLineError,
     InvalidSessionError,
     InvariantError,
     ReentryError,
@@ -28,6 +29,7 @@ from sessiondex.errors import (
     WrongLoopError,
 )
 from sessiondex.indexed import Indexed
+from sessiondex.jsonl import LinesProgress, export_jsonl, import_jsonl
 from sessiondex.models import Channel, PendingMigration, ScopeFilter, Session, SessionStatus, StepVisit
 from sessiondex.reading import S, SessionReader
 from sessiondex.stores.memory import InMemorySessionStore
@@ -52,8 +54,10 @@ __all__ = [
     "IndexStats",
     "Indexed",
     "InvalidArgumentError",
+    "InvalidLineError",
     "InvalidSessionError",
     "InvariantError",
+    "LinesProgress",
     "PendingMigration",
     "RedisSessionStore",
     "ReentryError",
@@ -75,6 +79,8 @@ __all__ = [
     "UnreadableSessionError",
     "WrongLoopError",
     "copy_sessions",
+    "export_jsonl",
+    "import_jsonl",
     "open_store",
 ]
 

@@ -4,6 +4,7 @@
     ├── InvalidSessionError    (ValueError)       correct the field it names, then save again
     │   └── UnreadableSessionError                let `upgrade` read it, or save or delete the session anew
     ├── InvalidArgumentError   (ValueError)       correct the argument it names, then call again
+    ├── InvalidLineError       (ValueError)       correct the line it names, or skip bad lines
     ├── TenantMismatchError    (ValueError)       give the session a new id
     ├── ConflictError          (RuntimeError)     read the session again, repeat the change, save
     ├── SessionNotFoundError   (LookupError)      create the session
@@ -88,6 +89,18 @@ class InvalidArgumentError(SessiondexError, ValueError):
 
     def __str__(self) -> str:
         return f"{self.argument}: {self.reason}"
+
+
+class InvalidLineError(SessiondexError, ValueError):
+    """Raised by `import_jsonl` for a line that is no session; `line` is its number, counted from 1."""
+
+    def __init__(self, line: int, reason: str) -> None:
+        super().__init__(line, reason)
+        self.line = line
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.reason}"
 
 
 class TenantMismatchError(SessiondexError, ValueError):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import Any
 
-from sessiondex import InMemorySessionStore, copy_sessions
-from tests.support.builders import NotedSession, TaggedSession
+from sessiondex import InMemorySessionStore, copy_sessions, export_jsonl, import_jsonl
+from tests.support.builders import TENANT, NotedSession, TaggedSession, at_step
 from tests.support.copies import answers, fill
 from tests.support.redis.internals import prefix_of
 from tests.support.stores import check_indexes
@@ -34,3 +35,16 @@ async def test_a_copy_continues_at_a_cursor_after_a_restart(make_redis: Any) -> 
 
     assert rest.restored == 30
     assert await answers(server, sessions) == await answers(target, sessions)
+
+
+async def test_through_a_file_and_back(make_redis: Any) -> None:
+    """Sessions go from a server to a file, and from there to memory and to another server, all equal."""
+    source, target, file = make_redis(), make_redis(), BytesIO()
+    sessions = [at_step() for _ in range(20)]
+    await source.save_many(sessions)
+    await source.save(sessions[3], touch=False)
+    await export_jsonl(source, file)
+    for store in (target, InMemorySessionStore()):
+        file.seek(0)
+        assert (await import_jsonl(file, store)).restored == 20
+        assert await store.list_by_tenant(TENANT) == await source.list_by_tenant(TENANT)
