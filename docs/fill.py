@@ -50,7 +50,7 @@ def _tables_of(run: Run, part: str) -> str:
 
 
 def filled(page: str) -> str:
-    """Return the page with each of its parts made anew; a part that the run lacks is empty.
+    """Return the page with each of its parts filled; a part that the run lacks is empty.
 
     Raises:
         KeyError: there is no such part.

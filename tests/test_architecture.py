@@ -29,11 +29,12 @@ ARROWS: dict[str, set[str]] = {
     "engine": set(),
     "schema": {"clock", "indexed", "models", "queries"},
     "stores": {
-        *("arguments", "changes", "clock", "contract", "errors", "indexed", "models", "queries", "reading"),
-        "snapshots",
+        *("arguments", "changes", "clock", "contract", "errors", "indexed", "models", "progress", "queries"),
+        *("reading", "snapshots"),
     },
-    "transfer": {"contract", "errors"},
-    "jsonl": {"clock", "contract", "errors", "models", "snapshots"},
+    "progress": set(),
+    "transfer": {"arguments", "contract", "errors", "progress"},
+    "jsonl": {"arguments", "clock", "contract", "errors", "models", "progress", "snapshots", "transfer"},
     "urls": {"arguments", "contract", "errors", "stores"},
     "testing": {"changes", "contract", "errors", "indexed", "models"},
     "example": set(sessiondex.__all__),
@@ -81,7 +82,7 @@ REDIS_WIDER = {"schema"}
 """What the Redis store may import as well: the same declarations name its sorted sets."""
 
 STORE_PARTS: dict[str, set[str]] = {
-    "base": {"callback_scope", "keyed_locks", "reads", "slices"},
+    "base": {"callback_scope", "keyed_locks", "loop_guard", "reads", "slices"},
     "backend": set(),
     "callback_scope": set(),
     "change_feed": {"commit"},

@@ -1,7 +1,7 @@
-"""StampClock: gives each save its stamp, in whole microseconds since 1970-01-01 UTC, and tells which have expired.
+"""StampClock: the stamps of saves, in whole microseconds since 1970-01-01 UTC, and which of them have expired.
 
 Stamps strictly increase. So after a clock was ahead and was corrected, stamps stay ahead of it, a microsecond after
-another, and do not tell when a session was saved. Then *marks* do: a mark is a stamp and a reading of the clock, and
+another, and no longer say when a session was saved. Then *marks* do: a mark is a stamp and a reading of the clock, and
 all stamps up to it were given at that reading or before.
 """
 
@@ -76,8 +76,8 @@ class StampClock:
         self._last_stamp = 0
         self._marks: deque[_Mark] = deque()
         self._floor = 0  # the latest cutoff by marks: what has expired does not come back
-        self._last_check = self._next_check = 0  # readings of the clock, and of another one that never jumps
-        self._passed: float | None = None
+        self._last_check = self._next_check = 0  # readings of the clock
+        self._passed: float | None = None  # the reading of one that never jumps, at the last check
         self.jumps: int = 0
         """How often the clock jumped ahead."""
 

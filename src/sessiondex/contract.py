@@ -199,8 +199,8 @@ class SessionStore(SessionReader[S], Generic[S]):
     async def delete_by_tenant(self, tenant_id: UUID) -> int:
         """Erase all sessions of the tenant, and return how many there were.
 
-        Works in slices that let the loop run, until a pass finds nothing: sessions saved meanwhile go too. `on_evict`
-        is not called. Cost: that of the deletions.
+        Works in slices that let the loop run, until a pass finds nothing: it erases sessions that are saved while it
+        runs, too. `on_evict` is not called. Cost: that of the deletions.
         """
 
     @abstractmethod
@@ -266,10 +266,10 @@ class SessionStore(SessionReader[S], Generic[S]):
     async def reindex(self, *, progress: OnReindexed | None = None) -> ReindexProgress:
         """Index the sessions that were saved before a field was declared as `Indexed`, or by a process without it.
 
-        Call it on a server after each release that adds an index. It leaves alone what is saved meanwhile, and what has
-        a value that cannot be indexed, which is logged. A store in memory has nothing to do. `progress` is called after
-        each page, and may be a coroutine function. Optional: a store need not implement it. Cost: that of reading each
-        session.
+        Call it on a server after each release that adds an index. It skips sessions that are saved while it runs, and
+        those with a value that cannot be indexed, which it logs. A store in memory has nothing to do. `progress` is
+        called after each page, and may be a coroutine function. Optional: a store need not implement it. Cost: that of
+        reading each session.
         """
         raise NotImplementedError(f"{type(self).__name__} has no reindex")
 

@@ -30,8 +30,8 @@ MAX_ITEM_SIZE = 1_024
 
 _COLLECTIONS = (list, tuple, set, frozenset)
 _ALLOWED = "index str, int, bool, UUID or an enum of these"
-_TEXT_SETTINGS = ("str_strip_whitespace", "str_to_lower", "str_to_upper", "strict")
-"""Settings of a model by which a query finds other values."""
+_SETTINGS = ("str_strip_whitespace", "str_to_lower", "str_to_upper", "strict")
+"""Settings of a model that decide which value a query finds."""
 _SET_BY_STORES = ("last_activity_at", "revision")
 
 
@@ -75,8 +75,8 @@ class IndexedField:
                 if not isinstance(other, Indexed):
                     self.item_type = Annotated[self.item_type, other]
         self._config = cls.model_config
-        settings = [self._config.get(setting) for setting in _TEXT_SETTINGS[:3]]
-        self._plain_type = self.item_type if self.item_type in {str, UUID} and not any(settings) else None
+        is_plain = self.item_type in {str, UUID} and not any(map(self._config.get, _SETTINGS))
+        self._plain_type = self.item_type if is_plain else None  # its values need no validation
         encoded = name.encode()
         self._prefix = len(encoded).to_bytes(2) + encoded
         self._text_prefix = self._prefix + b"s"
@@ -92,7 +92,7 @@ class IndexedField:
         normalize: Any = self.normalize
         if isinstance(normalize, types.FunctionType) and not normalize.__closure__:
             normalize = normalize.__code__  # the same for each class that a function makes
-        return self.name, self.item_type, normalize, *map(self._config.get, _TEXT_SETTINGS)
+        return self.name, self.item_type, normalize, *map(self._config.get, _SETTINGS)
 
     def items_of(self, value: Any) -> Iterator[Item]:
         """Yield the items of a value as they are compared; one may come twice. Raises `ValueError` with the reason."""

@@ -17,7 +17,6 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from inspect import isawaitable
 from io import TextIOBase
 from itertools import islice
 from os import PathLike
@@ -27,12 +26,15 @@ from typing import IO, Any, Literal, TypeAlias, TypeVar
 
 from pydantic_core import from_json, to_json
 
+from sessiondex.arguments import MAX_RESTORED_STAMP, check_callable
 from sessiondex.clock import to_microseconds
 from sessiondex.contract import SessionStore
 from sessiondex.errors import InvalidArgumentError, InvalidLineError, SessiondexError, TenantMismatchError
 from sessiondex.models import Session
+from sessiondex.progress import report
 from sessiondex.snapshots.codec import SnapshotCodec
 from sessiondex.snapshots.session_types import MAX_SCHEMA_VERSION, SessionTypes
+from sessiondex.transfer import check_store
 
 T = TypeVar("T")
 
@@ -43,7 +45,6 @@ File: TypeAlias = str | PathLike[str] | IO[bytes]
 
 _PAGE_SIZE = 500
 _LINES_PER_TURN = 50  # then other tasks run
-_MAX_NUMBER = 2**53 - 1  # of stamps and revisions, see `SessionStore.restore`
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,8 @@ async def export_jsonl(store: SessionStore[Any], file: File, *, progress: OnLine
     """Write all sessions of the store to the file, one in a line, and return how many there were.
 
     A file that is given as a path appears, or is replaced, at the end: never half of it. `progress` is called after
-    each page, and may be a coroutine function. What is said of sessions that are saved meanwhile in
-    `SessionStore.export` holds here too. Cost: that of reading each session.
+    each page, and may be a coroutine function. `SessionStore.export` says what holds for sessions that are saved during
+    the export. Cost: that of reading each session.
 
     >>> import asyncio
     >>> from io import BytesIO
@@ -88,17 +89,23 @@ async def export_jsonl(store: SessionStore[Any], file: File, *, progress: OnLine
         InvalidSessionError: a class has no name by which another process finds it; declare `session_type` in it.
         NotImplementedError: the store has no `export`.
     """
-    _check_arguments(store, progress)
+    check_store("store", store)
+    if progress is not None:
+        check_callable("progress", progress)
     codec, types = _new_codec(), SessionTypes()
     cursor: str | None
     done, cursor = LinesProgress(0), None
     with _opened(file, "wb") as target:
         while True:
             page, cursor = await store.export(cursor=cursor, limit=_PAGE_SIZE)
-            lines = [_line_of(codec, types, session) for session in page]
+            lines = []
+            for number, session in enumerate(page, 1):
+                if number % _LINES_PER_TURN == 0:
+                    await asyncio.sleep(0)
+                lines.append(_line_of(codec, types, session))
             await _in_thread(partial(target.writelines, lines))
             done = LinesProgress(done.lines + len(page))
-            await _report(progress, done)
+            await report(progress, done)
             if cursor is None:
                 return done
 
@@ -123,7 +130,9 @@ async def import_jsonl(
         InvalidLineError: a line cannot be read, or the file is damaged. Earlier parts of the file were restored.
         NotImplementedError: the store has no `restore`.
     """
-    _check_arguments(store, progress)
+    check_store("store", store)
+    if progress is not None:
+        check_callable("progress", progress)
     if bad_lines not in ("raise", "skip"):
         raise InvalidArgumentError("bad_lines", "must be 'raise' or 'skip'")
     codec, types = _new_codec(), SessionTypes(session_classes)
@@ -144,7 +153,7 @@ async def import_jsonl(
                     skipped += 1
             restored, refused = await _restore(store, found, bad_lines)
             done = LinesProgress(done.lines + len(lines), done.restored + restored, done.skipped + skipped + refused)
-            await _report(progress, done)
+            await report(progress, done)
     return done
 
 
@@ -185,6 +194,7 @@ async def _in_thread(work: Callable[[], T]) -> T:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         await asyncio.wait([task])
+        task.exception()  # it is of no interest now, and must not be logged
         raise
 
 
@@ -195,8 +205,7 @@ def _new_codec() -> SnapshotCodec[Any]:
 def _line_of(codec: SnapshotCodec[Any], types: SessionTypes, session: Session) -> bytes:
     stamp = to_microseconds(session.last_activity_at)
     session_id, tenant_id, packed, _ = codec.prepare(session)
-    portable = codec.to_json(packed, session_id.bytes, tenant_id.bytes, stamp, session.revision)
-    cls, version, data = portable
+    cls, version, data = codec.to_json(packed, session_id.bytes, tenant_id.bytes, stamp, session.revision)
     head = to_json({"type": types.type_of(cls), "version": version, "stamp": stamp, "revision": session.revision})
     return b'%b,"session":%b}\n' % (head[:-1], data)
 
@@ -212,8 +221,8 @@ def _session_of(codec: SnapshotCodec[Any], types: SessionTypes, number: int, lin
         raise InvalidLineError(number, reason) from None
     for key, value, least, most in (
         ("version", version, 1, MAX_SCHEMA_VERSION),
-        ("stamp", stamp, 0, _MAX_NUMBER),
-        ("revision", revision, 1, _MAX_NUMBER),
+        ("stamp", stamp, 0, MAX_RESTORED_STAMP),
+        ("revision", revision, 1, MAX_RESTORED_STAMP),
     ):
         if type(value) is not int or not least <= value <= most:
             raise InvalidLineError(number, f"{key} must be an int from {least} to {most}")
@@ -253,18 +262,3 @@ def _opened(file: File, mode: Literal["rb", "wb"]) -> Iterator[IO[bytes]]:
         Path(name).replace(path)
     finally:
         Path(name).unlink(missing_ok=True)
-
-
-async def _report(progress: OnLines | None, done: LinesProgress) -> None:
-    if progress is not None:
-        result = progress(done)
-        if isawaitable(result):
-            await result
-
-
-def _check_arguments(store: object, progress: object) -> None:
-    if not isinstance(store, SessionStore):
-        reason = f"must be a SessionStore, not {type(store).__name__}; open_store() returns one"
-        raise InvalidArgumentError("store", reason)
-    if progress is not None and not callable(progress):
-        raise InvalidArgumentError("progress", f"must be callable, not {type(progress).__name__}")

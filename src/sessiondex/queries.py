@@ -93,11 +93,11 @@ class Page(NamedTuple):
 
 
 class Expected(NamedTuple):
-    """The version that a save replaces. A revision alone does not identify one that was deleted and saved anew."""
+    """The version that a save replaces. A revision alone does not identify one that was deleted and saved again."""
 
     revision: int
     generation: Hashable = None
-    """What the store told of the session when it was read. It changes when the session is deleted and saved anew."""
+    """The generation of the version that was read. A session that is deleted and saved again gets another one."""
 
 
 # Makes the same tuple as the class itself does, without a call of Python, in 60 % of the time.

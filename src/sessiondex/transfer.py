@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from inspect import isawaitable
 from typing import Any
 
+from sessiondex.arguments import check_callable
 from sessiondex.contract import SessionStore
 from sessiondex.errors import InvalidArgumentError
+from sessiondex.progress import report
 
 
 @dataclass(frozen=True)
@@ -55,13 +56,10 @@ async def copy_sessions(
         NotImplementedError: a store has no `export`, or no `restore`.
         TenantMismatchError: the target has a session of that id, of another tenant.
     """
-    for name, store in (("source", source), ("target", target)):
-        given: object = store
-        if not isinstance(given, SessionStore):
-            reason = f"must be a SessionStore, not {type(store).__name__}; open_store() returns one"
-            raise InvalidArgumentError(name, reason)
-    if progress is not None and not callable(progress):
-        raise InvalidArgumentError("progress", f"must be callable, not {type(progress).__name__}")
+    check_store("source", source)
+    check_store("target", target)
+    if progress is not None:
+        check_callable("progress", progress)
     if source is target:
         raise InvalidArgumentError("target", "must be another store than the source")
     read = restored = 0
@@ -70,9 +68,13 @@ async def copy_sessions(
         restored += await target.restore(page)
         read += len(page)
         done = CopyProgress(read, restored, cursor)
-        if progress is not None:
-            result = progress(done)
-            if isawaitable(result):
-                await result
+        await report(progress, done)
         if cursor is None:
             return done
+
+
+def check_store(name: str, store: object) -> None:
+    """Raise `InvalidArgumentError` unless the argument is a store."""
+    if not isinstance(store, SessionStore):
+        reason = f"must be a SessionStore, not {type(store).__name__}; open_store() returns one"
+        raise InvalidArgumentError(name, reason)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
+
+import pytest
 
 from tests.support.builders import CUSTOMER, OTHER_TENANT, TENANT, at_step, make_session
 from tests.support.redis.internals import prefix_of, registered_tenants
 from tests.support.redis.planted_keys import has_key
 from tests.support.redis.recount import contents
 from tests.support.redis.servers import Servers
+from tests.support.waiting import until
 
 LEFT_FOR_AN_HOUR = ("fence:", "meta")
 """Keys of a tenant without contents: tokens by which late saves are refused, and the last stamp."""
@@ -61,3 +65,26 @@ async def test_sessions_of_others_stay(make_redis: Any) -> None:
     assert await store.delete_by_channel(TENANT, "webchat", "user-2") == 1
     assert await store.list_by_tenant(TENANT) == []
     assert await store.list_by_tenant(OTHER_TENANT) == [other]
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+async def test_a_callback_that_waits_gets_no_erased_session(make_redis: Any, *, is_whole: bool) -> None:
+    """The first callback has begun before the erasure, and holds up the others."""
+    seen: list[Any] = []
+    may_end = asyncio.Event()
+
+    async def on_evict(session: Any, _: Any) -> None:
+        seen.append(session.session_id)
+        await may_end.wait()
+
+    store = make_redis(max_sessions=1, on_evict=on_evict)
+    sessions = [make_session(customer_profile_id=CUSTOMER) for _ in range(3)]
+    for session in sessions:
+        await store.save(session)
+    await until(lambda: seen)
+    erased = await (store.delete_by_tenant(TENANT) if is_whole else store.delete_by_customer(TENANT, CUSTOMER))
+    may_end.set()
+    await store.aclose()  # which waits for the callbacks
+
+    assert erased == 1
+    assert seen == [sessions[0].session_id]

@@ -153,7 +153,7 @@ class MutexSessionStore(BaseSessionStore[S]):
             found = self._backend.newest(query, Page(_NO_LIMIT), None)
             return self._writer.erase([UUID(bytes=self._backend.place_of(stored).key) for stored in found])
 
-    async def _reindex(self, _progress: OnReindexed) -> ReindexProgress:
+    async def _reindex(self, _progress: OnReindexed | None) -> ReindexProgress:
         return ReindexProgress(read=0, reindexed=0)
 
     async def _latest(self, query: LatestQuery) -> S | None:

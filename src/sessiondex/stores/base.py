@@ -24,6 +24,7 @@ from sessiondex.models import Channel
 from sessiondex.reading import S
 from sessiondex.stores.callback_scope import CallbackScope
 from sessiondex.stores.keyed_locks import KeyedLocks
+from sessiondex.stores.loop_guard import LoopGuard
 from sessiondex.stores.reads import ReadMethods
 from sessiondex.stores.slices import iterate_in_slices
 
@@ -36,7 +37,8 @@ class BaseSessionStore(ReadMethods[S]):
     """Checks arguments and delegates. Holds two sets of keyed locks, which every store needs."""
 
     def __init__(self, recover: Callable[[], None], indexes: KnownIndexes) -> None:
-        super().__init__(recover, indexes)
+        """`recover` finishes an interrupted commit, and does nothing if there is none."""
+        super().__init__(LoopGuard(self._start_in_new_loop, recover), indexes)
         self._session_locks, self._creation_locks = KeyedLocks(), KeyedLocks()
 
     # -- to be implemented by stores --
@@ -80,8 +82,8 @@ class BaseSessionStore(ReadMethods[S]):
         """Save sessions with their stamps and revisions, and return how many were saved."""
 
     @abstractmethod
-    async def _reindex(self, progress: OnReindexed) -> ReindexProgress:
-        """Index anew the sessions whose index entries differ from what their classes declare."""
+    async def _reindex(self, progress: OnReindexed | None) -> ReindexProgress:
+        """Correct the index entries of sessions that differ from what their classes declare."""
 
     @abstractmethod
     def _hold_session(self, session_id: UUID, timeout: float | None) -> AbstractAsyncContextManager[None]:
@@ -93,7 +95,7 @@ class BaseSessionStore(ReadMethods[S]):
 
     @abstractmethod
     def _on_new_loop(self) -> None:
-        """Make anew what is bound to an event loop, and forget what was. May be called twice."""
+        """Replace what is bound to an event loop. May be called twice."""
 
     @abstractmethod
     def _start_sweeper(self) -> None:
@@ -267,7 +269,7 @@ class BaseSessionStore(ReadMethods[S]):
         self._guard.enter()
         if progress is not None:
             arguments.check_callable("progress", progress)
-        return await self._reindex(progress or (lambda _: None))
+        return await self._reindex(progress)
 
     # -- locks and changes --
 

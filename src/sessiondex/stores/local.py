@@ -242,7 +242,7 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
             if perf_counter() > slices.deadline:
                 await slices.pause()
 
-    async def _reindex(self, _progress: OnReindexed) -> ReindexProgress:
+    async def _reindex(self, _progress: OnReindexed | None) -> ReindexProgress:
         return ReindexProgress(0, 0)  # each session was indexed by the class that it has
 
     async def _remove(self, session_ids: Sequence[UUID], tenant_id: UUID | None) -> int:

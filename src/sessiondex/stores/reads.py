@@ -7,7 +7,7 @@ implements. `get` passes checked arguments on; all others pass values of `querie
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -24,16 +24,11 @@ from sessiondex.stores.pages import iterate_pages
 class ReadMethods(SessionStore[S]):
     """Checks arguments and delegates. Holds the loop guard and the indexed fields of the known classes."""
 
-    def __init__(self, recover: Callable[[], None], indexes: KnownIndexes) -> None:
-        """`recover` finishes an interrupted commit, and does nothing if there is none."""
-        self._guard = LoopGuard(self._start_in_new_loop, recover)
+    def __init__(self, guard: LoopGuard, indexes: KnownIndexes) -> None:
+        self._guard = guard
         self._indexes = indexes
 
     # -- to be implemented by stores --
-
-    @abstractmethod
-    def _start_in_new_loop(self) -> None:
-        """Make anew what is bound to an event loop, and forget what was. May be called twice."""
 
     @abstractmethod
     async def _find(self, session_id: UUID, tenant_id: UUID | None) -> S | None:

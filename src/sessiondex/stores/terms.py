@@ -23,7 +23,7 @@ def check_replaceable(head: RowHead | None, prepared: Prepared, expected: Expect
     revision = 0 if head is None else head.revision
     check_revision(prepared, revision, expected)
     is_another = expected is not None and head is not None and expected.generation not in {None, head.generation}
-    if expected is not None and is_another:  # deleted, and saved anew as often
+    if expected is not None and is_another:  # deleted, and saved again as often
         raise ConflictError(prepared.session_id, expected.revision, revision)
     return revision
 

@@ -29,7 +29,7 @@ class ErasesTheWholeStore(PartsStore):
         return sum([await super(ErasesTheWholeStore, self)._erase(TenantQuery(tenant)) for tenant in others])
 
 
-@found_by(*map(str, erasure.MEANWHILE))
+@found_by(*map(str, erasure.WHILE_IT_RUNS))
 class ErasesWhatWasThere(PartsStore):
     """Erases, slice by slice, what it found at the start."""
 

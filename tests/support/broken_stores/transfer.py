@@ -147,7 +147,7 @@ class ForgetsFieldsOfRestored(PartsStore):
 
 @found_by("reindex-changes-no-session")
 class ReindexesBySaving(PartsStore):
-    async def _reindex(self, progress: OnReindexed) -> ReindexProgress:  # noqa: ARG002  # the fault
+    async def _reindex(self, progress: OnReindexed | None) -> ReindexProgress:  # noqa: ARG002  # the fault
         sessions, _ = await self._export(None, 1_000)
         await self.save_many(sessions)
         return ReindexProgress(len(sessions), len(sessions))
@@ -155,7 +155,7 @@ class ReindexesBySaving(PartsStore):
 
 @found_by("reindex-changes-no-session")
 class CountsMoreThanItRead(ScanSessionStore[Any]):
-    async def _reindex(self, progress: OnReindexed) -> ReindexProgress:  # noqa: ARG002  # the fault
+    async def _reindex(self, progress: OnReindexed | None) -> ReindexProgress:  # noqa: ARG002  # the fault
         return ReindexProgress(read=0, reindexed=1)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -29,17 +28,11 @@ class Deletions:
 
     async def remove(self, session_ids: Sequence[UUID], tenant_id: UUID | None) -> int:
         """Remove sessions, of the tenant if one is given, and return how many there were."""
-        if tenant_id is not None:
-            return await self._remove_of(session_ids, tenant_id)
-        located = await asyncio.gather(*(self._calls.read(self._locators.locate(one)) for one in session_ids))
-        ids_by_tenant: dict[UUID, list[UUID]] = {}
-        for session_id, found in zip(session_ids, located, strict=True):
-            if found is not None:
-                ids_by_tenant.setdefault(found.tenant_id, []).append(session_id)
-        return sum([await self._remove_of(ids, owner) for owner, ids in ids_by_tenant.items()])
+        positions = await self._locators.positions_by_tenant(session_ids, tenant_id, self._calls.read)
+        groups = {owner: [session_ids[at].hex for at in group] for owner, group in positions.items()}
+        return sum([await self._remove_of(ids, owner) for owner, ids in groups.items()])
 
-    async def _remove_of(self, session_ids: Sequence[UUID], tenant_id: UUID) -> int:
-        ids = [session_id.hex for session_id in session_ids]
+    async def _remove_of(self, ids: Sequence[str], tenant_id: UUID) -> int:
         with self._calls.writes:
             deleted, evicted = await self._calls.call("delete", tenant_id, self._removals.wants_rows, *ids)
             self._removals.release_claims(tenant_id, deleted)
@@ -66,5 +59,5 @@ class Deletions:
             if is_whole_tenant and not has_found:
                 await self._tenants.unregister(tenant_id)
                 (is_empty,) = await self._calls.call("forget", tenant_id)
-                has_found = not is_empty  # another process has saved a session meanwhile
+                has_found = not is_empty  # another process has just saved a session
         return count

@@ -15,7 +15,8 @@ that follows it finds nothing, and releases it.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -54,6 +55,25 @@ class Locators:
         except ValueError:
             reason = "it holds something else under a key of this store; give the store a prefix of its own"
             raise StoreUnavailableError(self._client.host, "get", reason) from None
+
+    async def positions_by_tenant(
+        self,
+        session_ids: Sequence[UUID],
+        tenant_id: UUID | None,
+        read: Callable[[Awaitable[Claim | None]], Awaitable[Claim | None]],
+    ) -> dict[UUID, list[int]]:
+        """Return the positions of the sessions of each tenant: of the one that is given, or as the locators say.
+
+        `read` awaits a request, see `TenantClient.read`. Cost: a request for each session, unless a tenant is given.
+        """
+        if tenant_id is not None:
+            return {tenant_id: [*range(len(session_ids))]}
+        located = await asyncio.gather(*(read(self.locate(one)) for one in session_ids))
+        positions: dict[UUID, list[int]] = {}
+        for position, claim in enumerate(located):
+            if claim is not None:
+                positions.setdefault(claim.tenant_id, []).append(position)
+        return positions
 
     async def claim(self, session_id: UUID, tenant_id: UUID, fence: Fence, minimum: str) -> str:
         """Claim the session for the tenant, and return the fencing token, which is higher than `minimum`.

@@ -89,12 +89,8 @@ class RedisQueries(Generic[S]):
         return row
 
     async def find_many(self, session_ids: Sequence[UUID], tenant_id: UUID | None) -> list[S | None]:
-        """Return the sessions. Cost: a round trip for each tenant and 500 sessions, and one to find the tenants."""
-        owners = await self._owners(session_ids) if tenant_id is None else [tenant_id] * len(session_ids)
-        by_tenant: dict[UUID, list[int]] = {}
-        for position, owner in enumerate(owners):
-            if owner is not None:
-                by_tenant.setdefault(owner, []).append(position)
+        """Return the sessions. Cost: a round trip for each tenant and 500 sessions, and that of finding the tenants."""
+        by_tenant = await self._locators.positions_by_tenant(session_ids, tenant_id, self._calls.read)
         pages = [
             (owner, positions[start : start + PAGE_SIZE])
             for owner, positions in by_tenant.items()
@@ -112,10 +108,6 @@ class RedisQueries(Generic[S]):
                     self._check_is(session, session_ids[position])
                 found[position] = session
         return found
-
-    async def _owners(self, session_ids: Sequence[UUID]) -> list[UUID | None]:
-        located = await asyncio.gather(*(self._calls.read(self._locators.locate(one)) for one in session_ids))
-        return [None if claim is None else claim.tenant_id for claim in located]
 
     # -- lists --
 

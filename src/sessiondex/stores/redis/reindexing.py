@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from inspect import isawaitable
 from typing import Generic
 from uuid import UUID
 
 from sessiondex.contract import OnReindexed, ReindexProgress
 from sessiondex.errors import InvalidSessionError
+from sessiondex.progress import report
 from sessiondex.reading import S
 from sessiondex.stores.redis.codec import SessionCodec, head_of, index_keys_in
 from sessiondex.stores.redis.maintenance import TenantRegistry
@@ -21,15 +21,18 @@ PAGE_SIZE = 100  # sessions read and indexed by one call each
 
 
 class Reindexer(Generic[S]):
-    """Reads all sessions, and sends the index keys of those that differ. A session that is saved meanwhile is left."""
+    """Reads all sessions, and sends the index keys of those that differ.
+
+    The server ignores those of a session that was saved after it was read.
+    """
 
     def __init__(self, calls: TenantClient, codec: SessionCodec[S], tenants: TenantRegistry) -> None:
         self._calls = calls
         self._codec = codec
         self._tenants = tenants
 
-    async def run(self, progress: OnReindexed) -> ReindexProgress:
-        """Reindex all tenants, and return how many sessions were read and how many were indexed anew."""
+    async def run(self, progress: OnReindexed | None) -> ReindexProgress:
+        """Reindex all tenants, and return how many sessions were read and how many got other index keys."""
         done = ReindexProgress(read=0, reindexed=0)
         async for tenant_id in self._tenants.tenants():
             stamp = last_id = b""
@@ -37,9 +40,8 @@ class Reindexer(Generic[S]):
                 rows, stamp, last_id = await self._calls.call("export", tenant_id, PAGE_SIZE, stamp, last_id)
                 count = await self._reindex(tenant_id, rows)
                 done = ReindexProgress(done.read + len(rows), done.reindexed + count)
-                result = progress(done) if rows else None
-                if isawaitable(result):
-                    await result
+                if rows:
+                    await report(progress, done)
                 if not last_id:
                     break
         return done

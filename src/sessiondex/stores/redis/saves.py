@@ -50,7 +50,7 @@ class SaveTerms(NamedTuple):
     expected: str = ""
     """The revision that must be stored."""
     expected_token: str = ""
-    """The fencing token that must be stored: it changes when the session is deleted and saved anew."""
+    """The fencing token that must be stored: it changes when the session is deleted and saved again."""
     is_quiet: str = ""
     """`1` if the session keeps its stamp."""
     stamp: str = ""

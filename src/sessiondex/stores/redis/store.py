@@ -197,16 +197,13 @@ class RedisSessionStore(BaseSessionStore[S], Generic[S]):
         return await self._parts.bulk.restore(versions)
 
     async def _touch(self, session_id: UUID, tenant_id: UUID | None) -> bool:
-        parts = self._parts
-        if tenant_id is None:
-            located = await parts.calls.read(parts.locators.locate(session_id))
-            if located is None:
-                return False
-            tenant_id = located.tenant_id
-        with parts.calls.writes:
-            touched, evicted = await parts.calls.call("touch", tenant_id, parts.removals.wants_rows, session_id.hex)
-            parts.removals.handle_evicted(tenant_id, evicted)
-        return bool(touched)
+        parts, is_touched = self._parts, False
+        for owner in await parts.locators.positions_by_tenant([session_id], tenant_id, parts.calls.read):
+            with parts.calls.writes:
+                touched, evicted = await parts.calls.call("touch", owner, parts.removals.wants_rows, session_id.hex)
+                parts.removals.handle_evicted(owner, evicted)
+            is_touched = bool(touched)
+        return is_touched
 
     async def _remove(self, session_ids: Sequence[UUID], tenant_id: UUID | None) -> int:
         return await self._parts.deletions.remove(session_ids, tenant_id)
@@ -214,7 +211,7 @@ class RedisSessionStore(BaseSessionStore[S], Generic[S]):
     async def _erase(self, query: ListQuery) -> int:
         return await self._parts.deletions.erase(query)
 
-    async def _reindex(self, progress: OnReindexed) -> ReindexProgress:
+    async def _reindex(self, progress: OnReindexed | None) -> ReindexProgress:
         return await Reindexer(self._parts.calls, self._codec, self._parts.tenants).run(progress)
 
     # -- locks and changes --

@@ -65,14 +65,14 @@ def _erasure_case(name: str, erase: Erase, other: dict[str, str]) -> Case:
         await expect_in_all_queries(store, theirs, [theirs], f"of the other tenant, after {name}")
         expect(await erase(store, sessions[0]), 0, f"{name}, when there is nothing left")
         await store.save(sessions[0], expected_revision=0)
-        expect(sessions[0].revision, 1, f"the revision of a session that is saved anew after {name}")
+        expect(sessions[0].revision, 1, f"the revision of a session that is saved again after {name}")
 
     case_name = f"{name.replace('_', '-')}-leaves-nothing-of-what-it-erases"
     promise = "No query finds what was erased, its number is returned, and all other sessions stay."
     return case(19, name=case_name, promise=promise)(run)
 
 
-def _meanwhile_case(name: str, erase: Erase) -> Case:
+def _while_it_runs_case(name: str, erase: Erase) -> Case:
     async def run(context: CaseContext) -> None:
         store, sessions = await context.store(), [_make(context) for _ in range(300)]
         await store.load(sessions, batch=100)
@@ -80,7 +80,7 @@ def _meanwhile_case(name: str, erase: Erase) -> Case:
         erasing = context.task(erase(store, sessions[0]))
         doomed: list[Session] = []
 
-        async def save_meanwhile() -> None:
+        async def save_some() -> None:
             while not erasing.done():
                 session = _make(context)
                 await store.save(session)
@@ -89,21 +89,21 @@ def _meanwhile_case(name: str, erase: Erase) -> Case:
                     doomed.append(session)
                 await asyncio.sleep(0)
 
-        saving = context.task(save_meanwhile())
+        saving = context.task(save_some())
         count = await erasing
         await saving
         expect(await store.get_many(ids), [None] * len(ids), f"the sessions that were there before {name}")
         left = [one for one in await store.get_many([session.session_id for session in doomed]) if one is not None]
         expect(left, [], f"the sessions saved while {name} had not erased the first ones")
-        expect(count >= len(ids) + len(doomed), True, f"whether {name} counts what was saved meanwhile ({count})")
+        expect(count >= len(ids) + len(doomed), True, f"whether {name} counts what was saved while it ran ({count})")
 
-    case_name = f"{name.replace('_', '-')}-erases-what-is-saved-meanwhile"
+    case_name = f"{name.replace('_', '-')}-erases-what-is-saved-while-it-runs"
     promise = "It repeats until it finds nothing, so sessions that are saved during the erasure go too."
     return case(19, name=case_name, promise=promise)(run)
 
 
 GONE = tuple(_erasure_case(name, *erasure) for name, erasure in ERASURES.items())
-MEANWHILE = tuple(_meanwhile_case(name, erase) for name, (erase, _) in ERASURES.items())
+WHILE_IT_RUNS = tuple(_while_it_runs_case(name, erase) for name, (erase, _) in ERASURES.items())
 
 
 @case(19)

@@ -16,7 +16,7 @@
 local HEAD, HEAD_SIZE = '>I8I8I8I4I4', 32
 local ROW_BATCH_SIZE = 500
 local FENCE_TTL_SECONDS = 3600 -- longer than any request is under way
-local AHEAD_MICROSECONDS = 1000000 -- stamps further ahead of the clock do not tell when a session was saved
+local AHEAD_MICROSECONDS = 1000000 -- stamps further ahead of the clock do not say when a session was saved
 
 local ops = {}
 

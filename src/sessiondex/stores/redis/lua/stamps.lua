@@ -8,7 +8,7 @@
 -- ones. A search doubles its step and counts how many stamps are taken: O(log^2 n) for a run of n. A call remembers the
 -- last run that it has searched, and the last stamp that it has given: all between a stamp and that one are taken.
 --
--- After a clock was ahead and was corrected, stamps stay ahead of it, and do not tell when a session was saved. Then
+-- After a clock was ahead and was corrected, stamps stay ahead of it, and do not say when a session was saved. Then
 -- `marks` in the tenant's `meta` do: each is a stamp and a reading of the clock, and all stamps up to it were given at
 -- that reading or before. They are as close as an `idle_ttl` divided by MARKS_PER_TTL. They count until the clock has
 -- caught up with the stamps; a mark by which sessions have expired gets the reading 0, and counts for ever.

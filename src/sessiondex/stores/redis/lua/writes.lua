@@ -91,7 +91,7 @@ function ops.touch(keys, args)
   return apply(plan) or { keys[1], exists, evicted_answer(plan, args[3]) }
 end
 
--- Index sessions anew that were not saved since they were read. args: for each its id, stamp, revision, and index keys.
+-- Correct the index entries of sessions that were not saved since they were read. args: for each its id, stamp, revision, and index keys.
 -- The answer: how many have other index keys now.
 function ops.reindex(keys, args)
   local plan, count = new_plan(keys), 0
