@@ -125,6 +125,20 @@ def test_after_a_clock_was_ahead_sessions_expire_exactly_by_the_corrected_clock(
         assert is_expired(stamps, stamp)
 
 
+def test_what_has_expired_stays_expired_when_the_clock_has_caught_up() -> None:
+    """Until the clock is corrected once more, since nobody knows then how long anything was idle."""
+    clock = Clock(START + 3 * TTL)
+    stamps = StampClock(clock, TTL)
+    stamps.advance()
+    clock.time = START
+    stamp = stamps.advance()
+    clock.time = START + TTL + MICROSECOND
+    assert is_expired(stamps, stamp)
+    for caught_up in (3 * TTL, 3 * TTL + TTL / 2, 9 * TTL):
+        clock.time = START + caught_up
+        assert is_expired(stamps, stamp)
+
+
 @pytest.mark.parametrize("position", range(6))
 def test_each_of_them_expires_a_microsecond_later(position: int) -> None:
     """And none that was saved after it does."""
