@@ -217,6 +217,7 @@ async def test_wrong_arguments() -> None:
         ("file", lambda: import_jsonl([b"{}"], store)),  # type: ignore[arg-type]
         ("file", lambda: export_jsonl(store, "")),
         ("file", lambda: export_jsonl(store, "/")),
+        ("file", lambda: export_jsonl(store, "no folder/sessions.jsonl")),
         ("session_classes", lambda: import_jsonl(BytesIO(), store, session_classes=[int])),  # type: ignore[list-item]
     ]
     for argument, call in wrong:

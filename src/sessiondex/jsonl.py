@@ -254,6 +254,8 @@ def _opened(file: File, mode: Literal["rb", "wb"]) -> Iterator[IO[bytes]]:
         with opener(path, mode) as source:
             yield source
         return
+    if not path.parent.is_dir():
+        raise InvalidArgumentError("file", f"there is no folder {path.parent}; make it first")
     descriptor, name = mkstemp(dir=path.parent, prefix=".", suffix=".partial")  # which nobody else can read
     os.close(descriptor)
     try:
