@@ -81,6 +81,11 @@ class StampClock:
         self.jumps: int = 0
         """How often the clock jumped ahead."""
 
+    @property
+    def last_stamp(self) -> int:
+        """The latest stamp that was given, or 0."""
+        return self._last_stamp
+
     def now(self) -> int:
         """Return the time of the clock, in microseconds.
 

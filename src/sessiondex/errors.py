@@ -12,6 +12,9 @@
     ├── ReentryError           (RuntimeError)     do the work in the turn that the task holds
     ├── ChangesLostError       (LookupError)      read everything again, then follow from now
     ├── StoreClosedError       (RuntimeError)     create a new store
+    ├── StoreNotOpenError      (RuntimeError)     open the store: `async with store: ...`
+    ├── JournalInUseError      (RuntimeError)     close the other store that has the file, or give another path
+    ├── InvalidJournalError    (ValueError)       restore a backup, or give another path
     ├── WrongLoopError         (RuntimeError)     use one store per running event loop
     ├── ForkedStoreError       (RuntimeError)     create a store in each process, after the fork
     ├── StoreUnavailableError  (ConnectionError)  check the server it names, then call again
@@ -23,6 +26,7 @@ stored values, and an `InvalidSessionError` the text of your own validators.
 
 from __future__ import annotations
 
+from os import PathLike
 from uuid import UUID
 
 _MAX_VALUE_CHARS = 500  # of a value that a message shows
@@ -201,6 +205,39 @@ class StoreClosedError(SessiondexError, RuntimeError):
         return "this store is closed; create a new one, or close it later"
 
 
+class StoreNotOpenError(SessiondexError, RuntimeError):
+    """Raised by every call of a store with a journal before `async with store` has loaded it."""
+
+    def __str__(self) -> str:
+        return "this store is not open yet; use it within `async with store: ...`, which loads its journal"
+
+
+class JournalInUseError(SessiondexError, RuntimeError):
+    """Raised when a journal is opened that another store has open, in this process or another; nothing changed."""
+
+    def __init__(self, path: PathLike[str]) -> None:
+        super().__init__(path)
+        self.path: PathLike[str] = path
+
+    def __str__(self) -> str:
+        return f"the journal {self.path} is in use; close the store that has it, or end its process"
+
+
+class InvalidJournalError(SessiondexError, ValueError):
+    """Raised when a file is opened that is no journal, is damaged, or was written by a later release.
+
+    The file is left as it is. `reason` says what was found and what to do.
+    """
+
+    def __init__(self, path: PathLike[str], reason: str) -> None:
+        super().__init__(path, reason)
+        self.path: PathLike[str] = path
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"the journal {self.path} {self.reason}"
+
+
 class WrongLoopError(SessiondexError, RuntimeError):
     """Raised if two running event loops or threads use one store at once; nothing changed.
 
@@ -231,23 +268,34 @@ class ForkedStoreError(SessiondexError, RuntimeError):
 class StoreUnavailableError(SessiondexError, ConnectionError):
     """Raised if the server of a store cannot be reached or cannot run the operation, after all safe retries.
 
-    `host` is the address of the server, `operation` the call that failed. `is_outcome_unknown` is true if a write was
-    sent and no answer came: it may have been done, so read before you repeat it. Otherwise nothing changed.
+    A store with a journal raises it for each write after the first that the disk refused; `kind` is then "journal".
+    `host` is the address of the server, or the path of the file, `operation` the call that failed. `is_outcome_unknown`
+    is true if a write was sent and no answer came: it may have been done, so read before you repeat it. Otherwise
+    nothing changed.
 
     >>> print(StoreUnavailableError("db:6379", "save", "it did not answer in time", is_outcome_unknown=True))
     save: the server at db:6379: it did not answer in time; the write may have been done: read before you repeat it
     """
 
-    def __init__(self, host: str, operation: str, reason: str, *, is_outcome_unknown: bool = False) -> None:
+    def __init__(
+        self,
+        host: str,
+        operation: str,
+        reason: str,
+        *,
+        is_outcome_unknown: bool = False,
+        kind: str = "server",
+    ) -> None:
         super().__init__(host, operation, reason)
         self.host = host
+        self.kind: str = kind
         self.operation = operation
         self.reason = reason
         self.is_outcome_unknown = is_outcome_unknown
 
     def __str__(self) -> str:
         outcome = "the write may have been done: read before you repeat it" if self.is_outcome_unknown else ""
-        return f"{self.operation}: the server at {self.host}: {self.reason}" + (outcome and f"; {outcome}")
+        return f"{self.operation}: the {self.kind} at {self.host}: {self.reason}" + (outcome and f"; {outcome}")
 
 
 class InvariantError(SessiondexError, AssertionError):

@@ -204,7 +204,7 @@ def _new_codec() -> SnapshotCodec[Any]:
 
 def _line_of(codec: SnapshotCodec[Any], types: SessionTypes, session: Session) -> bytes:
     stamp = to_microseconds(session.last_activity_at)
-    session_id, tenant_id, packed, _ = codec.prepare(session)
+    session_id, tenant_id, packed, _, _ = codec.prepare(session)
     cls, version, data = codec.to_json(packed, session_id.bytes, tenant_id.bytes, stamp, session.revision)
     head = to_json({"type": types.type_of(cls), "version": version, "stamp": stamp, "revision": session.revision})
     return b'%b,"session":%b}\n' % (head[:-1], data)

@@ -39,7 +39,7 @@ def test_a_class_without_stored_sessions_is_forgotten_when_another_comes(base: t
     """This includes stores that never retain, because they keep JSON."""
     codec = make_codec()
     prepared, cls = prepare_new(codec, base)
-    session_id, tenant_id, packed, _ = prepared
+    session_id, tenant_id, packed, _, _ = prepared
     codec.to_json(packed, session_id.bytes, tenant_id.bytes, 0, 1)
     prepare_new(codec)
 

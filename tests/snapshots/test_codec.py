@@ -236,7 +236,7 @@ def test_json_of_another_class_is_refused() -> None:
 
 def test_json_holds_the_given_version_and_no_alias() -> None:
     codec = make_codec()
-    session_id, tenant_id, packed, _ = codec.prepare(full_session())
+    session_id, tenant_id, packed, _, _ = codec.prepare(full_session())
     cls, _, data = codec.to_json(packed, session_id.bytes, tenant_id.bytes, STAMP, 5)
 
     assert cls is Session
@@ -245,7 +245,7 @@ def test_json_holds_the_given_version_and_no_alias() -> None:
 
 def test_an_excluded_field_with_its_default_survives_json() -> None:
     codec = make_codec()
-    session_id, tenant_id, packed, _ = codec.prepare(make_session(Secretive))
+    session_id, tenant_id, packed, _, _ = codec.prepare(make_session(Secretive))
     cls, version, data = codec.to_json(packed, session_id.bytes, tenant_id.bytes, STAMP, 5)
 
     assert codec.from_json(cls, version, data, STAMP, 5).secret == ""

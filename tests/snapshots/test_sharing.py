@@ -198,7 +198,7 @@ def test_a_visit_that_was_made_from_an_unpacked_one_is_checked(
     derive: Callable[[StepVisit], StepVisit], *, by_json: bool
 ) -> None:
     codec = make_codec()
-    session_id, tenant_id, packed, _ = codec.prepare(full_session())
+    session_id, tenant_id, packed, _, _ = codec.prepare(full_session())
     args = session_id.bytes, tenant_id.bytes, STAMP, 1
     session = codec.from_json(*codec.to_json(packed, *args), STAMP, 1) if by_json else codec.unpack(packed, *args)
     assert session.step_history[0].__pydantic_fields_set__ is VALIDATED

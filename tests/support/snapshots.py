@@ -41,7 +41,7 @@ _CODEC = make_codec()  # compiling a class takes milliseconds, so tests that nee
 
 
 def unpack(codec: SnapshotCodec[Any], prepared: Prepared, stamp: int = STAMP, revision: int = 7) -> Any:
-    session_id, tenant_id, packed, _ = prepared
+    session_id, tenant_id, packed, _, _ = prepared
     return codec.unpack(packed, session_id.bytes, tenant_id.bytes, stamp, revision)
 
 

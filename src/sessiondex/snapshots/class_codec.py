@@ -34,6 +34,7 @@ from sessiondex.snapshots.differences import (
     unreadable_error,
 )
 from sessiondex.snapshots.equality import find_texts, put_texts
+from sessiondex.snapshots.index_values import IndexValues
 from sessiondex.snapshots.instances import (
     CARRIED_KEY,
     add_to_fields_set,
@@ -46,15 +47,24 @@ from sessiondex.snapshots.instances import (
 from sessiondex.snapshots.json_values import printable
 from sessiondex.snapshots.plain_types import is_plain_class
 
-_VERSION_FIELDS = frozenset({"last_activity_at", "revision"})
+_VERSION_FIELDS: set[str] = {"last_activity_at", "revision"}
+_STAND_INS = b',"last_activity_at":"1970-01-01T00:00:00Z","revision":1}'
 
 
 class ClassCodec:
     """Checks, packs, unpacks and copies the sessions of one class."""
 
-    def __init__(self, cls: type[Session], number: int, ids: UUIDCache, indexed: tuple[IndexedField, ...] = ()) -> None:
+    def __init__(
+        self,
+        cls: type[Session],
+        number: int,
+        ids: UUIDCache,
+        indexed: tuple[IndexedField, ...] = (),
+        session_type: str | None = None,
+    ) -> None:
         self.cls = cls
         self.indexed = indexed
+        self.session_type: str | None = session_type
         self.stored_count = 0
         self.suffix: bytes = (2 * number).to_bytes(SUFFIX_SIZE)
         self.json_suffix: bytes = (2 * number + 1).to_bytes(SUFFIX_SIZE)
@@ -64,6 +74,7 @@ class ClassCodec:
         self.pack: Callable[[Any], bytes | None] | None = compiled and compiled.pack
         self.copy: Callable[[Any], Session] = compiled.copy if compiled else copy_by_value
         self._unpack = compiled and compiled.unpack
+        self._index_values = IndexValues(cls, indexed) if compiled else None
 
     def unpack(self, packed: bytes, session_id: bytes, tenant_id: bytes, stamp: int, revision: int) -> Session:
         """Return the session. Raises `UnreadableSessionError` if a validator refuses it."""
@@ -74,6 +85,19 @@ class ClassCodec:
     def dump(self, session: Session) -> bytes:
         """Return the session as JSON."""
         return self._adapter.serializer.to_json(session, by_alias=False, round_trip=True, warnings="none")
+
+    def dump_plain(self, session: Session) -> bytes:
+        """Return a session that `pack` accepts as JSON, with stand-ins for the fields that `pack` does not check."""
+        data = self._adapter.serializer.to_json(
+            session, by_alias=False, round_trip=True, warnings="none", exclude=_VERSION_FIELDS
+        )
+        return data[:-1] + _STAND_INS
+
+    def indexed_values(self, data: bytes, version: int) -> dict[str, Any] | None:
+        """Return the values in the JSON that index keys are made of, or `None` if the whole has to be read for it."""
+        if self._index_values is None or version != self.cls.schema_version or has_notes(data):
+            return None
+        return self._index_values.read(data)
 
     def load(self, data: bytes, stamp: int, revision: int, version: int = 0) -> Session:
         """Return the session in the JSON, which `version` of its class wrote; 0 stands for the present one.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -107,7 +108,7 @@ def mark_all_fields_set(session: Session, shared: set[str]) -> None:
         set_fields_set(session.pending_migration, VALIDATED_MIGRATION)
 
 
-def add_to_fields_set(session: BaseModel, names: frozenset[str]) -> None:
+def add_to_fields_set(session: BaseModel, names: AbstractSet[str]) -> None:
     """Make the named fields count as set. Cannot fail: a set that is missing is made, a frozen one is replaced."""
     fields_set = getattr(session, "__pydantic_fields_set__", None)
     if type(fields_set) is not set:

@@ -36,9 +36,9 @@ _CONFLICT_PAUSE_SECONDS = 0.0005
 class BaseSessionStore(ReadMethods[S]):
     """Checks arguments and delegates. Holds two sets of keyed locks, which every store needs."""
 
-    def __init__(self, recover: Callable[[], None], indexes: KnownIndexes) -> None:
+    def __init__(self, recover: Callable[[], None], indexes: KnownIndexes, *, is_open: bool = True) -> None:
         """`recover` finishes an interrupted commit, and does nothing if there is none."""
-        super().__init__(LoopGuard(self._start_in_new_loop, recover), indexes)
+        super().__init__(LoopGuard(self._start_in_new_loop, recover, is_open=is_open), indexes)
         self._session_locks, self._creation_locks = KeyedLocks(), KeyedLocks()
 
     # -- to be implemented by stores --
@@ -100,6 +100,9 @@ class BaseSessionStore(ReadMethods[S]):
     @abstractmethod
     def _start_sweeper(self) -> None:
         """Start the background task that evicts expired sessions, if any expire."""
+
+    async def _open(self) -> None:
+        """Restore what an earlier store left, if any. Called when it is not open."""
 
     @abstractmethod
     async def _is_healthy(self) -> bool:
@@ -294,6 +297,8 @@ class BaseSessionStore(ReadMethods[S]):
         self._on_new_loop()
 
     async def __aenter__(self) -> Self:
+        if not self._guard.is_open:
+            await self._open()
         self._guard.enter()
         self._start_sweeper()
         return self
@@ -309,7 +314,7 @@ class BaseSessionStore(ReadMethods[S]):
             await self._release()
 
     async def health_check(self) -> bool:
-        if self._guard.is_closed:
+        if self._guard.is_closed or not self._guard.is_open:
             return False
         self._guard.enter()
         return await self._is_healthy()

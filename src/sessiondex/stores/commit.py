@@ -7,6 +7,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
 from sessiondex.changes import ChangeKind, EvictionReason
+from sessiondex.snapshots.codec import Document
 
 R = TypeVar("R")
 
@@ -23,6 +24,8 @@ class Mutation(NamedTuple, Generic[R]):
     stored: R | None = None
     """What the backend had stored of a removed session; of a saved one `None`, since the backend has it."""
     reason: EvictionReason | None = None
+    document: Document | None = None
+    """A saved session as a file keeps it, in stores that have a journal."""
 
 
 class Commit(NamedTuple, Generic[R]):

@@ -2,13 +2,12 @@
 
 Readers take no lock: they look everything up without an `await`, and what they find never changes. Writers prepare
 sessions without a lock, then commit under an asyncio lock. Only one that evicts many sessions awaits while it holds the
-lock, so that no other save adds to them.
+lock, so that no other save adds to them. With a journal, they wait for the disk afterwards, without the lock.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from time import perf_counter
@@ -19,13 +18,7 @@ from sessiondex.arguments import check_min, parse_id_cursor
 from sessiondex.changes import Change
 from sessiondex.clock import StampClock
 from sessiondex.contract import OnReindexed, ReindexProgress
-from sessiondex.errors import (
-    InvariantError,
-    StoreClosedError,
-    UnreadableSessionError,
-    WrongLoopError,
-)
-from sessiondex.models import Session
+from sessiondex.errors import UnreadableSessionError
 from sessiondex.queries import (
     ChannelQuery,
     CountQuery,
@@ -43,13 +36,15 @@ from sessiondex.stores.backend import Backend, P, R
 from sessiondex.stores.base import BaseSessionStore
 from sessiondex.stores.change_feed import ChangeFeed, ChangeReader
 from sessiondex.stores.eviction import SWEEP_INTERVAL_SECONDS, EvictionNotifier, EvictionPolicy
-from sessiondex.stores.slices import SLICE_SECONDS, Slices, map_in_slices
+from sessiondex.stores.evictor import Evictor
+from sessiondex.stores.journal import Journal
+from sessiondex.stores.loading import JournalLoader
+from sessiondex.stores.session_loader import SessionLoader
+from sessiondex.stores.slices import Slices, map_in_slices
 from sessiondex.stores.sweeper import sweep
-from sessiondex.stores.unreadable import MIN_PAGE_SIZE, OnUnreadable, UnreadableSessions
+from sessiondex.stores.unreadable import MIN_PAGE_SIZE, UnreadableSessions
 from sessiondex.stores.writer import Writer
 
-log: logging.Logger = logging.getLogger("sessiondex")
-_EVICTIONS_PER_SAVE = 2  # more than a save adds, so that saves alone catch up with what expires
 _ERASED_AT_ONCE = 50  # sessions, in one step
 
 
@@ -65,16 +60,18 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
         changes_kept: int,
         *,
         debug: bool = False,
-        on_unreadable: OnUnreadable = "raise",
+        unreadable: UnreadableSessions,
+        loader: JournalLoader | None = None,
     ) -> None:
-        super().__init__(self._recover, codec.indexes)
+        """`loader` restores the sessions of a journal, if there is one."""
+        super().__init__(self._recover, codec.indexes, is_open=loader is None)
         self._changes_kept = check_min("changes_kept", changes_kept, 0, "0 keeps none for those who follow them")
         self._backend = backend
         self._codec = codec
         self._clock = clock
         self._policy = policy
         self._has_evictions = policy.is_on
-        self._unreadable = UnreadableSessions(on_unreadable)
+        self._unreadable = unreadable
         self._writer = Writer(
             backend, clock, policy, suspend=self._guard.suspend, resume=self._guard.resume, has_checks=debug
         )
@@ -82,6 +79,10 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
         if policy.on_evict is not None:
             self._notifier = EvictionNotifier(policy.on_evict, backend.to_session, backend.class_of)
             self._writer.subscribe(self._notifier)
+        self._evictor = Evictor(self._writer, self._notifier, self._guard.enter)
+        self._sessions = SessionLoader(backend, self._unreadable, self._guard.enter)
+        self._loader = loader
+        self._journal = None if loader is None else loader.journal
         self._feed: ChangeFeed | None = None
         self._lock = asyncio.Lock()
         self._closing = asyncio.Event()
@@ -101,7 +102,7 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
     async def _find_many(self, session_ids: Sequence[UUID], tenant_id: UUID | None) -> list[S | None]:
         cutoff = self._clock.cutoff()
         found = [self._backend.visible(session_id, tenant_id, cutoff) for session_id in session_ids]
-        loaded = iter(await self._load([stored for stored in found if stored is not None]))
+        loaded = iter(await self._sessions.load([stored for stored in found if stored is not None]))
         return [None if stored is None else next(loaded) for stored in found]
 
     async def _latest(self, query: LatestQuery) -> S | None:
@@ -115,36 +116,16 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
 
     async def _newest(self, query: ListQuery, page: Page) -> list[S]:
         found = self._backend.newest(query, page, self._clock.cutoff())
-        sessions, size = await self._to_sessions(found), page.limit
+        sessions, size = await self._sessions.readable(found), page.limit
         while len(sessions) < page.limit and len(found) == size:  # some were skipped, and there may be more
             size = max(page.limit, MIN_PAGE_SIZE)
             further = Page(size, self._backend.place_of(found[-1]).stamp, page.after)
             found = self._backend.newest(query, further, self._clock.cutoff())
-            sessions += await self._to_sessions(found)
+            sessions += await self._sessions.readable(found)
         return sessions[: page.limit]
 
     async def _at_step(self, query: StepQuery) -> list[S]:
-        return await self._to_sessions(self._backend.at_step(query, self._clock.now(), self._clock.cutoff()))
-
-    async def _to_sessions(self, found: Sequence[R]) -> list[S]:
-        return [session for session in await self._load(found) if session is not None]
-
-    async def _load(self, found: Sequence[R]) -> list[S | None]:
-        """Make sessions of what was found at one instant, `None` of what is skipped; let others run between slices."""
-        to_session, slices = self._backend.to_session, Slices(self._guard.enter)
-        classes = set[type[Session]]()
-        sessions: list[S | None] = []
-        for stored in found:
-            if perf_counter() > slices.deadline:
-                # Kept alive: while other tasks run, the sessions and the last reference to their class may go.
-                classes = classes or set(map(self._backend.class_of, found))
-                await slices.pause()
-            try:
-                sessions.append(to_session(stored))
-            except UnreadableSessionError as error:
-                self._unreadable.skip_or_raise(error)
-                sessions.append(None)
-        return sessions
+        return await self._sessions.readable(self._backend.at_step(query, self._clock.now(), self._clock.cutoff()))
 
     async def _count(self, query: CountQuery) -> int:
         await self._evict_all_expired()
@@ -159,29 +140,50 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
         found, cutoff = self._backend.page(after, limit), self._clock.cutoff()
         places = [self._backend.place_of(stored) for stored in found]
         visible = [stored for stored, place in zip(found, places, strict=True) if place.stamp >= (cutoff or 0)]
-        return await self._to_sessions(visible), places[-1].key.hex() if len(found) == limit else None
+        return await self._sessions.readable(visible), places[-1].key.hex() if len(found) == limit else None
 
     # -- writing --
 
     async def _put(self, session: S, expected: Expected | None, *, touch: bool) -> UUID:
         prepared = self._codec.prepare(session)
+        journal = self._journal
+        if journal is not None:
+            await self._ready(journal, "save")
         lock = self._lock
         await lock.acquire()  # `async with` takes two more calls
         try:
             if lock is not self._lock:  # the store moved to another event loop while this task waited
                 self._guard.enter()
             stamp, revision = self._writer.put(prepared, expected, touch=touch)
-            write_back_version(session, stamp, revision)
+            if journal is None:
+                write_back_version(session, stamp, revision)
             if self._has_evictions:
-                await self._evict_after(1)
+                await self._evictor.after(1)
         finally:
             lock.release()
             if self._has_evictions:
-                self._notify_evicted()  # also if the save was refused: it may have evicted an expired session
+                self._evictor.notify()  # also if the save was refused: it may have evicted an expired session
+        if journal is not None:
+            await journal.settle(self._writer.last_sequence, "save")
+            write_back_version(session, stamp, revision)
         return prepared.session_id
 
+    async def _ready(self, journal: Journal, operation: str) -> None:
+        await journal.ready(operation)
+        self._guard.enter()
+
     @asynccontextmanager
-    async def _writing(self) -> AsyncIterator[None]:
+    async def _writing(self, operation: str) -> AsyncIterator[None]:
+        """Hold the lock, then wait for the journal."""
+        if self._journal is not None:
+            await self._ready(self._journal, operation)
+        async with self._locked():
+            yield
+        if self._journal is not None:
+            await self._journal.settle(self._writer.last_sequence, operation)
+
+    @asynccontextmanager
+    async def _locked(self) -> AsyncIterator[None]:
         """Hold the lock; in the end, call `on_evict` for what was evicted."""
         self._guard.enter()  # before as well: a task of a stopped loop must not touch the lock of the next one
         async with self._lock:
@@ -189,96 +191,88 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
             try:
                 yield
             finally:
-                self._notify_evicted()
+                self._evictor.notify()
 
     async def _put_if_absent(self, session: S, identity: ChannelQuery) -> S | None:
         prepared = self._codec.prepare(session)
-        async with self._writing():
+        async with self._writing("get_or_create"):
             try:
                 found = self._backend.latest(identity, self._clock.cutoff())
             except UnreadableSessionError as error:
                 self._unreadable.skip_or_raise(error)
                 found = None
-            if found is None:  # as it is, unless another task saved one while `create` ran
-                write_back_version(session, *self._writer.put(prepared, Expected(0)))
-                await self._evict_after(1)
-            return found
+            if found is not None:  # another task saved one while `create` ran
+                return found
+            version = self._writer.put(prepared, Expected(0))
+            if self._has_evictions:
+                await self._evictor.after(1)
+        write_back_version(session, *version)
+        return None
 
     async def _put_many(
         self, sessions: Sequence[S], expected: Sequence[Expected | None] | None, *, touch: bool, first: int = 0
     ) -> list[UUID]:
         prepared = await map_in_slices(self._codec.prepare, sessions, first, self._guard.enter)
-        async with self._writing():
+        async with self._writing("save_many"):
             versions = self._writer.put_many(prepared, expected, touch=touch, first=first)
-            for session, version in zip(sessions, versions, strict=True):
-                write_back_version(session, *version)
-            await self._evict_after(len(prepared))
+            if self._has_evictions:
+                await self._evictor.after(len(prepared))
+        for session, version in zip(sessions, versions, strict=True):
+            write_back_version(session, *version)
         return [one.session_id for one in prepared]
 
     async def _restore(self, versions: Sequence[tuple[S, int, int]]) -> int:
-        prepared = await map_in_slices(
-            self._codec.prepare, [session for session, _, _ in versions], 0, self._guard.enter
-        )
-        async with self._writing():
+        sessions = [session for session, _, _ in versions]
+        prepared = await map_in_slices(self._codec.prepare, sessions, 0, self._guard.enter)
+        async with self._writing("restore"):
             batch = [(one, stamp, revision) for one, (_, stamp, revision) in zip(prepared, versions, strict=True)]
             count = self._writer.restore(batch)
-            await self._evict_after(0)
+            if self._has_evictions:
+                await self._evictor.after(0)
         return count
 
     async def _touch(self, session_id: UUID, tenant_id: UUID | None) -> bool:
-        async with self._writing():
+        async with self._writing("touch"):
             return self._writer.touch(session_id, tenant_id)
 
     async def _erase(self, query: ListQuery) -> int:
         count, slices = 0, Slices(self._guard.enter)
         while True:
-            async with self._writing():
+            if self._journal is not None:
+                await self._ready(self._journal, "delete")
+            async with self._locked():
                 found = self._backend.newest(query, Page(_ERASED_AT_ONCE), None)
                 count += self._writer.erase([UUID(bytes=self._backend.place_of(stored).key) for stored in found])
                 if self._notifier is not None:
                     self._notifier.forget(lambda evicted: self._backend.is_answer(evicted, query))
             if not found:
-                return count
+                break
             if perf_counter() > slices.deadline:
                 await slices.pause()
+        if self._journal is not None:
+            await self._journal.scrub("delete")
+        return count
 
     async def _reindex(self, _progress: OnReindexed | None) -> ReindexProgress:
         return ReindexProgress(0, 0)  # each session was indexed by the class that it has
 
     async def _remove(self, session_ids: Sequence[UUID], tenant_id: UUID | None) -> int:
+        journal = self._journal
+        if journal is not None:
+            await self._ready(journal, "delete")
         lock = self._lock
         await lock.acquire()  # as in `_put`
         try:
             if lock is not self._lock:
                 self._guard.enter()
-            return self._writer.remove(session_ids, tenant_id)
+            count = self._writer.remove(session_ids, tenant_id)
         finally:
             lock.release()
             if self._has_evictions:
-                self._notify_evicted()
-
-    # -- eviction --
-
-    async def _evict_after(self, save_count: int) -> None:
-        """Evict what is beyond the limit, and a few sessions that have expired. The caller holds the lock."""
-        if not self._has_evictions:
-            return
-        slices = Slices(self._guard.enter)
-        try:
-            while self._writer.evict_surplus(SLICE_SECONDS):
-                self._notify_evicted()
-                await slices.pause()
-            for _ in range(save_count):
-                if not self._writer.evict_expired(_EVICTIONS_PER_SAVE):
-                    break
-                if perf_counter() > slices.deadline:
-                    await slices.pause()
-        except (StoreClosedError, WrongLoopError):  # while it paused; the save is done all the same
-            return
-        except InvariantError:
-            raise
-        except Exception:  # of the clock, which is the user's: the save is done, so it does not fail
-            log.exception("evicting after a save failed; the next save tries again")
+                self._evictor.notify()
+        if journal is not None:
+            await journal.settle(self._writer.last_sequence, "delete")
+        return count
 
     async def _evict_all_expired(self) -> None:
         """Evict all sessions that have expired, a slice of time after another."""
@@ -288,12 +282,8 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
                 await slices.pause()
 
     async def _evict_some_expired(self) -> bool:
-        async with self._writing():
-            return self._writer.evict_expired(2**63, SLICE_SECONDS)
-
-    def _notify_evicted(self) -> None:
-        if self._notifier is not None:
-            self._notifier.schedule()
+        async with self._locked():
+            return self._evictor.some_expired()
 
     # -- locks and changes --
 
@@ -314,6 +304,28 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
 
     # -- open and closed --
 
+    async def _open(self) -> None:
+        self._guard.enter_to_open()
+        async with self._lock:
+            self._guard.enter_to_open()
+            if self._guard.is_open or self._loader is None:  # another task has opened it
+                return
+            try:
+                await self._loader.load(self._writer, self._clock, self._guard.enter_to_open)
+            except BaseException:
+                self._guard.close()
+                await self._loader.journal.aclose()
+                raise
+            self._writer.subscribe(self._loader.journal)
+            self._guard.set_open()
+        try:
+            await self._evict_all_expired()
+            async with self._writing("open"):
+                await self._evictor.after(0)
+        except BaseException:
+            await self.aclose()
+            raise
+
     def _recover(self) -> None:
         self._writer.recover()
 
@@ -324,6 +336,8 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
 
     def _on_new_loop(self) -> None:
         self._lock, self._closing, self._sweeper = asyncio.Lock(), asyncio.Event(), None
+        if self._journal is not None:
+            self._journal.on_new_loop()
         if self._notifier is not None:
             self._notifier.start_over()
             self._notifier.schedule()  # for callbacks that an earlier loop did not get to
@@ -336,7 +350,8 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
             )
 
     async def _is_healthy(self) -> bool:
-        return self._sweeper is None or not self._sweeper.done()
+        is_journal_fine = self._journal is None or not self._journal.stats().is_stopped
+        return is_journal_fine and (self._sweeper is None or not self._sweeper.done())
 
     async def _release(self) -> None:
         self._closing.set()
@@ -348,3 +363,5 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
             self._feed.close()
         if self._notifier is not None:
             await self._notifier.drain()
+        if self._journal is not None:
+            await self._journal.aclose()

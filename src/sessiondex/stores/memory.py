@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -15,13 +16,16 @@ from sessiondex.indexed import KnownIndexes
 from sessiondex.models import Session, utc_now
 from sessiondex.reading import S
 from sessiondex.snapshots.codec import SnapshotCodec
-from sessiondex.snapshots.session_types import check_session_classes
+from sessiondex.snapshots.session_types import SessionTypes, check_session_classes
 from sessiondex.stores.eviction import EvictionPolicy, OnEvict
+from sessiondex.stores.journal import Journal
+from sessiondex.stores.loading import JournalLoader
 from sessiondex.stores.local import LocalSessionStore
 from sessiondex.stores.options import ServerOptions, check_ignored
+from sessiondex.stores.repacking import repack
 from sessiondex.stores.stats import StoreStats
 from sessiondex.stores.table_backend import TableBackend
-from sessiondex.stores.unreadable import OnUnreadable
+from sessiondex.stores.unreadable import OnUnreadable, UnreadableSessions
 
 CACHE_SIZE = 1_000
 MAX_CHANGES = 1_000
@@ -32,8 +36,9 @@ class InMemorySessionStore(LocalSessionStore[Row | S, RowChange, S]):
 
     Sessions are packed as bytes: reading one costs about half of a `model_validate_json`, and the garbage collector
     does not visit it. `cache_size` bounds how many are kept as live objects as well, from their second read since their
-    last save on: reading those costs about two shallow `model_copy()`. Nothing is written to disk: the sessions end
-    with the process, and must fit in its memory; `stats` says how much they take.
+    last save on: reading those costs about two shallow `model_copy()`. The sessions must fit in the memory of the
+    process; `stats` says how much they take. They end with it, unless there is a `journal`, such as `SQLiteJournal`:
+    then `async with` loads what an earlier store left, and no other call works before.
 
     A session that was idle for longer than `idle_ttl` is gone from that instant. Beyond `max_sessions`, those idle
     longest are evicted. `on_evict(session, reason)` is called for both, in a task of its own; it may be a coroutine
@@ -74,18 +79,32 @@ class InMemorySessionStore(LocalSessionStore[Row | S, RowChange, S]):
         clock: Callable[[], datetime] = utc_now,
         session_classes: Iterable[type[Session]] = (),
         on_unreadable: OnUnreadable = "raise",
+        journal: Journal | None = None,
         **others: Unpack[ServerOptions],
     ) -> None:
         check_ignored(others, ServerOptions)
         check_min("cache_size", cache_size, 0, "0 keeps no live objects")
         check_bool("debug", debug)
-        indexes = KnownIndexes(check_session_classes(session_classes))
+        classes = check_session_classes(session_classes)
+        indexes = KnownIndexes(classes)
         policy = EvictionPolicy(idle_ttl, max_sessions, on_evict)
         stamps = StampClock(clock, idle_ttl)
         index_keys = schema.eviction_index_keys if policy.is_on else schema.index_keys
-        codec: SnapshotCodec[S] = SnapshotCodec(index_keys, stamps.instant, indexes)
+        types = None if journal is None else SessionTypes(classes)
+        codec: SnapshotCodec[S] = SnapshotCodec(index_keys, stamps.instant, indexes, types)
+        unreadable = UnreadableSessions(on_unreadable)
         self._table = TableBackend(codec, cache_size, has_evictions=policy.is_on)
-        super().__init__(self._table, codec, stamps, policy, changes_kept, debug=debug, on_unreadable=on_unreadable)
+        self._repacking: asyncio.Task[None] | None = None
+        super().__init__(
+            self._table,
+            codec,
+            stamps,
+            policy,
+            changes_kept,
+            debug=debug,
+            unreadable=unreadable,
+            loader=None if journal is None or types is None else JournalLoader(journal, codec, types, unreadable),
+        )
 
     def stats(self) -> StoreStats:
         """Return how much is stored. Cost: O(1).
@@ -96,4 +115,28 @@ class InMemorySessionStore(LocalSessionStore[Row | S, RowChange, S]):
         """
         self._recover_if_idle()
         skipped, jumps = self._unreadable.skipped, self._clock.jumps
-        return replace(self._table.stats(), skipped_reads=skipped, clock_jumps=jumps)
+        journal = None if self._journal is None else self._journal.stats()
+        return replace(self._table.stats(), skipped_reads=skipped, clock_jumps=jumps, journal=journal)
+
+    @property
+    def journal(self) -> Journal | None:
+        """What the store was given as its journal: `await store.journal.backup(path)`."""
+        return self._journal
+
+    async def _open(self) -> None:
+        await super()._open()
+        self._start_repacking()
+
+    def _on_new_loop(self) -> None:
+        super()._on_new_loop()
+        self._repacking = None
+
+    def _start_repacking(self) -> None:
+        self._repacking = asyncio.create_task(
+            repack(self._table.plan_repack, self._writer.rewrite, self._guard.enter), name="sessiondex repacking"
+        )
+
+    async def _release(self) -> None:
+        if self._repacking is not None and not self._repacking.done():
+            await asyncio.wait([self._repacking])  # it ends at its next slice, since the store is closed
+        await super()._release()

@@ -33,7 +33,7 @@ from sessiondex.stores.backend import Place
 from sessiondex.stores.eviction import EvictionPolicy, OnEvict
 from sessiondex.stores.local import LocalSessionStore
 from sessiondex.stores.options import OtherOptions, check_ignored
-from sessiondex.stores.unreadable import OnUnreadable
+from sessiondex.stores.unreadable import OnUnreadable, UnreadableSessions
 
 _DAY_IN_MICROSECONDS = 86_400_000_000
 
@@ -216,7 +216,9 @@ class ScanSessionStore(LocalSessionStore[S, ScanPlan[S], S]):
         indexes = KnownIndexes(check_session_classes(session_classes))
         stamps = StampClock(clock, idle_ttl)
         codec: SnapshotCodec[S] = SnapshotCodec(_check_items, stamps.instant, indexes)
-        super().__init__(ScanBackend(codec), codec, stamps, policy, changes_kept, on_unreadable=on_unreadable)
+        super().__init__(
+            ScanBackend(codec), codec, stamps, policy, changes_kept, unreadable=UnreadableSessions(on_unreadable)
+        )
 
 
 def _check_items(values: Mapping[str, Any], indexed: Sequence[IndexedField]) -> tuple[()]:

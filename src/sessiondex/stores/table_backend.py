@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import Generic, TypeAlias, cast
 from uuid import UUID
@@ -12,7 +13,7 @@ from sessiondex.clock import to_microseconds
 from sessiondex.engine.invariants import DivergenceError, check_same
 from sessiondex.engine.postings import ROW_KEY_SIZE, SORTABLE_SIZE, Postings, decode_sortable, encode_sortable
 from sessiondex.engine.table import IndexKeys, Row, RowChange, RowHead, Table
-from sessiondex.errors import InvalidSessionError, InvariantError
+from sessiondex.errors import InvalidSessionError, InvariantError, UnreadableSessionError
 from sessiondex.models import Session
 from sessiondex.queries import (
     ChannelQuery,
@@ -191,12 +192,25 @@ class TableBackend(Generic[S]):
     # -- writing --
 
     def plan_put(self, prepared: Prepared, stamp: int, revision: int, *, is_restored: bool = False) -> RowChange:
-        session_id, tenant_id, packed, index_keys = prepared
+        session_id, tenant_id, packed, index_keys, _ = prepared
         key, owner = session_id.int.to_bytes(16), tenant_id.int.to_bytes(16)
         return self._table.plan_put(key, owner, stamp, revision, index_keys, packed, is_unrelated=is_restored)
 
     def plan_touch(self, session_id: UUID, stamp: int) -> RowChange:
         return self._table.plan_stamp(session_id.bytes, stamp)
+
+    def plan_repack(self, after: UUID | None, limit: int) -> tuple[list[RowChange], UUID | None]:
+        """Plan to store those of the next sessions in a smaller form that have one.
+
+        Returns after which session to go on, or `None` at the end. What cannot be read stays as it is.
+        """
+        plans, rows = [], self.page(after, limit)
+        for row in rows:
+            with suppress(UnreadableSessionError):
+                packed = self._codec.repack(self._table.value(row))
+                if packed is not None:
+                    plans.append(self._table.plan_value(row[:ROW_KEY_SIZE], packed))
+        return plans, UUID(bytes=rows[-1][:ROW_KEY_SIZE]) if len(rows) == limit else None
 
     def plan_remove(self, session_id: UUID) -> RowChange:
         return self._table.plan_remove(session_id.bytes)

@@ -59,7 +59,7 @@ class Writer(Generic[R, P]):
         self._has_checks = has_checks
         self._listeners: list[CommitListener[R]] = []
         self._last_sequence = 0
-        # Plans, mutations and the first sequence of the commit under way. A tuple: a named one takes a call.
+        # Plans, mutations and the last sequence of the commit under way. A tuple: a named one takes a call.
         self._pending: tuple[Sequence[P], Sequence[Mutation[R]], int] | None = None
         self._is_committing = False
 
@@ -257,6 +257,22 @@ class Writer(Generic[R, P]):
     def _evict(self, key: bytes, reason: EvictionReason) -> None:
         self._commit_removals([UUID(bytes=key)], ChangeKind.EVICTED, reason)
 
+    # -- loading --
+
+    def begin(self, sequence: int) -> None:
+        """Number the first change after this number."""
+        self._last_sequence = sequence
+
+    def load(self, prepared: Prepared, stamp: int, revision: int) -> None:
+        """Store a session that was committed by an earlier store. Nobody may read before all are loaded."""
+        self._backend.apply(self._backend.plan_put(prepared, stamp, revision))
+        self._clock.advance_to(stamp)
+
+    def rewrite(self, plans: Sequence[P]) -> None:
+        """Carry out plans that change the form of stored sessions and nothing else, so it is no commit."""
+        self.recover()
+        self._commit(plans, (), change_count=0)
+
     # -- committing --
 
     def _commit_puts(self, puts: Sequence[tuple[Prepared, int, int]], *, is_restored: bool = False) -> None:
@@ -278,17 +294,18 @@ class Writer(Generic[R, P]):
         assert head is not None  # it was found in this very step
         return Mutation(kind, session_id, UUID(bytes=head.owner), head.stamp, head.revision, stored, reason)
 
-    def _commit(self, plans: Sequence[P], mutations: Sequence[Mutation[R]]) -> None:
+    def _commit(self, plans: Sequence[P], mutations: Sequence[Mutation[R]], *, change_count: int | None = None) -> None:
         """Carry out the plans, each of another session, and publish the mutations, if anybody listens."""
+        last = self._last_sequence + (len(plans) if change_count is None else change_count)
         self._suspend()
-        self._pending = plans, mutations, self._last_sequence + 1
+        self._pending = plans, mutations, last
         self._is_committing = True
         try:
             for plan in plans:
                 self._backend.apply(plan)
             if mutations:
                 self._publish(mutations, self._last_sequence + 1)
-            self._last_sequence += len(plans)
+            self._last_sequence = last
         except BaseException:
             self._is_committing = False
             self.recover()
@@ -308,14 +325,15 @@ class Writer(Generic[R, P]):
         """Finish an interrupted commit, if there is one. Cost: O(n log n) in that case."""
         pending = self._pending
         if pending is not None:
-            plans, mutations, sequence = pending
+            plans, mutations, last = pending
             self._backend.recover(plans)
             if mutations:
-                self._publish(mutations, sequence)
-            self._last_sequence = sequence + len(plans) - 1
+                self._publish(mutations, last - len(mutations) + 1)
+            self._last_sequence = last
             self._pending = None
             self._is_committing = False
 
 
 def _saved(prepared: Prepared, stamp: int, revision: int) -> Mutation[R]:
-    return Mutation(ChangeKind.SAVED, prepared.session_id, prepared.tenant_id, stamp, revision)
+    session_id, tenant_id, _, _, document = prepared
+    return Mutation(ChangeKind.SAVED, session_id, tenant_id, stamp, revision, document=document)

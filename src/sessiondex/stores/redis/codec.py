@@ -87,7 +87,7 @@ class SessionCodec(Generic[S]):
         Raises:
             InvalidSessionError: the session would not come back equal, or its class has no name that is fixed.
         """
-        session_id, tenant_id, packed, index_keys = self._snapshots.prepare(session)
+        session_id, tenant_id, packed, index_keys, _ = self._snapshots.prepare(session)
         cls, version, data = self._snapshots.to_json(packed, session_id.bytes, tenant_id.bytes, stamp=0, revision=1)
         value = b"%b\0%b" % (self._types.type_of(cls).encode(), data)
         packed_keys = keys.pack_names(index_keys)

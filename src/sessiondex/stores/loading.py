@@ -1,0 +1,86 @@
+"""load_journal: restores the sessions of a journal to an empty store, in slices that let other tasks run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any
+from uuid import UUID
+
+from sessiondex.clock import StampClock
+from sessiondex.errors import UnreadableSessionError
+from sessiondex.snapshots.codec import Prepared, SnapshotCodec
+from sessiondex.snapshots.session_types import SessionTypes
+from sessiondex.stores.journal import Journal, JournalRow
+from sessiondex.stores.slices import Slices
+from sessiondex.stores.unreadable import UnreadableSessions
+from sessiondex.stores.writer import Writer
+
+ID_SIZE = 16
+_ROWS_AT_ONCE = 500
+
+
+class JournalLoader:
+    """Restores the sessions of a journal to an empty store. `types` are those of the classes that it knows."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        codec: SnapshotCodec[Any],
+        types: SessionTypes,
+        unreadable: UnreadableSessions,
+    ) -> None:
+        self.journal: Journal = journal
+        self._codec = codec
+        self._types = types
+        self._unreadable = unreadable
+
+    async def load(self, writer: Writer[Any, Any], clock: StampClock, enter: Callable[[], None]) -> None:
+        """Open the journal, store all its sessions, and go on with its stamps and change numbers.
+
+        Raises:
+            UnreadableSessionError: a row is damaged, or its class is unknown or does not load it.
+        """
+        journal, slices = self.journal, Slices(enter)
+        head = await journal.open()
+        clock.advance_to(head.stamp)
+        loaded = skipped = after = 0
+        while rows := await journal.read(after, _ROWS_AT_ONCE):
+            for row in rows:
+                if perf_counter() > slices.deadline:
+                    await slices.pause()
+                prepared = self._prepare(row)
+                if prepared is None:
+                    skipped += 1
+                else:
+                    writer.load(prepared, row.stamp, row.revision)
+            loaded, after = loaded + len(rows), rows[-1].number
+            await journal.report(loaded, skipped, head.row_count)
+            await slices.pause()
+        writer.begin(head.sequence)
+        await journal.begin(clock.last_stamp, head.sequence)
+
+    def _prepare(self, row: JournalRow) -> Prepared | None:
+        try:
+            return self._checked(row)
+        except UnreadableSessionError as error:
+            self._unreadable.skip_or_raise(error)
+            return None
+
+    def _checked(self, row: JournalRow) -> Prepared:
+        if not row.is_intact:
+            found = UUID(bytes=row.key) if len(row.key) == ID_SIZE else None
+            raise _unreadable(found, row, "the row is damaged, by its checksum; restore a backup")
+        cls = self._types.class_of(row.session_type)
+        if cls is None:
+            reason = "no class of this store has the type; give it in session_classes"
+            raise _unreadable(UUID(bytes=row.key), row, reason)
+        prepared: Prepared = self._codec.prepare_stored(cls, row.version, row.data)
+        if prepared.session_id.bytes != row.key:
+            raise _unreadable(UUID(bytes=row.key), row, "the row has a session of another id; restore a backup")
+        return prepared
+
+
+def _unreadable(session_id: UUID | None, row: JournalRow, reason: str) -> UnreadableSessionError:
+    advice = "or open the store with on_unreadable='skip', which leaves it in the file and out of the store"
+    return UnreadableSessionError(session_id, row.session_type, row.version, None, f"{reason}, {advice}")

@@ -1,0 +1,288 @@
+"""Database: the file of a journal, as one thread uses it. Synchronous; knows no event loop and no session.
+
+Statements write many rows at once. `sqlite3` releases the global interpreter lock for each step of a statement, and in
+a busy process gets it back only after some milliseconds; so a row per step would starve.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sessiondex.errors import InvalidArgumentError, InvalidJournalError
+from sessiondex.stores.journal import JournalRow
+from sessiondex.stores.sqlite import files, wal
+from sessiondex.stores.sqlite.rows import Delete, Put, Touch, Write, data_check, head_check
+
+log: logging.Logger = logging.getLogger("sessiondex")
+
+MAX_ROWS = 128
+"""In one statement: more would hold up the loop, fewer cost more changes of threads."""
+_ROWS_PER_CHECKPOINT = 1_000
+_PAGES_AT_ONCE = 256  # of a backup or when space is given back; writers wait for that many
+_FREE_SHARE = 8  # pages are given back until at most one in so many is free
+STAMPS_AHEAD = 2_000_000
+"""How far stamps are reserved ahead, in microseconds, so that few commits write the reservation too."""
+NUMBERS_AHEAD = 1_000_000
+"""How far the numbers of changes are reserved ahead."""
+_META_KEY = bytes(16)
+
+_COLUMNS = "id, stamp, revision, type, version, head_check, data_check, data"
+_INSERT = f"INSERT INTO sessions ({_COLUMNS}) VALUES "
+_PUT = _INSERT + (
+    "{} ON CONFLICT (id) DO UPDATE SET stamp = excluded.stamp, "
+    "revision = excluded.revision, type = excluded.type, version = excluded.version, "
+    "head_check = excluded.head_check, data_check = excluded.data_check, data = excluded.data"
+)
+_PUT_ROW = "(?, ?, ?, ?, ?, ?, ?, CAST(? AS TEXT))"
+# The row is always there. It is written so since `UPDATE` takes no list of rows before SQLite 3.33.
+_TOUCH = _INSERT + "{} ON CONFLICT (id) DO UPDATE SET stamp = excluded.stamp, head_check = excluded.head_check"
+_TOUCH_ROW = "(?, ?, ?, '', 0, ?, 0, '')"
+_DELETE = "DELETE FROM sessions WHERE id IN ({})"
+_READ = f"SELECT number, {_COLUMNS} FROM sessions WHERE number > ? ORDER BY number LIMIT ?"
+_REPAIR = (
+    "restore a backup, or accept the loss: move the -wal file away, if there is one, and run "
+    "`sqlite3 FILE 'UPDATE journal SET is_open = 0'`"
+)
+
+
+class Reserved(NamedTuple):
+    """No stamp and no change number beyond these was ever given."""
+
+    stamp: int
+    """In microseconds since 1970-01-01 UTC."""
+    sequence: int
+
+
+class Database:
+    """An open journal file. Made, used and closed by one thread, whose caller holds the lock of the file."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file, or make it.
+
+        Raises:
+            InvalidJournalError: it is damaged, or something else, or of a later release. It is left as it is.
+        """
+        self._path = path
+        self._rows_read = self._rows_since_checkpoint = 0
+        self._has_deleted = False
+        log_path = path.with_name(f"{path.name}-wal")
+        if not files.check_header(path):
+            if log_path.exists():
+                raise InvalidJournalError(path, f"is missing, and its {log_path.name} is there; restore a backup")
+            files.create(path, head_check(_META_KEY, 0, 0))
+        has_log = log_path.exists()
+        damage = wal.find_damage(log_path) if has_log else None
+        if damage is not None:
+            raise InvalidJournalError(path, f"has a damaged log, {log_path.name}: {damage}; {_REPAIR}")
+        before = files.identity(path)
+        self._connection = files.connect(path)
+        try:
+            self._set_up(before, has_log=has_log)
+        except sqlite3.DatabaseError as error:
+            self._connection.close()
+            raise InvalidJournalError(path, f"cannot be read ({error}); {_REPAIR}") from error
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def _set_up(self, before: tuple[int, int], *, has_log: bool) -> None:
+        execute = self._connection.execute
+        self._connection.text_factory = bytes
+        for setting in ("synchronous = FULL", "wal_autocheckpoint = 0", "secure_delete = ON", "fullfsync = ON"):
+            execute(f"PRAGMA {setting}").fetchall()
+        execute("PRAGMA checkpoint_fullfsync = ON").fetchall()
+        if files.identity(self._path) != before:
+            raise InvalidJournalError(self._path, "was replaced while it was opened; open it again")
+        mode = execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        if mode != b"wal":
+            raise InvalidJournalError(self._path, "is on a file system without shared memory; put it on a local one")
+        verdict = execute("PRAGMA quick_check(1)").fetchone()[0]
+        if verdict != b"ok":
+            raise InvalidJournalError(self._path, f"is damaged ({verdict.decode(errors='replace')}); {_REPAIR}")
+        ((is_open, stamp, sequence, check),) = execute("SELECT * FROM journal").fetchall()
+        if head_check(_META_KEY, stamp, sequence) != check:
+            raise InvalidJournalError(self._path, "is damaged (its table `journal`); restore a backup")
+        if is_open and not has_log:
+            raise InvalidJournalError(self._path, f"lacks its -wal file, which has the last saves; {_REPAIR}")
+        self.reserved: Reserved = Reserved(stamp, sequence)
+        self.row_count: int = execute("SELECT count(*) FROM sessions").fetchone()[0]
+
+    # -- reading --
+
+    def read(self, after: int, limit: int) -> list[JournalRow]:
+        """Return up to `limit` rows that follow the row of that number; 0 begins."""
+        rows = []
+        for number, key, stamp, revision, name, version, head, checksum, data in self._connection.execute(
+            _READ, (after, limit)
+        ):
+            is_intact = head == head_check(key, stamp, revision) and checksum == data_check(key, name, version, data)
+            session_type = name.decode(errors="replace")
+            rows.append(JournalRow(number, key, stamp, revision, session_type, version, data, is_intact))
+        self._rows_read += len(rows)
+        return rows
+
+    # -- writing --
+
+    def begin(self, reserved: Reserved) -> None:
+        """Say in the file that it is open, and empty the log. Stamps are reserved with the first that is written.
+
+        Raises:
+            InvalidJournalError: the file lacks rows that its index has.
+        """
+        if self._rows_read != self.row_count:
+            reason = f"is damaged ({self.row_count} sessions are in its index, {self._rows_read} in its table)"
+            raise InvalidJournalError(self._path, f"{reason}; {_REPAIR}")
+        self._write_reserved(Reserved(reserved.stamp, reserved.sequence + NUMBERS_AHEAD), is_open=True)
+        self._checkpoint("TRUNCATE")
+
+    def write(self, writes: Iterable[Write], sequence: int) -> None:
+        """Write all that these commits changed, in one transaction; `sequence` is the number of the last change."""
+        last: dict[bytes, Write] = {}
+        for one in writes:
+            earlier = last.get(one.key)
+            if isinstance(one, Touch) and isinstance(earlier, Put):
+                one = earlier._replace(stamp=one.stamp)  # noqa: PLW2901  # one row for both
+            last[one.key] = one
+        puts = [_put_values(one) for one in last.values() if type(one) is Put]
+        touches = [
+            (one.key, one.stamp, one.revision, head_check(one.key, one.stamp, one.revision))
+            for one in last.values()
+            if type(one) is Touch
+        ]
+        deletes = [(one.key,) for one in last.values() if type(one) is Delete]
+        stamp = max((one.stamp for one in last.values() if not isinstance(one, Delete)), default=0)
+        statements = [
+            *_in_statements(_PUT, _PUT_ROW, puts),
+            *_in_statements(_TOUCH, _TOUCH_ROW, touches),
+            *_in_statements(_DELETE, "?", deletes),
+        ]
+        reserves = (
+            stamp + STAMPS_AHEAD // 2 > self.reserved.stamp or sequence + NUMBERS_AHEAD // 2 > self.reserved.sequence
+        )
+        if len(statements) == 1 and not reserves:
+            self._connection.execute(*statements[0])
+        elif statements:
+            self._connection.execute("BEGIN IMMEDIATE")
+            for statement, values in statements:
+                self._connection.execute(statement, values)
+            if reserves:
+                ahead = Reserved(max(stamp + STAMPS_AHEAD, self.reserved.stamp), sequence + NUMBERS_AHEAD)
+                self._write_reserved(ahead, is_open=True)
+            self._connection.execute("COMMIT")
+        self._has_deleted = self._has_deleted or bool(deletes)
+        self._rows_since_checkpoint += len(last)
+        if self._rows_since_checkpoint >= _ROWS_PER_CHECKPOINT:
+            self._checkpoint("PASSIVE")
+
+    def _write_reserved(self, reserved: Reserved, *, is_open: bool) -> None:
+        check = head_check(_META_KEY, *reserved)
+        self._connection.execute(
+            "UPDATE journal SET is_open = ?, stamp = ?, sequence = ?, head_check = ?", (is_open, *reserved, check)
+        )
+        self.reserved = reserved
+
+    def _checkpoint(self, mode: str) -> bool:
+        """Copy the log into the file, and return whether all of it was: somebody may be reading."""
+        # By hand: SQLite does not report errors of those that it makes by itself.
+        is_busy, size, copied = self._connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+        self._rows_since_checkpoint = 0
+        return not is_busy and size == copied
+
+    # -- upkeep --
+
+    @property
+    def needs_tidying(self) -> bool:
+        """Whether something was deleted since `tidy` returned `False` last."""
+        return self._has_deleted
+
+    def tidy(self) -> bool:
+        """Give space back, or overwrite what was deleted in the log; return whether there is more to do.
+
+        One call takes some milliseconds. While somebody reads the file, the log cannot be emptied; try again later.
+        """
+        free = self._pragma("freelist_count")
+        if free > self._pragma("page_count") // _FREE_SHARE:
+            # A script, because `execute` would free one page only.
+            self._connection.executescript(f"PRAGMA incremental_vacuum({_PAGES_AT_ONCE})")
+            return True
+        self.empty_log()
+        return False
+
+    def empty_log(self) -> bool:
+        """Copy the log into the file and empty it, unless somebody reads it; return whether that was done.
+
+        Then nothing is left of what was deleted: in the file it is overwritten with zeros.
+        """
+        is_empty = self._checkpoint("PASSIVE") and self._checkpoint("TRUNCATE")
+        self._has_deleted = self._has_deleted and not is_empty
+        return is_empty
+
+    def _pragma(self, name: str) -> int:
+        value: int = self._connection.execute(f"PRAGMA {name}").fetchone()[0]
+        return value
+
+    def backup(self, path: Path, between: Callable[[], None]) -> None:
+        """Write a copy to a new file, in slices; `between` is called after each and may write.
+
+        Raises:
+            InvalidArgumentError: there is such a file.
+        """
+        if path.exists() or path.is_symlink():
+            raise InvalidArgumentError("path", f"there is a file {path} already; give the path of a new one")
+        partial = path.with_name(f"{path.name}-new")
+        partial.unlink(missing_ok=True)
+        files.make_private(partial)
+        try:
+            copy = files.connect(partial)
+            try:
+                self._connection.backup(copy, pages=_PAGES_AT_ONCE, progress=lambda *_: between(), sleep=0)
+                copy.execute("UPDATE journal SET is_open = 0")
+            finally:
+                copy.close()
+            files.move_into_place(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def close(self, last: Reserved | None) -> None:
+        """Close the file. `last` is given when all was written: then the next owner begins exactly there."""
+        try:
+            if last is not None:
+                self._write_reserved(last, is_open=False)
+                self._checkpoint("TRUNCATE")
+        finally:
+            with suppress(sqlite3.Error):  # it was reported when it occurred first
+                self._connection.close()
+
+
+def _put_values(put: Put) -> tuple[Any, ...]:
+    key, stamp, revision, name, version, data = put
+    return (
+        key,
+        stamp,
+        revision,
+        name,
+        version,
+        head_check(key, stamp, revision),
+        data_check(key, name.encode(), version, data),
+        data,
+    )
+
+
+def _in_statements(statement: str, row: str, rows: Sequence[tuple[Any, ...]]) -> Iterable[tuple[str, list[Any]]]:
+    """Yield statements for all rows, each for a power of two of them: so SQLite has few of them to compile."""
+    for start in range(0, len(rows), MAX_ROWS):
+        some = [*rows[start : start + MAX_ROWS]]
+        size = 1 << (len(some) - 1).bit_length()
+        if size > len(some):
+            # Writing a row twice changes nothing; the shortest costs least.
+            some += [min(some, key=_size)] * (size - len(some))
+        yield statement.format(", ".join([row] * size)), [value for values in some for value in values]
+
+
+def _size(values: tuple[Any, ...]) -> int:
+    return len(values[-1]) if isinstance(values[-1], bytes) else 0

@@ -1,0 +1,123 @@
+"""Makes and checks the files of a journal: private to their user, never behind a link, and never somebody else's."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+from pathlib import Path
+from urllib.parse import quote
+
+from sessiondex.errors import InvalidJournalError
+
+APPLICATION_ID = 0x53444A4C
+"""What SQLite keeps in the header of the file to say whose it is."""
+FORMAT = 1
+"""The version of the tables. A journal of a later one is refused."""
+PAGE_SIZE = 8_192
+
+_MAGIC = b"SQLite format 3\0"
+_HEADER_SIZE = 100
+_FORMAT_AT, _APPLICATION_ID_AT = slice(60, 64), slice(68, 72)
+
+_SCHEMA = f"""
+    PRAGMA page_size = {PAGE_SIZE};
+    PRAGMA auto_vacuum = INCREMENTAL;
+    PRAGMA application_id = {APPLICATION_ID};
+    PRAGMA user_version = {FORMAT};
+    BEGIN;
+    CREATE TABLE sessions (
+        number INTEGER PRIMARY KEY,
+        id BLOB NOT NULL UNIQUE,
+        stamp INTEGER NOT NULL, -- last_activity_at, in microseconds since 1970-01-01 UTC
+        revision INTEGER NOT NULL,
+        type TEXT NOT NULL, -- of the class, and its schema_version
+        version INTEGER NOT NULL,
+        head_check INTEGER NOT NULL,
+        data_check INTEGER NOT NULL,
+        data TEXT NOT NULL -- JSON, in which last_activity_at and revision have no meaning
+    );
+    CREATE TABLE journal (
+        is_open INTEGER NOT NULL, -- a store has it open, or crashed: the -wal file belongs to it
+        stamp INTEGER NOT NULL, -- no stamp and no change number beyond these was ever given
+        sequence INTEGER NOT NULL,
+        head_check INTEGER NOT NULL
+    );
+    INSERT INTO journal VALUES (0, 0, 0, {{check}});
+    COMMIT;
+    PRAGMA journal_mode = WAL;
+"""  # id and version stand in the header of the file at once, because they are set before the log is switched on
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open a file that exists. Each statement is a transaction, unless BEGIN comes first. Tests replace this."""
+    return sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True, isolation_level=None)
+
+
+def create(path: Path, check: int) -> None:
+    """Make an empty journal, readable by its user alone: the whole file appears at once. The caller holds the lock."""
+    partial = path.with_name(f"{path.name}-new")
+    partial.unlink(missing_ok=True)  # of an attempt that a crash cut off
+    make_private(partial)
+    connection = connect(partial)
+    try:
+        connection.executescript(_SCHEMA.format(check=check))
+    finally:
+        connection.close()
+    move_into_place(partial, path)
+
+
+def make_private(path: Path) -> None:
+    """Make an empty file that only its user can read, or raise `FileExistsError`."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+
+
+def move_into_place(partial: Path, path: Path) -> None:
+    """Give the file its name, so that a power failure undoes neither it nor its contents."""
+    _sync(partial)
+    partial.replace(path)
+    sync_folder(path)
+
+
+def sync_folder(path: Path) -> None:
+    """Let the name of the file survive a power failure."""
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def identity(path: Path) -> tuple[int, int]:
+    """Return what tells the file from all others, or raise `InvalidJournalError` if it is a link or no file."""
+    found = path.lstat()
+    if not stat.S_ISREG(found.st_mode):
+        raise InvalidJournalError(path, "must be a file; symbolic links are refused, since they can be changed")
+    if found.st_nlink > 1:
+        raise InvalidJournalError(path, "must have one name only: by another one, a second store could open it")
+    return found.st_dev, found.st_ino
+
+
+def check_header(path: Path) -> bool:
+    """Return whether there is a journal, and not nothing; raise `InvalidJournalError` if there is something else."""
+    try:
+        identity(path)
+    except FileNotFoundError:
+        return False
+    with path.open("rb") as file:
+        header = file.read(_HEADER_SIZE)
+    if not header:
+        return False  # as a temporary file is made
+    if not header.startswith(_MAGIC) or int.from_bytes(header[_APPLICATION_ID_AT]) != APPLICATION_ID:
+        raise InvalidJournalError(path, "is not a journal of sessiondex; it was left as it is. Give another path")
+    found = int.from_bytes(header[_FORMAT_AT])
+    if found > FORMAT:
+        reason = f"has format {found}, of a later release; this one reads up to {FORMAT}. Use that release"
+        raise InvalidJournalError(path, reason)
+    if found < 1:
+        raise InvalidJournalError(path, "has a damaged header; restore a backup")
+    return True

@@ -1,0 +1,282 @@
+"""JournalThread: the one thread that touches the file of a journal.
+
+The loop queues commits and says when to write. The thread writes all that are queued in one transaction, and reports
+it. In between it does other work on the file, as it is asked to. The first error stops it for good: going on might
+leave a gap in the commits. It ends when it is told to, and at the end of the interpreter.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from math import inf
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from time import monotonic
+from typing import Any, NamedTuple, TypeAlias, TypeVar
+
+from sessiondex.stores.journal import JournalHead
+from sessiondex.stores.sqlite.database import Database, Reserved
+from sessiondex.stores.sqlite.lock import FileLock
+from sessiondex.stores.sqlite.rows import Delete, Write
+
+T = TypeVar("T")
+
+log: logging.Logger = logging.getLogger("sessiondex")
+
+_MAX_WRITES = 1_000  # in one transaction, unless a single commit has more
+_TIDY_SECONDS = 1.0  # after something was deleted
+_EXIT_SECONDS = 30.0  # how long the end of the interpreter waits for the disk
+
+
+class PendingCommit(NamedTuple):
+    """A commit that is not on disk yet."""
+
+    sequence: int
+    """The number of its last change."""
+    size: int
+    """In bytes, about."""
+    time: float
+    """Of the commit, by `monotonic`."""
+    writes: Sequence[Write]
+
+
+class ThreadEndedError(Exception):
+    """The thread has ended or was stopped by an error, so it did not do what it was asked for."""
+
+
+_Work: TypeAlias = tuple[Callable[[Database], Any], "Future[Any]"]
+_WRITE_NOW, _WRITE_LATER, _STOP = "write now", "write later", "stop"
+
+_running: set[JournalThread] = set()
+
+
+class JournalThread:
+    """Owns a journal file from `start` to `stop`. Its methods are called from the loop.
+
+    `on_written` is called in the thread, after each transaction and after the error that stopped it.
+    """
+
+    def __init__(self, path: Path, interval_seconds: float, on_written: Callable[[], None]) -> None:
+        self.path = path
+        self._interval = interval_seconds
+        self._on_written = on_written
+        self._commands: SimpleQueue[str | _Work] = SimpleQueue()
+        self._pending: deque[PendingCommit] = deque()
+        self._is_write_due = False
+        self._added_bytes = self._written_bytes = 0  # each is changed by one thread only
+        self._last = Reserved(0, 0)
+        self._has_begun = False
+        self._opened: Future[JournalHead] = Future()
+        self._ended: Future[None] = Future()
+        self._thread = threading.Thread(target=self._run, name=f"sessiondex journal {path.name}", daemon=True)
+        self.written: int = 0
+        """The number of the last change that is on disk."""
+        self.error: Exception | None = None
+        """What stopped the thread, or `None`."""
+
+    # -- for the loop --
+
+    @property
+    def pending_bytes(self) -> int:
+        """The size of the commits that are not on disk yet."""
+        return self._added_bytes - self._written_bytes
+
+    @property
+    def pending_commits(self) -> int:
+        """How many commits no transaction has begun to write."""
+        return len(self._pending)
+
+    @property
+    def lag_seconds(self) -> float:
+        """How long the oldest of them has waited."""
+        try:
+            return monotonic() - self._pending[0].time
+        except IndexError:
+            return 0.0
+
+    def start(self) -> Future[JournalHead]:
+        """Start the thread, and open the file in it."""
+        _running.add(self)
+        self._thread.start()
+        return self._opened
+
+    def begin(self, last: Reserved) -> Future[None]:
+        """Say in the file that it is in use, from these last stamps and numbers on."""
+        self._last, self.written = last, last.sequence
+        return self.run(lambda database: self._begin(database, last))
+
+    def add(self, commit: PendingCommit) -> None:
+        """Queue a commit; `write_now` or `write_later` must follow."""
+        self._added_bytes += commit.size
+        stamp = max((one.stamp for one in commit.writes if not isinstance(one, Delete)), default=0)
+        self._last = Reserved(max(self._last.stamp, stamp), commit.sequence)
+        self._pending.append(commit)
+
+    def write_now(self) -> None:
+        """Write all that is queued."""
+        self._commands.put(_WRITE_NOW)
+
+    def write_later(self) -> None:
+        """Write all that is queued after the interval, unless it is written before for another reason."""
+        if not self._is_write_due:
+            self._is_write_due = True
+            self._commands.put(_WRITE_LATER)
+
+    def run(self, work: Callable[[Database], T]) -> Future[T]:
+        """Write all that is queued, then do the work."""
+        future: Future[T] = Future()
+        self._commands.put((work, future))
+        if not self._thread.is_alive():
+            self._refuse_work()  # it may have ended before it saw the work
+        return future
+
+    def backup(self, path: Path, database: Database) -> None:
+        """Write a copy of the file; what is queued is written in between. To be passed to `run`."""
+        database.backup(path, lambda: self._write_pending(database))
+
+    def stop(self) -> Future[None]:
+        """Write all that is queued, close the file and end. May be called twice."""
+        self._commands.put(_STOP)
+        return self._ended
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait until the thread has ended, and return whether it has."""
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    # -- in the thread --
+
+    def _run(self) -> None:
+        lock = None
+        try:
+            lock = FileLock(self.path)
+            # In this frame alone: a forked child, which has no such frame, must never close its copy.
+            database = Database(self.path)
+        except Exception as error:  # noqa: BLE001  # it is passed on
+            if lock is not None:
+                lock.release()
+            self._opened.set_exception(error)
+            self._end()
+            return
+        self._opened.set_result(JournalHead(*database.reserved, database.row_count))
+        try:
+            self._serve(database)
+        finally:
+            self._close(database)
+            lock.release()
+            self._on_written()
+            self._end()
+
+    def _serve(self, database: Database) -> None:
+        """Do what is asked for, until `stop`."""
+        due: dict[str, float] = {}  # when to write, and when to tidy
+        while True:
+            try:
+                timeout = max(min(due.values()) - monotonic(), 0) if due else None
+                command = self._commands.get(timeout=timeout)
+            except Empty:
+                if due.get("tidy", inf) <= monotonic():
+                    del due["tidy"]
+                    if self._try(database.tidy):
+                        due["tidy"] = monotonic()
+                command = _WRITE_NOW
+            if command is _WRITE_LATER:
+                due.setdefault("write", monotonic() + self._interval)
+                continue
+            due.pop("write", None)
+            self._write_pending(database)
+            if database.needs_tidying and self.error is None:
+                due.setdefault("tidy", monotonic() + _TIDY_SECONDS)
+            if command is _STOP:
+                return
+            if not isinstance(command, str):
+                self._work(database, *command)
+
+    def _write_pending(self, database: Database) -> None:
+        self._is_write_due = False  # before the queue is emptied: a commit that comes later has it set again
+        while self._pending and self.error is None:
+            commits: list[PendingCommit] = []
+            count = 0
+            while self._pending and (not commits or count + len(self._pending[0].writes) <= _MAX_WRITES):
+                commits.append(self._pending.popleft())
+                count += len(commits[-1].writes)
+            writes = [one for commit in commits for one in commit.writes]
+            sequence = commits[-1].sequence
+            self._try(lambda: database.write(writes, sequence))  # noqa: B023  # it is called at once
+            self._written_bytes += sum(commit.size for commit in commits)
+            if self.error is None:
+                self.written = sequence
+            self._on_written()
+        if self.error is not None and self._pending:
+            self._pending.clear()
+
+    def _try(self, work: Callable[[], T]) -> T | None:
+        """Do the work, and stop for good if it fails."""
+        try:
+            return work()
+        except Exception as error:  # noqa: BLE001  # of the disk, most of all
+            self._fail(error)
+            return None
+
+    def _fail(self, error: Exception) -> None:
+        if self.error is None:
+            self.error = error
+            log.critical("the journal %s stopped, so nothing can be saved: %s", self.path, error)
+
+    def _work(self, database: Database, work: Callable[[Database], Any], future: Future[Any]) -> None:
+        if self.error is not None:
+            future.set_exception(ThreadEndedError())
+        elif future.set_running_or_notify_cancel():
+            try:
+                future.set_result(work(database))
+            except BaseException as error:  # noqa: BLE001  # it is passed on
+                future.set_exception(error)
+
+    def _begin(self, database: Database, last: Reserved) -> None:
+        database.begin(last)
+        self._has_begun = True
+
+    def _close(self, database: Database) -> None:
+        is_whole = self._has_begun and self.error is None
+        self._try(lambda: database.close(self._last if is_whole else None))
+
+    def _end(self) -> None:
+        _running.discard(self)
+        self._refuse_work()
+        self._ended.set_result(None)
+
+    def _refuse_work(self) -> None:
+        """Answer all who asked for something that will not be done."""
+        while True:
+            try:
+                command = self._commands.get_nowait()
+            except Empty:
+                return
+            if not isinstance(command, str) and not command[1].done():
+                command[1].set_exception(ThreadEndedError())
+
+
+def _stop_all() -> None:
+    """At the end of the interpreter, write what is pending of stores that were not closed."""
+    threads = [*_running]
+    for thread in threads:
+        thread.stop()
+    for thread in threads:
+        if not thread.join(_EXIT_SECONDS) or thread.error is not None:
+            log.error("the interpreter ends before all was saved to the journal %s", thread.path)
+
+
+def _forget_all() -> None:
+    """In a forked child there are no threads: the journals belong to the parent."""
+    _running.clear()
+
+
+atexit.register(_stop_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)
