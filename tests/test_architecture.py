@@ -53,7 +53,7 @@ NARROWER: dict[str, set[str]] = {
     "stores/backend.py": {"models", "queries", "snapshots"},
     "stores/callback_scope.py": set(),
     "stores/change_feed.py": {"changes", "clock", "errors"},
-    "stores/commit.py": {"changes"},
+    "stores/commit.py": {"changes", "snapshots"},
     "stores/eviction.py": {"arguments", "changes", "errors"},
     "stores/keyed_locks.py": {"errors"},
     "stores/loop_guard.py": {"errors"},
@@ -88,15 +88,25 @@ STORE_PARTS: dict[str, set[str]] = {
     "change_feed": {"commit"},
     "commit": set(),
     "eviction": {"callback_scope", "commit"},
+    "evictor": {"backend", "eviction", "slices", "writer"},
+    "journal": {"commit", "stats"},
     "keyed_locks": set(),
-    "local": {"backend", "base", "change_feed", "eviction", "slices", "sweeper", "unreadable", "writer"},
+    "loading": {"journal", "slices", "unreadable", "writer"},
+    "local": {
+        *("backend", "base", "change_feed", "eviction", "evictor", "journal", "loading", "session_loader", "slices"),
+        *("sweeper", "unreadable", "writer"),
+    },
     "loop_guard": set(),
     "lru_cache": set(),
-    "memory": {"eviction", "local", "options", "stats", "table_backend", "unreadable"},
+    "memory": {
+        *("eviction", "journal", "loading", "local", "options", "repacking", "stats", "table_backend", "unreadable"),
+    },
     "options": set(),
     "pages": set(),
     "reads": {"loop_guard", "pages"},
+    "repacking": {"backend"},
     "scan": {"backend", "eviction", "local", "options", "unreadable"},
+    "session_loader": {"backend", "slices", "unreadable"},
     "slices": set(),
     "stats": set(),
     "sweeper": set(),
@@ -107,6 +117,17 @@ STORE_PARTS: dict[str, set[str]] = {
     "writer": {"backend", "commit", "eviction", "terms"},
 }
 """The modules of `stores`, and which others of them each may import."""
+
+SQLITE_PARTS: dict[str, set[str]] = {
+    "rows": set(),
+    "wal": set(),
+    "files": set(),
+    "lock": set(),
+    "database": {"files", "rows", "wal"},
+    "thread": {"database", "lock", "rows"},
+    "journal": {"database", "lock", "rows", "thread"},
+}
+"""The modules of `stores/sqlite`, and which others of them each may import."""
 
 ENGINE_PARTS: dict[str, set[str]] = {
     "chunks": set(),
@@ -122,11 +143,12 @@ ENGINE_PARTS: dict[str, set[str]] = {
 """The modules of `engine`, and which others of them each may import."""
 
 USES_ASYNCIO = {
-    *("base", "local", "loop_guard", "keyed_locks", "change_feed", "eviction", "pages", "slices", "sweeper"),
+    *("base", "local", "loop_guard", "keyed_locks", "change_feed", "eviction", "memory", "pages", "repacking"),
+    *("slices", "sqlite/journal", "sweeper"),
 }
 """The modules of `stores` that may import asyncio."""
 
-MAKES_TASKS_OR_FUTURES = {"keyed_locks", "change_feed", "eviction"}
+MAKES_TASKS_OR_FUTURES = {"keyed_locks", "change_feed", "eviction", "sqlite/journal"}
 """Those that may ask for the running loop besides `loop_guard`: to make a task or a future in it."""
 
 NEEDS_HYPOTHESIS = {
@@ -134,6 +156,9 @@ NEEDS_HYPOTHESIS = {
     *("testing/machine_writes.py", "testing/strategies.py"),
 }
 """Files that need the extra `testing`. No other file imports it, nor these."""
+
+SQLITE = "stores/sqlite/"
+"""The package of the journal."""
 
 NEEDS_REDIS = "stores/redis/"
 """The package that needs the extra `redis`."""
@@ -198,8 +223,17 @@ def test_imports_follow_the_arrows(file: str) -> None:
 @pytest.mark.parametrize("file", LOCAL_STORE_FILES)
 def test_store_modules_import_only_their_parts(file: str) -> None:
     name = Path(file).stem
-    if name != "__init__":
+    if name != "__init__" and not file.startswith(SQLITE):
         assert siblings(file, "stores") <= STORE_PARTS[name]
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if file.startswith(SQLITE)])
+def test_journal_modules_import_only_their_parts(file: str) -> None:
+    """Of the other stores, they know the protocol and what is in a commit."""
+    name = Path(file).stem
+    if name != "__init__":
+        assert siblings(file, "stores.sqlite") <= SQLITE_PARTS[name]
+        assert siblings(file, "stores") <= {"commit", "journal", "sqlite", "stats"}
 
 
 @pytest.mark.parametrize("file", [file for file in FILES if file.startswith("engine/")])
@@ -209,7 +243,9 @@ def test_engine_modules_import_only_their_parts(file: str) -> None:
         assert siblings(file, "engine") <= ENGINE_PARTS[name]
 
 
-@pytest.mark.parametrize("parts", [STORE_PARTS, ENGINE_PARTS, ARROWS], ids=["stores", "engine", "packages"])
+@pytest.mark.parametrize(
+    "parts", [STORE_PARTS, SQLITE_PARTS, ENGINE_PARTS, ARROWS], ids=["stores", "journal", "engine", "packages"]
+)
 def test_calls_only_go_down(parts: dict[str, set[str]]) -> None:
     """The arrows have no cycle."""
     left = dict(parts)

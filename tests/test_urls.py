@@ -26,7 +26,7 @@ async def test_memory_with_options_in_the_url_and_beside_it() -> None:
     [
         ("", "must be like memory://"),
         ("memory", "must be like memory://"),
-        ("mysql://host", "there are memory://, redis://, rediss://, valkey://"),
+        ("mysql://host", "there are memory://, sqlite://, redis://, rediss://, valkey://"),
         ("memory://host", "takes nothing but a question mark and some of"),
         ("memory://?color=red", "takes nothing but a question mark"),
         ("memory://?debug=perhaps", "'debug' that cannot be parsed"),

@@ -15,13 +15,16 @@ from sessiondex.errors import (
     ConflictError,
     ForkedStoreError,
     InvalidArgumentError,
+    InvalidJournalError,
     InvalidLineError,
     InvalidSessionError,
     InvariantError,
+    JournalInUseError,
     ReentryError,
     SessiondexError,
     SessionNotFoundError,
     StoreClosedError,
+    StoreNotOpenError,
     StoreUnavailableError,
     TenantMismatchError,
     TurnTimeoutError,
@@ -34,12 +37,13 @@ from sessiondex.models import Channel, PendingMigration, ScopeFilter, Session, S
 from sessiondex.reading import S, SessionReader
 from sessiondex.stores.memory import InMemorySessionStore
 from sessiondex.stores.scan import ScanSessionStore
-from sessiondex.stores.stats import IndexStats, StoreStats
+from sessiondex.stores.stats import IndexStats, JournalStats, StoreStats
 from sessiondex.transfer import CopyProgress, copy_sessions
 from sessiondex.urls import open_store
 
 if TYPE_CHECKING:
     from sessiondex.stores.redis import RedisSessionStore
+    from sessiondex.stores.sqlite import LoadProgress, SQLiteJournal
 
 __all__ = [
     "Change",
@@ -54,14 +58,19 @@ __all__ = [
     "IndexStats",
     "Indexed",
     "InvalidArgumentError",
+    "InvalidJournalError",
     "InvalidLineError",
     "InvalidSessionError",
     "InvariantError",
+    "JournalInUseError",
+    "JournalStats",
     "LinesProgress",
+    "LoadProgress",
     "PendingMigration",
     "RedisSessionStore",
     "ReentryError",
     "ReindexProgress",
+    "SQLiteJournal",
     "ScanSessionStore",
     "ScopeFilter",
     "Session",
@@ -72,6 +81,7 @@ __all__ = [
     "SessiondexError",
     "StepVisit",
     "StoreClosedError",
+    "StoreNotOpenError",
     "StoreStats",
     "StoreUnavailableError",
     "TenantMismatchError",
@@ -88,7 +98,9 @@ __all__ = [
 if not TYPE_CHECKING:  # type checkers see the real class, and no other name
 
     def __getattr__(name: str) -> Any:
-        """Import `RedisSessionStore` on first use: sessiondex is used without redis-py as well."""
+        """Import on first use what needs more than pydantic: redis-py, or Python's `sqlite3`, which some lack."""
+        if name in ("LoadProgress", "SQLiteJournal"):
+            return globals().setdefault(name, getattr(import_module("sessiondex.stores.sqlite"), name))
         if name != "RedisSessionStore":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         try:

@@ -8,13 +8,13 @@ from datetime import timedelta
 from importlib.metadata import entry_points
 from inspect import signature
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 from sessiondex.arguments import check_text
 from sessiondex.contract import SessionStore
 from sessiondex.errors import InvalidArgumentError
 from sessiondex.stores.memory import InMemorySessionStore
-from sessiondex.stores.options import OtherOptions
+from sessiondex.stores.options import JournalOptions, OtherOptions
 
 ENTRY_POINTS = "sessiondex.stores"
 """The entry point group in which packages declare schemes: the scheme, and a function of URL and options."""
@@ -36,8 +36,11 @@ _PARAMETERS: Mapping[str, Callable[[str], Any]] = {
     "cache_size": int,
     "changes_kept": int,
     "debug": _parse_flag,
+    "durability": str,
+    "flush_interval": _parse_seconds,
     "idle_ttl": _parse_seconds,
     "max_connections": int,
+    "max_pending_bytes": int,
     "max_sessions": int,
     "on_unreadable": str,
     "prefix": str,
@@ -50,10 +53,11 @@ _PARAMETERS: Mapping[str, Callable[[str], Any]] = {
 def open_store(url: str, **options: Any) -> SessionStore[Any]:
     """Return the store of a URL; every store keeps the same contract.
 
-    `memory://` is in this process; `redis://host:6379/0`, `rediss://` (TLS) and `valkey://` are servers,
-    `redis+cluster://` a cluster. Options are those of the stores' classes; a store ignores those that only others have.
-    Plain ones may stand in the URL, as in `memory://?max_sessions=1000&idle_ttl=3600`. Packages add schemes by entry
-    points of the group `sessiondex.stores`.
+    `memory://` is in this process. So is `sqlite:///sessions.db`, which keeps its sessions in that file across
+    restarts; `sqlite:////var/lib/sessions.db` is an absolute path. `redis://host:6379/0`, `rediss://` (TLS) and
+    `valkey://` are servers, `redis+cluster://` a cluster. Options are those of the stores' classes; a store ignores
+    those that only others have. Plain ones may stand in the URL, as in `memory://?max_sessions=1000&idle_ttl=3600`. Packages
+    add schemes by entry points of the group `sessiondex.stores`. Use the store within `async with`.
 
     >>> open_store("memory://?cache_size=100", max_sessions=1000)  # doctest: +ELLIPSIS
     <sessiondex.stores.memory.InMemorySessionStore object at ...>
@@ -68,12 +72,14 @@ def open_store(url: str, **options: Any) -> SessionStore[Any]:
         raise InvalidArgumentError("url", "must be like memory:// or redis://localhost:6379")
     if scheme == "memory":
         return _construct(InMemorySessionStore, *_split_options(url, options))
+    if scheme == "sqlite":
+        return _open_file(url, options)
     if scheme in _REDIS_SCHEMES:
         redis = importlib.import_module("sessiondex.stores.redis")  # imported here: it needs the extra `redis`
         return _construct(redis.RedisSessionStore, *_split_options(url, options))
     others = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
     if scheme not in others:
-        known = ", ".join(f"{name}://" for name in ("memory", *_REDIS_SCHEMES, *sorted(others)))
+        known = ", ".join(f"{name}://" for name in ("memory", "sqlite", *_REDIS_SCHEMES, *sorted(others)))
         raise InvalidArgumentError("url", f"has an unknown scheme; there are {known}")
     store: SessionStore[Any] = others[scheme].load()(url, **options)
     return store
@@ -99,11 +105,31 @@ def _split_options(url: str, options: Mapping[str, Any]) -> tuple[str, dict[str,
     return urlunsplit(parts._replace(query=urlencode(rest))), found
 
 
-def _construct(cls: Any, url: str, options: Mapping[str, Any]) -> SessionStore[Any]:
+def _open_file(url: str, options: dict[str, Any]) -> SessionStore[Any]:
+    """Return a store with a journal. As in the URLs of other libraries, an absolute path begins with a slash more."""
+    # By hand: some releases of `urlunsplit` lose a slash.
+    path = url.partition("://")[2].partition("?")[0]
+    rest, options = _split_options(url, options)
+    if not path.startswith("/") or path.endswith("/") or "?" in rest or "#" in path:
+        names = ", ".join(_PARAMETERS)
+        reason = f"must be like sqlite:///sessions.db or sqlite:////var/lib/sessions.db, with some of {names}"
+        raise InvalidArgumentError("url", reason)
+    if "journal" in options:
+        raise InvalidArgumentError("options", "sqlite:// makes its journal from the URL; leave `journal` out")
+    sqlite = importlib.import_module("sessiondex.stores.sqlite")  # imported here: some builds of Python lack sqlite3
+    given = {name: options.pop(name) for name in JournalOptions.__optional_keys__ if name in options}
+    journal = sqlite.SQLiteJournal(unquote(path[1:]), **given)
+    return _construct(InMemorySessionStore, "memory://", {**options, "journal": journal})
+
+
+def _construct(cls: Any, url: str, options: dict[str, Any]) -> SessionStore[Any]:
+    for name in JournalOptions.__optional_keys__:
+        options.pop(name, None)  # so that a URL is all that changes
     known = {*signature(cls).parameters, *OtherOptions.__optional_keys__} - {"url", "others"}
     for name in options:
         if name not in known:
-            raise InvalidArgumentError("options", f"there is no {name!r}; there are {', '.join(sorted(known))}")
+            names = ", ".join(sorted({*known, *JournalOptions.__optional_keys__}))
+            raise InvalidArgumentError("options", f"there is no {name!r}; there are {names}")
     if cls is not InMemorySessionStore:
         store: SessionStore[Any] = cls(url, **options)
         return store

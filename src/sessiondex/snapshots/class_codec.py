@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -48,6 +48,7 @@ from sessiondex.snapshots.json_values import printable
 from sessiondex.snapshots.plain_types import is_plain_class
 
 _VERSION_FIELDS: set[str] = {"last_activity_at", "revision"}
+_MAX_REVISION = 2**63
 _STAND_INS = b',"last_activity_at":"1970-01-01T00:00:00Z","revision":1}'
 
 
@@ -87,7 +88,12 @@ class ClassCodec:
         return self._adapter.serializer.to_json(session, by_alias=False, round_trip=True, warnings="none")
 
     def dump_plain(self, session: Session) -> bytes:
-        """Return a session that `pack` accepts as JSON, with stand-ins for the fields that `pack` does not check."""
+        """Return a session that `pack` accepts as JSON. Two fields, which `pack` does not check, may get stand-ins."""
+        values = session.__dict__
+        revision, last_activity_at = values["revision"], values["last_activity_at"]
+        is_fit = type(revision) is int and 0 <= revision < _MAX_REVISION and type(last_activity_at) is datetime
+        if is_fit and last_activity_at.tzinfo is UTC:
+            return self.dump(session)
         data = self._adapter.serializer.to_json(
             session, by_alias=False, round_trip=True, warnings="none", exclude=_VERSION_FIELDS
         )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from time import perf_counter
 from typing import Generic
 
 from sessiondex.errors import InvariantError, StoreClosedError, WrongLoopError
 from sessiondex.stores.backend import P, R
-from sessiondex.stores.eviction import EvictionNotifier
+from sessiondex.stores.eviction import EvictionNotifier, EvictionPolicy
 from sessiondex.stores.slices import SLICE_SECONDS, Slices
 from sessiondex.stores.writer import Writer
 
@@ -19,15 +20,24 @@ _EVICTIONS_PER_SAVE = 2  # more than a save adds, so that saves alone catch up w
 
 
 class Evictor(Generic[R, P]):
-    """Evicts by the policy of a writer. The caller of `after` and `some_expired` holds the lock of the store."""
+    """Evicts by the policy of a writer. The caller of `after` holds the lock of the store; the others take it."""
 
-    def __init__(self, writer: Writer[R, P], notifier: EvictionNotifier[R] | None, enter: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        writer: Writer[R, P],
+        policy: EvictionPolicy,
+        notifier: EvictionNotifier[R] | None,
+        enter: Callable[[], None],
+    ) -> None:
         self._writer = writer
+        self._policy = policy
         self._notifier = notifier
         self._enter = enter
 
     async def after(self, save_count: int) -> None:
         """Evict what is beyond the limit after so many saves, and a few sessions that have expired."""
+        if not self._policy.is_on:
+            return
         slices = Slices(self._enter)
         try:
             while self._writer.evict_surplus(SLICE_SECONDS):
@@ -45,9 +55,17 @@ class Evictor(Generic[R, P]):
         except Exception:  # of the clock, which is the user's: the save is done, so it does not fail
             log.exception("evicting after a save failed; the next save tries again")
 
-    def some_expired(self) -> bool:
+    async def some_expired(self, locked: Callable[[], AbstractAsyncContextManager[None]]) -> bool:
         """Evict sessions that have expired, for a slice of time; return whether there may be more."""
-        return self._writer.evict_expired(2**63, SLICE_SECONDS)
+        async with locked():
+            return self._writer.evict_expired(2**63, SLICE_SECONDS)
+
+    async def all_expired(self, locked: Callable[[], AbstractAsyncContextManager[None]]) -> None:
+        """Evict all sessions that have expired, a slice of time after another."""
+        if self._policy.idle_ttl is not None:
+            slices = Slices(self._enter)
+            while await self.some_expired(locked):
+                await slices.pause()
 
     def notify(self) -> None:
         """Have `on_evict` called soon for what was evicted."""

@@ -64,6 +64,10 @@ class Journal(Protocol):
     def on_commit(self, commit: Commit[Any]) -> None:
         """Take notice of a commit, as a `CommitListener`."""
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether `ready` would return at once."""
+
     async def ready(self, operation: str) -> None:
         """Wait until there is room for one more commit.
 

@@ -42,7 +42,7 @@ from sessiondex.stores.loading import JournalLoader
 from sessiondex.stores.session_loader import SessionLoader
 from sessiondex.stores.slices import Slices, map_in_slices
 from sessiondex.stores.sweeper import sweep
-from sessiondex.stores.unreadable import MIN_PAGE_SIZE, UnreadableSessions
+from sessiondex.stores.unreadable import UnreadableSessions
 from sessiondex.stores.writer import Writer
 
 _ERASED_AT_ONCE = 50  # sessions, in one step
@@ -79,7 +79,7 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
         if policy.on_evict is not None:
             self._notifier = EvictionNotifier(policy.on_evict, backend.to_session, backend.class_of)
             self._writer.subscribe(self._notifier)
-        self._evictor = Evictor(self._writer, self._notifier, self._guard.enter)
+        self._evictor = Evictor(self._writer, policy, self._notifier, self._guard.enter)
         self._sessions = SessionLoader(backend, self._unreadable, self._guard.enter)
         self._loader = loader
         self._journal = None if loader is None else loader.journal
@@ -115,24 +115,17 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
             return None  # so that its user can begin another conversation
 
     async def _newest(self, query: ListQuery, page: Page) -> list[S]:
-        found = self._backend.newest(query, page, self._clock.cutoff())
-        sessions, size = await self._sessions.readable(found), page.limit
-        while len(sessions) < page.limit and len(found) == size:  # some were skipped, and there may be more
-            size = max(page.limit, MIN_PAGE_SIZE)
-            further = Page(size, self._backend.place_of(found[-1]).stamp, page.after)
-            found = self._backend.newest(query, further, self._clock.cutoff())
-            sessions += await self._sessions.readable(found)
-        return sessions[: page.limit]
+        return await self._sessions.newest(query, page, self._clock.cutoff)
 
     async def _at_step(self, query: StepQuery) -> list[S]:
         return await self._sessions.readable(self._backend.at_step(query, self._clock.now(), self._clock.cutoff()))
 
     async def _count(self, query: CountQuery) -> int:
-        await self._evict_all_expired()
+        await self._evictor.all_expired(self._locked)
         return self._backend.count(query)
 
     async def _count_steps(self, query: ScenarioQuery) -> dict[str, int]:
-        await self._evict_all_expired()
+        await self._evictor.all_expired(self._locked)
         return self._backend.count_steps(query)
 
     async def _export(self, cursor: str | None, limit: int) -> tuple[list[S], str | None]:
@@ -147,7 +140,7 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
     async def _put(self, session: S, expected: Expected | None, *, touch: bool) -> UUID:
         prepared = self._codec.prepare(session)
         journal = self._journal
-        if journal is not None:
+        if journal is not None and not journal.is_ready:
             await self._ready(journal, "save")
         lock = self._lock
         await lock.acquire()  # `async with` takes two more calls
@@ -204,8 +197,7 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
             if found is not None:  # another task saved one while `create` ran
                 return found
             version = self._writer.put(prepared, Expected(0))
-            if self._has_evictions:
-                await self._evictor.after(1)
+            await self._evictor.after(1)
         write_back_version(session, *version)
         return None
 
@@ -215,8 +207,7 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
         prepared = await map_in_slices(self._codec.prepare, sessions, first, self._guard.enter)
         async with self._writing("save_many"):
             versions = self._writer.put_many(prepared, expected, touch=touch, first=first)
-            if self._has_evictions:
-                await self._evictor.after(len(prepared))
+            await self._evictor.after(len(prepared))
         for session, version in zip(sessions, versions, strict=True):
             write_back_version(session, *version)
         return [one.session_id for one in prepared]
@@ -227,8 +218,7 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
         async with self._writing("restore"):
             batch = [(one, stamp, revision) for one, (_, stamp, revision) in zip(prepared, versions, strict=True)]
             count = self._writer.restore(batch)
-            if self._has_evictions:
-                await self._evictor.after(0)
+            await self._evictor.after(0)
         return count
 
     async def _touch(self, session_id: UUID, tenant_id: UUID | None) -> bool:
@@ -274,16 +264,8 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
             await journal.settle(self._writer.last_sequence, "delete")
         return count
 
-    async def _evict_all_expired(self) -> None:
-        """Evict all sessions that have expired, a slice of time after another."""
-        if self._policy.idle_ttl is not None:
-            slices = Slices(self._guard.enter)
-            while await self._evict_some_expired():
-                await slices.pause()
-
     async def _evict_some_expired(self) -> bool:
-        async with self._locked():
-            return self._evictor.some_expired()
+        return await self._evictor.some_expired(self._locked)
 
     # -- locks and changes --
 
@@ -319,7 +301,7 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
             self._writer.subscribe(self._loader.journal)
             self._guard.set_open()
         try:
-            await self._evict_all_expired()
+            await self._evictor.all_expired(self._locked)
             async with self._writing("open"):
                 await self._evictor.after(0)
         except BaseException:

@@ -12,6 +12,7 @@ class MemoryOptions(TypedDict, total=False):
 
     cache_size: int
     debug: bool
+    journal: Any
 
 
 class ServerOptions(TypedDict, total=False):
@@ -23,11 +24,21 @@ class ServerOptions(TypedDict, total=False):
     max_connections: int
 
 
+class JournalOptions(TypedDict, total=False):
+    """Options of `SQLiteJournal`, which only `open_store` takes: for the scheme `sqlite`."""
+
+    durability: str
+    flush_interval: timedelta
+    max_pending_bytes: int
+    progress: Any
+
+
 class OtherOptions(ServerOptions, total=False):
     """Options that `ScanSessionStore` does not have: all of these."""
 
     cache_size: int
     debug: bool
+    journal: Any
 
 
 def check_ignored(given: Iterable[str], known: Any) -> None:

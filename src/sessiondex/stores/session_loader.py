@@ -8,10 +8,11 @@ from typing import Generic
 
 from sessiondex.errors import UnreadableSessionError
 from sessiondex.models import Session
+from sessiondex.queries import ListQuery, Page
 from sessiondex.reading import S
 from sessiondex.stores.backend import Backend, P, R
 from sessiondex.stores.slices import Slices
-from sessiondex.stores.unreadable import UnreadableSessions
+from sessiondex.stores.unreadable import MIN_PAGE_SIZE, UnreadableSessions
 
 
 class SessionLoader(Generic[R, P, S]):
@@ -21,6 +22,17 @@ class SessionLoader(Generic[R, P, S]):
         self._backend = backend
         self._unreadable = unreadable
         self._enter = enter
+
+    async def newest(self, query: ListQuery, page: Page, cutoff: Callable[[], int | None]) -> list[S]:
+        """Return a page of sessions, as many as it asks for if some are skipped."""
+        found = self._backend.newest(query, page, cutoff())
+        sessions, size = await self.readable(found), page.limit
+        while len(sessions) < page.limit and len(found) == size:  # some were skipped, and there may be more
+            size = max(page.limit, MIN_PAGE_SIZE)
+            further = Page(size, self._backend.place_of(found[-1]).stamp, page.after)
+            found = self._backend.newest(query, further, cutoff())
+            sessions += await self.readable(found)
+        return sessions[: page.limit]
 
     async def readable(self, found: Sequence[R]) -> list[S]:
         """Return the sessions, without those that are skipped."""

@@ -336,4 +336,4 @@ class Writer(Generic[R, P]):
 
 def _saved(prepared: Prepared, stamp: int, revision: int) -> Mutation[R]:
     session_id, tenant_id, _, _, document = prepared
-    return Mutation(ChangeKind.SAVED, session_id, tenant_id, stamp, revision, document=document)
+    return Mutation(ChangeKind.SAVED, session_id, tenant_id, stamp, revision, None, None, document)

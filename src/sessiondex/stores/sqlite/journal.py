@@ -17,7 +17,6 @@ from datetime import timedelta
 from functools import partial
 from os import PathLike, fspath
 from pathlib import Path
-from time import monotonic
 from typing import Any, Literal, NoReturn, TypeAlias, TypeVar
 
 from sessiondex.arguments import check_callable, check_min
@@ -29,7 +28,7 @@ from sessiondex.stores.journal import JournalHead, JournalRow
 from sessiondex.stores.sqlite.database import Database, Reserved
 from sessiondex.stores.sqlite.lock import IS_SUPPORTED
 from sessiondex.stores.sqlite.rows import Delete, Put, Touch, Write
-from sessiondex.stores.sqlite.thread import JournalThread, PendingCommit, ThreadEndedError
+from sessiondex.stores.sqlite.thread import JournalThread, ThreadEndedError
 from sessiondex.stores.stats import JournalStats
 
 T = TypeVar("T")
@@ -37,7 +36,6 @@ T = TypeVar("T")
 Durability: TypeAlias = Literal["full", "batched"]
 
 MAX_PENDING_BYTES = 64 * 2**20
-_BYTES_PER_WRITE = 500  # of what Python adds to a row, about
 _FLUSH_INTERVAL = timedelta(seconds=0.2)
 
 
@@ -112,7 +110,7 @@ class SQLiteJournal:
         self._last_sequence = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()  # in the order of the numbers
-        self._room_waiters: set[asyncio.Future[None]] = set()
+        self._room_waiters: list[asyncio.Future[None]] = []
 
     @property
     def path(self) -> Path:
@@ -145,26 +143,32 @@ class SQLiteJournal:
         if sequence <= self._last_sequence or self._thread.error is not None:
             return  # seen already, or nothing is written any more
         self._last_sequence = sequence
-        writes = [_write_of(mutation) for mutation in commit.mutations]
-        size = sum(_BYTES_PER_WRITE + (len(one.data) if type(one) is Put else 0) for one in writes)
-        self._thread.add(PendingCommit(sequence, size, monotonic(), writes))
+        self._thread.add(sequence, [_write_of(mutation) for mutation in commit.mutations])
         if not self._is_full:
             self._thread.write_later()
         elif not self._is_writing:
             self._is_writing = True
             self._thread.write_now()
 
+    @property
+    def is_ready(self) -> bool:
+        return self._thread.error is None and self._thread.pending_bytes < self._max_pending_bytes
+
     async def ready(self, operation: str) -> None:
         while self._thread.error is None and self._thread.pending_bytes >= self._max_pending_bytes:
             if not self._is_full:
                 self._thread.write_now()
-            await self._wait(self._room_waiters.add, self._room_waiters.discard)
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._room_waiters.append(waiter)
+            await waiter
         if self._thread.error is not None:
             self._raise(operation, is_outcome_unknown=False)
 
     async def settle(self, sequence: int, operation: str) -> None:
         if self._is_full and self._thread.written < sequence and self._thread.error is None:
-            await self._wait(lambda waiter: self._waiters.append((sequence, waiter)), lambda _: None)
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiters.append((sequence, waiter))
+            await waiter
         if self._thread.error is not None and self._thread.written < sequence:
             self._raise(operation, is_outcome_unknown=True)
 
@@ -206,16 +210,6 @@ class SQLiteJournal:
         await is_done.wait()
         return future.result()
 
-    async def _wait(
-        self, add: Callable[[asyncio.Future[None]], None], remove: Callable[[asyncio.Future[None]], None]
-    ) -> None:
-        waiter = asyncio.get_running_loop().create_future()
-        add(waiter)
-        try:
-            await waiter
-        finally:
-            remove(waiter)
-
     def _raise(self, operation: str, *, is_outcome_unknown: bool) -> NoReturn:
         error = self._thread.error
         reason = "it is closed" if error is None else f"an error stopped it ({error}); free the disk and open it again"
@@ -239,7 +233,8 @@ class SQLiteJournal:
             if not waiter.done():
                 waiter.set_result(None)
         if thread.error is not None or thread.pending_bytes < self._max_pending_bytes:
-            for waiter in self._room_waiters:
+            while self._room_waiters:
+                waiter = self._room_waiters.pop()
                 if not waiter.done():
                     waiter.set_result(None)
         if self._is_full:

@@ -18,32 +18,26 @@ from math import inf
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from time import monotonic
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from sessiondex.stores.journal import JournalHead
 from sessiondex.stores.sqlite.database import Database, Reserved
 from sessiondex.stores.sqlite.lock import FileLock
-from sessiondex.stores.sqlite.rows import Delete, Write
+from sessiondex.stores.sqlite.rows import Delete, Put, Write
 
 T = TypeVar("T")
 
 log: logging.Logger = logging.getLogger("sessiondex")
 
+_BYTES_PER_WRITE = 500  # of what Python adds to a row, about
 _MAX_WRITES = 1_000  # in one transaction, unless a single commit has more
 _TIDY_SECONDS = 1.0  # after something was deleted
 _EXIT_SECONDS = 30.0  # how long the end of the interpreter waits for the disk
 
 
-class PendingCommit(NamedTuple):
-    """A commit that is not on disk yet."""
-
-    sequence: int
-    """The number of its last change."""
-    size: int
-    """In bytes, about."""
-    time: float
-    """Of the commit, by `monotonic`."""
-    writes: Sequence[Write]
+_PendingCommit: TypeAlias = tuple[int, int, float, Sequence[Write]]
+"""The number of its last change, its size in bytes, its time by `monotonic`, and what it wrote. A plain tuple: one is
+made for each save."""
 
 
 class ThreadEndedError(Exception):
@@ -67,10 +61,10 @@ class JournalThread:
         self._interval = interval_seconds
         self._on_written = on_written
         self._commands: SimpleQueue[str | _Work] = SimpleQueue()
-        self._pending: deque[PendingCommit] = deque()
+        self._pending: deque[_PendingCommit] = deque()
         self._is_write_due = False
         self._added_bytes = self._written_bytes = 0  # each is changed by one thread only
-        self._last = Reserved(0, 0)
+        self._last_stamp = self._last_sequence = 0
         self._has_begun = False
         self._opened: Future[JournalHead] = Future()
         self._ended: Future[None] = Future()
@@ -96,7 +90,7 @@ class JournalThread:
     def lag_seconds(self) -> float:
         """How long the oldest of them has waited."""
         try:
-            return monotonic() - self._pending[0].time
+            return monotonic() - self._pending[0][2]
         except IndexError:
             return 0.0
 
@@ -108,15 +102,22 @@ class JournalThread:
 
     def begin(self, last: Reserved) -> Future[None]:
         """Say in the file that it is in use, from these last stamps and numbers on."""
-        self._last, self.written = last, last.sequence
+        self._last_stamp, self._last_sequence = last
+        self.written = last.sequence
         return self.run(lambda database: self._begin(database, last))
 
-    def add(self, commit: PendingCommit) -> None:
-        """Queue a commit; `write_now` or `write_later` must follow."""
-        self._added_bytes += commit.size
-        stamp = max((one.stamp for one in commit.writes if not isinstance(one, Delete)), default=0)
-        self._last = Reserved(max(self._last.stamp, stamp), commit.sequence)
-        self._pending.append(commit)
+    def add(self, sequence: int, writes: Sequence[Write]) -> None:
+        """Queue a commit whose last change has that number; `write_now` or `write_later` must follow."""
+        size, stamp = 0, self._last_stamp
+        for one in writes:
+            size += _BYTES_PER_WRITE
+            if not isinstance(one, Delete):
+                stamp = max(stamp, one.stamp)
+                if isinstance(one, Put):
+                    size += len(one.data)
+        self._added_bytes += size
+        self._last_stamp, self._last_sequence = stamp, sequence
+        self._pending.append((sequence, size, monotonic(), writes))
 
     def write_now(self) -> None:
         """Write all that is queued."""
@@ -201,15 +202,14 @@ class JournalThread:
     def _write_pending(self, database: Database) -> None:
         self._is_write_due = False  # before the queue is emptied: a commit that comes later has it set again
         while self._pending and self.error is None:
-            commits: list[PendingCommit] = []
-            count = 0
-            while self._pending and (not commits or count + len(self._pending[0].writes) <= _MAX_WRITES):
-                commits.append(self._pending.popleft())
-                count += len(commits[-1].writes)
-            writes = [one for commit in commits for one in commit.writes]
-            sequence = commits[-1].sequence
+            writes: list[Write] = []
+            sequence = size = 0
+            while self._pending and (not writes or len(writes) + len(self._pending[0][3]) <= _MAX_WRITES):
+                sequence, its_size, _, its_writes = self._pending.popleft()
+                writes += its_writes
+                size += its_size
             self._try(lambda: database.write(writes, sequence))  # noqa: B023  # it is called at once
-            self._written_bytes += sum(commit.size for commit in commits)
+            self._written_bytes += size
             if self.error is None:
                 self.written = sequence
             self._on_written()
@@ -244,7 +244,8 @@ class JournalThread:
 
     def _close(self, database: Database) -> None:
         is_whole = self._has_begun and self.error is None
-        self._try(lambda: database.close(self._last if is_whole else None))
+        last = Reserved(self._last_stamp, self._last_sequence)
+        self._try(lambda: database.close(last if is_whole else None))
 
     def _end(self) -> None:
         _running.discard(self)
