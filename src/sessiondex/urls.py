@@ -56,8 +56,8 @@ def open_store(url: str, **options: Any) -> SessionStore[Any]:
     `memory://` is in this process. So is `sqlite:///sessions.db`, which keeps its sessions in that file across
     restarts; `sqlite:////var/lib/sessions.db` is an absolute path. `redis://host:6379/0`, `rediss://` (TLS) and
     `valkey://` are servers, `redis+cluster://` a cluster. Options are those of the stores' classes; a store ignores
-    those that only others have. Plain ones may stand in the URL, as in `memory://?max_sessions=1000&idle_ttl=3600`. Packages
-    add schemes by entry points of the group `sessiondex.stores`. Use the store within `async with`.
+    those that only others have. Plain ones may stand in the URL, as in `memory://?max_sessions=1000&idle_ttl=3600`.
+    Packages add schemes by entry points of the group `sessiondex.stores`. Use the store within `async with`.
 
     >>> open_store("memory://?cache_size=100", max_sessions=1000)  # doctest: +ELLIPSIS
     <sessiondex.stores.memory.InMemorySessionStore object at ...>

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from os import PathLike
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from sessiondex.stores.commit import Commit
 from sessiondex.stores.stats import JournalStats
@@ -37,6 +37,7 @@ class JournalRow(NamedTuple):
     is_intact: bool
 
 
+@runtime_checkable
 class Journal(Protocol):
     """Keeps the sessions of one store in a file. Opened, used and closed by that store."""
 

@@ -12,6 +12,7 @@ from sessiondex import schema
 from sessiondex.arguments import check_bool, check_min
 from sessiondex.clock import StampClock
 from sessiondex.engine.table import Row, RowChange
+from sessiondex.errors import InvalidArgumentError
 from sessiondex.indexed import KnownIndexes
 from sessiondex.models import Session, utc_now
 from sessiondex.reading import S
@@ -90,6 +91,10 @@ class InMemorySessionStore(LocalSessionStore[Row | S, RowChange, S]):
         policy = EvictionPolicy(idle_ttl, max_sessions, on_evict)
         stamps = StampClock(clock, idle_ttl)
         index_keys = schema.eviction_index_keys if policy.is_on else schema.index_keys
+        given: object = journal
+        if given is not None and not isinstance(given, Journal):
+            reason = f"must be a SQLiteJournal, or None, not {type(given).__name__}"
+            raise InvalidArgumentError("journal", reason)
         types = None if journal is None else SessionTypes(classes)
         codec: SnapshotCodec[S] = SnapshotCodec(index_keys, stamps.instant, indexes, types)
         unreadable = UnreadableSessions(on_unreadable)

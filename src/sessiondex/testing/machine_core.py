@@ -85,16 +85,16 @@ class MachineCore(RuleBasedStateMachine):
 
     def comparable(self, answer: Any) -> Any:
         """Return the result as it is compared: without sequences, and without stamps unless the machine owns time."""
-        if isinstance(answer, Change):  # a store that is used by others as well does not count from 1
+        if isinstance(answer, Change):  # a store that others use too, or that was restored, does not count from 1
             answer = replace(answer, sequence=0)
+        if isinstance(answer, list | tuple):
+            return [self.comparable(part) for part in answer]
         if self.owns_time or answer is None:
             return answer
         if isinstance(answer, Session):
             return answer.model_copy(update={"last_activity_at": START})
         if isinstance(answer, Change):
             return replace(answer, stamp=START)
-        if isinstance(answer, list | tuple):
-            return [self.comparable(part) for part in answer]
         return answer
 
     def expect_alike(self, answer: Any, other: Any, what: str) -> None:

@@ -8,6 +8,7 @@ A single writer does not wait for a turn: while nothing is under way, its commit
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
@@ -25,7 +26,7 @@ from sessiondex.errors import InvalidArgumentError, StoreUnavailableError
 from sessiondex.progress import report
 from sessiondex.stores.commit import Commit, Mutation
 from sessiondex.stores.journal import JournalHead, JournalRow
-from sessiondex.stores.sqlite.database import Database, Reserved
+from sessiondex.stores.sqlite.database import Reserved
 from sessiondex.stores.sqlite.lock import IS_SUPPORTED
 from sessiondex.stores.sqlite.rows import Delete, Put, Touch, Write
 from sessiondex.stores.sqlite.thread import JournalThread, ThreadEndedError
@@ -122,19 +123,21 @@ class SQLiteJournal:
     async def open(self) -> JournalHead:
         if self._has_started:
             raise InvalidArgumentError("journal", "has served a store already; make a new SQLiteJournal for each store")
+        if not self._path.parent.is_dir():
+            raise InvalidArgumentError("path", f"there is no folder {self._path.parent}; make it first")
         self._has_started = True
         self._loop = asyncio.get_running_loop()
         return await self._result(self._thread.start())
 
     async def read(self, after: int, limit: int) -> Sequence[JournalRow]:
-        return await self._run("open", lambda database: database.read(after, limit))
+        return await self._run("open", self._thread.run(lambda database: database.read(after, limit)))
 
     async def report(self, loaded: int, skipped: int, total: int) -> None:
         await report(self._progress, LoadProgress(loaded, skipped, total))
 
     async def begin(self, stamp: int, sequence: int) -> None:
         self._last_sequence = sequence
-        await self._result(self._thread.begin(Reserved(stamp, sequence)))
+        await self._run("open", self._thread.begin(Reserved(stamp, sequence)))
 
     # -- writing --
 
@@ -142,13 +145,14 @@ class SQLiteJournal:
         sequence = commit.sequence + len(commit.mutations) - 1
         if sequence <= self._last_sequence or self._thread.error is not None:
             return  # seen already, or nothing is written any more
-        self._last_sequence = sequence
+        # In this order: if Ctrl-C interrupts it, it is called again, and writing a commit twice does no harm.
         self._thread.add(sequence, [_write_of(mutation) for mutation in commit.mutations])
         if not self._is_full:
             self._thread.write_later()
         elif not self._is_writing:
-            self._is_writing = True
             self._thread.write_now()
+            self._is_writing = True
+        self._last_sequence = sequence
 
     @property
     def is_ready(self) -> bool:
@@ -162,7 +166,7 @@ class SQLiteJournal:
             self._room_waiters.append(waiter)
             await waiter
         if self._thread.error is not None:
-            self._raise(operation, is_outcome_unknown=False)
+            self._raise(operation)
 
     async def settle(self, sequence: int, operation: str) -> None:
         if self._is_full and self._thread.written < sequence and self._thread.error is None:
@@ -178,10 +182,10 @@ class SQLiteJournal:
         Raises:
             StoreUnavailableError: an error stopped the journal.
         """
-        await self._run("flush", lambda _: None)
+        await self._run("flush", self._thread.run(lambda _: None))
 
     async def scrub(self, operation: str) -> None:
-        await self._run(operation, lambda database: database.empty_log())
+        await self._run(operation, self._thread.run(lambda database: database.empty_log(), is_vital=True))
 
     async def backup(self, path: str | PathLike[str]) -> None:
         """Write a copy of all that was saved so far to a new file, which can be opened as a journal.
@@ -190,18 +194,21 @@ class SQLiteJournal:
 
         Raises:
             InvalidArgumentError: there is such a file, or no folder for it.
-            StoreUnavailableError: an error stopped the journal.
+            StoreUnavailableError: an error stopped the journal, or the copy cannot be written.
         """
         target = _checked_path("path", path)
         if not target.parent.is_dir():
             raise InvalidArgumentError("path", f"there is no folder {target.parent}; make it first")
-        await self._run("backup", partial(self._thread.backup, target))
+        await self._run("backup", self._thread.run(partial(self._thread.backup, target)))
 
-    async def _run(self, operation: str, work: Callable[[Database], T]) -> T:
+    async def _run(self, operation: str, future: Future[T]) -> T:
+        """Wait for work of the thread, with errors for users."""
         try:
-            return await self._result(self._thread.run(work))
+            return await self._result(future)
         except ThreadEndedError:
-            self._raise(operation, is_outcome_unknown=False)
+            self._raise(operation)
+        except (sqlite3.Error, OSError) as error:
+            raise StoreUnavailableError(str(self._path), operation, str(error), kind="journal") from error
 
     async def _result(self, future: Future[T]) -> T:
         """Wait for work of the thread. If this is cancelled, the work goes on."""
@@ -210,9 +217,11 @@ class SQLiteJournal:
         await is_done.wait()
         return future.result()
 
-    def _raise(self, operation: str, *, is_outcome_unknown: bool) -> NoReturn:
+    def _raise(self, operation: str, *, is_outcome_unknown: bool = False) -> NoReturn:
         error = self._thread.error
-        reason = "it is closed" if error is None else f"an error stopped it ({error}); free the disk and open it again"
+        reason = "it is not open; use it within `async with store: ...`"
+        if error is not None:
+            reason = f"an error stopped it ({error}); mend the cause, then open it with a new store"
         raise StoreUnavailableError(
             str(self._path), operation, reason, is_outcome_unknown=is_outcome_unknown, kind="journal"
         ) from error
@@ -292,6 +301,8 @@ def _write_of(mutation: Mutation[Any]) -> Write:
 def _checked_path(name: str, path: object) -> Path:
     if not isinstance(path, str | PathLike) or not isinstance(fspath(path), str) or not Path(path).name:
         raise InvalidArgumentError(name, "must be the path of a file")
+    if fspath(path) == ":memory:":
+        raise InvalidArgumentError(name, "must be the path of a file; a store without a journal is in memory alone")
     if "\0" in fspath(path):
         raise InvalidArgumentError(name, "must not contain NUL characters")
     return Path(path).absolute()

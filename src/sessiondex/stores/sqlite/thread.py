@@ -32,6 +32,7 @@ log: logging.Logger = logging.getLogger("sessiondex")
 _BYTES_PER_WRITE = 500  # of what Python adds to a row, about
 _MAX_WRITES = 1_000  # in one transaction, unless a single commit has more
 _TIDY_SECONDS = 1.0  # after something was deleted
+_POLL_SECONDS = 1.0  # after which it looks for commits by itself: Ctrl-C may have swallowed a command
 _EXIT_SECONDS = 30.0  # how long the end of the interpreter waits for the disk
 
 
@@ -44,7 +45,7 @@ class ThreadEndedError(Exception):
     """The thread has ended or was stopped by an error, so it did not do what it was asked for."""
 
 
-_Work: TypeAlias = tuple[Callable[[Database], Any], "Future[Any]"]
+_Work: TypeAlias = tuple[Callable[[Database], Any], "Future[Any]", bool]
 _WRITE_NOW, _WRITE_LATER, _STOP = "write now", "write later", "stop"
 
 _running: set[JournalThread] = set()
@@ -115,9 +116,9 @@ class JournalThread:
                 stamp = max(stamp, one.stamp)
                 if isinstance(one, Put):
                     size += len(one.data)
+        self._pending.append((sequence, size, monotonic(), writes))
         self._added_bytes += size
         self._last_stamp, self._last_sequence = stamp, sequence
-        self._pending.append((sequence, size, monotonic(), writes))
 
     def write_now(self) -> None:
         """Write all that is queued."""
@@ -129,10 +130,10 @@ class JournalThread:
             self._is_write_due = True
             self._commands.put(_WRITE_LATER)
 
-    def run(self, work: Callable[[Database], T]) -> Future[T]:
-        """Write all that is queued, then do the work."""
+    def run(self, work: Callable[[Database], T], *, is_vital: bool = False) -> Future[T]:
+        """Write all that is queued, then do the work. If it fails and is vital, that stops the thread."""
         future: Future[T] = Future()
-        self._commands.put((work, future))
+        self._commands.put((work, future, is_vital))
         if not self._thread.is_alive():
             self._refuse_work()  # it may have ended before it saw the work
         return future
@@ -176,28 +177,29 @@ class JournalThread:
 
     def _serve(self, database: Database) -> None:
         """Do what is asked for, until `stop`."""
-        due: dict[str, float] = {}  # when to write, and when to tidy
+        write_at = tidy_at = inf
         while True:
             try:
-                timeout = max(min(due.values()) - monotonic(), 0) if due else None
-                command = self._commands.get(timeout=timeout)
+                wait = min(write_at, tidy_at) - monotonic()
+                command = self._commands.get(timeout=min(max(wait, 0), _POLL_SECONDS))
             except Empty:
-                if due.get("tidy", inf) <= monotonic():
-                    del due["tidy"]
-                    if self._try(database.tidy):
-                        due["tidy"] = monotonic()
                 command = _WRITE_NOW
             if command is _WRITE_LATER:
-                due.setdefault("write", monotonic() + self._interval)
+                write_at = min(write_at, monotonic() + self._interval)
                 continue
-            due.pop("write", None)
+            write_at = inf
             self._write_pending(database)
-            if database.needs_tidying and self.error is None:
-                due.setdefault("tidy", monotonic() + _TIDY_SECONDS)
             if command is _STOP:
                 return
             if not isinstance(command, str):
                 self._work(database, *command)
+            if not database.needs_tidying or self.error is not None:
+                tidy_at = inf
+            elif tidy_at == inf:
+                tidy_at = monotonic() + _TIDY_SECONDS
+            elif tidy_at <= monotonic():
+                has_more = self._try(database.tidy)
+                tidy_at = monotonic() + (0 if has_more else _TIDY_SECONDS)
 
     def _write_pending(self, database: Database) -> None:
         self._is_write_due = False  # before the queue is emptied: a commit that comes later has it set again
@@ -228,14 +230,23 @@ class JournalThread:
         if self.error is None:
             self.error = error
             log.critical("the journal %s stopped, so nothing can be saved: %s", self.path, error)
+            self._on_written()
 
-    def _work(self, database: Database, work: Callable[[Database], Any], future: Future[Any]) -> None:
+    def _work(
+        self,
+        database: Database,
+        work: Callable[[Database], Any],
+        future: Future[Any],
+        is_vital: bool,
+    ) -> None:
         if self.error is not None:
             future.set_exception(ThreadEndedError())
         elif future.set_running_or_notify_cancel():
             try:
                 future.set_result(work(database))
-            except BaseException as error:  # noqa: BLE001  # it is passed on
+            except Exception as error:  # noqa: BLE001  # it is passed on
+                if is_vital:
+                    self._fail(error)
                 future.set_exception(error)
 
     def _begin(self, database: Database, last: Reserved) -> None:
