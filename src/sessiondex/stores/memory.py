@@ -12,7 +12,7 @@ from sessiondex import schema
 from sessiondex.arguments import check_bool, check_min
 from sessiondex.clock import StampClock
 from sessiondex.engine.table import Row, RowChange
-from sessiondex.errors import InvalidArgumentError
+from sessiondex.errors import InvalidArgumentError, StoreNotOpenError
 from sessiondex.indexed import KnownIndexes
 from sessiondex.models import Session, utc_now
 from sessiondex.reading import S
@@ -118,6 +118,8 @@ class InMemorySessionStore(LocalSessionStore[Row | S, RowChange, S]):
         >>> stats.sessions, stats.indexes["customer"].entries
         (0, 0)
         """
+        if not self._guard.is_open:
+            raise StoreNotOpenError
         self._recover_if_idle()
         skipped, jumps = self._unreadable.skipped, self._clock.jumps
         journal = None if self._journal is None else self._journal.stats()
