@@ -143,7 +143,9 @@ class Database:
     def write(self, writes: Iterable[Write], sequence: int) -> None:
         """Write all that these commits changed, in one transaction; `sequence` is the number of the last change."""
         last: dict[bytes, Write] = {}
+        stamp = 0  # the latest, also of what is deleted by now
         for one in writes:
+            stamp = stamp if isinstance(one, Delete) else max(stamp, one.stamp)
             earlier = last.get(one.key)
             if isinstance(one, Touch) and isinstance(earlier, Put):
                 one = earlier._replace(stamp=one.stamp)  # noqa: PLW2901  # one row for both
@@ -155,7 +157,6 @@ class Database:
             if type(one) is Touch
         ]
         deletes = [(one.key,) for one in last.values() if type(one) is Delete]
-        stamp = max((one.stamp for one in last.values() if not isinstance(one, Delete)), default=0)
         statements = [
             *_in_statements(_PUT, _PUT_ROW, puts),
             *_in_statements(_TOUCH, _TOUCH_ROW, touches),

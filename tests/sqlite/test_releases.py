@@ -1,0 +1,195 @@
+"""Sessions in a journal are read by other releases of their classes, as those on a server are."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+from uuid import UUID
+
+import pytest
+from pydantic import field_validator
+
+from sessiondex import Indexed, InvalidSessionError, Session, UnreadableSessionError
+from tests.support.builders import TENANT, make_session
+from tests.support.stores import check_indexes
+
+
+class First(Session):
+    session_type: ClassVar[str] = "ticket"
+
+    title: str = ""
+    email: Annotated[str | None, Indexed(normalize=str.casefold)] = None
+
+
+class Second(Session):
+    """`title` is called `subject`, and there are labels."""
+
+    session_type: ClassVar[str] = "ticket"
+    schema_version: ClassVar[int] = 2
+
+    subject: str = ""
+    email: Annotated[str | None, Indexed(normalize=str.casefold)] = None
+    labels: Annotated[list[str], Indexed()] = []
+
+    @classmethod
+    def upgrade(cls, data: dict[str, Any], version: int) -> dict[str, Any]:
+        assert version == 1
+        data["subject"] = data.pop("title")
+        data["labels"] = ["upgraded"]
+        return data
+
+
+class Stricter(Session):
+    """The first release, with a check that earlier sessions do not pass."""
+
+    session_type: ClassVar[str] = "ticket"
+
+    title: str = ""
+    email: Annotated[str | None, Indexed(normalize=str.casefold)] = None
+
+    @field_validator("title")
+    @classmethod
+    def _has_a_title(cls, title: str) -> str:
+        if not title:
+            raise ValueError("must not be empty")
+        return title
+
+
+class Numbered(Session):
+    """The first release, with another type for the title: index keys can be read, the rest cannot."""
+
+    session_type: ClassVar[str] = "ticket"
+
+    title: int = 0
+    email: Annotated[str | None, Indexed(normalize=str.casefold)] = None
+
+
+class WithPlace(Session):
+    """The first release, with a field that earlier sessions lack, and an index on it."""
+
+    session_type: ClassVar[str] = "ticket"
+
+    title: str = ""
+    email: Annotated[str | None, Indexed(normalize=str.casefold)] = None
+    place: Annotated[str, Indexed()] = "nowhere"
+
+
+async def reopened(make_store: Any, store: Any, cls: type[Session], **options: Any) -> Any:
+    await store.aclose()
+    return await make_store(store.journal.path, session_classes=[cls], **options)
+
+
+async def until_repacked(store: Any) -> None:
+    while not store._repacking.done():
+        await asyncio.sleep(0)
+
+
+async def test_a_later_release_upgrades_what_an_earlier_one_saved(make_store: Any) -> None:
+    store, session = await make_store(), make_session(First, title="broken", email="Ann@x.org")
+    await store.save(session)
+    store = await reopened(make_store, store, Second)
+    check_indexes(store)
+    found = await store.get_by_field(TENANT, "email", "ann@X.org")
+
+    assert (found.subject, found.labels, found.revision) == ("broken", ["upgraded"], 1)
+    assert await store.count_by_field(TENANT, "labels", "upgraded") == 1
+
+
+async def test_an_earlier_release_keeps_what_it_does_not_know(make_store: Any) -> None:
+    store = await make_store()
+    session = make_session(Second, subject="broken", email="ann@x.org", labels=["red"])
+    await store.save(session)
+    store = await reopened(make_store, store, First)
+    check_indexes(store)
+    found = await store.get(session.session_id)
+    assert type(found) is First
+    found.turn_count = 7
+    await store.save(found)
+    store = await reopened(make_store, store, Second)
+    again = await store.get(session.session_id)
+
+    assert (again.subject, again.labels, again.turn_count) == ("broken", ["red"], 7)
+    assert await store.get_by_field(TENANT, "labels", "red") == again
+
+
+async def test_an_index_that_a_release_adds_is_there_at_once(make_store: Any) -> None:
+    store, session = await make_store(), make_session(First)
+    await store.save(session)
+    store = await reopened(make_store, store, WithPlace)
+    check_indexes(store)
+
+    assert (await store.get_by_field(TENANT, "place", "nowhere")).session_id == session.session_id
+
+
+async def test_a_session_whose_keys_can_be_read_is_found_and_can_be_deleted(make_store: Any) -> None:
+    """As on a server: reading it raises, everything else works."""
+    store, session = await make_store(), make_session(First, title="broken", email="ann@x.org")
+    await store.save(session)
+    store = await reopened(make_store, store, Numbered)
+    await until_repacked(store)
+    with pytest.raises(UnreadableSessionError) as caught:
+        await store.get(session.session_id)
+    error = caught.value
+    assert (error.session_id, error.session_type, error.version, error.field) == (
+        session.session_id,
+        "ticket",
+        1,
+        "title",
+    )
+    assert await store.count_by_field(TENANT, "email", "ann@x.org") == 1
+    assert await store.delete(session.session_id)
+
+
+UNREADABLE: dict[str, tuple[type[Session], str]] = {
+    "a class that is unknown": (Session, "give it in session_classes"),
+    "a class that refuses it": (Stricter, "give it an upgrade"),
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+async def test_a_session_without_keys_ends_the_opening_or_is_left_in_the_file(make_store: Any, name: str) -> None:
+    cls, reason = UNREADABLE[name]
+    store = await make_store()
+    bad, good = make_session(First), make_session()
+    await store.save_many([bad, good])
+    path: Path = store.journal.path
+    with pytest.raises(UnreadableSessionError, match=reason) as caught:
+        await reopened(make_store, store, cls)
+    assert caught.value.session_id == bad.session_id
+
+    store = await make_store(path, session_classes=[cls], on_unreadable="skip")
+    assert store.stats().skipped_reads == 1
+    assert [found.session_id for found in await store.list_by_tenant(TENANT)] == [good.session_id]
+    store = await reopened(make_store, store, First)
+    assert await store.get(bad.session_id) == bad
+
+
+async def test_a_class_without_a_fixed_name_is_refused_before_anything_is_saved(make_store: Any) -> None:
+    class Local(Session):
+        pass
+
+    store = await make_store()
+    with pytest.raises(InvalidSessionError, match="session_type"):
+        await store.save(make_session(Local))
+
+    assert await store.count_by_tenant(TENANT) == 0
+
+
+async def test_json_and_packed_rows_give_equal_sessions(make_store: Any) -> None:
+    """Loaded, repacked, saved: a session is the same, and in the same lists."""
+    store = await make_store()
+    sessions = [
+        make_session(First, session_id=UUID(int=100 + number), title="é\0x", email=f"{number}@x.org", turn_count=number)
+        for number in range(120)
+    ]
+    await store.save_many(sessions)
+    store = await reopened(make_store, store, First)
+    loaded = store.stats().packed_bytes
+    as_json = await store.list_by_tenant(TENANT, limit=200)
+    await until_repacked(store)
+    check_indexes(store)
+    repacked = await store.list_by_tenant(TENANT, limit=200)
+
+    assert as_json == repacked == sessions[::-1]
+    assert store.stats().packed_bytes < loaded
