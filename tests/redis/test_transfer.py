@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 from sessiondex import InMemorySessionStore, copy_sessions, export_jsonl, import_jsonl
+from sessiondex.stores.sqlite import SQLiteJournal
 from tests.support.builders import TENANT, NotedSession, TaggedSession, at_step
 from tests.support.copies import answers, fill
 from tests.support.redis.internals import prefix_of
@@ -22,6 +24,23 @@ async def test_from_memory_to_a_server_and_back(make_redis: Any) -> None:
     assert (there.restored, back.restored) == (50, 50)
     assert await answers(source, sessions) == await answers(server, sessions) == await answers(target, sessions)
     check_indexes(target)
+
+
+async def test_from_a_file_to_a_server_and_back(make_redis: Any, tmp_path: Path) -> None:
+    """A store with a journal answers alike, also when it has loaded what came from the server."""
+    classes = [NotedSession, TaggedSession]
+    source, server = InMemorySessionStore[Any](journal=SQLiteJournal(tmp_path / "1.db")), make_redis()
+    async with source:
+        sessions = await fill(source)
+        expected = await answers(source, sessions)
+        await copy_sessions(source, server, page_size=7)
+        assert await answers(server, sessions) == expected
+    async with InMemorySessionStore[Any](journal=SQLiteJournal(tmp_path / "2.db")) as target:
+        await copy_sessions(server, target, page_size=7)
+    journal = SQLiteJournal(tmp_path / "2.db")
+    async with InMemorySessionStore[Any](journal=journal, session_classes=classes) as target:
+        assert await answers(target, sessions) == expected
+        check_indexes(target)
 
 
 async def test_a_copy_continues_at_a_cursor_after_a_restart(make_redis: Any) -> None:

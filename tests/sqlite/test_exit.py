@@ -142,9 +142,7 @@ async def test_a_disk_that_does_not_answer_ends_the_wait_of_the_interpreter(
 
 @pytest.mark.parametrize("name", [name for name in CALLS if name not in {"aclose", "health_check", "async with"}])
 async def test_every_call_before_opening_is_refused(tmp_path: Path, name: str) -> None:
-    store = InMemorySessionStore[Any](
-        journal=SQLiteJournal(tmp_path / "sessions.db"), session_classes=[IndexedSession]
-    )
+    store = InMemorySessionStore[Any](journal=SQLiteJournal(tmp_path / "sessions.db"), session_classes=[IndexedSession])
     with pytest.raises(StoreNotOpenError, match="async with"):
         await CALLS[name](store, make_session(IndexedSession))
     with pytest.raises(StoreNotOpenError):

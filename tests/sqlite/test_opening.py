@@ -1,0 +1,212 @@
+"""Opening a journal loads all sessions in slices, and says what is wrong with its arguments."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import pytest
+
+from sessiondex import InMemorySessionStore, InvalidArgumentError, LoadProgress, StoreUnavailableError, open_store
+from sessiondex.stores.slices import SLICE_SECONDS
+from sessiondex.stores.sqlite import SQLiteJournal
+from tests.support.builders import TENANT, make_session
+from tests.support.stores import check_indexes, options_of
+
+
+async def fill(path: Path, count: int) -> list[Any]:
+    sessions = [make_session() for _ in range(count)]
+    async with InMemorySessionStore[Any](journal=SQLiteJournal(path)) as store:
+        await store.save_many(sessions)
+    return sessions
+
+
+async def test_progress_is_reported_while_others_run(tmp_path: Path) -> None:
+    path = tmp_path / "sessions.db"
+    sessions, seen, turns = await fill(path, 1_200), list[LoadProgress](), 0
+
+    async def note(progress: LoadProgress) -> None:
+        await asyncio.sleep(0)
+        seen.append(progress)
+
+    async def others() -> None:
+        nonlocal turns
+        while len(seen) < 3:
+            await asyncio.sleep(0)
+            turns += 1
+
+    running = asyncio.create_task(others())
+    async with InMemorySessionStore[Any](journal=SQLiteJournal(path, progress=note)) as store:
+        check_indexes(store)
+        assert await store.list_by_tenant(TENANT, limit=2_000) == sessions[::-1]
+    await running
+
+    assert seen == [LoadProgress(500, 0, 1_200), LoadProgress(1_000, 0, 1_200), LoadProgress(1_200, 0, 1_200)]
+    assert turns > 10
+
+
+async def test_an_error_of_the_progress_callback_ends_the_opening(tmp_path: Path) -> None:
+    path = tmp_path / "sessions.db"
+    await fill(path, 3)
+
+    def fail(_: LoadProgress) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await InMemorySessionStore[Any](journal=SQLiteJournal(path, progress=fail)).__aenter__()
+
+    async with InMemorySessionStore[Any](journal=SQLiteJournal(path)) as store:
+        assert await store.count_by_tenant(TENANT) == 3
+
+
+async def test_a_slice_of_loading_is_as_long_as_any_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two turns of the loop, it checks the time after each session."""
+    path = tmp_path / "sessions.db"
+    await fill(path, 400)
+    store = InMemorySessionStore[Any](journal=SQLiteJournal(path))
+    loader: Any = store._loader
+    prepare, loaded, most = loader._prepare, 0, 0
+
+    def slow(row: Any) -> Any:
+        nonlocal loaded
+        loaded += 1
+        end = perf_counter() + SLICE_SECONDS
+        while perf_counter() < end:
+            pass
+        return prepare(row)
+
+    async def watch() -> None:
+        nonlocal loaded, most
+        while not store._guard.is_open:
+            await asyncio.sleep(0)
+            most, loaded = max(most, loaded), 0
+
+    monkeypatch.setattr(loader, "_prepare", slow)
+    watching = asyncio.create_task(watch())
+    await store.__aenter__()
+    await watching
+    await store.aclose()
+
+    assert most <= 2
+
+
+WRONG: dict[str, Any] = {
+    "path": [{"path": 7}, {"path": b"x"}, {"path": ""}, {"path": ":memory:"}, {"path": "a\0b"}],
+    "durability": [{"durability": "safe"}, {"durability": None}, {"durability": []}],
+    "flush_interval": [{"flush_interval": 0.2}, {"flush_interval": timedelta(0)}],
+    "max_pending_bytes": [{"max_pending_bytes": 0}, {"max_pending_bytes": "1"}],
+    "progress": [{"progress": 7}],
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_argument_is_named(name: str) -> None:
+    for wrong in WRONG[name]:
+        with pytest.raises(InvalidArgumentError) as caught:
+            SQLiteJournal(**{"path": "sessions.db", **wrong})
+        assert caught.value.argument == name
+
+
+def test_a_journal_that_is_none_is_refused() -> None:
+    with pytest.raises(InvalidArgumentError, match="journal: must be a SQLiteJournal"):
+        InMemorySessionStore[Any](journal="sessions.db")  # type: ignore[arg-type]  # a path by mistake
+
+
+async def test_a_folder_that_is_missing(tmp_path: Path) -> None:
+    path = tmp_path / "missing" / "sessions.db"
+    with pytest.raises(InvalidArgumentError, match="there is no folder"):
+        await InMemorySessionStore[Any](journal=SQLiteJournal(path)).__aenter__()
+
+
+# -- by URL --
+
+
+async def test_a_url_is_all_that_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Options of the journal are ignored by other stores, so they can stay where they are."""
+    monkeypatch.chdir(tmp_path)
+    session = make_session()
+    for url in ("sqlite:///sessions.db?durability=batched&cache_size=7", f"sqlite:///{tmp_path}/sessions.db"):
+        store = open_store(url, max_sessions=9, flush_interval=timedelta(seconds=1))
+        async with store:
+            await store.save(session)
+            assert isinstance(store, InMemorySessionStore)
+            assert options_of(store)["max_sessions"] == 9
+    assert session.revision == 2
+    async with open_store("memory://", durability="batched") as store:
+        await store.save(session)
+        assert session.revision == 1
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite://", "sqlite://sessions.db", "sqlite:///", "sqlite:///a.db?mode=ro", "sqlite:///a.db#b"]
+)
+def test_a_url_without_a_file_is_refused(url: str) -> None:
+    with pytest.raises(InvalidArgumentError, match="sqlite:///sessions.db"):
+        open_store(url)
+
+
+def test_a_url_makes_its_journal(tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgumentError, match="leave `journal` out"):
+        open_store("sqlite:///a.db", journal=SQLiteJournal(tmp_path / "b.db"))
+
+
+# -- flush and backup --
+
+
+async def test_a_flush_waits_for_what_was_batched(tmp_path: Path) -> None:
+    journal = SQLiteJournal(tmp_path / "sessions.db", durability="batched", flush_interval=timedelta(hours=1))
+    with pytest.raises(StoreUnavailableError, match="not open"):
+        await journal.flush()
+    async with InMemorySessionStore[Any](journal=journal) as store:
+        await store.save(make_session())
+        assert journal.stats().pending_commits == 1
+        await journal.flush()
+        stats = store.stats().journal
+        assert stats is not None
+        assert (stats.pending_commits, stats.pending_bytes, stats.lag_seconds) == (0, 0, 0)
+
+
+async def test_what_is_batched_is_written_after_the_interval(tmp_path: Path) -> None:
+    journal = SQLiteJournal(tmp_path / "sessions.db", durability="batched", flush_interval=timedelta(milliseconds=1))
+    async with InMemorySessionStore[Any](journal=journal) as store:
+        for _ in range(3):
+            await store.save(make_session())
+            while journal.stats().pending_bytes:
+                await asyncio.sleep(0.001)
+
+
+async def test_a_backup_is_a_journal(make_store: Any, tmp_path: Path) -> None:
+    """It has what was saved before, saves go on while it is made, and it can be opened beside the first."""
+    store, sessions = await make_store(), [make_session() for _ in range(2_000)]
+    await store.save_many(sessions)
+    copy, more = tmp_path / "copy.db", list[Any]()
+
+    async def save() -> None:
+        while True:
+            session = make_session()
+            await store.save(session)
+            more.append(session)
+            await asyncio.sleep(0)
+
+    saving = asyncio.create_task(save())
+    await store.journal.backup(copy)
+    saving.cancel()
+    await asyncio.wait([saving])
+    other = await make_store(copy)
+    check_indexes(other)
+    assert await other.get_many([session.session_id for session in sessions]) == sessions
+    assert sorted(path.name for path in tmp_path.glob("copy*")) == [
+        "copy.db",
+        "copy.db-lock",
+        "copy.db-shm",
+        "copy.db-wal",
+    ]
+    for path in (copy, store.journal.path):
+        with pytest.raises(InvalidArgumentError, match="there is a file"):
+            await store.journal.backup(path)
+    with pytest.raises(InvalidArgumentError, match="there is no folder"):
+        await store.journal.backup(tmp_path / "missing" / "copy.db")
+    assert await store.health_check()
