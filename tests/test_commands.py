@@ -69,7 +69,7 @@ def test_unknown_arguments_are_refused_with_the_usage(run: Callable[..., Ended],
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("mysql://ann:s3cret@host", "there are memory://, redis://"),
+        ("mysql://ann:s3cret@host", "there are memory://, sqlite://, redis://"),
         ("redis://ann:s3cret@host/x", "number of a database"),
     ],
 )

@@ -78,5 +78,6 @@ def test_a_newcomer_can_read_the_docs() -> None:
     words = {page.name: len(page.read_text().split()) for page in pages}
 
     assert words["README.md"] <= 900
-    # Own indexes, erasure, touch, polling and files need a place each: they added 1,200 words after all cuts.
-    assert sum(words.values()) <= 14_150
+    # Own indexes, erasure, touch, polling and files need a place each: they added 1,200 words after all cuts. The
+    # journal added 1,400: a page of 1,000, and what the API, "How it works", the guide to the source and the laws say.
+    assert sum(words.values()) <= 15_550

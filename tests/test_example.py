@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
-from collections.abc import AsyncIterator
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -26,6 +32,22 @@ async def client(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[httpx.AsyncCl
         transport = httpx.ASGITransport(service.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://test/tenants/acme/") as client:
             yield client
+
+
+@contextmanager
+def served(url: str) -> Iterator[tuple[httpx.Client, subprocess.Popen[str]]]:
+    """Run the service in a process of its own, with that URL of the store."""
+    command = [sys.executable, "-m", "sessiondex.example", "--port", "0"]
+    environment = {**os.environ, "SESSIONS": url}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603  # our own command
+        assert process.stderr is not None
+        try:
+            # uvicorn names the port that it was given.
+            found = next(filter(None, (re.findall(r"running on (\S+)", line) for line in process.stderr)))
+            with httpx.Client(base_url=f"{found[0]}/tenants/acme/") as client:
+                yield client, process
+        finally:
+            process.kill()
 
 
 async def say(client: httpx.AsyncClient, **fields: Any) -> Any:
@@ -165,6 +187,26 @@ async def test_the_start_page_has_every_path_and_a_command_that_works(
     ((url, header, value, body),) = re.findall(r"curl (\S+) -H '(.+): (.+)' \\\s+-d '(.+)'", page)
     answer = await client.post(url, headers={header: value}, content=body)
     assert answer.json()["turn"] == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a journal needs file locks that Windows does not have")
+@pytest.mark.parametrize("durability", ["full", "batched"])
+def test_conversations_survive_a_killed_service(tmp_path: Path, durability: str) -> None:
+    """All it takes is the URL. "batched" may lose the last moments before a kill, so that one ends in good order."""
+    url = f"sqlite:///{tmp_path}/sessions.db?durability={durability}"
+    with served(url) as (client, process):
+        answers = [client.post("messages", json={**HELLO, "user": user}).json() for user in ("ann", "bob", "ann")]
+        process.send_signal(signal.SIGKILL if durability == "full" else signal.SIGTERM)
+        process.wait()
+    with served(url) as (client, _):
+        page = client.get("sessions").json()
+        next_answer = client.post("messages", json=HELLO).json()
+
+    assert [answer["turn"] for answer in answers] == [1, 1, 2]
+    assert page["total"] == 2
+    assert [session["user_channel_id"] for session in page["sessions"]] == ["ann", "bob"]
+    assert page["sessions"][0]["variables"] == {"last answer": answers[2]["text"]}
+    assert next_answer == {**answers[2], "turn": 3, "text": "HELLO, you said in turn 3"}
 
 
 async def test_it_is_healthy(client: httpx.AsyncClient) -> None:

@@ -12,7 +12,8 @@ The laws, the same for every store:
 4.  **Keys are remembered.** A session is found under the values that it had when it was saved, even if the caller has
     changed the object since. This holds for fields declared as `Indexed` too: each item of a collection is a key.
 5.  **All or nothing.** A save or delete, of one session or of many, is fully visible or not at all: to every reader,
-    after every exception, after every cancellation, and after an interruption at any point.
+    after every exception, after every cancellation, and after an interruption at any point. With a journal, a save that
+    is cancelled while it waits for the disk may have been stored.
 6.  **Accepted means kept.** A session that `save` accepts comes back equal, datetimes by instant and UTC offset. `save`
     refuses all others (what JSON cannot keep, what does not validate) with `InvalidSessionError`, naming the field.
 7.  **Tenants are walls.** Every query is scoped by tenant and never returns or counts a session of another tenant.
@@ -24,7 +25,8 @@ The laws, the same for every store:
 12. **Loops.** A store may be created before any loop runs and used from one event loop after another. Use from two
     running loops or threads at once raises `WrongLoopError`, always.
 13. **No lost updates.** A save that expects a revision replaces that revision or nothing. `update` and `get_or_create`
-    act as if no other task had run in between, and hold no lock of the store while the caller's code runs.
+    act as if no other task had run in between, and hold no lock of the store while the caller's code runs. With a
+    journal, a write that raised `StoreUnavailableError` with `is_outcome_unknown` may be found after reopening.
 14. **One turn at a time.** One task holds the turn of a session; the others get it in the order in which they asked.
 15. **Pages.** A list that continues before the stamp of the last session seen repeats no session, and omits none that
     was not saved in between. `before` and `after` bound a list and do not change its order. A save with `touch=False`

@@ -42,12 +42,13 @@ except ModuleNotFoundError as error:
 AGENT = UUID(int=1)  # the one agent of this service
 TENANTS = uuid5(NAMESPACE_DNS, "tenants.example.org")
 TURN_TIMEOUT = 30  # seconds
-STORE = os.environ.get("SESSIONS", "memory://")  # or redis://localhost:6379, which any number of workers share
+STORE = os.environ.get("SESSIONS", "memory://")
+# Or sqlite:///sessions.db, which survives a crash, or redis://localhost:6379, which any number of workers share.
 
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Keep the store open for as long as the service runs: expired sessions are removed in the background."""
+    """Keep the store open for as long as the service runs: it loads its journal, and removes expired sessions."""
     async with open_store(STORE, idle_ttl=timedelta(hours=24), max_sessions=100_000) as store:
         app.state.store = store
         yield
@@ -216,7 +217,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m sessiondex.example",
         description="Serve conversations over HTTP, kept in sessiondex.",
-        epilog="The variable SESSIONS is the URL of the store: memory:// (the default), or redis://localhost:6379.",
+        epilog="The variable SESSIONS is the URL of the store: memory://, sqlite:///sessions.db or redis://localhost.",
     )
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen at (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8000, help="the port to listen at (default: %(default)s)")
