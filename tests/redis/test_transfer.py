@@ -6,7 +6,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from sessiondex import InMemorySessionStore, copy_sessions, export_jsonl, import_jsonl
+from sessiondex import InMemorySessionStore, Session, copy_sessions, export_jsonl, import_jsonl
 from sessiondex.stores.sqlite import SQLiteJournal
 from tests.support.builders import TENANT, NotedSession, TaggedSession, at_step
 from tests.support.copies import answers, fill
@@ -28,7 +28,7 @@ async def test_from_memory_to_a_server_and_back(make_redis: Any) -> None:
 
 async def test_from_a_file_to_a_server_and_back(make_redis: Any, tmp_path: Path) -> None:
     """A store with a journal answers alike, also when it has loaded what came from the server."""
-    classes = [NotedSession, TaggedSession]
+    classes: list[type[Session]] = [NotedSession, TaggedSession]
     source, server = InMemorySessionStore[Any](journal=SQLiteJournal(tmp_path / "1.db")), make_redis()
     async with source:
         sessions = await fill(source)

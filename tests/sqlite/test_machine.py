@@ -1,4 +1,4 @@
-"""The state machine of the kit on a store with a journal that is closed and opened, or killed and opened, in between."""
+"""The state machine of the kit on a store with a journal that is closed, or killed, and opened in between."""
 
 from __future__ import annotations
 

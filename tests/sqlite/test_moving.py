@@ -5,11 +5,11 @@ from __future__ import annotations
 from io import BytesIO
 from typing import Any
 
-from sessiondex import InMemorySessionStore, copy_sessions, export_jsonl, import_jsonl
+from sessiondex import InMemorySessionStore, Session, copy_sessions, export_jsonl, import_jsonl
 from tests.support.builders import NotedSession, TaggedSession
 from tests.support.copies import answers, fill
 
-CLASSES = [NotedSession, TaggedSession]
+CLASSES: list[type[Session]] = [NotedSession, TaggedSession]
 
 
 async def test_from_memory_to_a_file_and_back(make_store: Any) -> None:

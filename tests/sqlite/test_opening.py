@@ -144,12 +144,12 @@ async def test_a_url_is_all_that_changes(tmp_path: Path, monkeypatch: pytest.Mon
     "url", ["sqlite://", "sqlite://sessions.db", "sqlite:///", "sqlite:///a.db?mode=ro", "sqlite:///a.db#b"]
 )
 def test_a_url_without_a_file_is_refused(url: str) -> None:
-    with pytest.raises(InvalidArgumentError, match="sqlite:///sessions.db"):
+    with pytest.raises(InvalidArgumentError, match="must be like sqlite:"):
         open_store(url)
 
 
 def test_a_url_makes_its_journal(tmp_path: Path) -> None:
-    with pytest.raises(InvalidArgumentError, match="leave `journal` out"):
+    with pytest.raises(InvalidArgumentError, match="makes its journal from the URL"):
         open_store("sqlite:///a.db", journal=SQLiteJournal(tmp_path / "b.db"))
 
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 import pytest
 from pydantic import field_validator
 
-from sessiondex import Indexed, InvalidSessionError, Session, UnreadableSessionError
-from tests.support.builders import TENANT, make_session
+from sessiondex import Indexed, InvalidSessionError, Session, TenantMismatchError, UnreadableSessionError
+from tests.support.builders import OTHER_TENANT, TENANT, make_session
 from tests.support.stores import check_indexes
 
 
@@ -141,28 +140,63 @@ async def test_a_session_whose_keys_can_be_read_is_found_and_can_be_deleted(make
     assert await store.delete(session.session_id)
 
 
+class Failing(Second):
+    """The second release, whose upgrade fails: the session must not be read as if it were of that version."""
+
+    session_type: ClassVar[str] = "ticket"
+
+    @classmethod
+    def upgrade(cls, data: dict[str, Any], version: int) -> dict[str, Any]:
+        raise KeyError(version, len(data))
+
+
 UNREADABLE: dict[str, tuple[type[Session], str]] = {
     "a class that is unknown": (Session, "give it in session_classes"),
     "a class that refuses it": (Stricter, "give it an upgrade"),
+    "an upgrade that fails": (Failing, "KeyError"),
 }
 
 
 @pytest.mark.parametrize("name", UNREADABLE)
-async def test_a_session_without_keys_ends_the_opening_or_is_left_in_the_file(make_store: Any, name: str) -> None:
+@pytest.mark.parametrize("on_unreadable", ["raise", "skip"])
+async def test_a_session_that_cannot_be_read_keeps_its_place(
+    make_store: Any, name: str, on_unreadable: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is counted, is of its tenant, and can be read by the right class later."""
     cls, reason = UNREADABLE[name]
     store = await make_store()
     bad, good = make_session(First), make_session()
     await store.save_many([bad, good])
-    path: Path = store.journal.path
+    store = await reopened(make_store, store, cls, on_unreadable=on_unreadable)
+    await until_repacked(store)
+    assert await store.count_by_tenant(TENANT) == 2
     with pytest.raises(UnreadableSessionError, match=reason) as caught:
-        await reopened(make_store, store, cls)
-    assert caught.value.session_id == bad.session_id
-
-    store = await make_store(path, session_classes=[cls], on_unreadable="skip")
-    assert store.stats().skipped_reads == 1
-    assert [found.session_id for found in await store.list_by_tenant(TENANT)] == [good.session_id]
+        await store.get(bad.session_id)
+    assert (caught.value.session_id, caught.value.session_type, caught.value.version) == (bad.session_id, "ticket", 1)
+    if on_unreadable == "skip":
+        assert [found.session_id for found in await store.list_by_tenant(TENANT)] == [good.session_id]
+    else:
+        with pytest.raises(UnreadableSessionError):
+            await store.list_by_tenant(TENANT)
+    with pytest.raises(TenantMismatchError):
+        await store.save(make_session(session_id=bad.session_id, tenant_id=OTHER_TENANT))
+    await store.touch(bad.session_id)
     store = await reopened(make_store, store, First)
-    assert await store.get(bad.session_id) == bad
+    found = await store.get(bad.session_id)
+
+    assert found.last_activity_at > bad.last_activity_at
+    assert found == bad.model_copy(update={"last_activity_at": found.last_activity_at})
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+async def test_a_session_that_cannot_be_read_is_erased_with_its_tenant(make_store: Any, name: str) -> None:
+    store, bad = await make_store(), make_session(First)
+    await store.save(bad)
+    store = await reopened(make_store, store, UNREADABLE[name][0])
+    assert await store.delete_by_tenant(TENANT) == 1
+    store = await reopened(make_store, store, First)
+
+    assert await store.get(bad.session_id) is None
 
 
 async def test_a_class_without_a_fixed_name_is_refused_before_anything_is_saved(make_store: Any) -> None:

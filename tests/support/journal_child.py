@@ -18,7 +18,7 @@ from itertools import count
 from typing import Any
 from uuid import UUID
 
-from sessiondex import InMemorySessionStore, Session
+from sessiondex import InMemorySessionStore
 from sessiondex.stores.sqlite import SQLiteJournal
 from tests.support.builders import TENANT, make_session
 
@@ -31,7 +31,7 @@ def id_of(place: int) -> UUID:
     return UUID(int=place + 1)
 
 
-def written(place: int, number: int) -> Session:
+def written(place: int, number: int) -> Any:
     """Return the session at that place as the call of that number saves it."""
     return make_session(session_id=id_of(place), tenant_id=TENANT, user_channel_id=f"user-{place}", turn_count=number)
 
@@ -58,15 +58,15 @@ async def work(store: Any, say: Callable[[str, int, list[int]], None], numbers: 
 
 
 async def main(path: str, level: Any) -> None:
-    rng, numbers = random.Random(os.getpid()), count()  # noqa: S311  # no secret
+    rng, numbers = random.Random(os.getpid()), count()
 
     def say(what: str, number: int, places: list[int]) -> None:
         os.write(1, json.dumps([what, number, places]).encode() + b"\n")  # at once: a kill loses nothing of it
 
-    async with InMemorySessionStore[Any](journal=SQLiteJournal(path, durability=level), cache_size=0) as store:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(TASKS):
-                group.create_task(work(store, say, numbers, rng))
+    store = InMemorySessionStore[Any](journal=SQLiteJournal(path, durability=level), cache_size=0)
+    async with store, asyncio.TaskGroup() as group:
+        for _ in range(TASKS):
+            group.create_task(work(store, say, numbers, rng))
 
 
 if __name__ == "__main__":

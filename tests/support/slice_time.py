@@ -12,7 +12,7 @@ from sessiondex.stores import slices
 ITEMS_PER_SLICE = 25
 """After so many items an operation lets other tasks run."""
 
-_READERS = ("slices", "local", "writer", "eviction")
+_READERS = ("slices", "local", "session_loader", "evictor", "loading", "writer", "eviction")
 _STEP_SECONDS = slices.SLICE_SECONDS / (ITEMS_PER_SLICE - 0.5)
 
 

@@ -83,6 +83,11 @@ def version_in(data: bytes) -> int:
     return take_notes(from_json(data)).version if has_notes(data) else 0
 
 
+def with_version(data: bytes, version: int) -> bytes:
+    """Return the JSON with a note of the schema version that wrote it, if it has none."""
+    return data if version_in(data) else add_notes(data, Carried(version), ())
+
+
 def take_notes(values: dict[str, Any]) -> Notes:
     """Remove all but fields from the values, and return it."""
     return Notes(int(values.pop(_VERSION_KEY, 0)), tuple(map(tuple, values.pop(_TEXTS_KEY, ()))))

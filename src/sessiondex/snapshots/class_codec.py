@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
-from sessiondex.errors import InvalidSessionError
+from sessiondex.errors import InvalidSessionError, UnreadableSessionError
 from sessiondex.indexed import IndexedField
 from sessiondex.models import Session
 from sessiondex.snapshots.carried import (
@@ -22,6 +22,7 @@ from sessiondex.snapshots.carried import (
     has_notes,
     take_notes,
     take_unknown,
+    version_in,
 )
 from sessiondex.snapshots.compiled import EPOCH, SUFFIX_SIZE, UUIDCache, compile_class
 from sessiondex.snapshots.differences import (
@@ -31,6 +32,7 @@ from sessiondex.snapshots.differences import (
     find_difference,
     find_non_json_variable,
     find_widened_field,
+    id_in,
     unreadable_error,
 )
 from sessiondex.snapshots.equality import find_texts, put_texts
@@ -46,6 +48,7 @@ from sessiondex.snapshots.instances import (
 )
 from sessiondex.snapshots.json_values import printable
 from sessiondex.snapshots.plain_types import is_plain_class
+from sessiondex.snapshots.session_types import UnknownSession
 
 _VERSION_FIELDS: set[str] = {"last_activity_at", "revision"}
 _MAX_REVISION = 2**63
@@ -111,12 +114,15 @@ class ClassCodec:
         Raises:
             UnreadableSessionError: the class does not load the JSON.
         """
+        if issubclass(self.cls, UnknownSession):
+            reason = "no class of this store has the type; give it in session_classes"
+            raise UnreadableSessionError(id_in(data), self.cls.session_type, self.cls.schema_version, None, reason)
         try:
             session, carried = self._load_known(data, version)
             if self._unpack is None:  # a validator may have returned a value that others have too
                 session = copy_by_value(session)
         except Exception as error:  # users' validators may raise anything
-            raise unreadable_error(self.cls, data, version, error) from error
+            raise unreadable_error(self.cls, data, version or version_in(data), error) from error
         if self._unpack is not None:
             mark_all_fields_set(session, self._all_set)
         if carried is not None:
@@ -127,8 +133,7 @@ class ClassCodec:
     def _load_known(self, data: bytes, version: int) -> tuple[Session, Carried | None]:
         """Return the session, and what it carries that its class does not know."""
         present = self.cls.schema_version
-        is_earlier = 0 < version < present
-        if not is_earlier and not has_notes(data):
+        if not 0 < version < present and not has_notes(data):
             try:
                 return self._load(data), Carried(version) if version > present else None
             except ValidationError as error:
@@ -137,8 +142,9 @@ class ClassCodec:
                     raise
         values = from_json(data)
         notes = take_notes(values)
-        if is_earlier:
-            values = self.cls.upgrade(values, version)
+        written = version or notes.version
+        if 0 < written < present:
+            values = self.cls.upgrade(values, written)
             if not isinstance(values, dict):
                 raise TypeError(f"upgrade() must return a dict, not {type(values).__name__}")
         forbids_others = self.cls.model_config.get("extra") == "forbid"

@@ -17,6 +17,7 @@ not affected. Numbers of classes are never reused.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -30,16 +31,20 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 from sessiondex.errors import InvalidSessionError
 from sessiondex.indexed import IndexedField, KnownIndexes
 from sessiondex.models import Session, in_utc, utc_now
-from sessiondex.snapshots.carried import version_in
+from sessiondex.snapshots.carried import version_in, with_version
 from sessiondex.snapshots.class_codec import ClassCodec
 from sessiondex.snapshots.compiled import SUFFIX_SIZE, UUIDCache
 from sessiondex.snapshots.differences import unreadable_error
-from sessiondex.snapshots.session_types import SessionTypes
+from sessiondex.snapshots.index_values import IndexValues
+from sessiondex.snapshots.session_types import SessionTypes, UnknownSession
 
 S = TypeVar("S", bound=Session)
 T = TypeVar("T", bound=Session)
 
+log: logging.Logger = logging.getLogger("sessiondex")
+
 _new_tuple = tuple.__new__
+_every_session = IndexValues(Session)
 
 
 class ClassGoneError(LookupError):
@@ -145,26 +150,36 @@ class SnapshotCodec(Generic[S]):
         return Prepared(session_id, tenant_id, packed, self._index_keys(values, codec.indexed), document)
 
     def prepare_stored(self, cls: type[S], version: int, data: bytes) -> Prepared:
-        """Return the session of that class in a document, as `prepare` does, without one.
+        """Return the session of that class in a document, as `prepare` does, but without one.
 
         Of a plain class only the values are read that its index keys are made of, so the rest may turn out to be
-        unreadable later. Cost: a third of `from_json`, six times that for other classes and versions.
+        unreadable later. What the class does not load, or cannot index, has the keys that every session has. Cost: a
+        third of `from_json`, six times that for other classes and versions.
 
         Raises:
-            UnreadableSessionError: the class does not load it.
+            UnreadableSessionError: not even these can be read.
         """
         codec = self._by_class.get(cls) or self._codec_of(cls)
         values = codec.indexed_values(data, version)
-        if values is not None:
-            keys = self._index_keys(values, codec.indexed)
-            return _new_tuple(
-                Prepared, (values["session_id"], values["tenant_id"], data + codec.json_suffix, keys, None)
-            )
-        session = codec.load(data, 0, 1, version)
         try:
-            return self.prepare(cast("S", session))._replace(document=None)
-        except InvalidSessionError as error:  # its index, for example, may be new
-            raise unreadable_error(cls, data, version, error) from error
+            if values is None:
+                return self.prepare(cast("S", codec.load(data, 0, 1, version)))._replace(document=None)
+            keys = self._index_keys(values, codec.indexed)
+        except InvalidSessionError as error:
+            values = _every_session.read(data)
+            if values is None:
+                raise unreadable_error(cls, data, version, error) from error
+            log.warning("a session is restored without the indexes of its class: %s", error)
+            data, keys = with_version(data, version), self._index_keys(values, ())
+        return _new_tuple(Prepared, (values["session_id"], values["tenant_id"], data + codec.json_suffix, keys, None))
+
+    def keys_of_every_session(self, packed: bytes) -> tuple[Any, ...] | None:
+        """Return the keys that do not depend on the class of a session that `prepare_stored` returned, if it is JSON.
+
+        It returns `None` if they cannot be read.
+        """
+        values = _every_session.read(packed[:-SUFFIX_SIZE])
+        return None if values is None else self._index_keys(values, ())
 
     def repack(self, packed: bytes) -> bytes | None:
         """Return a packed session in its smaller form, or `None` if it has none. Raises like `unpack`."""
@@ -263,7 +278,8 @@ class SnapshotCodec(Generic[S]):
 
     def _register(self, cls: type[Session]) -> ClassCodec:
         indexed = self.indexes.add(cls)
-        session_type = None if self._types is None else self._types.type_of(cls)
+        is_named = self._types is not None and not issubclass(cls, UnknownSession)
+        session_type = self._types.type_of(cls) if is_named and self._types is not None else None
         number = self._numbers.get(cls)
         if number is None:
             # For a new class only. If a forgotten class did this on its return, two could evict each other for ever.

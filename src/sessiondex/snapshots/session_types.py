@@ -15,6 +15,10 @@ MAX_SCHEMA_VERSION = 2**31 - 1
 SESSION_TYPE = "sessiondex.Session"
 
 
+class UnknownSession(Session):
+    """Stands for the class of stored sessions whose type no known class has. Nothing loads as one."""
+
+
 class SessionTypes:
     """Maps classes to types and back. No two known classes have one type.
 
@@ -32,6 +36,7 @@ class SessionTypes:
         """Raises `InvalidArgumentError` for what is no class of sessions, has no fixed type, or the type of another."""
         self._given: dict[str, type[Any]] = {SESSION_TYPE: Session}
         self._saved: WeakValueDictionary[str, type[Any]] = WeakValueDictionary()
+        self._unknown: dict[tuple[str, int], type[Any]] = {}
         for cls in check_session_classes(session_classes):
             try:
                 self._given[self.type_of(cls)] = cls
@@ -56,6 +61,14 @@ class SessionTypes:
     def class_of(self, name: str) -> type[Any] | None:
         """Return the known class of that type, or `None`."""
         return self._given.get(name) or self._saved.get(name)
+
+    def class_or_unknown(self, name: str, version: int) -> type[Any]:
+        """Return the known class of that type, or a subclass of `UnknownSession` that stands for it."""
+        known = self.class_of(name)
+        if known is not None:
+            return known
+        declared = {"session_type": name, "schema_version": version, "__module__": __name__}
+        return self._unknown.setdefault((name, version), type("UnknownSession", (UnknownSession,), declared))
 
 
 def check_session_classes(session_classes: Iterable[type[Session]]) -> list[type[Session]]:

@@ -39,7 +39,7 @@ class JournalLoader:
         """Open the journal, store all its sessions, and go on with its stamps and change numbers.
 
         Raises:
-            UnreadableSessionError: a row is damaged, or its class is unknown or does not load it.
+            UnreadableSessionError: a row is damaged.
         """
         journal, slices = self.journal, Slices(enter)
         head = await journal.open()
@@ -71,10 +71,7 @@ class JournalLoader:
         if not row.is_intact:
             found = UUID(bytes=row.key) if len(row.key) == ID_SIZE else None
             raise _unreadable(found, row, "the row is damaged, by its checksum; restore a backup")
-        cls = self._types.class_of(row.session_type)
-        if cls is None:
-            reason = "no class of this store has the type; give it in session_classes"
-            raise _unreadable(UUID(bytes=row.key), row, reason)
+        cls = self._types.class_or_unknown(row.session_type, row.version)
         prepared: Prepared = self._codec.prepare_stored(cls, row.version, row.data)
         if prepared.session_id.bytes != row.key:
             raise _unreadable(UUID(bytes=row.key), row, "the row has a session of another id; restore a backup")

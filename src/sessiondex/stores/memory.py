@@ -98,7 +98,7 @@ class InMemorySessionStore(LocalSessionStore[Row | S, RowChange, S]):
         types = None if journal is None else SessionTypes(classes)
         codec: SnapshotCodec[S] = SnapshotCodec(index_keys, stamps.instant, indexes, types)
         unreadable = UnreadableSessions(on_unreadable)
-        self._table = TableBackend(codec, cache_size, has_evictions=policy.is_on)
+        self._table = TableBackend(codec, cache_size, has_evictions=policy.is_on, is_restored=journal is not None)
         self._repacking: asyncio.Task[None] | None = None
         super().__init__(
             self._table,

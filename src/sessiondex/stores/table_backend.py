@@ -44,8 +44,12 @@ class TableBackend(Generic[S]):
     Keeps in the cache only snapshots of the present rows: a change of a session discards its snapshot.
     """
 
-    def __init__(self, codec: SnapshotCodec[S], cache_size: int, *, has_evictions: bool) -> None:
+    def __init__(
+        self, codec: SnapshotCodec[S], cache_size: int, *, has_evictions: bool, is_restored: bool = False
+    ) -> None:
+        """`is_restored` says that there may be sessions that their present classes do not load."""
         self._codec = codec
+        self._is_restored = is_restored
         self._cache: LRUCache[S] = LRUCache(cache_size)
         declared = schema.EVICTION_INDEXES if has_evictions else schema.INDEXES
         self._table = Table([table_indexes.INDEXES[one] for one in declared])
@@ -252,5 +256,12 @@ class TableBackend(Generic[S]):
             raise InvariantError("a stored row, when it is read", repr(error), "no error") from error
 
     def _expected_keys(self, row: Row) -> IndexKeys:
-        session = self._codec.unpack(self._table.value(row), *self._table.head(row)[:4])
-        return self._codec.prepare(session).index_keys
+        packed = self._table.value(row)
+        try:
+            session = self._codec.unpack(packed, *self._table.head(row)[:4])
+            return self._codec.prepare(session).index_keys
+        except InvalidSessionError:
+            keys = self._codec.keys_of_every_session(packed) if self._is_restored else None
+            if keys is None:
+                raise
+            return keys

@@ -10,6 +10,7 @@ from uuid import UUID
 from sessiondex import ScanSessionStore, TenantMismatchError
 from sessiondex.clock import StampClock, to_microseconds
 from sessiondex.queries import Expected
+from sessiondex.stores.evictor import Evictor
 from sessiondex.stores.scan import ScanHead
 from sessiondex.stores.writer import Writer
 from tests.support.broken_stores.fault import found_by
@@ -113,11 +114,15 @@ class IgnoresTheCap(PartsStore):
     writer_class = _IgnoresTheCap
 
 
-@found_by("restore-keeps-to-the-cap")
-class IgnoresTheCapInRestore(ScanSessionStore[Any]):
-    async def _evict_after(self, save_count: int) -> None:
+class _EvictsAfterSaves(Evictor[Any, Any]):
+    async def after(self, save_count: int) -> None:
         if save_count:
-            await super()._evict_after(save_count)
+            await super().after(save_count)
+
+
+@found_by("restore-keeps-to-the-cap")
+class IgnoresTheCapInRestore(PartsStore):
+    evictor_class = _EvictsAfterSaves
 
 
 class _EvictsTheNewest(OpenBackend):

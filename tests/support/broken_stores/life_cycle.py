@@ -38,9 +38,9 @@ class NeverCloses(ScanSessionStore[Any]):
 
 
 class _AdmitsAnyLoop(LoopGuard):
-    def _bind(self) -> None:
+    def _bind(self, *, is_opening: bool = False) -> None:
         self._owner = None
-        super()._bind()
+        super()._bind(is_opening=is_opening)
 
 
 @found_by(*(str(case) for case in life_cycle.ELSEWHERE if case.name != "a-second-running-loop-is-refused-changes"))
@@ -49,10 +49,10 @@ class AcceptsAnyLoop(PartsStore):
 
 
 class _AdmitsOneLoop(LoopGuard):
-    def _bind(self) -> None:
+    def _bind(self, *, is_opening: bool = False) -> None:
         if self._owner not in {None, asyncio.get_running_loop()}:
             raise RuntimeError("of another loop")
-        super()._bind()
+        super()._bind(is_opening=is_opening)
 
 
 @found_by("a-store-serves-one-loop-after-another", "a-paused-loop-may-continue-after-another", by=RuntimeError)

@@ -12,10 +12,12 @@ from sessiondex.indexed import IndexedField, KnownIndexes, own_keys
 from sessiondex.models import utc_now
 from sessiondex.snapshots.codec import SnapshotCodec
 from sessiondex.stores.eviction import EvictionPolicy, OnEvict
+from sessiondex.stores.evictor import Evictor
 from sessiondex.stores.local import LocalSessionStore
 from sessiondex.stores.loop_guard import LoopGuard
 from sessiondex.stores.scan import ScanBackend
-from sessiondex.stores.unreadable import OnUnreadable
+from sessiondex.stores.session_loader import SessionLoader
+from sessiondex.stores.unreadable import OnUnreadable, UnreadableSessions
 from sessiondex.stores.writer import Writer
 
 
@@ -32,6 +34,7 @@ class PartsStore(LocalSessionStore[Any, Any, Any]):
 
     backend_class: type[OpenBackend] = OpenBackend
     clock_class: type[StampClock] = StampClock
+    evictor_class: type[Evictor[Any, Any]] = Evictor
     guard_class: type[LoopGuard] = LoopGuard
     indexes_class: type[KnownIndexes] = KnownIndexes
     writer_class: type[Writer[Any, Any]] = Writer
@@ -55,10 +58,13 @@ class PartsStore(LocalSessionStore[Any, Any, Any]):
         stamps = self.clock_class(clock, idle_ttl)
         codec: SnapshotCodec[Any] = SnapshotCodec(self.index_keys, stamps.instant, self.indexes_class())
         self.backend = self.backend_class(codec)
-        super().__init__(self.backend, codec, stamps, policy, changes_kept, on_unreadable=on_unreadable)
+        unreadable = UnreadableSessions(on_unreadable)
+        super().__init__(self.backend, codec, stamps, policy, changes_kept, unreadable=unreadable)
         self._guard = self.guard_class(self._start_in_new_loop, self._recover)
         self._writer = self.writer_class(
             self.backend, stamps, policy, suspend=self._guard.suspend, resume=self._guard.resume
         )
         if self._notifier is not None:
             self._writer.subscribe(self._notifier)
+        self._evictor = self.evictor_class(self._writer, policy, self._notifier, self._guard.enter)
+        self._sessions = SessionLoader(self.backend, unreadable, self._guard.enter)

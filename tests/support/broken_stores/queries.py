@@ -219,7 +219,7 @@ class IgnoresTheStatus(PartsStore):
     async def _newest(self, query: ListQuery, page: Page) -> list[Any]:
         if not isinstance(query, AgentQuery) or query.status is None:
             return await super()._newest(query, page)
-        return await self._to_sessions(self.backend.newest(query._replace(status=None), page, None))
+        return await self._sessions.readable(self.backend.newest(query._replace(status=None), page, None))
 
 
 @found_by("count-by-agent-is-the-length-of-the-list", "count-by-agent-of-a-status-sees-one-tenant")
