@@ -8,6 +8,7 @@ A single writer does not wait for a turn: while nothing is under way, its commit
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -33,6 +34,8 @@ from sessiondex.stores.sqlite.thread import JournalThread, ThreadEndedError
 from sessiondex.stores.stats import JournalStats
 
 T = TypeVar("T")
+
+log: logging.Logger = logging.getLogger("sessiondex")
 
 Durability: TypeAlias = Literal["full", "batched"]
 
@@ -185,7 +188,10 @@ class SQLiteJournal:
         await self._run("flush", self._thread.run(lambda _: None))
 
     async def scrub(self, operation: str) -> None:
-        await self._run(operation, self._thread.run(lambda database: database.empty_log(), is_vital=True))
+        if not await self._run(operation, self._thread.run(lambda database: database.empty_log(), is_vital=True)):
+            log.warning(
+                "somebody reads %s: what was erased stays in its -wal file until a second after they end", self._path
+            )
 
     async def backup(self, path: str | PathLike[str]) -> None:
         """Write a copy of all that was saved so far to a new file, which can be opened as a journal.
