@@ -20,7 +20,8 @@ FEATURES = {
     "turns": "One turn at a time per session",
     "expiry": "Idle sessions leave lists and counts",
     "feed": "Feed of changes, in order",
-    "restart": "Outlives the process, shared by several",
+    "restart": "Outlives the process",
+    "sharing": "Shared by several processes",
     "queries": "Queries of any fields",
     "history": "Keeps events or earlier states",
     "framework": "An agent framework runs on it",
@@ -187,9 +188,13 @@ class Checks(ABC):
     async def feed(self) -> Cell:
         """Save two sessions and delete one: a reader must learn of all three, in order."""
 
-    @abstractmethod
     async def restart(self) -> Cell:
-        """Read a session through a second instance, as another process or a restarted one makes."""
+        """Read a session through a second instance, as a restarted process makes."""
+        return await self.sharing()
+
+    @abstractmethod
+    async def sharing(self) -> Cell:
+        """Read a session through a second instance, as another process makes beside the first."""
 
     @abstractmethod
     async def queries(self) -> Cell:

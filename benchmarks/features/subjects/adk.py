@@ -143,7 +143,7 @@ class AdkChecks(Checks):
         lack = absent(InMemorySessionService, "changes", "subscribe", "watch")
         return by_hand(seen == ["saved", "saved", "deleted"], f"{lack}; a subclass: {seen}", TellingService)
 
-    async def restart(self) -> Cell:
+    async def sharing(self) -> Cell:
         await self.fill([1])
         self._service = InMemorySessionService()
         found = await self.read(1)

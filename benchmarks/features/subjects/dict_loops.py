@@ -79,7 +79,7 @@ class DictChecks(Checks):
         in_order = kinds == ["saved", "saved", "deleted"]
         return by_hand(in_order, f"in a list: {kinds}", _save_and_tell, _delete_and_tell)
 
-    async def restart(self) -> Cell:
+    async def sharing(self) -> Cell:
         await self.fill([1])
         second = DictChecks()
         return built_in("session-0001" in second._sessions, "a second dict is empty")

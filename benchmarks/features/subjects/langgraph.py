@@ -108,7 +108,7 @@ class LangGraphChecks(Checks):
         lack = absent(InMemorySaver, "changes", "subscribe", "watch")
         return by_hand(seen == ["saved", "saved", "deleted"], f"{lack}; a subclass: {seen}", _TellingSaver)
 
-    async def restart(self) -> Cell:
+    async def sharing(self) -> Cell:
         await self.fill([1])
         found = await InMemorySaver().aget_tuple(thread(identity_of(1)))
         async with AsyncSqliteSaver.from_conn_string(self._path) as saver:

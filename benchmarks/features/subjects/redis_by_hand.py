@@ -103,7 +103,7 @@ class RedisChecks(Checks):
             _delete_and_tell,
         )
 
-    async def restart(self) -> Cell:
+    async def sharing(self) -> Cell:
         await self.fill([1])
         async with Redis.from_url(self._url) as second:
             found = await second.exists("session-0001")

@@ -119,7 +119,7 @@ class RedisOmChecks(Checks):
             kinds == ["saved", "saved", "deleted"], f"{lack}; a stream: {kinds}", _save_and_tell, _delete_and_tell
         )
 
-    async def restart(self) -> Cell:
+    async def sharing(self) -> Cell:
         await self.fill([1])
         async with get_redis_connection(url=self._url) as second:
             found = await second.exists((await self.read(1)).key())

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -123,6 +124,17 @@ class SessiondexChecks(Checks):
         return built_in(seen == ["saved", "saved", "deleted"], f"seen: {', '.join(seen)}")
 
     async def restart(self) -> Cell:
+        if self._url != "memory://":
+            return await self.sharing()
+        with TemporaryDirectory() as folder:
+            url = f"sqlite:///{folder}/sessions.db"
+            async with open_store(url) as first:
+                await first.save(_session(1))
+            async with open_store(url, session_classes=[Conversation]) as second:
+                found = await second.get(_id("session-1"))
+        return built_in(found is not None, f"with sqlite://, a second store has {'the' if found else 'no'} session")
+
+    async def sharing(self) -> Cell:
         await self.fill([1])
         async with open_store(self._url, **self._options) as second:
             found = await second.get(_id("session-1"))

@@ -104,7 +104,7 @@ class SQLiteChecks(Checks):
         lack = absent(sqlite3.Connection, "update_hook", "commit_hook")
         return by_hand(kinds == ["saved", "saved", "deleted"], f"{lack}; triggers: {kinds}", _add_change_log)
 
-    async def restart(self) -> Cell:
+    async def sharing(self) -> Cell:
         await self.fill([1])
         second = sqlite3.connect(self._path)
         (count,) = second.execute("SELECT count(*) FROM sessions").fetchone()

@@ -185,10 +185,11 @@ class SQLiteJournal:
         Raises:
             StoreUnavailableError: an error stopped the journal.
         """
-        await self._run("flush", self._thread.run(lambda _: None))
+        await self._run("flush", self._thread.run(lambda _: None), is_outcome_unknown=True)
 
     async def scrub(self, operation: str) -> None:
-        if not await self._run(operation, self._thread.run(lambda database: database.empty_log(), is_vital=True)):
+        emptying = self._thread.run(lambda database: database.empty_log(), is_vital=True)
+        if not await self._run(operation, emptying, is_outcome_unknown=True):
             log.warning(
                 "somebody reads %s: what was erased stays in its -wal file until a second after they end", self._path
             )
@@ -207,14 +208,16 @@ class SQLiteJournal:
             raise InvalidArgumentError("path", f"there is no folder {target.parent}; make it first")
         await self._run("backup", self._thread.run(partial(self._thread.backup, target)))
 
-    async def _run(self, operation: str, future: Future[T]) -> T:
+    async def _run(self, operation: str, future: Future[T], *, is_outcome_unknown: bool = False) -> T:
         """Wait for work of the thread, with errors for users."""
         try:
             return await self._result(future)
         except ThreadEndedError:
-            self._raise(operation)
+            self._raise(operation, is_outcome_unknown=is_outcome_unknown)
         except (sqlite3.Error, OSError) as error:
-            raise StoreUnavailableError(str(self._path), operation, str(error), kind="journal") from error
+            raise StoreUnavailableError(
+                str(self._path), operation, str(error), is_outcome_unknown=is_outcome_unknown, kind="journal"
+            ) from error
 
     async def _result(self, future: Future[T]) -> T:
         """Wait for work of the thread. If this is cancelled, the work goes on."""
@@ -229,7 +232,11 @@ class SQLiteJournal:
         if error is not None:
             reason = f"an error stopped it ({error}); mend the cause, then open it with a new store"
         raise StoreUnavailableError(
-            str(self._path), operation, reason, is_outcome_unknown=is_outcome_unknown, kind="journal"
+            str(self._path),
+            operation,
+            reason,
+            is_outcome_unknown=is_outcome_unknown and error is not None,
+            kind="journal",
         ) from error
 
     # -- after each transaction --
