@@ -44,6 +44,7 @@ class SaveRate:
 
 
 class _Turn(NamedTuple):
+    saves: int
     per_second: float
     saves_per_commit: float | None
     p50: float
@@ -66,24 +67,27 @@ async def run(  # noqa: PLR0917  # as `JournalExtent` has them
     """
     rates: list[SaveRate] = []
     syncs: list[float] = []
+    due = {name: await _conversation_turns(subject, ids) for name, subject in subjects.items()}
     with count_commits() as count, progress.stage("journal: saves", rounds * len(tasks)) as advance:
         for some in tasks:
             turns: dict[str, list[_Turn]] = {name: [] for name in subjects}
-            for subject in subjects.values():
-                await _turn(subject, ids, some, seconds / 5, count)
+            for name, subject in subjects.items():
+                due[name] += (await _turn(subject, ids, some, seconds / 5, count)).saves
             for number in range(rounds):
                 syncs += sync_milliseconds(folder, _SYNCS_PER_ROUND)
                 for name in list(subjects) if number % 2 else list(reversed(subjects)):
                     turns[name].append(await _turn(subjects[name], ids, some, seconds, count))
                 advance(1)
+            for name, made in turns.items():
+                due[name] += sum(turn.saves for turn in made)
             rates += [_rate(name, some, turns) for name in subjects]
+    await _check(subjects, ids, due)
     return rates, round(statistics.median(syncs), 4)
 
 
 async def _turn(subject: Saver, ids: Sequence[UUID], tasks: int, seconds: float, count: CommitCount) -> _Turn:
     """Let the tasks work, each on sessions of its own."""
     gc.collect()
-    turns_before = await _conversation_turns(subject, ids)
     count.take_saves_per_commit()
     took = array("d")
     start = perf_counter()
@@ -91,11 +95,8 @@ async def _turn(subject: Saver, ids: Sequence[UUID], tasks: int, seconds: float,
     await subject.flush()
     per_second = len(took) / (perf_counter() - start)
     saves_per_commit = count.take_saves_per_commit()
-    added = await _conversation_turns(subject, ids) - turns_before
-    if added != len(took):
-        raise AnswersDifferError(f"{tasks} tasks made {len(took):,} saves, and {added:,} are there")
     in_order = sorted(took)
-    return _Turn(per_second, saves_per_commit, percentile(in_order, 0.5), percentile(in_order, 0.99))
+    return _Turn(len(took), per_second, saves_per_commit, percentile(in_order, 0.5), percentile(in_order, 0.99))
 
 
 async def _work(subject: Saver, ids: Sequence[UUID], deadline: float, took: "array[float]") -> None:
@@ -109,6 +110,13 @@ async def _work(subject: Saver, ids: Sequence[UUID], deadline: float, took: "arr
         took.append((perf_counter() - start) * 1000)
         number += 1
         await asyncio.sleep(0)  # a store that never waits would let no other task run
+
+
+async def _check(subjects: Savers, ids: Sequence[UUID], due: dict[str, int]) -> None:
+    for name, subject in subjects.items():
+        found = await _conversation_turns(subject, ids)
+        if found != due[name]:
+            raise AnswersDifferError(f"{name}: {due[name]:,} turns were saved, and {found:,} are there")
 
 
 async def _conversation_turns(subject: Saver, ids: Sequence[UUID]) -> int:
