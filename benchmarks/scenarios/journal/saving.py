@@ -101,7 +101,7 @@ async def _turn(subject: Saver, ids: Sequence[UUID], tasks: int, seconds: float,
 
 async def _work(subject: Saver, ids: Sequence[UUID], deadline: float, took: "array[float]") -> None:
     number = 0
-    while perf_counter() < deadline:
+    while number == 0 or perf_counter() < deadline:  # at least one, however late the task begins
         session = await subject.get(ids[number % len(ids)])
         assert session is not None
         change(session)
