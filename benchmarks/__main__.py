@@ -20,6 +20,7 @@ from benchmarks.run import Run, write_whole
 from benchmarks.scenarios import floods, footprint, indexes, lookups, mixes, replay
 from benchmarks.scenarios.answers import AnswersDifferError
 from benchmarks.scenarios.footprint import ProcessFailedError
+from benchmarks.scenarios.journal import scenario as journal
 from benchmarks.scenarios.replay import ReplaysDifferError
 from benchmarks.scenarios.servers import scenario as servers
 from benchmarks.scenarios.servers.workers import TurnsDifferError
@@ -60,6 +61,9 @@ async def measure(options: Options, as_command: str, progress: Progress) -> Run:
     flooded = await floods.run(options.flood_ids, seed, progress) if "floods" in parts else []
     own = await indexes.run(options.sizes, seed, budget, progress) if "indexes" in parts else None
     served = await servers.run(options.servers, seed, progress) if "servers" in parts else None
+    journalled = (
+        await journal.run(options.journal, options.loaded_sizes, seed, budget, progress) if "journal" in parts else None
+    )
     return Run(
         date=date.isoformat(timespec="seconds"),
         command=as_command,
@@ -76,6 +80,7 @@ async def measure(options: Options, as_command: str, progress: Progress) -> Run:
         floods=flooded,
         indexes=own,
         servers=served,
+        journal=journalled,
     )
 
 

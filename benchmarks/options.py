@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.measure.timing import Budget
-from benchmarks.scenarios.footprint import WITHOUT_CACHE
+from benchmarks.scenarios.footprint import MIN_WEIGHED, WITHOUT_CACHE
+from benchmarks.scenarios.journal.scenario import JournalExtent
 from benchmarks.scenarios.servers.scenario import Extent
 from benchmarks.scenarios.traces import Conversation, TraceError, generate, read_trace
 from benchmarks.stores.subjects import INDEXED, REFERENCE
@@ -19,6 +20,7 @@ PARTS = {
     "floods": "add ids that collide",
     "indexes": "add indexes of own fields",
     "servers": "add the Redis store on a Valkey server",
+    "journal": "add a store with a journal on disk, and SQLite used directly",
 }
 _MIN_SIZE, _MAX_SIZE, _MAX_SIZES, _MAX_PEER_SIZE = 10, 10_000_000, 5, 100_000
 
@@ -36,6 +38,7 @@ class Options:
     mix_seconds: float
     flood_ids: int
     servers: Extent
+    journal: JournalExtent
     parts: frozenset[str]
     seed: int
     output: Path
@@ -50,6 +53,11 @@ class Options:
         """The sizes at which memory is measured: the largest, and 100,000 if that was asked for too."""
         return [size for size in self.sizes if size == self.sizes[-1] or size == _MAX_PEER_SIZE]
 
+    @property
+    def loaded_sizes(self) -> list[int]:
+        """The sizes of the journals that are loaded: those at which memory can be measured, or else the largest."""
+        return [size for size in self.sizes if size >= MIN_WEIGHED] or [self.sizes[-1]]
+
 
 _DEFAULT = Options(
     sizes=(100, 1_000, 10_000, 100_000),
@@ -61,6 +69,7 @@ _DEFAULT = Options(
     mix_seconds=1,
     flood_ids=20_000,
     servers=Extent(10_000, 7, 2_000, worker_rounds=3, conversations=200, turns=10),
+    journal=JournalExtent(2_000, 10_000, (1, 50, 500), rounds=5, seconds=0.5, pause_rounds=3, pause_seconds=2),
     parts=frozenset(),
     seed=1,
     output=Path(),
@@ -73,6 +82,7 @@ _FULL = replace(
     traffic_seconds=10,
     variants=(INDEXED, WITHOUT_CACHE, REFERENCE),
     servers=Extent(100_000, 15, 4_000, worker_rounds=5, conversations=400, turns=20),
+    journal=JournalExtent(2_000, 100_000, (1, 50, 500), rounds=9, seconds=1, pause_rounds=5, pause_seconds=5),
     parts=frozenset(PARTS),
 )
 _SMOKE = replace(
@@ -84,6 +94,7 @@ _SMOKE = replace(
     mix_seconds=0.05,
     flood_ids=1_000,
     servers=Extent(100, 1, 100, worker_rounds=1, conversations=5, turns=4),
+    journal=JournalExtent(100, 200, (1, 10), rounds=1, seconds=0.05, pause_rounds=1, pause_seconds=0.2),
 )
 
 

@@ -11,6 +11,7 @@ from benchmarks.measure.timing import Summary
 from benchmarks.scenarios.floods import Flood
 from benchmarks.scenarios.footprint import Footprint
 from benchmarks.scenarios.indexes import IndexResults
+from benchmarks.scenarios.journal.scenario import JournalResults
 from benchmarks.scenarios.lookups import Cell, PeerResults
 from benchmarks.scenarios.mixes import Mix
 from benchmarks.scenarios.replay import Replayed
@@ -38,6 +39,7 @@ class Run:
     floods: list[Flood] = field(default_factory=list)
     servers: ServerResults | None = None
     indexes: IndexResults | None = None
+    journal: JournalResults | None = None
 
     def to_json(self) -> str:
         """Return the run as JSON, with each cell on one line."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from benchmarks.report.answer import speed_up_table
+from benchmarks.report.journal import journal_tables
 from benchmarks.report.table import Table, duration, factor, is_scan_faster, median_and_p99, medians, verdict, whole
 from benchmarks.run import Cells, Run
 from benchmarks.scenarios.controls import CONTROLS
@@ -29,6 +30,7 @@ PARTS = {
     "floods": "Ids that collide",
     "indexes": "Indexes of own fields",
     "servers": "Redis store on a server",
+    "journal": "Journal on disk",
     "details": "Details",
 }
 """The headings of the parts, in the order of the report."""
@@ -69,6 +71,8 @@ def _tables_of_options(run: Run) -> Iterator[Table]:
         yield _index_table(run.indexes)
     if run.servers:
         yield from _server_tables(run.servers)
+    if run.journal:
+        yield from journal_tables(run.journal)
 
 
 def _lookup_table(cells: Cells, operations: Sequence[str], part: str, title: str) -> Table:

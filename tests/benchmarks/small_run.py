@@ -10,10 +10,13 @@ from benchmarks.measure.timing import Budget
 from benchmarks.run import Run
 from benchmarks.scenarios import floods, footprint, indexes, lookups, mixes, replay
 from benchmarks.scenarios.footprint import WITHOUT_CACHE
+from benchmarks.scenarios.journal import scenario as journal
+from benchmarks.scenarios.journal.scenario import JournalExtent
 from benchmarks.scenarios.traces import generate
 from benchmarks.stores.subjects import INDEXED, REFERENCE
 
 BUDGET = Budget(seconds=0.001, most_calls=2, least_calls=1, turns=1)
+JOURNAL = JournalExtent(20, 60, (1, 5), rounds=1, seconds=0.01, pause_rounds=1, pause_seconds=0.01)
 
 
 @cache
@@ -40,4 +43,5 @@ async def _make() -> Run:
         mixes=await mixes.run(60, 1, 0.002, quiet),
         floods=await floods.run(250, 1, quiet),
         indexes=await indexes.run([30, 60], 1, BUDGET, quiet),
+        journal=await journal.run(JOURNAL, [60], 1, BUDGET, quiet),
     )

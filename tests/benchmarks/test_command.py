@@ -18,6 +18,7 @@ from benchmarks.run import Run
 from benchmarks.scenarios import floods, footprint, indexes, lookups, mixes, replay
 from benchmarks.scenarios.answers import AnswersDifferError
 from benchmarks.scenarios.footprint import ProcessFailedError
+from benchmarks.scenarios.journal import scenario as journal
 from benchmarks.scenarios.replay import ReplaysDifferError
 from benchmarks.scenarios.servers import scenario
 from benchmarks.scenarios.servers.workers import TurnsDifferError
@@ -59,7 +60,8 @@ def test_results_are_compact() -> None:
 
     assert run.peers is not None
     assert run.indexes is not None
-    cells = [*run.lookups, *run.peers.cells, *run.indexes.cells]
+    assert run.journal is not None
+    cells = [*run.lookups, *run.peers.cells, *run.indexes.cells, *run.journal.reads]
     assert sum('"operation"' in line for line in lines) == len(cells)
     assert len(lines) < 350
     assert max(map(len, lines)) < 1_500
@@ -80,6 +82,7 @@ def test_each_option_adds_its_part(option: str | None, tmp_path: Path, monkeypat
     for name, module in {"replay": replay, "footprint": footprint, "mixes": mixes, "floods": floods}.items():
         monkeypatch.setattr(module, "run", recorded(name))
     monkeypatch.setattr(indexes, "run", recorded("indexes"))
+    monkeypatch.setattr(journal, "run", recorded("journal"))
     monkeypatch.setattr(lookups, "run", recorded("lookups"))
     monkeypatch.setattr(lookups, "run_peers", recorded("peers"))
     monkeypatch.setattr(scenario, "run", recorded("servers"))

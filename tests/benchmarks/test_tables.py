@@ -64,7 +64,7 @@ def test_shape() -> None:
 def test_every_part_has_a_table() -> None:
     """A part that was not run has none."""
     parts = {table.part for table in tables(small_run())}
-    few = replace(small_run(), peers=None, mixes=[], floods=[], indexes=None, lookups=[
+    few = replace(small_run(), peers=None, mixes=[], floods=[], indexes=None, journal=None, lookups=[
         cell for cell in small_run().lookups if cell.operation in OPERATIONS
     ])  # fmt: skip
 
@@ -78,6 +78,7 @@ def test_every_part_has_a_table() -> None:
         "mixes",
         "floods",
         "indexes",
+        "journal",
         "details",
     }
     assert {table.part for table in tables(few)} == {"speedups", "lookups", "memory", "replay", "details"}
