@@ -67,7 +67,7 @@ class NeverAnswers(ScanSessionStore[Any]):
 
 FINDINGS: dict[Any, str] = {
     saves.StampsThatRepeat: "^(stamps: each must be greater|get_or_create, beside|a saved session, beside)",
-    isolation.SharesGivenSessions: "^(get|find|list|a saved session|the replayed versions)",
+    isolation.SharesGivenSessions: "^(get|find|iter|list|a saved session|the replayed versions)",
     isolation.SharesResultsOfGet: "^(get|find|list|a saved session|the replayed versions)",
     isolation.NeverUnfilesAgents: "^(list_by_agent|iter_by_agent|sessions of a page|count_by_agent, beside)",
     isolation.ForgetsTheClass: "^(get|update|a saved session|list_by_|find_sessions|iter_by_).*Session",

@@ -50,7 +50,8 @@ class IndexValues:
     def __init__(self, cls: type[Session], indexed: Sequence[IndexedField] = ()) -> None:
         """`indexed` are the indexed fields of the class."""
         own: dict[str, Any] = {field.name: (cls.model_fields[field.name].annotation, ...) for field in indexed}
-        self._validator = create_model("IndexValuesOfClass", __base__=_Values, **own).__pydantic_validator__
+        model = create_model("ValuesOfClass", __base__=_Values, **own) if own else _Values
+        self._validator = model.__pydantic_validator__
 
     def read(self, data: bytes) -> dict[str, Any] | None:
         """Return the values, or `None` if one is missing or is not valid."""

@@ -148,6 +148,11 @@ class KeepsTheRestoredOfMany(ScanSessionStore[Any]):
         return await super()._restore(versions[: self._policy.max_sessions])
 
 
+class _NeverNotifies(Evictor[Any, Any]):
+    def notify(self) -> None:
+        pass
+
+
 @found_by("on-evict-may-use-the-store", by=TimeoutError)
 @found_by(
     "on-evict-is-called-for-each-session-over-the-cap",
@@ -155,6 +160,8 @@ class KeepsTheRestoredOfMany(ScanSessionStore[Any]):
     "aclose-returns-after-the-last-call-of-on-evict",
 )
 class NeverCallsOnEvict(PartsStore):
+    evictor_class = _NeverNotifies
+
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._notifier = None

@@ -202,14 +202,17 @@ class JournalThread:
                 tidy_at = monotonic() + (0 if has_more else _TIDY_SECONDS)
 
     def _write_pending(self, database: Database) -> None:
-        self._is_write_due = False  # before the queue is emptied: a commit that comes later has it set again
-        while self._pending and self.error is None:
+        """Write what is queued now. What comes while this writes is for the next time: else it would never end."""
+        self._is_write_due = False  # before the queue is looked at: a commit that comes later has it set again
+        left = len(self._pending)
+        while left and self.error is None:
             writes: list[Write] = []
             sequence = size = 0
-            while self._pending and (not writes or len(writes) + len(self._pending[0][3]) <= _MAX_WRITES):
+            while left and (not writes or len(writes) + len(self._pending[0][3]) <= _MAX_WRITES):
                 sequence, its_size, _, its_writes = self._pending.popleft()
                 writes += its_writes
                 size += its_size
+                left -= 1
             self._try(lambda: database.write(writes, sequence))  # noqa: B023  # it is called at once
             self._written_bytes += size
             if self.error is None:
