@@ -80,7 +80,7 @@ async def reopened(make_store: Any, store: Any, cls: type[Session], **options: A
 
 
 async def until_repacked(store: Any) -> None:
-    while not store._repacking.done():
+    while store._loader.loaded_keys:
         await asyncio.sleep(0)
 
 

@@ -34,6 +34,8 @@ class JournalLoader:
         self._codec = codec
         self._types = types
         self._unreadable = unreadable
+        self.loaded_keys: bytearray = bytearray()
+        """The ids of the sessions that were loaded, one after another, until they are repacked."""
 
     async def load(self, writer: Writer[Any, Any], clock: StampClock, enter: Callable[[], None]) -> None:
         """Open the journal, store all its sessions, and go on with its stamps and change numbers.
@@ -54,6 +56,7 @@ class JournalLoader:
                     skipped += 1
                 else:
                     writer.load(prepared, row.stamp, row.revision)
+                    self.loaded_keys += row.key
             loaded, after = loaded + len(rows), rows[-1].number
             await journal.report(loaded, skipped, head.row_count)
             await slices.pause()

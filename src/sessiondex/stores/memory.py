@@ -137,11 +137,15 @@ class InMemorySessionStore(LocalSessionStore[Row | S, RowChange, S]):
     def _on_new_loop(self) -> None:
         super()._on_new_loop()
         self._repacking = None
+        if self._guard.is_open:
+            self._start_repacking()
 
     def _start_repacking(self) -> None:
-        self._repacking = asyncio.create_task(
-            repack(self._table.plan_repack, self._writer.rewrite, self._guard.enter), name="sessiondex repacking"
-        )
+        if self._loader is not None and self._loader.loaded_keys:
+            repacking = repack(
+                self._loader.loaded_keys, self._table.plan_repack, self._writer.rewrite, self._guard.enter
+            )
+            self._repacking = asyncio.create_task(repacking, name="sessiondex repacking")
 
     async def _release(self) -> None:
         if self._repacking is not None and not self._repacking.done():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from uuid import UUID
 
 from sessiondex.errors import StoreClosedError, WrongLoopError
 from sessiondex.stores.backend import P
@@ -16,24 +15,28 @@ _SESSIONS_PER_TURN = 50
 
 
 async def repack(
-    plan: Callable[[UUID | None, int], tuple[Sequence[P], UUID | None]],
+    keys: bytearray,
+    plan: Callable[[Sequence[bytes]], Sequence[P]],
     rewrite: Callable[[Sequence[P]], None],
     enter: Callable[[], None],
 ) -> None:
-    """Repack all sessions once, some in each turn of the loop, until the store is closed or moves to another loop.
+    """Repack sessions, some in each turn of the loop, until the store is closed or moves to another loop.
 
-    `plan` plans it for the sessions after one, and returns after which to go on; `rewrite` carries it out.
+    `keys` are their ids, one after another, in the order in which they were loaded: so neighbours in memory are
+    replaced one after another, and the space they leave can be used for something else. Those that are done are
+    removed. `plan` plans it, `rewrite` carries it out.
     """
-    after: UUID | None = None
+    size = 16 * _SESSIONS_PER_TURN
+    # From the end, where removing is cheap.
     try:
-        while True:
-            plans, after = plan(after, _SESSIONS_PER_TURN)
+        while keys:
+            enter()
+            some = keys[-size:]
+            plans = plan([bytes(some[place : place + 16]) for place in range(0, len(some), 16)])
             if plans:
                 rewrite(plans)
-            if after is None:
-                return
+            del keys[-size:]
             await asyncio.sleep(0)
-            enter()
     except (StoreClosedError, WrongLoopError):
         return
     except Exception:  # nothing is lost: sessions can be read in both forms

@@ -203,18 +203,17 @@ class TableBackend(Generic[S]):
     def plan_touch(self, session_id: UUID, stamp: int) -> RowChange:
         return self._table.plan_stamp(session_id.bytes, stamp)
 
-    def plan_repack(self, after: UUID | None, limit: int) -> tuple[list[RowChange], UUID | None]:
-        """Plan to store those of the next sessions in a smaller form that have one.
-
-        Returns after which session to go on, or `None` at the end. What cannot be read stays as it is.
-        """
-        plans, rows = [], self.page(after, limit)
-        for row in rows:
-            with suppress(UnreadableSessionError):
-                packed = self._codec.repack(self._table.value(row))
-                if packed is not None:
-                    plans.append(self._table.plan_value(row[:ROW_KEY_SIZE], packed))
-        return plans, UUID(bytes=rows[-1][:ROW_KEY_SIZE]) if len(rows) == limit else None
+    def plan_repack(self, keys: Sequence[bytes]) -> list[RowChange]:
+        """Plan to store these sessions in a smaller form, if they are there and have one. Unreadable ones stay."""
+        plans = []
+        for key in keys:
+            row = self._table.row(key)
+            if row is not None:
+                with suppress(UnreadableSessionError):
+                    packed = self._codec.repack(self._table.value(row))
+                    if packed is not None:
+                        plans.append(self._table.plan_value(key, packed))
+        return plans
 
     def plan_remove(self, session_id: UUID) -> RowChange:
         return self._table.plan_remove(session_id.bytes)
