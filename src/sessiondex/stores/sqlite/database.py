@@ -22,7 +22,7 @@ log: logging.Logger = logging.getLogger("sessiondex")
 
 MAX_ROWS = 128
 """In one statement: more would hold up the loop, fewer cost more changes of threads."""
-_ROWS_PER_CHECKPOINT = 1_000
+ROWS_PER_CHECKPOINT = 1_000
 _PAGES_AT_ONCE = 256  # of a backup or when space is given back; writers wait for that many
 _FREE_SHARE = 8  # pages are given back until at most one in so many is free
 STAMPS_AHEAD = 2_000_000
@@ -30,6 +30,7 @@ STAMPS_AHEAD = 2_000_000
 NUMBERS_AHEAD = 1_000_000
 """How far the numbers of changes are reserved ahead."""
 _META_KEY = bytes(16)
+_BUSY_MILLISECONDS = 5_000  # how long a write waits for somebody else who writes to the file, which nobody should
 
 _COLUMNS = "id, stamp, revision, type, version, head_check, data_check, data"
 _INSERT = f"INSERT INTO sessions ({_COLUMNS}) VALUES "
@@ -81,13 +82,16 @@ class Database:
             raise InvalidJournalError(path, f"has a damaged log, {log_path.name}: {damage}; {_REPAIR}")
         before = files.identity(path)
         self._connection = files.connect(path)
+        self._log_keeper: sqlite3.Connection | None = None
         try:
+            if has_log:
+                self._keep_log()
             self._set_up(before, has_log=has_log)
         except sqlite3.DatabaseError as error:
-            self._connection.close()
+            self._close_connections()
             raise InvalidJournalError(path, f"cannot be read ({error}); {_REPAIR}") from error
         except BaseException:
-            self._connection.close()
+            self._close_connections()
             raise
 
     def _set_up(self, before: tuple[int, int], *, has_log: bool) -> None:
@@ -101,7 +105,8 @@ class Database:
         mode = execute("PRAGMA journal_mode = WAL").fetchone()[0]
         if mode != b"wal":
             raise InvalidJournalError(self._path, "is on a file system without shared memory; put it on a local one")
-        verdict = execute("PRAGMA quick_check(1)").fetchone()[0]
+        # Not `quick_check`: if the index of ids disagrees with the table, a later save stores a session twice.
+        verdict = execute("PRAGMA integrity_check(1)").fetchone()[0]
         if verdict != b"ok":
             raise InvalidJournalError(self._path, f"is damaged ({verdict.decode(errors='replace')}); {_REPAIR}")
         ((is_open, stamp, sequence, check),) = execute("SELECT * FROM journal").fetchall()
@@ -137,6 +142,11 @@ class Database:
         if self._rows_read != self.row_count:
             reason = f"is damaged ({self.row_count} sessions are in its index, {self._rows_read} in its table)"
             raise InvalidJournalError(self._path, f"{reason}; {_REPAIR}")
+        has_log = self._log_keeper is not None
+        self._keep_log()
+        if has_log:
+            # Before anything is written to it: behind its end may be the rest of a commit that a crash cut off.
+            self._checkpoint("TRUNCATE")
         self._write_reserved(Reserved(reserved.stamp, reserved.sequence + NUMBERS_AHEAD), is_open=True)
         self._checkpoint("TRUNCATE")
 
@@ -177,7 +187,7 @@ class Database:
             self._connection.execute("COMMIT")
         self._has_deleted = self._has_deleted or bool(deletes)
         self._rows_since_checkpoint += len(last)
-        if self._rows_since_checkpoint >= _ROWS_PER_CHECKPOINT:
+        if self._rows_since_checkpoint >= ROWS_PER_CHECKPOINT:
             self._checkpoint("PASSIVE")
 
     def _write_reserved(self, reserved: Reserved, *, is_open: bool) -> None:
@@ -190,7 +200,9 @@ class Database:
     def _checkpoint(self, mode: str) -> bool:
         """Copy the log into the file, and return whether all of it was: somebody may be reading."""
         # By hand: SQLite does not report errors of those that it makes by itself.
+        self._connection.execute("PRAGMA busy_timeout = 0")  # writers should not wait for those who read the file
         is_busy, size, copied = self._connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+        self._connection.execute(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}")
         self._rows_since_checkpoint = 0
         return not is_busy and size == copied
 
@@ -255,9 +267,28 @@ class Database:
             if last is not None:
                 self._write_reserved(last, is_open=False)
                 self._checkpoint("TRUNCATE")
+                self._drop_log_keeper()
         finally:
-            with suppress(sqlite3.Error):  # it was reported when it occurred first
-                self._connection.close()
+            self._close_connections()
+
+    def _keep_log(self) -> None:
+        """Have the log outlive the connection: SQLite would copy it into the file and delete it, even after errors.
+
+        It does so when the last connection is closed, if that may write. This one may only read, and so is closed last.
+        """
+        if self._log_keeper is None:
+            self._log_keeper = files.connect_to_read(self._path)
+            self._log_keeper.execute("PRAGMA schema_version").fetchone()  # it opens the log
+
+    def _drop_log_keeper(self) -> None:
+        if self._log_keeper is not None:
+            self._log_keeper.close()
+            self._log_keeper = None
+
+    def _close_connections(self) -> None:
+        with suppress(sqlite3.Error):  # it was reported when it occurred first
+            self._connection.close()
+        self._drop_log_keeper()
 
 
 def _put_values(put: Put) -> tuple[Any, ...]:

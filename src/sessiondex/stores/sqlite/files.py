@@ -54,6 +54,11 @@ def connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True, isolation_level=None)
 
 
+def connect_to_read(path: Path) -> sqlite3.Connection:
+    """Open a file that exists, without the right to write."""
+    return sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None)
+
+
 def create(path: Path, check: int) -> None:
     """Make an empty journal, readable by its user alone: the whole file appears at once. The caller holds the lock."""
     partial = path.with_name(f"{path.name}-new")
