@@ -10,7 +10,6 @@ from datetime import timedelta
 from pathlib import Path
 from shutil import rmtree
 from typing import Any, NamedTuple
-from uuid import UUID
 
 import pytest
 
@@ -19,7 +18,6 @@ from sessiondex.errors import InvalidJournalError
 from sessiondex.stores.sqlite import database, files, wal
 from sessiondex.stores.sqlite.database import Database
 from sessiondex.stores.sqlite.rows import Put
-from tests.support.builders import CUSTOMER, make_session
 from tests.support.disk import RecordedDisk
 from tests.support.journal_states import (
     MarkingJournal,
@@ -32,6 +30,7 @@ from tests.support.journal_states import (
     state_of,
     states_after,
 )
+from tests.support.journal_work import Task
 from tests.support.power_failure import Mark, write_to
 from tests.support.seeds import TryEach, skip_with_seed
 from tests.support.sizes import search_size
@@ -59,54 +58,10 @@ class Run(NamedTuple):
     states: list[State]
 
 
-async def work(store: Any, journal: MarkingJournal, number: int, rng: random.Random, calls: int) -> None:
-    """Call the store as one task of many; after each call that returned, mark the commits that must survive."""
-    tenant = UUID(int=1_000 + number)
-    sessions: list[Any] = []
-
-    def new() -> Any:
-        text = rng.choice("abc") * rng.choice([1, 400, 3_000, 20_000])
-        return make_session(tenant_id=tenant, customer_profile_id=CUSTOMER, variables={"text": text})
-
-    def lengthen(session: Any) -> None:
-        session.variables["text"] += "more" * rng.randrange(300)
-
-    for _ in range(calls):
-        ids = [session.session_id for session in sessions]
-        draw = rng.random() if sessions else 0.0
-        commits = len(journal.commits)
-        if draw < 0.3:
-            sessions.append(new())
-            await store.save(sessions[-1])
-            ids = [sessions[-1].session_id]
-        elif draw < 0.45:
-            some = [*rng.sample(sessions, min(2, len(sessions))), new(), new()]
-            sessions += some[-2:]
-            await store.save_many(some)
-            ids = [session.session_id for session in some]
-        elif draw < 0.6:
-            await store.touch(rng.choice(ids))
-        elif draw < 0.75:
-            sessions.remove(gone := rng.choice(sessions))
-            await store.delete(gone.session_id)
-            ids = [gone.session_id]
-        elif draw < 0.95:
-            await store.update(rng.choice(ids), lengthen)
-        elif draw < 0.975:
-            await store.delete_by_tenant(tenant)
-            sessions.clear()
-        else:
-            await journal.flush()
-            journal.acknowledge_all(commits)
-            continue
-        if journal.is_synchronous:
-            journal.acknowledge(ids)
-
-
 async def run_on(disk: RecordedDisk, path: Path, rng: random.Random, durability: Any, calls: int) -> Run:
     journal = MarkingJournal(path, disk, durability=durability, flush_interval=timedelta(milliseconds=3))
     async with InMemorySessionStore(journal=journal) as store:
-        await asyncio.gather(*(work(store, journal, number, rng, calls) for number in range(TASKS)))
+        await asyncio.gather(*(Task(store, journal, number, rng).run(calls) for number in range(TASKS)))
     disk.mark("closed")
     journal.acknowledge_all(len(journal.commits))
     return Run(disk, states_after(journal.commits))

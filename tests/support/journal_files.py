@@ -69,7 +69,9 @@ def of_several_kinds() -> list[Any]:
     return [
         session(1, NotedSession, note="a note", scores=[0.1, -0.0]),
         session(2, TaggedSession, tags={"one tag"}),
-        session(3, NotedSession, variables={"é": "\0\u2028\U0001f600", "big": 2**63 - 1, "none": None, "list": [1, 2.5]}),
+        session(
+            3, NotedSession, variables={"é": "\0\u2028\U0001f600", "big": 2**63 - 1, "none": None, "list": [1, 2.5]}
+        ),
         session(4, NotedSession, step_history=[visit(step_id=SCENARIO, turn_number=1)], agent_id=AGENT),
         session(5, NotedSession, variables={"text": "of several pages " * 1_500}),
     ]
