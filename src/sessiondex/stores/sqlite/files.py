@@ -18,7 +18,8 @@ PAGE_SIZE = 8_192
 
 _MAGIC = b"SQLite format 3\0"
 _HEADER_SIZE = 100
-_FORMAT_AT, _APPLICATION_ID_AT = slice(60, 64), slice(68, 72)
+_WRITE_VERSION_AT, _FORMAT_AT, _APPLICATION_ID_AT = 18, slice(60, 64), slice(68, 72)
+_WAL_VERSION = 2
 
 _SCHEMA = f"""
     PRAGMA page_size = {PAGE_SIZE};
@@ -123,6 +124,6 @@ def check_header(path: Path) -> bool:
     if found > FORMAT:
         reason = f"has format {found}, of a later release; this one reads up to {FORMAT}. Use that release"
         raise InvalidJournalError(path, reason)
-    if found < 1:
+    if found < 1 or header[_WRITE_VERSION_AT] > _WAL_VERSION:  # SQLite would take the latter for a read-only file
         raise InvalidJournalError(path, "has a damaged header; restore a backup")
     return True
