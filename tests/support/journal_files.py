@@ -17,9 +17,10 @@ from uuid import UUID
 from sessiondex import InMemorySessionStore
 from sessiondex.stores.sqlite import SQLiteJournal
 from tests.support.builders import AGENT, CUSTOMER, SCENARIO, Clock, NotedSession, TaggedSession, make_session, visit
-from tests.support.power_failure import write_to
 
 DATABASE, LOG = "sessions.db", "sessions.db-wal"
+GOLDEN_COUNT = 3
+"""How many sessions the kept files have besides those of several kinds."""
 CLASSES = (NotedSession, TaggedSession)
 
 Sessions = dict[UUID, Any]
@@ -101,6 +102,18 @@ async def fill(store: Any, clock: Clock, count: int) -> Sessions:
     return before
 
 
+def expected_sessions(count: int) -> Sessions:
+    """Return what `fill` leaves, as a store without a journal has it."""
+
+    async def fill_in_memory() -> Sessions:
+        clock = Clock()
+        store: Any = InMemorySessionStore(clock=clock)
+        await fill(store, clock, count)
+        return await sessions_in(store)
+
+    return asyncio.run(fill_in_memory())
+
+
 async def make_files(folder: Path, count: int, *, is_killed: bool) -> JournalFiles:
     """Return the files of a store that was closed, or killed after its last save."""
     path, clock = folder / DATABASE, Clock()
@@ -122,10 +135,11 @@ def files_in(folder: Path) -> dict[str, bytes]:
 
 def main(arguments: Sequence[str]) -> None:
     """Write a file that was closed, and one with a log that a killed store left."""
-    for name, is_killed in (("closed", False), ("killed", True)):
+    for new_name, is_killed in (("journal-format-1.db", False), ("journal-format-1-killed.db", True)):
         with TemporaryDirectory() as folder:
-            made = asyncio.run(make_files(Path(folder), 4, is_killed=is_killed))
-        write_to(Path(arguments[0]) / f"journal-format-1-{name}", made.files)
+            made = asyncio.run(make_files(Path(folder), GOLDEN_COUNT, is_killed=is_killed))
+        for name, content in made.files.items():
+            (Path(arguments[0]) / name.replace(DATABASE, new_name)).write_bytes(content)
 
 
 if __name__ == "__main__":
