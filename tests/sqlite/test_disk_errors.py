@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from shutil import rmtree, which
+from shutil import copytree, rmtree, which
 from typing import Any, NamedTuple
 
 import pytest
@@ -47,7 +47,7 @@ async def check_stopped(store: Any) -> None:
     """A write is refused before anything changes, reads go on, and the store says so."""
     session = make_session()
     known = (await store.export(limit=1))[0]
-    with pytest.raises(StoreUnavailableError, match="an error stopped it .* open it with a new store") as refused:
+    with pytest.raises(StoreUnavailableError, match=r"an error stopped it .* open it with a new store") as refused:
         await store.save(session)
     assert not refused.value.is_outcome_unknown
     assert await store.get(session.session_id) is None
@@ -132,7 +132,7 @@ def test_each_call_fails(tmp_path: Path, error: int, for_ever: bool, durability:
 @skip_with_seed
 def test_going_on_after_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: a journal that ignores errors loses acknowledged writes, or has gaps."""
-    monkeypatch.setattr(JournalThread, "_fail", lambda self, error: None)
+    monkeypatch.setattr(JournalThread, "_fail", lambda *_: None)
     monkeypatch.setattr(SQLiteJournal, "scrub", lambda self, _: self.flush())  # which would raise the error
     calls = all_calls(tmp_path / "whole", "full")
     failures = 0
@@ -152,11 +152,15 @@ async def save_until_full(path: Path) -> dict[Any, Any]:
     """Save sessions until the disk is full; return those whose saves returned."""
     saved = {}
     async with InMemorySessionStore(journal=SQLiteJournal(path)) as store:
-        with pytest.raises(StoreUnavailableError, match="full"):
+
+        async def save_many() -> None:
             for number in range(10_000):
                 session = make_session(variables={"text": f"{number}" * 500})
                 await store.save(session)
                 saved[session.session_id] = session
+
+        with pytest.raises(StoreUnavailableError, match="full"):
+            await save_many()
         await check_stopped(store)
     return saved
 
@@ -205,5 +209,5 @@ async def test_a_full_disk(small_disk: Path) -> None:
 
     assert len(saved) > 10
     elsewhere = small_disk.parent / "elsewhere"
-    write_to(elsewhere, {path.name: path.read_bytes() for path in small_disk.glob(f"{DATABASE}*")})
+    copytree(small_disk, elsewhere)
     await check_saved(elsewhere / DATABASE, saved)
