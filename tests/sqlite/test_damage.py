@@ -247,6 +247,62 @@ async def test_an_error_after_an_unclean_end(tmp_path: Path, killed: JournalFile
     assert await read(path) == killed.sessions
 
 
+WRONG_VALUES = [
+    "UPDATE sessions SET stamp = 'text'",
+    "UPDATE sessions SET revision = 0.5",
+    "UPDATE sessions SET id = 'text' WHERE number = 1",
+    "UPDATE sessions SET id = x'01' WHERE number = 1",
+    "UPDATE sessions SET type = x'ff'",
+    "UPDATE sessions SET version = 'text'",
+    "UPDATE sessions SET data = 5",
+    "UPDATE sessions SET head_check = 'text'",
+    "UPDATE sessions SET data_check = 1.5",
+]
+
+
+def execute(path: Path, statement: str) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA ignore_check_constraints = ON")
+        connection.execute(statement)
+
+
+@pytest.mark.parametrize("statement", WRONG_VALUES)
+async def test_wrong_values_in_rows(tmp_path: Path, closed: JournalFiles, statement: str) -> None:
+    """They are damage as any other, whatever their types."""
+    write_to(tmp_path / "a", closed.files)
+    path = tmp_path / "a" / DATABASE
+    execute(path, statement)
+
+    with pytest.raises(UnreadableSessionError, match=r"the row is damaged.* restore a backup"):
+        await read(path)
+    async with opened(path, on_unreadable="skip") as store:
+        assert store.stats().skipped_reads + store.stats().sessions == len(closed.sessions)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM journal",
+        "INSERT INTO journal SELECT * FROM journal",
+        "UPDATE journal SET stamp = 'text'",
+        "UPDATE journal SET sequence = sequence + 1",
+        "ALTER TABLE journal ADD COLUMN more",
+        "DROP TABLE journal",
+        "DROP TABLE sessions",
+    ],
+)
+async def test_wrong_tables(tmp_path: Path, closed: JournalFiles, statement: str) -> None:
+    write_to(tmp_path / "a", closed.files)
+    path = tmp_path / "a" / DATABASE
+    execute(path, statement)
+    before = files_in(path.parent)
+
+    for _ in range(2):
+        with pytest.raises(InvalidJournalError, match="restore a backup"):
+            await read(path)
+        check_untouched(path.parent, before)
+
+
 async def test_an_empty_file(tmp_path: Path) -> None:
     """It becomes a journal, since temporary files are made so."""
     (tmp_path / DATABASE).touch()

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from sessiondex.errors import InvalidArgumentError, InvalidJournalError
 from sessiondex.stores.journal import JournalRow
 from sessiondex.stores.sqlite import files, wal
-from sessiondex.stores.sqlite.rows import Delete, Put, Touch, Write, data_check, head_check
+from sessiondex.stores.sqlite.rows import WRONG_TYPES, Delete, Put, Touch, Write, data_check, head_check
 
 log: logging.Logger = logging.getLogger("sessiondex")
 
@@ -46,7 +46,7 @@ _TOUCH_ROW = "(?, ?, ?, '', 0, ?, 0, '')"
 _DELETE = "DELETE FROM sessions WHERE id IN ({})"
 _READ = f"SELECT number, {_COLUMNS} FROM sessions WHERE number > ? ORDER BY number LIMIT ?"
 _REPAIR = (
-    "restore a backup, or accept the loss: move the -wal file away, if there is one, and run "
+    "move it away, with its -wal file, and restore a backup; or accept the loss: move only the -wal file away and run "
     "`sqlite3 FILE 'UPDATE journal SET is_open = 0'`"
 )
 
@@ -109,8 +109,12 @@ class Database:
         verdict = execute("PRAGMA integrity_check(1)").fetchone()[0]
         if verdict != b"ok":
             raise InvalidJournalError(self._path, f"is damaged ({verdict.decode(errors='replace')}); {_REPAIR}")
-        ((is_open, stamp, sequence, check),) = execute("SELECT * FROM journal").fetchall()
-        if head_check(_META_KEY, stamp, sequence) != check:
+        try:
+            ((is_open, stamp, sequence, check),) = execute("SELECT * FROM journal").fetchall()
+            is_intact = head_check(_META_KEY, stamp, sequence) == check
+        except WRONG_TYPES:
+            is_intact = False
+        if not is_intact:
             raise InvalidJournalError(self._path, "is damaged (its table `journal`); restore a backup")
         if is_open and not has_log:
             raise InvalidJournalError(self._path, f"lacks its -wal file, which has the last saves; {_REPAIR}")
@@ -121,13 +125,7 @@ class Database:
 
     def read(self, after: int, limit: int) -> list[JournalRow]:
         """Return up to `limit` rows that follow the row of that number; 0 begins."""
-        rows = []
-        for number, key, stamp, revision, name, version, head, checksum, data in self._connection.execute(
-            _READ, (after, limit)
-        ):
-            is_intact = head == head_check(key, stamp, revision) and checksum == data_check(key, name, version, data)
-            session_type = name.decode(errors="replace")
-            rows.append(JournalRow(number, key, stamp, revision, session_type, version, data, is_intact))
+        rows = [_checked(values) for values in self._connection.execute(_READ, (after, limit))]
         self._rows_read += len(rows)
         return rows
 
@@ -289,6 +287,15 @@ class Database:
         with suppress(sqlite3.Error):  # it was reported when it occurred first
             self._connection.close()
         self._drop_log_keeper()
+
+
+def _checked(values: tuple[Any, ...]) -> JournalRow:
+    number, key, stamp, revision, name, version, head, checksum, data = values
+    try:
+        is_intact = head == head_check(key, stamp, revision) and checksum == data_check(key, name, version, data)
+        return JournalRow(number, key, stamp, revision, name.decode(errors="replace"), version, data, is_intact)
+    except WRONG_TYPES:
+        return JournalRow(number, b"", 0, 0, "", 0, b"", is_intact=False)
 
 
 def _put_values(put: Put) -> tuple[Any, ...]:
