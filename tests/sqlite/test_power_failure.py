@@ -118,7 +118,7 @@ def test_power_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, try_each
                 result = run(disk, folder / DATABASE, seed, durability)
             assert losses(result, folder / "after", random.Random(seed)) == 0
 
-    try_each(range(search_size(8)), attempt)
+    try_each(range(search_size(4)), attempt)
 
 
 class Relaxed(sqlite3.Connection):
@@ -159,7 +159,7 @@ def test_a_log_after_a_power_failure_is_not_damaged(
                     log.write_bytes(disk.after_power_failure(cut, rng).get(f"{DATABASE}-wal", b""))
                     assert wal.find_damage(log) is None
 
-    try_each(range(100, 100 + search_size(16)), attempt)
+    try_each(range(100, 100 + search_size(12)), attempt)
 
 
 def test_a_second_power_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, try_each: TryEach) -> None:
@@ -180,7 +180,7 @@ def test_a_second_power_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                 write_to(before, disk.after_power_failure(cut, rng))
                 fail_again(before, result.states, at_most, rng, monkeypatch)
 
-    try_each(range(200, 200 + search_size(8)), attempt)
+    try_each(range(200, 200 + search_size(4)), attempt)
 
 
 def fail_again(

@@ -112,7 +112,7 @@ def test_nothing_is_left_of_what_was_erased(tmp_path: Path, try_each: TryEach) -
                 assert not texts_in(folder, erased.texts)
         assert not texts_in(folder, erased.texts)
 
-    try_each(range(search_size(40)), lambda seed: asyncio.run(attempt(seed)))
+    try_each(range(search_size(24)), lambda seed: asyncio.run(attempt(seed)))
 
 
 async def test_nothing_is_left_after_many_deletions(tmp_path: Path) -> None:
