@@ -45,6 +45,15 @@ _TOUCH = _INSERT + "{} ON CONFLICT (id) DO UPDATE SET stamp = excluded.stamp, he
 _TOUCH_ROW = "(?, ?, ?, '', 0, ?, 0, '')"
 _DELETE = "DELETE FROM sessions WHERE id IN ({})"
 _READ = f"SELECT number, {_COLUMNS} FROM sessions WHERE number > ? ORDER BY number LIMIT ?"
+_NO_DAMAGE = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_READONLY,
+}
+"""Errors of the system, to which no backup is an answer."""
 _REPAIR = (
     "move it away, with its -wal file, and restore a backup; or accept the loss: move only the -wal file away and run "
     "`sqlite3 FILE 'UPDATE journal SET is_open = 0'`"
@@ -67,6 +76,7 @@ class Database:
 
         Raises:
             InvalidJournalError: it is damaged, or something else, or of a later release. It is left as it is.
+            sqlite3.OperationalError: the system cannot read or write it.
         """
         self._path = path
         self._rows_read = self._rows_since_checkpoint = 0
@@ -89,6 +99,8 @@ class Database:
             self._set_up(before, has_log=has_log)
         except sqlite3.DatabaseError as error:
             self._close_connections()
+            if error.sqlite_errorcode & 0xFF in _NO_DAMAGE:
+                raise
             raise InvalidJournalError(path, f"cannot be read ({error}); {_REPAIR}") from error
         except BaseException:
             self._close_connections()
