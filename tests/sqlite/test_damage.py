@@ -289,7 +289,7 @@ async def test_wrong_values_in_rows(tmp_path: Path, closed: JournalFiles, statem
         "INSERT INTO journal SELECT * FROM journal",
         "UPDATE journal SET stamp = 'text'",
         "UPDATE journal SET sequence = sequence + 1",
-        "ALTER TABLE journal ADD COLUMN more",
+        "ALTER TABLE journal RENAME COLUMN is_open TO is_opeo",
         "DROP TABLE journal",
         "DROP TABLE sessions",
     ],

@@ -122,12 +122,15 @@ class Database:
         if verdict != b"ok":
             raise InvalidJournalError(self._path, f"is damaged ({verdict.decode(errors='replace')}); {_REPAIR}")
         try:
-            ((is_open, stamp, sequence, check),) = execute("SELECT * FROM journal").fetchall()
-            is_intact = head_check(_META_KEY, stamp, sequence) == check
-        except WRONG_TYPES:
-            is_intact = False
-        if not is_intact:
-            raise InvalidJournalError(self._path, "is damaged (its table `journal`); restore a backup")
+            # By their names, as damage may have changed those in the schema.
+            execute(f"SELECT {_COLUMNS} FROM sessions LIMIT 0")
+            ((is_open, stamp, sequence, check),) = execute(
+                "SELECT is_open, stamp, sequence, head_check FROM journal"
+            ).fetchall()
+            if head_check(_META_KEY, stamp, sequence) != check:
+                raise ValueError("checksum")  # noqa: TRY301  # as if it were of a wrong type
+        except WRONG_TYPES as error:
+            raise InvalidJournalError(self._path, "is damaged (its table `journal`); restore a backup") from error
         if is_open and not has_log:
             raise InvalidJournalError(self._path, f"lacks its -wal file, which has the last saves; {_REPAIR}")
         self.reserved: Reserved = Reserved(stamp, sequence)
