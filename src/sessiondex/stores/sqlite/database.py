@@ -128,7 +128,7 @@ class Database:
                 "SELECT is_open, stamp, sequence, head_check FROM journal"
             ).fetchall()
             if head_check(_META_KEY, stamp, sequence) != check:
-                raise ValueError("checksum")  # noqa: TRY301  # as if it were of a wrong type
+                raise ValueError("checksum")  # as if it were of a wrong type
         except WRONG_TYPES as error:
             raise InvalidJournalError(self._path, "is damaged (its table `journal`); restore a backup") from error
         if is_open and not has_log:
