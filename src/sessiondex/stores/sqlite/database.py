@@ -16,13 +16,13 @@ from typing import Any, NamedTuple
 from sessiondex.errors import InvalidArgumentError, InvalidJournalError
 from sessiondex.stores.journal import JournalRow
 from sessiondex.stores.sqlite import files, wal
-from sessiondex.stores.sqlite.rows import Delete, Put, Touch, Write, data_check, head_check
+from sessiondex.stores.sqlite.rows import WRONG_TYPES, Delete, Put, Touch, Write, data_check, head_check
 
 log: logging.Logger = logging.getLogger("sessiondex")
 
 MAX_ROWS = 128
 """In one statement: more would hold up the loop, fewer cost more changes of threads."""
-_ROWS_PER_CHECKPOINT = 1_000
+ROWS_PER_CHECKPOINT = 1_000
 _PAGES_AT_ONCE = 256  # of a backup or when space is given back; writers wait for that many
 _FREE_SHARE = 8  # pages are given back until at most one in so many is free
 STAMPS_AHEAD = 2_000_000
@@ -30,6 +30,7 @@ STAMPS_AHEAD = 2_000_000
 NUMBERS_AHEAD = 1_000_000
 """How far the numbers of changes are reserved ahead."""
 _META_KEY = bytes(16)
+_BUSY_MILLISECONDS = 5_000  # how long a write waits for somebody else who writes to the file, which nobody should
 
 _COLUMNS = "id, stamp, revision, type, version, head_check, data_check, data"
 _INSERT = f"INSERT INTO sessions ({_COLUMNS}) VALUES "
@@ -44,8 +45,17 @@ _TOUCH = _INSERT + "{} ON CONFLICT (id) DO UPDATE SET stamp = excluded.stamp, he
 _TOUCH_ROW = "(?, ?, ?, '', 0, ?, 0, '')"
 _DELETE = "DELETE FROM sessions WHERE id IN ({})"
 _READ = f"SELECT number, {_COLUMNS} FROM sessions WHERE number > ? ORDER BY number LIMIT ?"
+_NO_DAMAGE = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_READONLY,
+}
+"""Errors of the system, to which no backup is an answer."""
 _REPAIR = (
-    "restore a backup, or accept the loss: move the -wal file away, if there is one, and run "
+    "move it away, with its -wal file, and restore a backup; or accept the loss: move only the -wal file away and run "
     "`sqlite3 FILE 'UPDATE journal SET is_open = 0'`"
 )
 
@@ -66,6 +76,7 @@ class Database:
 
         Raises:
             InvalidJournalError: it is damaged, or something else, or of a later release. It is left as it is.
+            sqlite3.OperationalError: the system cannot read or write it.
         """
         self._path = path
         self._rows_read = self._rows_since_checkpoint = 0
@@ -81,13 +92,18 @@ class Database:
             raise InvalidJournalError(path, f"has a damaged log, {log_path.name}: {damage}; {_REPAIR}")
         before = files.identity(path)
         self._connection = files.connect(path)
+        self._log_keeper: sqlite3.Connection | None = None
         try:
+            if has_log:
+                self._keep_log()
             self._set_up(before, has_log=has_log)
         except sqlite3.DatabaseError as error:
-            self._connection.close()
+            self._close_connections()
+            if error.sqlite_errorcode & 0xFF in _NO_DAMAGE:
+                raise
             raise InvalidJournalError(path, f"cannot be read ({error}); {_REPAIR}") from error
         except BaseException:
-            self._connection.close()
+            self._close_connections()
             raise
 
     def _set_up(self, before: tuple[int, int], *, has_log: bool) -> None:
@@ -101,12 +117,20 @@ class Database:
         mode = execute("PRAGMA journal_mode = WAL").fetchone()[0]
         if mode != b"wal":
             raise InvalidJournalError(self._path, "is on a file system without shared memory; put it on a local one")
-        verdict = execute("PRAGMA quick_check(1)").fetchone()[0]
+        # Not `quick_check`: if the index of ids disagrees with the table, a later save stores a session twice.
+        verdict = execute("PRAGMA integrity_check(1)").fetchone()[0]
         if verdict != b"ok":
             raise InvalidJournalError(self._path, f"is damaged ({verdict.decode(errors='replace')}); {_REPAIR}")
-        ((is_open, stamp, sequence, check),) = execute("SELECT * FROM journal").fetchall()
-        if head_check(_META_KEY, stamp, sequence) != check:
-            raise InvalidJournalError(self._path, "is damaged (its table `journal`); restore a backup")
+        try:
+            # By their names, as damage may have changed those in the schema.
+            execute(f"SELECT {_COLUMNS} FROM sessions LIMIT 0")
+            ((is_open, stamp, sequence, check),) = execute(
+                "SELECT is_open, stamp, sequence, head_check FROM journal"
+            ).fetchall()
+            if head_check(_META_KEY, stamp, sequence) != check:
+                raise ValueError("checksum")  # as if it were of a wrong type
+        except WRONG_TYPES as error:
+            raise InvalidJournalError(self._path, "is damaged (its table `journal`); restore a backup") from error
         if is_open and not has_log:
             raise InvalidJournalError(self._path, f"lacks its -wal file, which has the last saves; {_REPAIR}")
         self.reserved: Reserved = Reserved(stamp, sequence)
@@ -116,13 +140,7 @@ class Database:
 
     def read(self, after: int, limit: int) -> list[JournalRow]:
         """Return up to `limit` rows that follow the row of that number; 0 begins."""
-        rows = []
-        for number, key, stamp, revision, name, version, head, checksum, data in self._connection.execute(
-            _READ, (after, limit)
-        ):
-            is_intact = head == head_check(key, stamp, revision) and checksum == data_check(key, name, version, data)
-            session_type = name.decode(errors="replace")
-            rows.append(JournalRow(number, key, stamp, revision, session_type, version, data, is_intact))
+        rows = [_checked(values) for values in self._connection.execute(_READ, (after, limit))]
         self._rows_read += len(rows)
         return rows
 
@@ -137,6 +155,11 @@ class Database:
         if self._rows_read != self.row_count:
             reason = f"is damaged ({self.row_count} sessions are in its index, {self._rows_read} in its table)"
             raise InvalidJournalError(self._path, f"{reason}; {_REPAIR}")
+        has_log = self._log_keeper is not None
+        self._keep_log()
+        if has_log:
+            # Before anything is written to it: behind its end may be the rest of a commit that a crash cut off.
+            self._checkpoint("TRUNCATE")
         self._write_reserved(Reserved(reserved.stamp, reserved.sequence + NUMBERS_AHEAD), is_open=True)
         self._checkpoint("TRUNCATE")
 
@@ -177,7 +200,7 @@ class Database:
             self._connection.execute("COMMIT")
         self._has_deleted = self._has_deleted or bool(deletes)
         self._rows_since_checkpoint += len(last)
-        if self._rows_since_checkpoint >= _ROWS_PER_CHECKPOINT:
+        if self._rows_since_checkpoint >= ROWS_PER_CHECKPOINT:
             self._checkpoint("PASSIVE")
 
     def _write_reserved(self, reserved: Reserved, *, is_open: bool) -> None:
@@ -190,7 +213,9 @@ class Database:
     def _checkpoint(self, mode: str) -> bool:
         """Copy the log into the file, and return whether all of it was: somebody may be reading."""
         # By hand: SQLite does not report errors of those that it makes by itself.
+        self._connection.execute("PRAGMA busy_timeout = 0")  # writers should not wait for those who read the file
         is_busy, size, copied = self._connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+        self._connection.execute(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}")
         self._rows_since_checkpoint = 0
         return not is_busy and size == copied
 
@@ -255,9 +280,37 @@ class Database:
             if last is not None:
                 self._write_reserved(last, is_open=False)
                 self._checkpoint("TRUNCATE")
+                self._drop_log_keeper()
         finally:
-            with suppress(sqlite3.Error):  # it was reported when it occurred first
-                self._connection.close()
+            self._close_connections()
+
+    def _keep_log(self) -> None:
+        """Have the log outlive the connection: SQLite would copy it into the file and delete it, even after errors.
+
+        It does so when the last connection is closed, if that may write. This one may only read, and so is closed last.
+        """
+        if self._log_keeper is None:
+            self._log_keeper = files.connect_to_read(self._path)
+            self._log_keeper.execute("PRAGMA schema_version").fetchone()  # it opens the log
+
+    def _drop_log_keeper(self) -> None:
+        if self._log_keeper is not None:
+            self._log_keeper.close()
+            self._log_keeper = None
+
+    def _close_connections(self) -> None:
+        with suppress(sqlite3.Error):  # it was reported when it occurred first
+            self._connection.close()
+        self._drop_log_keeper()
+
+
+def _checked(values: tuple[Any, ...]) -> JournalRow:
+    number, key, stamp, revision, name, version, head, checksum, data = values
+    try:
+        is_intact = head == head_check(key, stamp, revision) and checksum == data_check(key, name, version, data)
+        return JournalRow(number, key, stamp, revision, name.decode(errors="replace"), version, data, is_intact)
+    except WRONG_TYPES:
+        return JournalRow(number, b"", 0, 0, "", 0, b"", is_intact=False)
 
 
 def _put_values(put: Put) -> tuple[Any, ...]:

@@ -18,7 +18,8 @@ PAGE_SIZE = 8_192
 
 _MAGIC = b"SQLite format 3\0"
 _HEADER_SIZE = 100
-_FORMAT_AT, _APPLICATION_ID_AT = slice(60, 64), slice(68, 72)
+_WRITE_VERSION_AT, _FORMAT_AT, _APPLICATION_ID_AT = 18, slice(60, 64), slice(68, 72)
+_WAL_VERSION = 2
 
 _SCHEMA = f"""
     PRAGMA page_size = {PAGE_SIZE};
@@ -52,6 +53,11 @@ _SCHEMA = f"""
 def connect(path: Path) -> sqlite3.Connection:
     """Open a file that exists. Each statement is a transaction, unless BEGIN comes first. Tests replace this."""
     return sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True, isolation_level=None)
+
+
+def connect_to_read(path: Path) -> sqlite3.Connection:
+    """Open a file that exists, without the right to write."""
+    return sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None)
 
 
 def create(path: Path, check: int) -> None:
@@ -118,6 +124,6 @@ def check_header(path: Path) -> bool:
     if found > FORMAT:
         reason = f"has format {found}, of a later release; this one reads up to {FORMAT}. Use that release"
         raise InvalidJournalError(path, reason)
-    if found < 1:
+    if found < 1 or header[_WRITE_VERSION_AT] > _WAL_VERSION:  # SQLite would take the latter for a read-only file
         raise InvalidJournalError(path, "has a damaged header; restore a backup")
     return True

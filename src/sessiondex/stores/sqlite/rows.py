@@ -6,11 +6,13 @@ whose parts belong to different sessions is damaged.
 
 from __future__ import annotations
 
-from struct import Struct
+import struct
 from typing import NamedTuple, TypeAlias
 from zlib import crc32
 
-_HEAD = Struct(">16sqq")
+_HEAD = struct.Struct(">16sqq")
+WRONG_TYPES: tuple[type[Exception], ...] = (AttributeError, TypeError, ValueError, struct.error)
+"""What is raised for values of damaged rows, which may be of any type."""
 
 
 class Put(NamedTuple):

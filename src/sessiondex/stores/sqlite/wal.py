@@ -6,7 +6,8 @@ that is wrong, because a crash may leave its last commit half written.
 
 All commits are synced one after another. So behind a commit that is half written, there is nothing. If there is a frame
 of the present log, the log is damaged, and commits that were acknowledged would be lost without a word. What cannot be
-told: a log that was cut off, or whose very last commit is damaged.
+told: a log that was cut off, or whose very last commit is damaged; and if the header of a commit's last frame is wiped
+out, that commit and the next are taken for one.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from typing import IO, Literal
 _MAGIC = 0x377F0682  # the last bit says whether checksums are of big-endian numbers
 _HEADER = Struct(">IIIIIIII")
 _FRAME = Struct(">IIIIII")
+"""Page number, size of the database in pages if it is the last frame of a commit, two salts, two checksums. Each frame
+begins at a multiple of 8, so the salts are never on both sides of the border of a sector."""
 _MASK = 0xFFFFFFFF
 
 
@@ -40,8 +43,9 @@ def _find_broken_frame(
     is_whole, has_ended = True, False
     while len(frame := file.read(_FRAME.size + page_size)) == _FRAME.size + page_size:
         _, committed_size, salt1, salt2, *expected = _FRAME.unpack_from(frame)
-        is_present = (salt1, salt2) == salts
-        if is_whole and is_present:
+        # Either of the two will do: every log has others, and no power failure tears them apart, see `_FRAME`.
+        is_present = salt1 == salts[0] or salt2 == salts[1]
+        if is_whole and (salt1, salt2) == salts:
             checksums = _add(_add(checksums, frame[:8], order), frame[_FRAME.size :], order)
             is_whole = checksums == tuple(expected)
         else:
