@@ -54,9 +54,10 @@ _NO_DAMAGE = {
     sqlite3.SQLITE_READONLY,
 }
 """Errors of the system, to which no backup is an answer."""
-_REPAIR = (
-    "move it away, with its -wal file, and restore a backup; or accept the loss: move only the -wal file away and run "
-    "`sqlite3 FILE 'UPDATE journal SET is_open = 0'`"
+_RESTORE = "move it away, with its -wal file, and restore a backup"
+_ACCEPT = (
+    f"{_RESTORE}; or keep what can be read, by "
+    "`sqlite3 FILE 'UPDATE journal SET is_open = 0; PRAGMA wal_checkpoint(TRUNCATE)'`"
 )
 
 
@@ -89,24 +90,26 @@ class Database:
         has_log = log_path.exists()
         damage = wal.find_damage(log_path) if has_log else None
         if damage is not None:
-            raise InvalidJournalError(path, f"has a damaged log, {log_path.name}: {damage}; {_REPAIR}")
+            raise InvalidJournalError(path, f"has a damaged log, {log_path.name}: {damage}; {_ACCEPT}")
+        if not has_log and files.says_open(path):  # looked up first, as opening makes a log
+            raise InvalidJournalError(path, f"lacks its -wal file, which has the last saves; {_ACCEPT}")
         before = files.identity(path)
         self._connection = files.connect(path)
         self._log_keeper: sqlite3.Connection | None = None
         try:
             if has_log:
                 self._keep_log()
-            self._set_up(before, has_log=has_log)
+            self._set_up(before)
         except sqlite3.DatabaseError as error:
             self._close_connections()
             if error.sqlite_errorcode & 0xFF in _NO_DAMAGE:
                 raise
-            raise InvalidJournalError(path, f"cannot be read ({error}); {_REPAIR}") from error
+            raise InvalidJournalError(path, f"cannot be read ({error}); {_RESTORE}") from error
         except BaseException:
             self._close_connections()
             raise
 
-    def _set_up(self, before: tuple[int, int], *, has_log: bool) -> None:
+    def _set_up(self, before: tuple[int, int]) -> None:
         execute = self._connection.execute
         self._connection.text_factory = bytes
         for setting in ("synchronous = FULL", "wal_autocheckpoint = 0", "secure_delete = ON", "fullfsync = ON"):
@@ -120,19 +123,17 @@ class Database:
         # Not `quick_check`: if the index of ids disagrees with the table, a later save stores a session twice.
         verdict = execute("PRAGMA integrity_check(1)").fetchone()[0]
         if verdict != b"ok":
-            raise InvalidJournalError(self._path, f"is damaged ({verdict.decode(errors='replace')}); {_REPAIR}")
+            raise InvalidJournalError(self._path, f"is damaged ({verdict.decode(errors='replace')}); {_RESTORE}")
         try:
             # By their names, as damage may have changed those in the schema.
             execute(f"SELECT {_COLUMNS} FROM sessions LIMIT 0")
-            ((is_open, stamp, sequence, check),) = execute(
+            ((_, stamp, sequence, check),) = execute(
                 "SELECT is_open, stamp, sequence, head_check FROM journal"
             ).fetchall()
             if head_check(_META_KEY, stamp, sequence) != check:
                 raise ValueError("checksum")  # as if it were of a wrong type
         except WRONG_TYPES as error:
             raise InvalidJournalError(self._path, "is damaged (its table `journal`); restore a backup") from error
-        if is_open and not has_log:
-            raise InvalidJournalError(self._path, f"lacks its -wal file, which has the last saves; {_REPAIR}")
         self.reserved: Reserved = Reserved(stamp, sequence)
         self.row_count: int = execute("SELECT count(*) FROM sessions").fetchone()[0]
 
@@ -154,7 +155,7 @@ class Database:
         """
         if self._rows_read != self.row_count:
             reason = f"is damaged ({self.row_count} sessions are in its index, {self._rows_read} in its table)"
-            raise InvalidJournalError(self._path, f"{reason}; {_REPAIR}")
+            raise InvalidJournalError(self._path, f"{reason}; {_RESTORE}")
         has_log = self._log_keeper is not None
         self._keep_log()
         if has_log:

@@ -60,6 +60,18 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None)
 
 
+def says_open(path: Path) -> bool:
+    """Return whether the file says that a store has it open, without a look at its log. It makes no file."""
+    connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True)
+    try:
+        found = connection.execute("SELECT is_open FROM journal").fetchone()
+    except sqlite3.Error:  # the file is damaged, which is found out later
+        return False
+    finally:
+        connection.close()
+    return bool(found and found[0])
+
+
 def create(path: Path, check: int) -> None:
     """Make an empty journal, readable by its user alone: the whole file appears at once. The caller holds the lock."""
     partial = path.with_name(f"{path.name}-new")

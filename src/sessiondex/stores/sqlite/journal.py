@@ -130,7 +130,7 @@ class SQLiteJournal:
             raise InvalidArgumentError("path", f"there is no folder {self._path.parent}; make it first")
         self._has_started = True
         self._loop = asyncio.get_running_loop()
-        return await self._result(self._thread.start())
+        return await self._run("open", self._thread.start())
 
     async def read(self, after: int, limit: int) -> Sequence[JournalRow]:
         return await self._run("open", self._thread.run(lambda database: database.read(after, limit)))
