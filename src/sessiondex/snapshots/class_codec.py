@@ -73,6 +73,7 @@ class ClassCodec:
         self.suffix: bytes = (2 * number).to_bytes(SUFFIX_SIZE)
         self.json_suffix: bytes = (2 * number + 1).to_bytes(SUFFIX_SIZE)
         self._adapter = TypeAdapter(cls)
+        self._to_json = self._adapter.serializer.to_json
         self._all_set = set(cls.model_fields)
         compiled = compile_class(cls, self.suffix, ids) if is_plain_class(cls) else None
         self.pack: Callable[[Any], bytes | None] | None = compiled and compiled.pack
@@ -95,12 +96,10 @@ class ClassCodec:
         values = session.__dict__
         revision, last_activity_at = values["revision"], values["last_activity_at"]
         is_fit = type(revision) is int and 0 <= revision < _MAX_REVISION and type(last_activity_at) is datetime
+        # There is nothing to warn of, and asking for no warnings costs a fifth more.
         if is_fit and last_activity_at.tzinfo is UTC:
-            return self.dump(session)
-        data = self._adapter.serializer.to_json(
-            session, by_alias=False, round_trip=True, warnings="none", exclude=_VERSION_FIELDS
-        )
-        return data[:-1] + _STAND_INS
+            return self._to_json(session, round_trip=True)
+        return self._to_json(session, round_trip=True, exclude=_VERSION_FIELDS)[:-1] + _STAND_INS
 
     def indexed_values(self, data: bytes, version: int) -> dict[str, Any] | None:
         """Return the values in the JSON that index keys are made of, or `None` if the whole has to be read for it."""

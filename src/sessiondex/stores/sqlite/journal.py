@@ -25,7 +25,7 @@ from sessiondex.arguments import check_callable, check_min
 from sessiondex.changes import ChangeKind
 from sessiondex.errors import InvalidArgumentError, StoreUnavailableError
 from sessiondex.progress import report
-from sessiondex.stores.commit import Commit, Mutation
+from sessiondex.stores.commit import Commit
 from sessiondex.stores.journal import JournalHead, JournalRow
 from sessiondex.stores.sqlite.database import Reserved
 from sessiondex.stores.sqlite.lock import IS_SUPPORTED
@@ -40,6 +40,7 @@ log: logging.Logger = logging.getLogger("sessiondex")
 Durability: TypeAlias = Literal["full", "batched"]
 
 MAX_PENDING_BYTES = 64 * 2**20
+_BYTES_PER_WRITE = 500  # of what Python adds to a row, about
 _FLUSH_INTERVAL = timedelta(seconds=0.2)
 
 
@@ -148,8 +149,23 @@ class SQLiteJournal:
         sequence = commit.sequence + len(commit.mutations) - 1
         if sequence <= self._last_sequence or self._thread.error is not None:
             return  # seen already, or nothing is written any more
+        writes: list[Write] = []
+        stamp = size = 0
+        for mutation in commit.mutations:
+            kind, session_id, _, its_stamp, revision, _, _, document = mutation
+            key = session_id.int.to_bytes(16)
+            size += _BYTES_PER_WRITE
+            if document is not None:
+                writes.append(Put(key, its_stamp, revision, *document))
+                size += len(document.data)
+            elif kind is ChangeKind.TOUCHED:
+                writes.append(Touch(key, its_stamp, revision))
+            else:
+                writes.append(Delete(key))
+                continue
+            stamp = max(stamp, its_stamp)
         # In this order: if Ctrl-C interrupts it, it is called again, and writing a commit twice does no harm.
-        self._thread.add(sequence, [_write_of(mutation) for mutation in commit.mutations])
+        self._thread.add(sequence, stamp, size, writes)
         if not self._is_full:
             self._thread.write_later()
         elif not self._is_writing:
@@ -298,17 +314,6 @@ def _call_in(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> N
     """Call it in the loop, from another thread, unless the loop has ended."""
     with suppress(RuntimeError):  # it is closed
         loop.call_soon_threadsafe(callback)
-
-
-def _write_of(mutation: Mutation[Any]) -> Write:
-    key = mutation.session_id.bytes
-    if mutation.kind is ChangeKind.SAVED:
-        document = mutation.document
-        assert document is not None  # the codec of a store with a journal makes one for each save
-        return Put(key, mutation.stamp, mutation.revision, *document)
-    if mutation.kind is ChangeKind.TOUCHED:
-        return Touch(key, mutation.stamp, mutation.revision)
-    return Delete(key)
 
 
 def _checked_path(name: str, path: object) -> Path:

@@ -23,13 +23,12 @@ from typing import Any, TypeAlias, TypeVar
 from sessiondex.stores.journal import JournalHead
 from sessiondex.stores.sqlite.database import Database, Reserved
 from sessiondex.stores.sqlite.lock import FileLock
-from sessiondex.stores.sqlite.rows import Delete, Put, Write
+from sessiondex.stores.sqlite.rows import Write
 
 T = TypeVar("T")
 
 log: logging.Logger = logging.getLogger("sessiondex")
 
-_BYTES_PER_WRITE = 500  # of what Python adds to a row, about
 _MAX_WRITES = 1_000  # in one transaction, unless a single commit has more
 _TIDY_SECONDS = 1.0  # after something was deleted
 _POLL_SECONDS = 1.0  # after which it looks for commits by itself: Ctrl-C may have swallowed a command
@@ -107,18 +106,14 @@ class JournalThread:
         self.written = last.sequence
         return self.run(lambda database: self._begin(database, last))
 
-    def add(self, sequence: int, writes: Sequence[Write]) -> None:
-        """Queue a commit whose last change has that number; `write_now` or `write_later` must follow."""
-        size, stamp = 0, self._last_stamp
-        for one in writes:
-            size += _BYTES_PER_WRITE
-            if not isinstance(one, Delete):
-                stamp = max(stamp, one.stamp)
-                if isinstance(one, Put):
-                    size += len(one.data)
+    def add(self, sequence: int, stamp: int, size: int, writes: Sequence[Write]) -> None:
+        """Queue a commit; `write_now` or `write_later` must follow.
+
+        Its last change has that number, its latest save that stamp, and it takes about so many bytes.
+        """
         self._pending.append((sequence, size, monotonic(), writes))
         self._added_bytes += size
-        self._last_stamp, self._last_sequence = stamp, sequence
+        self._last_stamp, self._last_sequence = max(self._last_stamp, stamp), sequence
 
     def write_now(self) -> None:
         """Write all that is queued."""
