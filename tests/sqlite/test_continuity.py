@@ -125,18 +125,19 @@ async def test_numbers_that_a_crash_lost_are_not_given_again(make_store: Any) ->
 @both_ends
 async def test_what_expired_in_between_is_gone_and_reported(make_store: Any, end: Any) -> None:
     clock, evicted = Clock(), list[Any]()
-    options: dict[str, Any] = {
-        "clock": clock,
-        "idle_ttl": HOUR,
-        "on_evict": lambda session, reason: evicted.append((session.session_id, reason)),
-    }
-    store = await make_store(**options)
+    store = await make_store(clock=clock)  # without `idle_ttl`, so that it does not evict by itself
     old, new = make_session(), make_session()
     await store.save(old)
     clock.move(minutes=50)
     await store.save(new)
     clock.move(minutes=20)
-    store = await end(make_store, store, **options)
+    store = await end(
+        make_store,
+        store,
+        clock=clock,
+        idle_ttl=HOUR,
+        on_evict=lambda session, reason: evicted.append((session.session_id, reason)),
+    )
     assert await store.get(old.session_id) is None
     assert await store.get(new.session_id) == new
     assert store.stats().sessions == 1

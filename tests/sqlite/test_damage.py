@@ -96,7 +96,7 @@ def test_bits_flip_in_a_closed_file(tmp_path: Path, closed: JournalFiles, try_ea
         outcomes.append(found is None)
         rmtree(folder)
 
-    if try_each(range(search_size(2_400)), attempt):
+    if try_each(range(search_size(2_400, 16)), attempt):
         assert 0.3 < sum(outcomes) / len(outcomes) < 1
 
 
@@ -123,7 +123,7 @@ def test_bits_flip_and_damaged_sessions_are_skipped(tmp_path: Path, closed: Jour
             check_untouched(folder, before)
         rmtree(folder)
 
-    if try_each(range(10_000, 10_000 + search_size(1_600)), attempt):
+    if try_each(range(10_000, 10_000 + search_size(1_600, 16)), attempt):
         assert any(skips)
 
 
@@ -162,7 +162,7 @@ def test_bits_flip_in_a_log(tmp_path: Path, killed: JournalFiles, try_each: TryE
             losses.append(found == killed.sessions_before)
         rmtree(folder)
 
-    if try_each(range(20_000, 20_000 + search_size(1_200)), attempt):
+    if try_each(range(20_000, 20_000 + search_size(1_200, 16)), attempt):
         assert any(refusals)
         assert where == "header" or any(losses), "what the docs say of the last commit is true"
 

@@ -21,14 +21,14 @@ from tests.support.sizes import search_size
 from tests.support.state_machine import StoreMachine
 
 SIZE = settings(
-    max_examples=search_size(80),
+    max_examples=search_size(80, 8),
     stateful_step_count=50,
     deadline=None,
     database=None,
     phases=[Phase.generate],
     report_multiple_bugs=False,
 )
-STEPS = search_size(2_500)
+STEPS = search_size(2_500, 8)
 
 
 class JournalledMachine(StoreMachine):

@@ -75,7 +75,7 @@ def cuts_of(disk: RecordedDisk, rng: random.Random) -> Iterator[tuple[int, dict[
     """Yield cuts in their order, with states of the disk after each."""
     operations = disk.operations
     cuts = [cut for cut in range(len(operations) + 1) if cut == 0 or not isinstance(operations[cut - 1], Mark)]
-    for cut in [*sorted(rng.sample(cuts, search_size(len(cuts)))), len(operations)]:
+    for cut in [*sorted(rng.sample(cuts, search_size(len(cuts), 16))), len(operations)]:
         end = cut
         while end < len(operations) and isinstance(operations[end], Mark):
             end += 1  # the disk is the same, and more was acknowledged
@@ -154,7 +154,7 @@ def test_a_log_after_a_power_failure_is_not_damaged(
                 patch.setattr(files, "connect", connector(disk))
                 run(disk, folder / DATABASE, seed, durability)
             cuts = range(len(disk.operations) + 1)
-            for cut in sorted(rng.sample(cuts, search_size(len(cuts)))):
+            for cut in sorted(rng.sample(cuts, search_size(len(cuts), 16))):
                 for _ in range(2):
                     log.write_bytes(disk.after_power_failure(cut, rng).get(f"{DATABASE}-wal", b""))
                     assert wal.find_damage(log) is None
@@ -174,7 +174,7 @@ def test_a_second_power_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                 patch.setattr(files, "connect", connector(disk))
                 result = run(disk, folder / DATABASE, seed, "batched", calls=15)
             cuts = [cut for cut in range(len(disk.operations)) if not isinstance(disk.operations[cut], Mark)]
-            for number, cut in enumerate(sorted(rng.sample(cuts, search_size(80)))):
+            for number, cut in enumerate(sorted(rng.sample(cuts, search_size(80, 16)))):
                 at_most = bounds(disk.operations[:cut])[1]
                 before = folder / str(number)
                 write_to(before, disk.after_power_failure(cut, rng))

@@ -86,8 +86,8 @@ class Journal(Protocol):
     async def flush(self) -> None:
         """Wait until all commits are on disk. Raises as `settle` does."""
 
-    async def scrub(self, operation: str) -> None:
-        """Flush, and overwrite what was deleted. Raises as `settle` does."""
+    async def scrub(self, operation: str = "scrub") -> None:
+        """Flush, and remove every trace of what was deleted. Raises as `settle` does."""
 
     async def backup(self, path: str | PathLike[str]) -> None:
         """Write a copy to a new file."""

@@ -122,6 +122,8 @@ class Database:
             raise InvalidJournalError(self._path, "is on a file system without shared memory; put it on a local one")
         # Not `quick_check`: if the index of ids disagrees with the table, a later save stores a session twice.
         verdict = execute("PRAGMA integrity_check(1)").fetchone()[0]
+        if verdict != b"ok":  # or the disk could not be read, once
+            verdict = execute("PRAGMA integrity_check(1)").fetchone()[0]
         if verdict != b"ok":
             raise InvalidJournalError(self._path, f"is damaged ({verdict.decode(errors='replace')}); {_RESTORE}")
         try:
@@ -237,14 +239,25 @@ class Database:
             # A script, because `execute` would free one page only.
             self._connection.executescript(f"PRAGMA incremental_vacuum({_PAGES_AT_ONCE})")
             return True
-        self.empty_log()
+        self._empty_log()
         return False
 
-    def empty_log(self) -> bool:
-        """Copy the log into the file and empty it, unless somebody reads it; return whether that was done.
+    def scrub(self) -> str | None:
+        """Remove every trace of what was deleted from file and log; return why that cannot be done now, or `None`.
 
-        Then nothing is left of what was deleted: in the file it is overwritten with zeros.
+        Deleting overwrites a row with zeros, but copies of it may be left in pages that are in use, where SQLite had
+        moved it. So all pages are written again, which takes about 3 s per GB.
         """
+        try:
+            self._connection.execute("VACUUM")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_FULL:
+                raise
+            return "the disk has no room for a second copy"
+        return None if self._empty_log() else "somebody reads it"
+
+    def _empty_log(self) -> bool:
+        """Copy the log into the file and empty it, unless somebody reads it; return whether that was done."""
         is_empty = self._checkpoint("PASSIVE") and self._checkpoint("TRUNCATE")
         self._has_deleted = self._has_deleted and not is_empty
         return is_empty

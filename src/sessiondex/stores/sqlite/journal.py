@@ -110,6 +110,7 @@ class SQLiteJournal:
         self._max_pending_bytes = max_pending_bytes
         self._progress = progress
         self._thread = JournalThread(self._path, interval.total_seconds(), self._on_written)
+        self._scrubbing: Future[str | None] | None = None
         self._has_started = False
         self._is_writing = False
         self._last_sequence = 0
@@ -203,12 +204,22 @@ class SQLiteJournal:
         """
         await self._run("flush", self._thread.run(lambda _: None), is_outcome_unknown=True)
 
-    async def scrub(self, operation: str) -> None:
-        emptying = self._thread.run(lambda database: database.empty_log(), is_vital=True)
-        if not await self._run(operation, emptying, is_outcome_unknown=True):
-            log.warning(
-                "somebody reads %s: what was erased stays in its -wal file until a second after they end", self._path
-            )
+    async def scrub(self, operation: str = "scrub") -> None:
+        """Remove every trace of what was deleted from the file, and give its space back.
+
+        Erasures do this by themselves; after other deletions, copies may be left in pages that are in use. Saves wait
+        until the file is written again. If that cannot be done now, because somebody reads the file or the disk has no
+        room for a second copy, that is logged. Cost: about 3 s per GB.
+
+        Raises:
+            StoreUnavailableError: an error stopped the journal.
+        """
+        if self._scrubbing is None or self._scrubbing.running() or self._scrubbing.done():
+            self._scrubbing = self._thread.run(lambda database: database.scrub(), is_vital=True)
+        # Else one that has not begun is for all who wait.
+        hindrance = await self._run(operation, self._scrubbing, is_outcome_unknown=True)
+        if hindrance is not None:
+            log.warning("traces of what was deleted are left in %s for now: %s", self._path, hindrance)
 
     async def backup(self, path: str | PathLike[str]) -> None:
         """Write a copy of all that was saved so far to a new file, which can be opened as a journal.
