@@ -126,7 +126,10 @@ class JournalThread:
             self._commands.put(_WRITE_LATER)
 
     def run(self, work: Callable[[Database], T], *, is_vital: bool = False) -> Future[T]:
-        """Write all that is queued, then do the work. If it fails and is vital, that stops the thread."""
+        """Write all that is queued, then do the work. If it fails and is vital, that stops the thread.
+
+        Until the result is `running()`, what is queued later is written before the work, too.
+        """
         future: Future[T] = Future()
         self._commands.put((work, future, is_vital))
         if not self._thread.is_alive():
@@ -183,11 +186,12 @@ class JournalThread:
                 write_at = min(write_at, monotonic() + self._interval)
                 continue
             write_at = inf
-            self._write_pending(database)
+            if isinstance(command, str):
+                self._write_pending(database)
+            else:
+                self._work(database, *command)
             if command is _STOP:
                 return
-            if not isinstance(command, str):
-                self._work(database, *command)
             if not database.needs_tidying or self.error is not None:
                 tidy_at = inf
             elif tidy_at == inf:
@@ -237,15 +241,17 @@ class JournalThread:
         future: Future[Any],
         is_vital: bool,
     ) -> None:
+        future.set_running_or_notify_cancel()  # before the queue is looked at: see `run`
+        self._write_pending(database)
         if self.error is not None:
             future.set_exception(ThreadEndedError())
-        elif future.set_running_or_notify_cancel():
-            try:
-                future.set_result(work(database))
-            except Exception as error:  # noqa: BLE001  # it is passed on
-                if is_vital:
-                    self._fail(error)
-                future.set_exception(error)
+            return
+        try:
+            future.set_result(work(database))
+        except Exception as error:  # noqa: BLE001  # it is passed on
+            if is_vital:
+                self._fail(error)
+            future.set_exception(error)
 
     def _begin(self, database: Database, last: Reserved) -> None:
         database.begin(last)
