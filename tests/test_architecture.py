@@ -91,9 +91,10 @@ STORE_PARTS: dict[str, set[str]] = {
     "evictor": {"backend", "eviction", "slices", "writer"},
     "journal": {"commit", "stats"},
     "keyed_locks": set(),
-    "loading": {"journal", "slices", "unreadable", "writer"},
+    "loading": {"callback_scope", "journal", "slices", "unreadable", "writer"},
     "local": {
-        *("backend", "base", "change_feed", "eviction", "evictor", "journal", "loading", "session_loader", "slices"),
+        *("backend", "base", "callback_scope", "change_feed", "eviction", "evictor", "journal", "loading"),
+        *("session_loader", "slices"),
         *("sweeper", "unreadable", "writer"),
     },
     "loop_guard": set(),
@@ -123,7 +124,8 @@ SQLITE_PARTS: dict[str, set[str]] = {
     "wal": set(),
     "files": set(),
     "lock": set(),
-    "database": {"files", "rows", "wal"},
+    "statements": {"rows"},
+    "database": {"files", "rows", "statements", "wal"},
     "thread": {"database", "lock", "rows"},
     "journal": {"database", "lock", "rows", "thread"},
 }

@@ -147,6 +147,7 @@ class AdkChecks(Checks):
         await self.fill([1])
         self._service = InMemorySessionService()
         found = await self.read(1)
+        self._path.unlink(missing_ok=True)
         await _create(SqliteSessionService(str(self._path)), 1)
         kept = await SqliteSessionService(str(self._path)).get_session(
             app_name=APP, user_id=customer_of(1), session_id="session-0001"

@@ -67,8 +67,11 @@ class SessionTypes:
         known = self.class_of(name)
         if known is not None:
             return known
-        declared = {"session_type": name, "schema_version": version, "__module__": __name__}
-        return self._unknown.setdefault((name, version), type("UnknownSession", (UnknownSession,), declared))
+        unknown = self._unknown.get((name, version))
+        if unknown is None:
+            declared = {"session_type": name, "schema_version": version, "__module__": __name__}
+            unknown = self._unknown[name, version] = type("UnknownSession", (UnknownSession,), declared)
+        return unknown
 
 
 def check_session_classes(session_classes: Iterable[type[Session]]) -> list[type[Session]]:

@@ -43,6 +43,9 @@ class Journal(Protocol):
 
     # -- opening: in this order --
 
+    def take(self) -> None:
+        """Be the journal of one store from now on; raise `InvalidArgumentError` if it has served another."""
+
     async def open(self) -> JournalHead:
         """Open the file for this store alone.
 

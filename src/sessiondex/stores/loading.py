@@ -11,6 +11,7 @@ from sessiondex.clock import StampClock
 from sessiondex.errors import UnreadableSessionError
 from sessiondex.snapshots.codec import Prepared, SnapshotCodec
 from sessiondex.snapshots.session_types import SessionTypes
+from sessiondex.stores.callback_scope import CallbackScope
 from sessiondex.stores.journal import Journal, JournalRow
 from sessiondex.stores.slices import Slices
 from sessiondex.stores.unreadable import UnreadableSessions
@@ -40,10 +41,21 @@ class JournalLoader:
     async def load(self, writer: Writer[Any, Any], clock: StampClock, enter: Callable[[], None]) -> None:
         """Open the journal, store all its sessions, and go on with its stamps and change numbers.
 
+        If it fails, the journal is closed.
+
         Raises:
             UnreadableSessionError: a row is damaged.
         """
-        journal, slices = self.journal, Slices(enter)
+        self.journal.take()
+        try:
+            with CallbackScope(self):  # of `progress`
+                await self._load(writer, clock, Slices(enter))
+        except BaseException:
+            await self.journal.aclose()
+            raise
+
+    async def _load(self, writer: Writer[Any, Any], clock: StampClock, slices: Slices) -> None:
+        journal = self.journal
         head = await journal.open()
         clock.advance_to(head.stamp)
         loaded = skipped = after = 0

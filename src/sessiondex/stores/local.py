@@ -18,7 +18,7 @@ from sessiondex.arguments import check_min, parse_id_cursor
 from sessiondex.changes import Change
 from sessiondex.clock import StampClock
 from sessiondex.contract import OnReindexed, ReindexProgress
-from sessiondex.errors import UnreadableSessionError
+from sessiondex.errors import StoreNotOpenError, UnreadableSessionError
 from sessiondex.queries import (
     ChannelQuery,
     CountQuery,
@@ -34,6 +34,7 @@ from sessiondex.snapshots.class_codec import write_back_version
 from sessiondex.snapshots.codec import SnapshotCodec
 from sessiondex.stores.backend import Backend, P, R
 from sessiondex.stores.base import BaseSessionStore
+from sessiondex.stores.callback_scope import CallbackScope
 from sessiondex.stores.change_feed import ChangeFeed, ChangeReader
 from sessiondex.stores.eviction import SWEEP_INTERVAL_SECONDS, EvictionNotifier, EvictionPolicy
 from sessiondex.stores.evictor import Evictor
@@ -264,9 +265,6 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
             await journal.settle(self._writer.last_sequence, "delete")
         return count
 
-    async def _evict_some_expired(self) -> bool:
-        return await self._evictor.some_expired(self._locked)
-
     # -- locks and changes --
 
     def _hold_session(self, session_id: UUID, timeout: float | None) -> AbstractAsyncContextManager[None]:
@@ -288,6 +286,8 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
 
     async def _open(self) -> None:
         self._guard.enter_to_open()
+        if CallbackScope.is_within(self._loader):
+            raise StoreNotOpenError
         async with self._lock:
             self._guard.enter_to_open()
             if self._guard.is_open or self._loader is None:  # another task has opened it
@@ -296,7 +296,6 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
                 await self._loader.load(self._writer, self._clock, self._guard.enter_to_open)
             except BaseException:
                 self._guard.close()
-                await self._loader.journal.aclose()
                 raise
             self._writer.subscribe(self._loader.journal)
             self._guard.set_open()
@@ -327,9 +326,8 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
     def _start_sweeper(self) -> None:
         if self._policy.idle_ttl is not None and self._sweeper is None:
             interval = min(SWEEP_INTERVAL_SECONDS, self._policy.idle_ttl.total_seconds())
-            self._sweeper = asyncio.create_task(
-                sweep(self._evict_some_expired, self._closing, interval), name="sessiondex sweeper"
-            )
+            sweeping = sweep(lambda: self._evictor.some_expired(self._locked), self._closing, interval)
+            self._sweeper = asyncio.create_task(sweeping, name="sessiondex sweeper")
 
     async def _is_healthy(self) -> bool:
         is_journal_fine = self._journal is None or not self._journal.stats().is_stopped
@@ -339,6 +337,8 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
         self._closing.set()
         if self._sweeper is not None and not self._sweeper.done():
             await asyncio.wait([self._sweeper])
+        if CallbackScope.is_within(self._loader):
+            return  # the opening ends by itself, now that the store is closed
         async with self._lock:  # until the last save under way has committed, with its evictions
             pass
         if self._feed is not None:

@@ -141,7 +141,8 @@ class InMemorySessionStore(LocalSessionStore[Row | S, RowChange, S]):
             self._start_repacking()
 
     def _start_repacking(self) -> None:
-        if self._loader is not None and self._loader.loaded_keys:
+        is_running = self._repacking is not None and not self._repacking.done()
+        if self._loader is not None and self._loader.loaded_keys and not is_running:
             repacking = repack(
                 self._loader.loaded_keys, self._table.plan_repack, self._writer.rewrite, self._guard.enter
             )

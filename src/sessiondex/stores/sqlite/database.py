@@ -1,14 +1,10 @@
-"""Database: the file of a journal, as one thread uses it. Synchronous; knows no event loop and no session.
-
-Statements write many rows at once. `sqlite3` releases the global interpreter lock for each step of a statement, and in
-a busy process gets it back only after some milliseconds; so a row per step would starve.
-"""
+"""Database: the file of a journal, as one thread uses it. Synchronous; knows no event loop and no session."""
 
 from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,12 +13,12 @@ from sessiondex.errors import InvalidArgumentError, InvalidJournalError
 from sessiondex.stores.journal import JournalRow
 from sessiondex.stores.sqlite import files, wal
 from sessiondex.stores.sqlite.rows import WRONG_TYPES, Delete, Put, Touch, Write, data_check, head_check
+from sessiondex.stores.sqlite.statements import COLUMNS, statements_for
 
 log: logging.Logger = logging.getLogger("sessiondex")
 
-MAX_ROWS = 128
-"""In one statement: more would hold up the loop, fewer cost more changes of threads."""
 ROWS_PER_CHECKPOINT = 1_000
+_BYTES_PER_CHECKPOINT = 16 * 2**20
 _PAGES_AT_ONCE = 256  # of a backup or when space is given back; writers wait for that many
 _FREE_SHARE = 8  # pages are given back until at most one in so many is free
 STAMPS_AHEAD = 2_000_000
@@ -32,19 +28,7 @@ NUMBERS_AHEAD = 1_000_000
 _META_KEY = bytes(16)
 _BUSY_MILLISECONDS = 5_000  # how long a write waits for somebody else who writes to the file, which nobody should
 
-_COLUMNS = "id, stamp, revision, type, version, head_check, data_check, data"
-_INSERT = f"INSERT INTO sessions ({_COLUMNS}) VALUES "
-_PUT = _INSERT + (
-    "{} ON CONFLICT (id) DO UPDATE SET stamp = excluded.stamp, "
-    "revision = excluded.revision, type = excluded.type, version = excluded.version, "
-    "head_check = excluded.head_check, data_check = excluded.data_check, data = excluded.data"
-)
-_PUT_ROW = "(?, ?, ?, ?, ?, ?, ?, CAST(? AS TEXT))"
-# The row is always there. It is written so since `UPDATE` takes no list of rows before SQLite 3.33.
-_TOUCH = _INSERT + "{} ON CONFLICT (id) DO UPDATE SET stamp = excluded.stamp, head_check = excluded.head_check"
-_TOUCH_ROW = "(?, ?, ?, '', 0, ?, 0, '')"
-_DELETE = "DELETE FROM sessions WHERE id IN ({})"
-_READ = f"SELECT number, {_COLUMNS} FROM sessions WHERE number > ? ORDER BY number LIMIT ?"
+_READ = f"SELECT number, {COLUMNS} FROM sessions WHERE number > ? ORDER BY number LIMIT ?"
 _NO_DAMAGE = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_CANTOPEN,
@@ -80,7 +64,7 @@ class Database:
             sqlite3.OperationalError: the system cannot read or write it.
         """
         self._path = path
-        self._rows_read = self._rows_since_checkpoint = 0
+        self._rows_read = self._rows_since_checkpoint = self._bytes_since_checkpoint = 0
         self._has_deleted = False
         log_path = path.with_name(f"{path.name}-wal")
         if not files.check_header(path):
@@ -128,7 +112,7 @@ class Database:
             raise InvalidJournalError(self._path, f"is damaged ({verdict.decode(errors='replace')}); {_RESTORE}")
         try:
             # By their names, as damage may have changed those in the schema.
-            execute(f"SELECT {_COLUMNS} FROM sessions LIMIT 0")
+            execute(f"SELECT {COLUMNS} FROM sessions LIMIT 0")
             ((_, stamp, sequence, check),) = execute(
                 "SELECT is_open, stamp, sequence, head_check FROM journal"
             ).fetchall()
@@ -164,7 +148,7 @@ class Database:
             # Before anything is written to it: behind its end may be the rest of a commit that a crash cut off.
             self._checkpoint("TRUNCATE")
         self._write_reserved(Reserved(reserved.stamp, reserved.sequence + NUMBERS_AHEAD), is_open=True)
-        self._checkpoint("TRUNCATE")
+        self._has_deleted = not self._checkpoint("TRUNCATE")  # else what was deleted before may be in it
 
     def write(self, writes: Iterable[Write], sequence: int) -> None:
         """Write all that these commits changed, in one transaction; `sequence` is the number of the last change."""
@@ -176,18 +160,7 @@ class Database:
             if isinstance(one, Touch) and isinstance(earlier, Put):
                 one = earlier._replace(stamp=one.stamp)  # noqa: PLW2901  # one row for both
             last[one.key] = one
-        puts = [_put_values(one) for one in last.values() if type(one) is Put]
-        touches = [
-            (one.key, one.stamp, one.revision, head_check(one.key, one.stamp, one.revision))
-            for one in last.values()
-            if type(one) is Touch
-        ]
-        deletes = [(one.key,) for one in last.values() if type(one) is Delete]
-        statements = [
-            *_in_statements(_PUT, _PUT_ROW, puts),
-            *_in_statements(_TOUCH, _TOUCH_ROW, touches),
-            *_in_statements(_DELETE, "?", deletes),
-        ]
+        statements = statements_for(last.values())
         reserves = (
             stamp + STAMPS_AHEAD // 2 > self.reserved.stamp or sequence + NUMBERS_AHEAD // 2 > self.reserved.sequence
         )
@@ -201,9 +174,10 @@ class Database:
                 ahead = Reserved(max(stamp + STAMPS_AHEAD, self.reserved.stamp), sequence + NUMBERS_AHEAD)
                 self._write_reserved(ahead, is_open=True)
             self._connection.execute("COMMIT")
-        self._has_deleted = self._has_deleted or bool(deletes)
+        self._has_deleted = self._has_deleted or any(type(one) is Delete for one in last.values())
         self._rows_since_checkpoint += len(last)
-        if self._rows_since_checkpoint >= ROWS_PER_CHECKPOINT:
+        self._bytes_since_checkpoint += sum(len(one.data) for one in last.values() if type(one) is Put)
+        if self._rows_since_checkpoint >= ROWS_PER_CHECKPOINT or self._bytes_since_checkpoint >= _BYTES_PER_CHECKPOINT:
             self._checkpoint("PASSIVE")
 
     def _write_reserved(self, reserved: Reserved, *, is_open: bool) -> None:
@@ -219,7 +193,7 @@ class Database:
         self._connection.execute("PRAGMA busy_timeout = 0")  # writers should not wait for those who read the file
         is_busy, size, copied = self._connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
         self._connection.execute(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}")
-        self._rows_since_checkpoint = 0
+        self._rows_since_checkpoint = self._bytes_since_checkpoint = 0
         return not is_busy and size == copied
 
     # -- upkeep --
@@ -272,11 +246,11 @@ class Database:
         Raises:
             InvalidArgumentError: there is such a file.
         """
-        if path.exists() or path.is_symlink():
-            raise InvalidArgumentError("path", f"there is a file {path} already; give the path of a new one")
-        partial = path.with_name(f"{path.name}-new")
-        partial.unlink(missing_ok=True)
-        files.make_private(partial)
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            other = path.with_name(path.name + suffix)
+            if other.exists() or other.is_symlink():
+                raise InvalidArgumentError("path", f"there is a file {other} already; give the path of a new one")
+        partial = files.make_private(path)
         try:
             copy = files.connect(partial)
             try:
@@ -325,32 +299,3 @@ def _checked(values: tuple[Any, ...]) -> JournalRow:
         return JournalRow(number, key, stamp, revision, name.decode(errors="replace"), version, data, is_intact)
     except WRONG_TYPES:
         return JournalRow(number, b"", 0, 0, "", 0, b"", is_intact=False)
-
-
-def _put_values(put: Put) -> tuple[Any, ...]:
-    key, stamp, revision, name, version, data = put
-    return (
-        key,
-        stamp,
-        revision,
-        name,
-        version,
-        head_check(key, stamp, revision),
-        data_check(key, name.encode(), version, data),
-        data,
-    )
-
-
-def _in_statements(statement: str, row: str, rows: Sequence[tuple[Any, ...]]) -> Iterable[tuple[str, list[Any]]]:
-    """Yield statements for all rows, each for a power of two of them: so SQLite has few of them to compile."""
-    for start in range(0, len(rows), MAX_ROWS):
-        some = [*rows[start : start + MAX_ROWS]]
-        size = 1 << (len(some) - 1).bit_length()
-        if size > len(some):
-            # Writing a row twice changes nothing; the shortest costs least.
-            some += [min(some, key=_size)] * (size - len(some))
-        yield statement.format(", ".join([row] * size)), [value for values in some for value in values]
-
-
-def _size(values: tuple[Any, ...]) -> int:
-    return len(values[-1]) if isinstance(values[-1], bytes) else 0

@@ -6,6 +6,7 @@ import os
 import sqlite3
 import stat
 from pathlib import Path
+from tempfile import mkstemp
 from urllib.parse import quote
 
 from sessiondex.errors import InvalidJournalError
@@ -50,19 +51,24 @@ _SCHEMA = f"""
 """  # id and version stand in the header of the file at once, because they are set before the log is switched on
 
 
+def _url(path: Path) -> str:
+    """Return the absolute path as SQLite reads it: of any bytes, and also if it begins with two slashes."""
+    return f"file://{quote(os.fsencode(path))}"
+
+
 def connect(path: Path) -> sqlite3.Connection:
     """Open a file that exists. Each statement is a transaction, unless BEGIN comes first. Tests replace this."""
-    return sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True, isolation_level=None)
+    return sqlite3.connect(f"{_url(path)}?mode=rw", uri=True, isolation_level=None)
 
 
 def connect_to_read(path: Path) -> sqlite3.Connection:
     """Open a file that exists, without the right to write."""
-    return sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None)
+    return sqlite3.connect(f"{_url(path)}?mode=ro", uri=True, isolation_level=None)
 
 
 def says_open(path: Path) -> bool:
     """Return whether the file says that a store has it open, without a look at its log. It makes no file."""
-    connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True)
+    connection = sqlite3.connect(f"{_url(path)}?mode=ro&immutable=1", uri=True)
     try:
         found = connection.execute("SELECT is_open FROM journal").fetchone()
     except sqlite3.Error:  # the file is damaged, which is found out later
@@ -74,20 +80,23 @@ def says_open(path: Path) -> bool:
 
 def create(path: Path, check: int) -> None:
     """Make an empty journal, readable by its user alone: the whole file appears at once. The caller holds the lock."""
-    partial = path.with_name(f"{path.name}-new")
-    partial.unlink(missing_ok=True)  # of an attempt that a crash cut off
-    make_private(partial)
-    connection = connect(partial)
+    partial = make_private(path)
     try:
-        connection.executescript(_SCHEMA.format(check=check))
+        connection = connect(partial)
+        try:
+            connection.executescript(_SCHEMA.format(check=check))
+        finally:
+            connection.close()
+        move_into_place(partial, path)
     finally:
-        connection.close()
-    move_into_place(partial, path)
+        partial.unlink(missing_ok=True)
 
 
-def make_private(path: Path) -> None:
-    """Make an empty file that only its user can read, or raise `FileExistsError`."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+def make_private(path: Path) -> Path:
+    """Make an empty file beside that path, which only its user can read, under a name that nothing else has."""
+    descriptor, name = mkstemp(prefix=f"{path.name}-new-", dir=path.parent)
+    os.close(descriptor)
+    return Path(name)
 
 
 def move_into_place(partial: Path, path: Path) -> None:

@@ -111,12 +111,12 @@ class SQLiteJournal:
         self._progress = progress
         self._thread = JournalThread(self._path, interval.total_seconds(), self._on_written)
         self._scrubbing: Future[str | None] | None = None
-        self._has_started = False
+        self._is_taken = self._has_started = False
         self._is_writing = False
         self._last_sequence = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()  # in the order of the numbers
-        self._room_waiters: list[asyncio.Future[None]] = []
+        self._room_waiters: deque[asyncio.Future[None]] = deque()
 
     @property
     def path(self) -> Path:
@@ -125,14 +125,18 @@ class SQLiteJournal:
 
     # -- opening --
 
-    async def open(self) -> JournalHead:
-        if self._has_started:
+    def take(self) -> None:
+        if self._is_taken:
             raise InvalidArgumentError("journal", "has served a store already; make a new SQLiteJournal for each store")
+        self._is_taken = True
+
+    async def open(self) -> JournalHead:
         if not self._path.parent.is_dir():
             raise InvalidArgumentError("path", f"there is no folder {self._path.parent}; make it first")
-        self._has_started = True
         self._loop = asyncio.get_running_loop()
-        return await self._run("open", self._thread.start())
+        opening = self._thread.start()
+        self._has_started = True
+        return await self._run("open", opening)
 
     async def read(self, after: int, limit: int) -> Sequence[JournalRow]:
         return await self._run("open", self._thread.run(lambda database: database.read(after, limit)))
@@ -148,8 +152,11 @@ class SQLiteJournal:
 
     def on_commit(self, commit: Commit[Any]) -> None:
         sequence = commit.sequence + len(commit.mutations) - 1
-        if sequence <= self._last_sequence or self._thread.error is not None:
-            return  # seen already, or nothing is written any more
+        if sequence <= self._last_sequence:
+            return
+        if self._thread.has_stopped:
+            self._last_sequence = sequence  # so that closing says that something is missing
+            return
         writes: list[Write] = []
         stamp = size = 0
         for mutation in commit.mutations:
@@ -176,24 +183,24 @@ class SQLiteJournal:
 
     @property
     def is_ready(self) -> bool:
-        return self._thread.error is None and self._thread.pending_bytes < self._max_pending_bytes
+        return not self._thread.has_stopped and self._thread.pending_bytes < self._max_pending_bytes
 
     async def ready(self, operation: str) -> None:
-        while self._thread.error is None and self._thread.pending_bytes >= self._max_pending_bytes:
+        while not self._thread.has_stopped and self._thread.pending_bytes >= self._max_pending_bytes:
             if not self._is_full:
                 self._thread.write_now()
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._room_waiters.append(waiter)
             await waiter
-        if self._thread.error is not None:
+        if self._thread.has_stopped:
             self._raise(operation)
 
     async def settle(self, sequence: int, operation: str) -> None:
-        if self._is_full and self._thread.written < sequence and self._thread.error is None:
+        if self._is_full and self._thread.written < sequence and not self._thread.has_stopped:
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiters.append((sequence, waiter))
             await waiter
-        if self._thread.error is not None and self._thread.written < sequence:
+        if self._thread.has_stopped and self._thread.written < sequence:
             self._raise(operation, is_outcome_unknown=True)
 
     async def flush(self) -> None:
@@ -277,13 +284,13 @@ class SQLiteJournal:
         if loop is not self._loop:
             return  # the store moved to another one, whose `on_new_loop` did this
         thread = self._thread
-        while self._waiters and (self._waiters[0][0] <= thread.written or thread.error is not None):
+        while self._waiters and (self._waiters[0][0] <= thread.written or thread.has_stopped):
             _, waiter = self._waiters.popleft()
             if not waiter.done():
                 waiter.set_result(None)
-        if thread.error is not None or thread.pending_bytes < self._max_pending_bytes:
+        if thread.has_stopped or thread.pending_bytes < self._max_pending_bytes:
             while self._room_waiters:
-                waiter = self._room_waiters.pop()
+                waiter = self._room_waiters.popleft()
                 if not waiter.done():
                     waiter.set_result(None)
         if self._is_full:
@@ -308,16 +315,17 @@ class SQLiteJournal:
     def stats(self) -> JournalStats:
         thread = self._thread
         return JournalStats(
-            thread.pending_commits, thread.pending_bytes, thread.lag_seconds, is_stopped=thread.error is not None
+            thread.pending_commits, thread.pending_bytes, thread.lag_seconds, is_stopped=thread.has_stopped
         )
 
     async def aclose(self) -> None:
         if not self._has_started:
             return
-        was_stopped = self._thread.error is not None
+        # With "full", who saved what is missing has got an error already.
+        was_told = self._is_full and self._thread.error is not None
         await self._result(self._thread.stop())
         self._thread.join()
-        if self._thread.error is not None and not was_stopped:
+        if self._thread.error is not None and self._thread.written < self._last_sequence and not was_told:
             self._raise("aclose", is_outcome_unknown=True)
 
 

@@ -45,7 +45,7 @@ class ThreadEndedError(Exception):
 
 
 _Work: TypeAlias = tuple[Callable[[Database], Any], "Future[Any]", bool]
-_WRITE_NOW, _WRITE_LATER, _STOP = "write now", "write later", "stop"
+_WRITE_NOW, _WRITE_LATER, _LOOK_AROUND, _STOP = "write now", "write later", "look around", "stop"
 
 _running: set[JournalThread] = set()
 
@@ -65,13 +65,14 @@ class JournalThread:
         self._is_write_due = False
         self._added_bytes = self._written_bytes = 0  # each is changed by one thread only
         self._last_stamp = self._last_sequence = 0
-        self._has_begun = False
+        self._has_begun = self._has_ended = False
+        self._under_way: list[_PendingCommit] = []
         self._opened: Future[JournalHead] = Future()
         self._ended: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, name=f"sessiondex journal {path.name}", daemon=True)
         self.written: int = 0
         """The number of the last change that is on disk."""
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         """What stopped the thread, or `None`."""
 
     # -- for the loop --
@@ -82,22 +83,27 @@ class JournalThread:
         return self._added_bytes - self._written_bytes
 
     @property
+    def has_stopped(self) -> bool:
+        """Whether nothing is written any more."""
+        return self.error is not None or self._has_ended
+
+    @property
     def pending_commits(self) -> int:
-        """How many commits no transaction has begun to write."""
-        return len(self._pending)
+        """How many commits are not on disk yet."""
+        return len(self._pending) + len(self._under_way)
 
     @property
     def lag_seconds(self) -> float:
         """How long the oldest of them has waited."""
         try:
-            return monotonic() - self._pending[0][2]
+            return monotonic() - (self._under_way or self._pending)[0][2]
         except IndexError:
             return 0.0
 
     def start(self) -> Future[JournalHead]:
         """Start the thread, and open the file in it."""
-        _running.add(self)
         self._thread.start()
+        _running.add(self)
         return self._opened
 
     def begin(self, last: Reserved) -> Future[None]:
@@ -132,8 +138,8 @@ class JournalThread:
         """
         future: Future[T] = Future()
         self._commands.put((work, future, is_vital))
-        if not self._thread.is_alive():
-            self._refuse_work()  # it may have ended before it saw the work
+        if self._has_ended or not self._thread.is_alive():
+            self._refuse_work()  # it may not have seen the work
         return future
 
     def backup(self, path: Path, database: Database) -> None:
@@ -167,6 +173,8 @@ class JournalThread:
         self._opened.set_result(JournalHead(*database.reserved, database.row_count))
         try:
             self._serve(database)
+        except BaseException as error:  # noqa: BLE001  # a lack of memory, say: saves must not wait for ever
+            self._fail(error)
         finally:
             self._close(database)
             lock.release()
@@ -181,15 +189,16 @@ class JournalThread:
                 wait = min(write_at, tidy_at) - monotonic()
                 command = self._commands.get(timeout=min(max(wait, 0), _POLL_SECONDS))
             except Empty:
-                command = _WRITE_NOW
+                command = _LOOK_AROUND if monotonic() < write_at < inf else _WRITE_NOW
             if command is _WRITE_LATER:
                 write_at = min(write_at, monotonic() + self._interval)
                 continue
-            write_at = inf
-            if isinstance(command, str):
-                self._write_pending(database)
-            else:
-                self._work(database, *command)
+            if command is not _LOOK_AROUND:
+                write_at = inf
+                if isinstance(command, str):
+                    self._write_pending(database)
+                else:
+                    self._work(database, *command)
             if command is _STOP:
                 return
             if not database.needs_tidying or self.error is not None:
@@ -206,14 +215,15 @@ class JournalThread:
         left = len(self._pending)
         while left and self.error is None:
             writes: list[Write] = []
-            sequence = size = 0
+            commits: list[_PendingCommit] = []
             while left and (not writes or len(writes) + len(self._pending[0][3]) <= _MAX_WRITES):
-                sequence, its_size, _, its_writes = self._pending.popleft()
-                writes += its_writes
-                size += its_size
+                commits.append(self._pending.popleft())
+                writes += commits[-1][3]
                 left -= 1
+            self._under_way, sequence = commits, commits[-1][0]
             self._try(lambda: database.write(writes, sequence))  # noqa: B023  # it is called at once
-            self._written_bytes += size
+            self._under_way = []
+            self._written_bytes += sum(size for _, size, _, _ in commits)
             if self.error is None:
                 self.written = sequence
             self._on_written()
@@ -228,7 +238,7 @@ class JournalThread:
             self._fail(error)
             return None
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: BaseException) -> None:
         if self.error is None:
             self.error = error
             log.critical("the journal %s stopped, so nothing can be saved: %s", self.path, error)
@@ -264,6 +274,7 @@ class JournalThread:
 
     def _end(self) -> None:
         _running.discard(self)
+        self._has_ended = True  # before the queue is emptied: `run` looks at it after it has added to the queue
         self._refuse_work()
         self._ended.set_result(None)
 
