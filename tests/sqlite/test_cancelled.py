@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from sessiondex import InMemorySessionStore, StoreClosedError, StoreNotOpenError
+from sessiondex import InMemorySessionStore, StoreClosedError, StoreNotOpenError, StoreUnavailableError
 from sessiondex.stores.sqlite import SQLiteJournal
+from sessiondex.stores.sqlite import thread as thread_module
 from sessiondex.stores.sqlite.database import Database
 from tests.support.builders import AGENT, CUSTOMER, TENANT, make_session
 from tests.support.cancel_anywhere import CancelledRun, CancelPoint, cancel_everywhere, ended
@@ -126,6 +127,34 @@ async def test_writers_wait_while_too_much_waits_for_the_disk(tmp_path: Path, di
         disk.go_on()
         await saving
     assert saved == 100
+
+
+async def test_a_save_that_waits_when_other_work_stops_the_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It gets the error."""
+    has_begun, may_fail = threading.Event(), threading.Event()
+
+    def fail(_: Database) -> bool:
+        has_begun.set()
+        assert may_fail.wait(30)
+        raise OSError("out of the blue")
+
+    monkeypatch.setattr(thread_module, "_TIDY_SECONDS", 0)
+    monkeypatch.setattr(Database, "tidy", fail)
+    store = await InMemorySessionStore[Any](journal=SQLiteJournal(tmp_path / "sessions.db")).__aenter__()
+    session = make_session()
+    await store.save(session)
+    await store.delete(session.session_id)
+    while not has_begun.is_set():
+        await asyncio.sleep(0.001)
+    saving = asyncio.create_task(store.save(session))
+    await asyncio.sleep(0)
+    may_fail.set()
+    async with asyncio.timeout(20):
+        with pytest.raises(StoreUnavailableError, match="out of the blue"):
+            await saving
+    await store.aclose()
 
 
 # -- cancellation at every place --
@@ -251,8 +280,9 @@ def test_two_loops_one_after_another(tmp_path: Path, level: Any) -> None:
     asyncio.run(check())
 
 
-def test_a_loop_that_ends_while_saves_wait(tmp_path: Path, disk: SlowDisk) -> None:
-    """They are stored, and the next loop goes on."""
+def test_a_loop_that_ends_while_saves_wait(tmp_path: Path, disk: SlowDisk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are stored, and the next loop goes on at once, without the thread's look around."""
+    monkeypatch.setattr(thread_module, "_POLL_SECONDS", 1e6)
     store = InMemorySessionStore[Any](journal=SQLiteJournal(tmp_path / "sessions.db"))
     sessions = [make_session() for _ in range(5)]
     last = make_session()

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from sessiondex import ChangeKind, ChangesLostError, EvictionReason
+from sessiondex import ChangeKind, ChangesLostError, EvictionReason, InMemorySessionStore
+from sessiondex.stores.sqlite import SQLiteJournal
 from sessiondex.stores.sqlite.database import STAMPS_AHEAD
 from tests.support.builders import START, TENANT, Clock, make_session
 from tests.support.stores import check_indexes
@@ -120,6 +121,21 @@ async def test_numbers_that_a_crash_lost_are_not_given_again(make_store: Any) ->
 
     with pytest.raises(ChangesLostError):
         lost.changes(since=last)
+
+
+async def test_numbers_that_nothing_on_disk_has_are_not_given_again(tmp_path: Path) -> None:
+    """A reader saw a change that a crash then lost, before anything was written."""
+    journal = SQLiteJournal(tmp_path / "sessions.db", durability="batched", flush_interval=timedelta(hours=1))
+    async with InMemorySessionStore[Any](journal=journal) as store:
+        reader = store.changes()
+        await store.save(make_session())
+        last = (await anext(reader)).sequence
+        for suffix in ("", "-wal"):
+            shutil.copy(tmp_path / f"sessions.db{suffix}", tmp_path / f"copy.db{suffix}")
+    async with InMemorySessionStore[Any](journal=SQLiteJournal(tmp_path / "copy.db")) as store:
+        await store.save(make_session())
+        with pytest.raises(ChangesLostError):
+            store.changes(since=last)
 
 
 @both_ends

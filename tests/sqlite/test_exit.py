@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
-from sessiondex import InMemorySessionStore, StoreClosedError, StoreNotOpenError
+from sessiondex import InMemorySessionStore, StoreClosedError, StoreNotOpenError, StoreUnavailableError
 from sessiondex.stores.sqlite import SQLiteJournal
 from sessiondex.stores.sqlite import thread as thread_module
+from sessiondex.stores.sqlite.database import Database
+from sessiondex.stores.sqlite.thread import JournalThread
 from tests.support.builders import TENANT, IndexedSession, make_session
 from tests.support.every_method import CALLS
 
@@ -147,3 +149,34 @@ async def test_every_call_before_opening_is_refused(tmp_path: Path, name: str) -
         await CALLS[name](store, make_session(IndexedSession))
     with pytest.raises(StoreNotOpenError):
         store.stats()
+
+
+async def test_closing_says_that_batched_saves_are_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their callers were told nothing: they had returned."""
+    store = await InMemorySessionStore[Any](
+        journal=SQLiteJournal(tmp_path / "sessions.db", durability="batched")
+    ).__aenter__()
+
+    def refuse(*_: Any) -> None:
+        raise MemoryError("out of the blue")
+
+    monkeypatch.setattr(Database, "write", refuse)
+    await store.save(make_session())
+    with pytest.raises(StoreUnavailableError, match="out of the blue") as caught:
+        await store.aclose()
+    assert caught.value.is_outcome_unknown
+    assert not journal_threads()
+
+
+async def test_a_thread_that_dies_leaves_nobody_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = await InMemorySessionStore[Any](journal=SQLiteJournal(tmp_path / "sessions.db")).__aenter__()
+
+    def fail(*_: Any) -> None:
+        raise SystemExit("out of the blue")
+
+    monkeypatch.setattr(JournalThread, "_write_pending", fail)
+    with pytest.raises(StoreUnavailableError, match="out of the blue"):
+        await store.save(make_session())
+    with pytest.raises(StoreUnavailableError):
+        await store.save(make_session())
+    await store.aclose()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from datetime import timedelta
 from pathlib import Path
 from time import perf_counter
@@ -10,7 +11,15 @@ from typing import Any
 
 import pytest
 
-from sessiondex import InMemorySessionStore, InvalidArgumentError, LoadProgress, StoreUnavailableError, open_store
+from sessiondex import (
+    InMemorySessionStore,
+    InvalidArgumentError,
+    LoadProgress,
+    StoreClosedError,
+    StoreNotOpenError,
+    StoreUnavailableError,
+    open_store,
+)
 from sessiondex.stores.slices import SLICE_SECONDS
 from sessiondex.stores.sqlite import SQLiteJournal
 from tests.support.builders import TENANT, make_session
@@ -60,6 +69,61 @@ async def test_an_error_of_the_progress_callback_ends_the_opening(tmp_path: Path
 
     async with InMemorySessionStore[Any](journal=SQLiteJournal(path)) as store:
         assert await store.count_by_tenant(TENANT) == 3
+
+
+@pytest.mark.parametrize("call", ["aclose", "__aenter__"])
+async def test_a_progress_callback_may_call_the_store(tmp_path: Path, call: str) -> None:
+    """It waits for nothing that waits for it."""
+    path = tmp_path / "sessions.db"
+    await fill(path, 3)
+
+    async def use(_: LoadProgress) -> None:
+        await getattr(store, call)()
+
+    store = InMemorySessionStore[Any](journal=SQLiteJournal(path, progress=use))
+    async with asyncio.timeout(10):
+        with pytest.raises(StoreClosedError if call == "aclose" else StoreNotOpenError):
+            await store.__aenter__()
+
+    async with InMemorySessionStore[Any](journal=SQLiteJournal(path)) as other:
+        assert await other.count_by_tenant(TENANT) == 3
+
+
+@pytest.mark.parametrize("after", ["an orderly end", "a crash"])
+async def test_an_opening_that_failed_can_be_repeated(tmp_path: Path, after: str) -> None:
+    """The log stays where it is: it has the latest saves."""
+    path = tmp_path / "sessions.db"
+    sessions = [make_session() for _ in range(3)]
+    async with InMemorySessionStore[Any](journal=SQLiteJournal(path)) as store:
+        await store.save_many(sessions)
+        if after == "a crash":
+            for suffix in ("", "-wal"):
+                shutil.copy(f"{path}{suffix}", tmp_path / f"copy.db{suffix}")
+            path = tmp_path / "copy.db"
+
+    def fail(_: LoadProgress) -> None:
+        raise ZeroDivisionError
+
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            await InMemorySessionStore[Any](journal=SQLiteJournal(path, progress=fail)).__aenter__()
+    async with InMemorySessionStore[Any](journal=SQLiteJournal(path)) as store:
+        assert await store.count_by_tenant(TENANT) == 3
+
+
+NAMES = ["ann's sessions?.db", "#1 100%.db", "é/ü.db", "a" * 200, "b\udcff.db"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_any_path(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    for given in (str(path), "/" + str(path)):
+        async with InMemorySessionStore[Any](journal=SQLiteJournal(given)) as store:
+            await store.save(make_session())
+    assert path.exists()
+    async with InMemorySessionStore[Any](journal=SQLiteJournal(path)) as store:
+        assert await store.count_by_tenant(TENANT) == 2
 
 
 async def test_a_slice_of_loading_is_as_long_as_any_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,6 +242,19 @@ async def test_what_is_batched_is_written_after_the_interval(tmp_path: Path) -> 
                 await asyncio.sleep(0.001)
 
 
+async def test_a_backup_touches_no_other_file(tmp_path: Path) -> None:
+    """Not even the journal itself, if it is called as the copy is while it is made."""
+    path = tmp_path / "sessions-new"
+    async with InMemorySessionStore[Any](journal=SQLiteJournal(path)) as store:
+        await store.save(make_session())
+        assert store.journal is not None
+        await store.journal.backup(tmp_path / "sessions")
+        await store.save(make_session())
+    for file, count in (("sessions-new", 2), ("sessions", 1)):
+        async with InMemorySessionStore[Any](journal=SQLiteJournal(tmp_path / file)) as other:
+            assert await other.count_by_tenant(TENANT) == count
+
+
 async def test_a_backup_is_a_journal(make_store: Any, tmp_path: Path) -> None:
     """It has what was saved before, saves go on while it is made, and it can be opened beside the first."""
     store, sessions = await make_store(), [make_session() for _ in range(2_000)]
@@ -209,4 +286,7 @@ async def test_a_backup_is_a_journal(make_store: Any, tmp_path: Path) -> None:
             await store.journal.backup(path)
     with pytest.raises(InvalidArgumentError, match="there is no folder"):
         await store.journal.backup(tmp_path / "missing" / "copy.db")
+    (tmp_path / "third.db-wal").touch()
+    with pytest.raises(InvalidArgumentError, match="there is a file .*third"):
+        await store.journal.backup(tmp_path / "third.db")
     assert await store.health_check()

@@ -14,7 +14,13 @@ from typing import Any
 
 import pytest
 
-from sessiondex import ForkedStoreError, InMemorySessionStore, InvalidArgumentError, JournalInUseError
+from sessiondex import (
+    ForkedStoreError,
+    InMemorySessionStore,
+    InvalidArgumentError,
+    JournalInUseError,
+    StoreUnavailableError,
+)
 from sessiondex.stores.sqlite import SQLiteJournal
 from tests.support.builders import make_session
 
@@ -82,12 +88,24 @@ async def test_a_second_process_is_refused_until_the_first_ends(tmp_path: Path) 
 
 
 async def test_a_journal_serves_one_store(tmp_path: Path) -> None:
-    journal = SQLiteJournal(tmp_path / "sessions.db")
-    async with InMemorySessionStore[Any](journal=journal):
+    """A second one is refused, and the first goes on."""
+    journal, session = SQLiteJournal(tmp_path / "sessions.db"), make_session()
+    async with InMemorySessionStore[Any](journal=journal) as store:
         other = InMemorySessionStore[Any](journal=journal)
         with pytest.raises(InvalidArgumentError, match="make a new SQLiteJournal for each store"):
             await other.__aenter__()
         assert not journal.stats().is_stopped
+        await store.save(session)
+    async with store_on(tmp_path / "sessions.db") as store:
+        assert await store.get(session.session_id) == session
+
+
+async def test_a_store_whose_journal_was_closed_refuses_to_save(tmp_path: Path) -> None:
+    async with store_on(tmp_path / "sessions.db") as store:
+        await store.journal.aclose()  # type: ignore[union-attr]  # it has one
+        with pytest.raises(StoreUnavailableError):
+            await store.save(make_session())
+        assert not await store.health_check()
 
 
 # -- fork --
@@ -146,6 +164,35 @@ def test_a_child_that_lives_on_does_not_keep_the_file(tmp_path: Path) -> None:
         finally:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
+
+
+async def test_a_child_that_outlives_its_parent_does_not_keep_the_file(tmp_path: Path) -> None:
+    """The parent was killed, so it released nothing."""
+    path = tmp_path / "sessions.db"
+    program = f"""
+import asyncio, os, signal
+from pathlib import Path
+from tests.sqlite.test_owner import store_on
+async def main():
+    await store_on(Path({str(path)!r})).__aenter__()
+    pid = os.fork()
+    if not pid:
+        signal.pause()
+    print(pid, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+asyncio.run(main())
+"""
+    parent = await asyncio.create_subprocess_exec(
+        sys.executable, "-W", "ignore", "-c", program, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    assert parent.stdout is not None
+    pid = int(await parent.stdout.readline())
+    await parent.wait()
+    try:
+        async with store_on(path) as store:
+            assert await store.health_check()
+    finally:
+        os.kill(pid, signal.SIGKILL)
 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")

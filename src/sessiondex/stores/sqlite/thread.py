@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import atexit
 import logging
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -299,11 +298,4 @@ def _stop_all() -> None:
             log.error("the interpreter ends before all was saved to the journal %s", thread.path)
 
 
-def _forget_all() -> None:
-    """In a forked child there are no threads: the journals belong to the parent."""
-    _running.clear()
-
-
 atexit.register(_stop_all)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_all)
