@@ -287,6 +287,6 @@ async def test_a_backup_is_a_journal(make_store: Any, tmp_path: Path) -> None:
     with pytest.raises(InvalidArgumentError, match="there is no folder"):
         await store.journal.backup(tmp_path / "missing" / "copy.db")
     (tmp_path / "third.db-wal").touch()
-    with pytest.raises(InvalidArgumentError, match="there is a file .*third"):
+    with pytest.raises(InvalidArgumentError, match="third"):
         await store.journal.backup(tmp_path / "third.db")
     assert await store.health_check()
