@@ -80,4 +80,4 @@ def test_a_newcomer_can_read_the_docs() -> None:
     assert words["README.md"] <= 900
     # Own indexes, erasure, touch, polling and files need a place each: they added 1,200 words after all cuts. The
     # journal added 1,400: a page of 1,000, and what the API, "How it works", the guide to the source and the laws say.
-    assert sum(words.values()) <= 15_550
+    assert sum(words.values()) <= 15_850

@@ -220,7 +220,7 @@ class Database:
         """Remove every trace of what was deleted from file and log; return why that cannot be done now, or `None`.
 
         Deleting overwrites a row with zeros, but copies of it may be left in pages that are in use, where SQLite had
-        moved it. So all pages are written again, which takes about 3 s per GB.
+        moved it. So all pages are written again, which takes about 11 s per GB.
         """
         try:
             self._connection.execute("VACUUM")

@@ -216,7 +216,7 @@ class SQLiteJournal:
 
         Erasures do this by themselves; after other deletions, copies may be left in pages that are in use. Saves wait
         until the file is written again. If that cannot be done now, because somebody reads the file or the disk has no
-        room for a second copy, that is logged. Cost: about 3 s per GB.
+        room for a second copy, that is logged. Cost: about 11 s per GB.
 
         Raises:
             StoreUnavailableError: an error stopped the journal.
