@@ -19,6 +19,7 @@ from typing import Any
 from uuid import UUID
 
 from sessiondex import InMemorySessionStore
+from sessiondex.stores import slices
 from sessiondex.stores.sqlite import SQLiteJournal
 from tests.support.builders import TENANT, make_session
 
@@ -63,6 +64,7 @@ async def main(path: str, level: Any) -> None:
     def say(what: str, number: int, places: list[int]) -> None:
         os.write(1, json.dumps([what, number, places]).encode() + b"\n")  # at once: a kill loses nothing of it
 
+    slices.SLICE_SECONDS = 1_000  # so that calls commit in the order in which they begin
     store = InMemorySessionStore[Any](journal=SQLiteJournal(path, durability=level), cache_size=0)
     async with store, asyncio.TaskGroup() as group:
         for _ in range(TASKS):
