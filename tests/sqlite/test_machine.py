@@ -28,7 +28,7 @@ SIZE = settings(
     phases=[Phase.generate],
     report_multiple_bugs=False,
 )
-STEPS = search_size(2_500, 8)
+STEPS = search_size(2_500, 16)
 
 
 class JournalledMachine(StoreMachine):
