@@ -12,6 +12,7 @@ from time import monotonic
 from rich.console import Console
 
 from benchmarks.measure.machine import machine, versions
+from benchmarks.measure.processes import ProcessFailedError
 from benchmarks.measure.progress import Progress
 from benchmarks.measure.timing import timer_overhead
 from benchmarks.options import Options, parse
@@ -19,7 +20,6 @@ from benchmarks.report.terminal import close, console, show
 from benchmarks.run import Run, write_whole
 from benchmarks.scenarios import floods, footprint, indexes, lookups, mixes, replay
 from benchmarks.scenarios.answers import AnswersDifferError
-from benchmarks.scenarios.footprint import ProcessFailedError
 from benchmarks.scenarios.journal import scenario as journal
 from benchmarks.scenarios.replay import ReplaysDifferError
 from benchmarks.scenarios.servers import scenario as servers

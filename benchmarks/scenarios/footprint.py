@@ -11,13 +11,13 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice, repeat
-from pathlib import Path
 from time import perf_counter
 
 from pydantic import TypeAdapter
 
 from benchmarks.measure.delays import Delays, Ticker
 from benchmarks.measure.machine import full_collection, resident_bytes
+from benchmarks.measure.processes import run_module
 from benchmarks.measure.progress import Progress
 from benchmarks.scenarios.own_fields import CLASSES, with_own_fields
 from benchmarks.scenarios.sessions import UNIFORM, ZIPF, Population
@@ -26,7 +26,6 @@ from benchmarks.stores.reference import ReferenceScan
 from benchmarks.stores.subjects import INDEXED, REFERENCE, Store
 from sessiondex import InMemorySessionStore, Session
 
-ROOT = Path(__file__).parents[2]
 WITHOUT_CACHE = "indexed, without cache"
 """The indexed store with `cache_size=0`: no session is kept as a live object."""
 
@@ -62,10 +61,6 @@ class Footprint:
     traffic: list[Traffic]
 
 
-class ProcessFailedError(Exception):
-    """A process of the benchmark ended with an error."""
-
-
 async def run(
     sizes: Sequence[int], variants: Sequence[str], seed: int, seconds: float, progress: Progress
 ) -> list[Footprint]:
@@ -85,18 +80,8 @@ async def run(
 
 async def measure_in_process(variant: str, size: int, seed: int, seconds: float) -> Footprint:
     """Measure one variant in its own process, which is killed if this call is cancelled."""
-    arguments = ["-m", "benchmarks.scenarios.footprint", variant, str(size), str(seed), str(seconds)]
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(sys.executable, *arguments, cwd=ROOT, stdout=pipe, stderr=pipe)
-    try:
-        out, errors = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode != 0:
-        status = f"the process ended with status {process.returncode}: {errors.decode().strip()}"
-        raise ProcessFailedError(f"{variant}, {size:,} sessions: {status}")
+    arguments = variant, size, seed, seconds
+    out = await run_module("benchmarks.scenarios.footprint", *arguments, what=f"{variant}, {size:,} sessions")
     return TypeAdapter(Footprint).validate_json(out)
 
 

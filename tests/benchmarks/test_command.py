@@ -12,12 +12,12 @@ import pytest
 
 from benchmarks import __main__ as program
 from benchmarks.__main__ import command, main, measure
+from benchmarks.measure.processes import ProcessFailedError
 from benchmarks.measure.progress import Progress
 from benchmarks.options import PARTS, parse
 from benchmarks.run import Run
 from benchmarks.scenarios import floods, footprint, indexes, lookups, mixes, replay
 from benchmarks.scenarios.answers import AnswersDifferError
-from benchmarks.scenarios.footprint import ProcessFailedError
 from benchmarks.scenarios.journal import scenario as journal
 from benchmarks.scenarios.replay import ReplaysDifferError
 from benchmarks.scenarios.servers import scenario

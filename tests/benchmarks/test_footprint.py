@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from benchmarks.measure.processes import ProcessFailedError
 from benchmarks.measure.progress import Progress
 from benchmarks.scenarios import footprint
-from benchmarks.scenarios.footprint import ProcessFailedError
 from benchmarks.scenarios.sessions import UNIFORM, ZIPF, Population
 from benchmarks.scenarios.traffic import Directory, Driver
 from benchmarks.stores.reference import ReferenceScan

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from benchmarks.measure.processes import ProcessFailedError
 from benchmarks.measure.progress import Progress
 from benchmarks.report.table import Table, factor
 from benchmarks.report.tables import tables
 from benchmarks.scenarios.answers import AnswersDifferError
-from benchmarks.scenarios.footprint import ProcessFailedError
 from benchmarks.scenarios.journal import loads, saving
 from benchmarks.scenarios.journal.direct import DirectSQLite
 from benchmarks.scenarios.journal.reads import NEVER_SAVED, OPERATIONS, RESTORED

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from benchmarks.measure.processes import ProcessFailedError
 from benchmarks.measure.progress import Progress
 from benchmarks.report.tables import tables
-from benchmarks.scenarios.footprint import ProcessFailedError
 from benchmarks.scenarios.servers import rates, scenario, workers
 from benchmarks.scenarios.servers.relay import Relay
 from benchmarks.scenarios.servers.server import bare_client, url, valkey

@@ -141,7 +141,7 @@ async def test_numbers_that_nothing_on_disk_has_are_not_given_again(tmp_path: Pa
 @both_ends
 async def test_what_expired_in_between_is_gone_and_reported(make_store: Any, end: Any) -> None:
     clock, evicted = Clock(), list[Any]()
-    store = await make_store(clock=clock)  # without `idle_ttl`, so that it does not evict by itself
+    store = await make_store(clock=clock)  # without `idle_ttl`, so that only the next store evicts
     old, new = make_session(), make_session()
     await store.save(old)
     clock.move(minutes=50)

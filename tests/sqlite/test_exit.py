@@ -152,7 +152,7 @@ async def test_every_call_before_opening_is_refused(tmp_path: Path, name: str) -
 
 
 async def test_closing_says_that_batched_saves_are_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Their callers were told nothing: they had returned."""
+    """Their callers know nothing of it: the calls had returned."""
     store = await InMemorySessionStore[Any](
         journal=SQLiteJournal(tmp_path / "sessions.db", durability="batched")
     ).__aenter__()

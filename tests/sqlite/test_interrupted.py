@@ -58,10 +58,10 @@ def test_an_interrupted_commit_is_on_disk_as_it_is_in_memory(tmp_path: Path, lev
 
 
 @pytest.mark.parametrize("level", ["full", "batched"])
-def test_a_command_that_an_interruption_swallowed_is_made_up_for(
+def test_a_commit_whose_command_was_interrupted_is_written(
     tmp_path: Path, level: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The thread looks for commits by itself, once a second."""
+    """The thread looks at the queue once a second, without a command."""
 
     async def run() -> None:
         async with InMemorySessionStore[Any](journal=SQLiteJournal(tmp_path / "s.db", durability=level)) as store:

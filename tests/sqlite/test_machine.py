@@ -13,6 +13,7 @@ from hypothesis import Phase, settings
 from hypothesis.stateful import rule, run_state_machine_as_test
 
 from sessiondex import InMemorySessionStore
+from sessiondex.clock import to_datetime
 from sessiondex.stores.sqlite import SQLiteJournal
 from sessiondex.stores.sqlite.database import STAMPS_AHEAD
 from sessiondex.stores.sqlite.rows import Delete
@@ -62,12 +63,16 @@ class JournalledMachine(StoreMachine):
 
     @rule()
     def kill_and_reopen(self) -> None:
-        """Nothing is lost after a flush. Stamps and numbers begin ahead of all that were ever given."""
+        """Nothing is lost after a flush. Stamps and numbers begin ahead of all that were ever given.
+
+        The clock is moved beyond these, so that the scan store gives the same stamps.
+        """
         self.follow_the_changes()
         store: Any = self.store
         self.run(store.journal.flush())
         self.path = self.copied_files()
         self.run(store.aclose())
+        self.clock.time = max(self.clock.time, to_datetime(store._clock.last_stamp))
         self.clock.move(microseconds=2 * STAMPS_AHEAD)
         self.go_on_with_another_store()
 

@@ -6,6 +6,7 @@ import asyncio
 import random
 import sqlite3
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from shutil import rmtree
@@ -15,6 +16,7 @@ import pytest
 
 from sessiondex import InMemorySessionStore
 from sessiondex.errors import InvalidJournalError
+from sessiondex.snapshots.codec import Document
 from sessiondex.stores.sqlite import database, files, wal
 from sessiondex.stores.sqlite.database import Database
 from sessiondex.stores.sqlite.rows import Put
@@ -47,7 +49,7 @@ pytestmark = [
 
 @pytest.fixture(autouse=True)
 def frequent_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the log begin anew many times in a short run."""
+    """Let a new log begin many times in a short run."""
     monkeypatch.setattr(database, "ROWS_PER_CHECKPOINT", 12)
 
 
@@ -67,8 +69,22 @@ async def run_on(disk: RecordedDisk, path: Path, rng: random.Random, durability:
     return Run(disk, states_after(journal.commits))
 
 
-def run(disk: RecordedDisk, path: Path, seed: int, durability: str, calls: int = 16) -> Run:
-    return asyncio.run(run_on(disk, path, random.Random(seed), durability, calls))
+@contextmanager
+def recorded(
+    folder: Path,
+    seed: int,
+    durability: str,
+    *,
+    calls: int = 16,
+    factory: type[sqlite3.Connection] = sqlite3.Connection,
+) -> Iterator[Run]:
+    """Run a store in a new folder, on a disk that is kept for this block."""
+    folder.mkdir()
+    with RecordedDisk() as disk:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(files, "connect", connector(disk, factory))
+            run = asyncio.run(run_on(disk, folder / DATABASE, random.Random(seed), durability, calls))
+        yield run
 
 
 def cuts_of(disk: RecordedDisk, rng: random.Random) -> Iterator[tuple[int, dict[str, bytes]]]:
@@ -103,7 +119,7 @@ def losses(run: Run, folder: Path, rng: random.Random, *, may_refuse: bool = Fal
 
 
 @pytest.mark.parametrize("durability", ["full", "batched"])
-def test_power_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, try_each: TryEach, durability: str) -> None:
+def test_power_failure(tmp_path: Path, try_each: TryEach, durability: str) -> None:
     """The file opens, and holds the first commits, each as a whole: with "full" all whose writes had returned.
 
     With "batched" it holds at least what was there at the last flush.
@@ -111,12 +127,8 @@ def test_power_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, try_each
 
     def attempt(seed: int) -> None:
         folder = tmp_path / str(seed)
-        folder.mkdir()
-        with RecordedDisk() as disk:
-            with monkeypatch.context() as patch:
-                patch.setattr(files, "connect", connector(disk))
-                result = run(disk, folder / DATABASE, seed, durability)
-            assert losses(result, folder / "after", random.Random(seed)) == 0
+        with recorded(folder, seed, durability) as run:
+            assert losses(run, folder / "after", random.Random(seed)) == 0
 
     try_each(range(search_size(4)), attempt)
 
@@ -129,30 +141,20 @@ class Relaxed(sqlite3.Connection):
 
 
 @skip_with_seed
-def test_power_failure_without_syncs_of_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_power_failure_without_syncs_of_the_log(tmp_path: Path) -> None:
     """The control: acknowledged writes are lost, and what looks like damage is left."""
-    with RecordedDisk() as disk:
-        with monkeypatch.context() as patch:
-            patch.setattr(files, "connect", connector(disk, Relaxed))
-            result = run(disk, tmp_path / DATABASE, 1, "full")
-        assert losses(result, tmp_path / "after", random.Random(1), may_refuse=True) > 0
+    with recorded(tmp_path / "1", 1, "full", factory=Relaxed) as run:
+        assert losses(run, tmp_path / "after", random.Random(1), may_refuse=True) > 0
 
 
 @pytest.mark.parametrize("durability", ["full", "batched"])
-def test_a_log_after_a_power_failure_is_not_damaged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, try_each: TryEach, durability: str
-) -> None:
+def test_a_log_after_a_power_failure_is_not_damaged(tmp_path: Path, try_each: TryEach, durability: str) -> None:
     """A commit that is half written, and what an earlier log left behind it, are no damage."""
     log = tmp_path / "log"
 
     def attempt(seed: int) -> None:
         rng = random.Random(seed)
-        folder = tmp_path / str(seed)
-        folder.mkdir()
-        with RecordedDisk() as disk:
-            with monkeypatch.context() as patch:
-                patch.setattr(files, "connect", connector(disk))
-                run(disk, folder / DATABASE, seed, durability)
+        with recorded(tmp_path / str(seed), seed, durability) as (disk, _):
             cuts = range(len(disk.operations) + 1)
             for cut in sorted(rng.sample(cuts, search_size(len(cuts), 16))):
                 for _ in range(2):
@@ -168,17 +170,13 @@ def test_a_second_power_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     def attempt(seed: int) -> None:
         rng = random.Random(seed)
         folder = tmp_path / str(seed)
-        folder.mkdir()
-        with RecordedDisk() as disk:
-            with monkeypatch.context() as patch:
-                patch.setattr(files, "connect", connector(disk))
-                result = run(disk, folder / DATABASE, seed, "batched", calls=15)
+        with recorded(folder, seed, "batched", calls=15) as (disk, states):
             cuts = [cut for cut in range(len(disk.operations)) if not isinstance(disk.operations[cut], Mark)]
             for number, cut in enumerate(sorted(rng.sample(cuts, search_size(80, 16)))):
                 at_most = bounds(disk.operations[:cut])[1]
                 before = folder / str(number)
                 write_to(before, disk.after_power_failure(cut, rng))
-                fail_again(before, result.states, at_most, rng, monkeypatch)
+                fail_again(before, states, at_most, rng, monkeypatch)
 
     try_each(range(200, 200 + search_size(4)), attempt)
 
@@ -187,7 +185,7 @@ def fail_again(
     folder: Path, states: list[State], at_most: int, rng: random.Random, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Open the file, save a session and let power fail at some moments."""
-    put = Put(bytes(16), 1, 1, "Session", 1, b"{}")
+    put = Put(bytes(16), 1, 1, Document("Session", 1, b"{}"))
     added = (put.key, (1, 1, "Session", 1, b"{}"))
     path, after = folder / DATABASE, folder / "after"
     with RecordedDisk() as disk:

@@ -164,16 +164,10 @@ class RecordedDisk:
         return self._failed(Call.READ) or proceed()
 
     def on_write(self, path: Path, offset: int, content: bytes, proceed: Proceed) -> int:
-        result = self._failed(Call.WRITE) or proceed()
-        if result == SQLITE_OK:
-            self._record(Write(path.name, offset, content))
-        return result
+        return self._change(Call.WRITE, Write(path.name, offset, content), proceed)
 
     def on_truncate(self, path: Path, size: int, proceed: Proceed) -> int:
-        result = self._failed(Call.TRUNCATE) or proceed()
-        if result == SQLITE_OK:
-            self._record(Truncation(path.name, size))
-        return result
+        return self._change(Call.TRUNCATE, Truncation(path.name, size), proceed)
 
     def on_sync(self, path: Path, is_folder_synced: bool, proceed: Proceed) -> int:  # noqa: ARG002  # see the class
         operations = len(self._operations)  # a sync is not about what other threads write during it
@@ -183,9 +177,13 @@ class RecordedDisk:
         return result
 
     def on_delete(self, path: Path, is_folder_synced: bool, proceed: Proceed) -> int:
-        result = self._failed(Call.DELETE) or proceed()
+        return self._change(Call.DELETE, Deletion(path.name, is_folder_synced), proceed)
+
+    def _change(self, call: Call, operation: Operation, proceed: Proceed) -> int:
+        """Proceed unless the call fails, and record the operation if it was done."""
+        result = self._failed(call) or proceed()
         if result == SQLITE_OK:
-            self._record(Deletion(path.name, is_folder_synced))
+            self._record(operation)
         return result
 
     def _failed(self, call: Call) -> int:

@@ -3,7 +3,7 @@
     python -m tests.support.journal_child PATH LEVEL
 
 Each line that it prints is a JSON array: what was begun, or what was done, and the number of the call. Calls are
-numbered, and a call with the number n stores n in sessions, so that what is found tells which calls it came from.
+numbered, and a call with the number n stores n in sessions, so that what is found shows which calls it came from.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def written(place: int, number: int) -> Any:
 
 
 async def work(store: Any, say: Callable[[str, int, list[int]], None], numbers: Any, rng: random.Random) -> None:
-    """Save, delete and save batches for ever. A task has places of its own, so that its calls have an order."""
+    """Save, delete and save batches without end. A task has places of its own, so that its calls have an order."""
     task = next(numbers) % TASKS
     places = range(task, SESSIONS, TASKS)
     while True:

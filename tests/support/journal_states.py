@@ -108,7 +108,7 @@ def state_of(rows: Iterable[JournalRow]) -> State:
     for row in rows:
         assert row.is_intact, f"row {row.number} is damaged"
         assert row.key not in stored, f"row {row.number} has the id of another"
-        stored[row.key] = (row.stamp, row.revision, row.session_type, row.version, row.data)
+        stored[row.key] = (row.stamp, row.revision, *row.document)
     return frozenset(stored.items())
 
 

@@ -18,9 +18,10 @@ from typing import Any
 
 from benchmarks.measure.delays import Ticker
 from benchmarks.measure.machine import resident_bytes
+from benchmarks.measure.processes import run_module
 from benchmarks.measure.progress import Progress
 from benchmarks.scenarios.answers import AnswersDifferError
-from benchmarks.scenarios.footprint import MIN_WEIGHED, ROOT, ProcessFailedError
+from benchmarks.scenarios.footprint import MIN_WEIGHED
 from benchmarks.scenarios.journal.reads import Store, repacked
 from benchmarks.scenarios.sessions import Population
 from sessiondex.stores.sqlite import SQLiteJournal
@@ -158,19 +159,8 @@ async def _contents(store: Store) -> ContentSum:
 
 
 async def _in_process(command: str, path: Path, *numbers: int) -> dict[str, Any]:
-    """Run the command in a process, which is killed if this call is cancelled."""
-    arguments = ["-m", "benchmarks.scenarios.journal.loads", command, str(path), *map(str, numbers)]
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(sys.executable, *arguments, cwd=ROOT, stdout=pipe, stderr=pipe)
-    try:
-        out, errors = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode != 0:
-        status = f"the process ended with status {process.returncode}: {errors.decode().strip()}"
-        raise ProcessFailedError(f"journal, {numbers[0]:,} sessions: {status}")
+    what = f"journal, {numbers[0]:,} sessions"
+    out = await run_module("benchmarks.scenarios.journal.loads", command, path, *numbers, what=what)
     answer: dict[str, Any] = json.loads(out)
     return answer
 

@@ -46,7 +46,7 @@ class JournalResults:
 async def run(
     extent: JournalExtent, sizes: Sequence[int], seed: int, budget: Budget, progress: Progress
 ) -> JournalResults:
-    """Measure everything in a temporary folder, on the disk of which `TMPDIR` is; load journals of these sizes.
+    """Measure everything in a temporary folder (`TMPDIR` chooses the disk); load journals of these sizes.
 
     Raises:
         AnswersDifferError: a journal, or SQLite, has other sessions than were saved.

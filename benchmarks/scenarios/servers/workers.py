@@ -18,8 +18,8 @@ from time import perf_counter
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
+from benchmarks.measure.processes import ROOT, ProcessFailedError
 from benchmarks.measure.progress import Progress
-from benchmarks.scenarios.footprint import ROOT, ProcessFailedError
 from benchmarks.scenarios.servers.server import url
 from benchmarks.scenarios.sessions import Population
 from sessiondex import Channel, Session, SessionStatus

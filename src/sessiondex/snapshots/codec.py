@@ -149,16 +149,19 @@ class SnapshotCodec(Generic[S]):
             document = Document(codec.session_type, version, data)
         return Prepared(session_id, tenant_id, packed, self._index_keys(values, codec.indexed), document)
 
-    def prepare_stored(self, cls: type[S], version: int, data: bytes) -> Prepared:
-        """Return the session of that class in a document, as `prepare` does, but without one.
+    def prepare_stored(self, document: Document) -> Prepared:
+        """Return the session in a document, as `prepare` does, but without one. Only for a codec that knows types.
 
         Of a plain class only the values are read that its index keys are made of, so the rest may turn out to be
-        unreadable later. What the class does not load, or cannot index, has the keys that every session has. Cost: a
-        third of `from_json`, six times that for other classes and versions.
+        unreadable later. What the class does not load, or cannot index, has the keys that every session has; so has
+        the session of an unknown class. Cost: a third of `from_json`, six times that for other classes and versions.
 
         Raises:
             UnreadableSessionError: not even these can be read.
         """
+        assert self._types is not None
+        session_type, version, data = document
+        cls = self._types.class_or_unknown(session_type, version)
         codec = self._by_class.get(cls) or self._codec_of(cls)
         values = codec.indexed_values(data, version)
         try:
@@ -278,8 +281,9 @@ class SnapshotCodec(Generic[S]):
 
     def _register(self, cls: type[Session]) -> ClassCodec:
         indexed = self.indexes.add(cls)
-        is_named = self._types is not None and not issubclass(cls, UnknownSession)
-        session_type = self._types.type_of(cls) if is_named and self._types is not None else None
+        session_type = None
+        if self._types is not None and not issubclass(cls, UnknownSession):
+            session_type = self._types.type_of(cls)
         number = self._numbers.get(cls)
         if number is None:
             # For a new class only. If a forgotten class did this on its return, two could evict each other for ever.

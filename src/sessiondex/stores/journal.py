@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from os import PathLike
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+from sessiondex.snapshots.codec import Document
 from sessiondex.stores.commit import Commit
 from sessiondex.stores.stats import JournalStats
 
@@ -31,9 +32,7 @@ class JournalRow(NamedTuple):
     key: bytes
     stamp: int
     revision: int
-    session_type: str
-    version: int
-    data: bytes
+    document: Document
     is_intact: bool
 
 
@@ -58,7 +57,7 @@ class Journal(Protocol):
         """Return up to `limit` rows after that number; 0 begins."""
 
     async def report(self, loaded: int, skipped: int, total: int) -> None:
-        """Tell the user how far loading has come."""
+        """Report to the user how far loading has come."""
 
     async def begin(self, stamp: int, sequence: int) -> None:
         """Be ready for commits. The last stamp and the last number that were given are these."""

@@ -1,4 +1,4 @@
-"""load_journal: restores the sessions of a journal to an empty store, in slices that let other tasks run."""
+"""JournalLoader: restores the sessions of a journal to an empty store, in slices that let other tasks run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from uuid import UUID
 from sessiondex.clock import StampClock
 from sessiondex.errors import UnreadableSessionError
 from sessiondex.snapshots.codec import Prepared, SnapshotCodec
-from sessiondex.snapshots.session_types import SessionTypes
 from sessiondex.stores.callback_scope import CallbackScope
 from sessiondex.stores.journal import Journal, JournalRow
 from sessiondex.stores.slices import Slices
@@ -22,18 +21,11 @@ _ROWS_AT_ONCE = 500
 
 
 class JournalLoader:
-    """Restores the sessions of a journal to an empty store. `types` are those of the classes that it knows."""
+    """Restores the sessions of a journal to an empty store, whose codec knows the types of sessions."""
 
-    def __init__(
-        self,
-        journal: Journal,
-        codec: SnapshotCodec[Any],
-        types: SessionTypes,
-        unreadable: UnreadableSessions,
-    ) -> None:
+    def __init__(self, journal: Journal, codec: SnapshotCodec[Any], unreadable: UnreadableSessions) -> None:
         self.journal: Journal = journal
         self._codec = codec
-        self._types = types
         self._unreadable = unreadable
         self.loaded_keys: bytearray = bytearray()
         """The ids of the sessions that were loaded, one after another, until they are repacked."""
@@ -86,8 +78,7 @@ class JournalLoader:
         if not row.is_intact:
             found = UUID(bytes=row.key) if len(row.key) == ID_SIZE else None
             raise _unreadable(found, row, "the row is damaged, by its checksum; restore a backup")
-        cls = self._types.class_or_unknown(row.session_type, row.version)
-        prepared: Prepared = self._codec.prepare_stored(cls, row.version, row.data)
+        prepared = self._codec.prepare_stored(row.document)
         if prepared.session_id.bytes != row.key:
             raise _unreadable(UUID(bytes=row.key), row, "the row has a session of another id; restore a backup")
         return prepared
@@ -95,4 +86,5 @@ class JournalLoader:
 
 def _unreadable(session_id: UUID | None, row: JournalRow, reason: str) -> UnreadableSessionError:
     advice = "or open the store with on_unreadable='skip', which leaves it in the file and out of the store"
-    return UnreadableSessionError(session_id, row.session_type, row.version, None, f"{reason}, {advice}")
+    session_type, version, _ = row.document
+    return UnreadableSessionError(session_id, session_type, version, None, f"{reason}, {advice}")

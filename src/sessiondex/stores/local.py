@@ -249,7 +249,7 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
 
     async def _remove(self, session_ids: Sequence[UUID], tenant_id: UUID | None) -> int:
         journal = self._journal
-        if journal is not None:
+        if journal is not None and not journal.is_ready:
             await self._ready(journal, "delete")
         lock = self._lock
         await lock.acquire()  # as in `_put`
@@ -338,7 +338,7 @@ class LocalSessionStore(BaseSessionStore[S], Generic[R, P, S]):
         if self._sweeper is not None and not self._sweeper.done():
             await asyncio.wait([self._sweeper])
         if CallbackScope.is_within(self._loader):
-            return  # the opening ends by itself, now that the store is closed
+            return  # `load` fails at its next slice, and closes the journal
         async with self._lock:  # until the last save under way has committed, with its evictions
             pass
         if self._feed is not None:

@@ -108,7 +108,7 @@ class InMemorySessionStore(LocalSessionStore[Row | S, RowChange, S]):
             changes_kept,
             debug=debug,
             unreadable=unreadable,
-            loader=None if journal is None or types is None else JournalLoader(journal, codec, types, unreadable),
+            loader=None if journal is None else JournalLoader(journal, codec, unreadable),
         )
 
     def stats(self) -> StoreStats:

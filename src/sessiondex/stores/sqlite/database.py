@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sqlite3
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -10,12 +9,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sessiondex.errors import InvalidArgumentError, InvalidJournalError
+from sessiondex.snapshots.codec import Document
 from sessiondex.stores.journal import JournalRow
 from sessiondex.stores.sqlite import files, wal
 from sessiondex.stores.sqlite.rows import WRONG_TYPES, Delete, Put, Touch, Write, data_check, head_check
 from sessiondex.stores.sqlite.statements import COLUMNS, statements_for
-
-log: logging.Logger = logging.getLogger("sessiondex")
 
 ROWS_PER_CHECKPOINT = 1_000
 _BYTES_PER_CHECKPOINT = 16 * 2**20
@@ -176,7 +174,7 @@ class Database:
             self._connection.execute("COMMIT")
         self._has_deleted = self._has_deleted or any(type(one) is Delete for one in last.values())
         self._rows_since_checkpoint += len(last)
-        self._bytes_since_checkpoint += sum(len(one.data) for one in last.values() if type(one) is Put)
+        self._bytes_since_checkpoint += sum(len(one.document.data) for one in last.values() if type(one) is Put)
         if self._rows_since_checkpoint >= ROWS_PER_CHECKPOINT or self._bytes_since_checkpoint >= _BYTES_PER_CHECKPOINT:
             self._checkpoint("PASSIVE")
 
@@ -189,7 +187,7 @@ class Database:
 
     def _checkpoint(self, mode: str) -> bool:
         """Copy the log into the file, and return whether all of it was: somebody may be reading."""
-        # By hand: SQLite does not report errors of those that it makes by itself.
+        # Explicitly, because SQLite does not report the errors of automatic ones.
         self._connection.execute("PRAGMA busy_timeout = 0")  # writers should not wait for those who read the file
         is_busy, size, copied = self._connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
         self._connection.execute(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}")
@@ -296,6 +294,7 @@ def _checked(values: tuple[Any, ...]) -> JournalRow:
     number, key, stamp, revision, name, version, head, checksum, data = values
     try:
         is_intact = head == head_check(key, stamp, revision) and checksum == data_check(key, name, version, data)
-        return JournalRow(number, key, stamp, revision, name.decode(errors="replace"), version, data, is_intact)
+        document = Document(name.decode(errors="replace"), version, data)
+        return JournalRow(number, key, stamp, revision, document, is_intact)
     except WRONG_TYPES:
-        return JournalRow(number, b"", 0, 0, "", 0, b"", is_intact=False)
+        return JournalRow(number, b"", 0, 0, Document("", 0, b""), is_intact=False)

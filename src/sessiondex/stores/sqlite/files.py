@@ -103,11 +103,6 @@ def move_into_place(partial: Path, path: Path) -> None:
     """Give the file its name, so that a power failure undoes neither it nor its contents."""
     _sync(partial)
     partial.replace(path)
-    sync_folder(path)
-
-
-def sync_folder(path: Path) -> None:
-    """Let the name of the file survive a power failure."""
     _sync(path.parent)
 
 
@@ -120,7 +115,7 @@ def _sync(path: Path) -> None:
 
 
 def identity(path: Path) -> tuple[int, int]:
-    """Return what tells the file from all others, or raise `InvalidJournalError` if it is a link or no file."""
+    """Return device and inode of the file, or raise `InvalidJournalError` if it is a link or no file."""
     found = path.lstat()
     if not stat.S_ISREG(found.st_mode):
         raise InvalidJournalError(path, "must be a file; symbolic links are refused, since they can be changed")

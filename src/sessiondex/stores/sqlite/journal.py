@@ -164,7 +164,7 @@ class SQLiteJournal:
             key = session_id.int.to_bytes(16)
             size += _BYTES_PER_WRITE
             if document is not None:
-                writes.append(Put(key, its_stamp, revision, *document))
+                writes.append(Put(key, its_stamp, revision, document))
                 size += len(document.data)
             elif kind is ChangeKind.TOUCHED:
                 writes.append(Touch(key, its_stamp, revision))

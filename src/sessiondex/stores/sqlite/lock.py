@@ -1,8 +1,8 @@
 """FileLock: one owner of a file, in this process and all others.
 
 SQLite's own locks do not see a second store in one process, and the system drops them when any handle of the file is
-closed. So the owner holds `flock` on a file beside it. That file stays for ever: whoever removed it could take the lock
-from under an owner.
+closed. So the owner holds `flock` on a second file. That file is never removed: after a removal, another store could
+lock a new file of that name while the owner still holds the old one.
 """
 
 from __future__ import annotations

@@ -10,6 +10,8 @@ import struct
 from typing import NamedTuple, TypeAlias
 from zlib import crc32
 
+from sessiondex.snapshots.codec import Document
+
 _HEAD = struct.Struct(">16sqq")
 WRONG_TYPES: tuple[type[Exception], ...] = (AttributeError, TypeError, ValueError, struct.error)
 """What is raised for values of damaged rows, which may be of any type."""
@@ -23,11 +25,7 @@ class Put(NamedTuple):
     stamp: int
     """In microseconds since 1970-01-01 UTC."""
     revision: int
-    session_type: str
-    version: int
-    """The highest schema version that wrote the session."""
-    data: bytes
-    """JSON."""
+    document: Document
 
 
 class Touch(NamedTuple):

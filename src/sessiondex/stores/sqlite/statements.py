@@ -48,7 +48,7 @@ def statements_for(writes: Collection[Write]) -> list[Statement]:
 
 
 def _put_values(put: Put) -> tuple[Any, ...]:
-    key, stamp, revision, name, version, data = put
+    key, stamp, revision, (name, version, data) = put
     return (
         key,
         stamp,

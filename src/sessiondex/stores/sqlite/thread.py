@@ -2,7 +2,7 @@
 
 The loop queues commits and says when to write. The thread writes all that are queued in one transaction, and reports
 it. In between it does other work on the file, as it is asked to. The first error stops it for good: going on might
-leave a gap in the commits. It ends when it is told to, and at the end of the interpreter.
+leave a gap in the commits. It ends on `stop`, which the end of the interpreter calls too.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from enum import Enum, auto
 from math import inf
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -30,7 +31,7 @@ log: logging.Logger = logging.getLogger("sessiondex")
 
 _MAX_WRITES = 1_000  # in one transaction, unless a single commit has more
 _TIDY_SECONDS = 1.0  # after something was deleted
-_POLL_SECONDS = 1.0  # after which it looks for commits by itself: Ctrl-C may have swallowed a command
+_POLL_SECONDS = 1.0  # after which it looks at the queue without a command: Ctrl-C may have prevented one
 _EXIT_SECONDS = 30.0  # how long the end of the interpreter waits for the disk
 
 
@@ -44,7 +45,13 @@ class ThreadEndedError(Exception):
 
 
 _Work: TypeAlias = tuple[Callable[[Database], Any], "Future[Any]", bool]
-_WRITE_NOW, _WRITE_LATER, _LOOK_AROUND, _STOP = "write now", "write later", "look around", "stop"
+
+
+class _Command(Enum):
+    WRITE_NOW = auto()
+    WRITE_LATER = auto()
+    STOP = auto()
+
 
 _running: set[JournalThread] = set()
 
@@ -59,7 +66,7 @@ class JournalThread:
         self.path = path
         self._interval = interval_seconds
         self._on_written = on_written
-        self._commands: SimpleQueue[str | _Work] = SimpleQueue()
+        self._commands: SimpleQueue[_Command | _Work] = SimpleQueue()
         self._pending: deque[_PendingCommit] = deque()
         self._is_write_due = False
         self._added_bytes = self._written_bytes = 0  # each is changed by one thread only
@@ -122,13 +129,13 @@ class JournalThread:
 
     def write_now(self) -> None:
         """Write all that is queued."""
-        self._commands.put(_WRITE_NOW)
+        self._commands.put(_Command.WRITE_NOW)
 
     def write_later(self) -> None:
         """Write all that is queued after the interval, unless it is written before for another reason."""
         if not self._is_write_due:
             self._is_write_due = True
-            self._commands.put(_WRITE_LATER)
+            self._commands.put(_Command.WRITE_LATER)
 
     def run(self, work: Callable[[Database], T], *, is_vital: bool = False) -> Future[T]:
         """Write all that is queued, then do the work. If it fails and is vital, that stops the thread.
@@ -147,7 +154,7 @@ class JournalThread:
 
     def stop(self) -> Future[None]:
         """Write all that is queued, close the file and end. May be called twice."""
-        self._commands.put(_STOP)
+        self._commands.put(_Command.STOP)
         return self._ended
 
     def join(self, timeout: float | None = None) -> bool:
@@ -172,7 +179,7 @@ class JournalThread:
         self._opened.set_result(JournalHead(*database.reserved, database.row_count))
         try:
             self._serve(database)
-        except BaseException as error:  # noqa: BLE001  # a lack of memory, say: saves must not wait for ever
+        except BaseException as error:  # noqa: BLE001  # such as a lack of memory: saves must not hang
             self._fail(error)
         finally:
             self._close(database)
@@ -184,21 +191,22 @@ class JournalThread:
         """Do what is asked for, until `stop`."""
         write_at = tidy_at = inf
         while True:
+            command: _Command | _Work | None
             try:
                 wait = min(write_at, tidy_at) - monotonic()
                 command = self._commands.get(timeout=min(max(wait, 0), _POLL_SECONDS))
             except Empty:
-                command = _LOOK_AROUND if monotonic() < write_at < inf else _WRITE_NOW
-            if command is _WRITE_LATER:
+                command = None if monotonic() < write_at < inf else _Command.WRITE_NOW
+            if command is _Command.WRITE_LATER:
                 write_at = min(write_at, monotonic() + self._interval)
                 continue
-            if command is not _LOOK_AROUND:
+            if command is not None:
                 write_at = inf
-                if isinstance(command, str):
+                if isinstance(command, _Command):
                     self._write_pending(database)
                 else:
                     self._work(database, *command)
-            if command is _STOP:
+            if command is _Command.STOP:
                 return
             if not database.needs_tidying or self.error is not None:
                 tidy_at = inf
@@ -284,7 +292,7 @@ class JournalThread:
                 command = self._commands.get_nowait()
             except Empty:
                 return
-            if not isinstance(command, str) and not command[1].done():
+            if not isinstance(command, _Command) and not command[1].done():
                 command[1].set_exception(ThreadEndedError())
 
 

@@ -5,9 +5,9 @@ the salts of its header; others were left by an earlier one. Checksums run throu
 that is wrong, because a crash may leave its last commit half written.
 
 All commits are synced one after another. So behind a commit that is half written, there is nothing. If there is a frame
-of the present log, the log is damaged, and commits that were acknowledged would be lost without a word. What cannot be
-told: a log that was cut off, or whose very last commit is damaged; and if the header of a commit's last frame is wiped
-out, that commit and the next are taken for one.
+of the present log, the log is damaged, and acknowledged commits would be lost. Not detected: a log that was cut off, or
+whose very last commit is damaged. If the header of a commit's last frame is wiped out, that commit and the next are
+taken for one.
 """
 
 from __future__ import annotations
