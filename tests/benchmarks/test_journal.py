@@ -98,10 +98,12 @@ async def test_same_sessions(sessions: list[Session], tmp_path: Path) -> None:
     ids = [session.session_id for session in sessions]
     async with open_subjects(tmp_path, sessions) as subjects:
         await saving.run(subjects, ids, [3], 1, 0.01, tmp_path, Progress())
+        saved = [await subjects[BATCHED].get(session_id) for session_id in ids]
     async with open_store(BATCHED, tmp_path) as store:
         restored = [await store.get(session_id) for session_id in ids]
 
-    assert all(session is not None and session.turn_count > 3 for session in restored)
+    assert restored == saved
+    assert [session and session.turn_count for session in saved[:3]] > [3, 3, 3]  # each task saves one, or more
 
 
 async def test_session_that_a_journal_lost(sessions: list[Session], tmp_path: Path) -> None:
