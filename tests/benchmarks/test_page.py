@@ -31,6 +31,7 @@ addEventListener("load", () => {
     plots: [...page.querySelectorAll("figure svg")].map(plot),
     table: box(page.querySelector("#speedups table")).right,
     answer: box(page.querySelector(".answer")).bottom,
+    details: [...page.querySelectorAll("details")].map((each) => box(each).height),
     background: getComputedStyle(page.body).backgroundColor,
     marks: [...page.querySelectorAll("svg path, svg rect")].filter((mark) => box(mark).width > 0).length,
   });
@@ -87,6 +88,20 @@ def test_layout(width: int, report: Path, tmp_path: Path) -> None:
 def test_dark_mode(report: Path, tmp_path: Path) -> None:
     """The page is dark where the reader prefers it."""
     assert _measured(report, 390, tmp_path, DARK_MODE)["background"] == "rgb(13, 17, 23)"
+
+
+def test_print(report: Path, tmp_path: Path) -> None:
+    """On paper, where nobody can open them, the details are open."""
+    page = report.read_text(encoding="utf-8")
+    policy = '<meta http-equiv="Content-Security-Policy"'  # it refuses a style that has changed
+    assert policy in page
+    printed = tmp_path / "printed.html"
+    printed.write_text(page.replace(policy, "<meta").replace("@media print", "@media all"), encoding="utf-8")
+    closed = _measured(report, 1280, tmp_path)["details"]
+    opened = _measured(printed, 1280, tmp_path)["details"]
+
+    assert len(opened) == 2
+    assert all(on_paper > 2 * on_screen for on_paper, on_screen in zip(opened, closed, strict=True))
 
 
 @pytest.mark.parametrize(
