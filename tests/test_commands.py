@@ -85,6 +85,18 @@ def test_a_store_that_cannot_be_is_refused_before_the_start(
     assert "s3cret" not in ended.err
 
 
+def test_a_journal_without_file_locks_is_refused_before_the_start(
+    run: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows."""
+    monkeypatch.setattr("sessiondex.stores.sqlite.journal.IS_SUPPORTED", False)
+    monkeypatch.setenv("SESSIONS", "sqlite:///sessions.db")
+    ended = run(EXAMPLE)
+
+    assert ended.status == 2
+    assert "error: SESSIONS: SQLiteJournal needs file locks" in ended.err
+
+
 @pytest.mark.parametrize("missing", ["fastapi", "uvicorn"])
 def test_without_the_extra_the_service_says_what_to_install(
     run: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch, missing: str

@@ -224,7 +224,7 @@ def main() -> None:
     options = parser.parse_args()
     try:
         open_store(STORE)
-    except (ImportError, InvalidArgumentError) as error:
+    except (ImportError, InvalidArgumentError, NotImplementedError) as error:
         parser.error(f"SESSIONS: {error}")
     uvicorn.run("sessiondex.example:app", host=options.host, port=options.port)
 
