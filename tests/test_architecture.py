@@ -34,7 +34,7 @@ ARROWS: dict[str, set[str]] = {
     },
     "progress": set(),
     "transfer": {"arguments", "contract", "errors", "progress"},
-    "jsonl": {"arguments", "clock", "contract", "errors", "models", "progress", "snapshots", "transfer"},
+    "jsonl": {"arguments", "clock", "contract", "errors", "indexed", "models", "progress", "snapshots", "transfer"},
     "urls": {"arguments", "contract", "errors", "stores"},
     "testing": {"changes", "contract", "errors", "indexed", "models"},
     "example": set(sessiondex.__all__),

@@ -10,11 +10,12 @@ import threading
 from codecs import BOM_UTF8
 from io import BytesIO, StringIO
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import pytest
 
 from sessiondex import (
+    Indexed,
     InMemorySessionStore,
     InvalidArgumentError,
     InvalidLineError,
@@ -174,6 +175,33 @@ async def test_a_bad_line(name: str, caplog: pytest.LogCaptureFixture) -> None:
     assert done == LinesProgress(3, restored=1, skipped=1)
     assert await target.get(session.session_id) == session
     assert "line 2" in caplog.text
+
+
+def at_sign(text: str) -> str:
+    if "@" not in text:
+        raise ValueError("no address")
+    return text
+
+
+class WithAddress(Session):
+    """The second release of `Ticket`, which indexes what the first did not check."""
+
+    session_type: ClassVar[str] = "ticket"
+    tags: Annotated[set[str], Indexed(normalize=at_sign)] = set()
+
+
+@pytest.mark.parametrize("make", [InMemorySessionStore, ScanSessionStore])
+async def test_a_line_that_cannot_be_indexed_is_a_bad_line(make: Any) -> None:
+    source, file, target = InMemorySessionStore[Any](), BytesIO(), make()
+    bad, good = make_session(Ticket, tags={"ann"}), make_session(Ticket, tags={"ann@x.org"})
+    await source.save_many([bad, good])
+    await export_jsonl(source, file)
+    with pytest.raises(InvalidLineError, match="tags: its `normalize` raised ValueError"):
+        await import_jsonl(BytesIO(file.getvalue()), target, session_classes=[WithAddress])
+    done = await import_jsonl(BytesIO(file.getvalue()), target, session_classes=[WithAddress], bad_lines="skip")
+
+    assert done == LinesProgress(2, restored=1, skipped=1)
+    assert (await target.get_by_field(TENANT, "tags", "ann@x.org")).session_id == good.session_id
 
 
 async def test_an_id_of_another_tenant() -> None:

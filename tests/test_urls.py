@@ -83,7 +83,8 @@ def test_options_of_other_stores_are_ignored() -> None:
     assert OtherOptions.__optional_keys__ == MemoryOptions.__optional_keys__ | ServerOptions.__optional_keys__
     assert {*server} - {*memory} == ServerOptions.__optional_keys__ | {"url"}
 
-    for url in ("memory://?prefix=x&timeout=2", "redis://localhost?debug=false&cache_size=3"):
+    servers = (f"{scheme}://localhost?debug=false&cache_size=3" for scheme in ("redis", "valkeys", "redis+cluster"))
+    for url in ("memory://?prefix=x&timeout=2", *servers):
         open_store(url, **{name: default for name, default in defaults.items() if f"{name}=" not in url})
     for cls in (InMemorySessionStore, RedisSessionStore, ScanSessionStore):
         made: Any = cls

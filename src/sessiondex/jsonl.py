@@ -30,6 +30,7 @@ from sessiondex.arguments import MAX_RESTORED_STAMP, check_callable
 from sessiondex.clock import to_microseconds
 from sessiondex.contract import SessionStore
 from sessiondex.errors import InvalidArgumentError, InvalidLineError, SessiondexError, TenantMismatchError
+from sessiondex.indexed import own_keys
 from sessiondex.models import Session
 from sessiondex.progress import report
 from sessiondex.snapshots.codec import SnapshotCodec
@@ -92,7 +93,8 @@ async def export_jsonl(store: SessionStore[Any], file: File, *, progress: OnLine
     check_store("store", store)
     if progress is not None:
         check_callable("progress", progress)
-    codec, types = _new_codec(), SessionTypes()
+    codec: SnapshotCodec[Any] = SnapshotCodec(lambda _values, _indexed: ())
+    types = SessionTypes()
     cursor: str | None
     done, cursor = LinesProgress(0), None
     with _opened(file, "wb") as target:
@@ -135,7 +137,9 @@ async def import_jsonl(
         check_callable("progress", progress)
     if bad_lines not in ("raise", "skip"):
         raise InvalidArgumentError("bad_lines", "must be 'raise' or 'skip'")
-    codec, types = _new_codec(), SessionTypes(session_classes)
+    # The keys are made, so that a line whose values cannot be indexed is found here.
+    codec: SnapshotCodec[Any] = SnapshotCodec(lambda values, indexed: tuple(own_keys(values, indexed)))
+    types = SessionTypes(session_classes)
     done = LinesProgress(0)
     with _opened(file, "rb") as source:
         iterator = iter(source)
@@ -196,10 +200,6 @@ async def _in_thread(work: Callable[[], T]) -> T:
         await asyncio.wait([task])
         task.exception()  # it is of no interest now, and must not be logged
         raise
-
-
-def _new_codec() -> SnapshotCodec[Any]:
-    return SnapshotCodec(lambda _values, _indexed: ())
 
 
 def _line_of(codec: SnapshotCodec[Any], types: SessionTypes, session: Session) -> bytes:

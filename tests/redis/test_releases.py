@@ -212,16 +212,59 @@ class Refunds(BaseModel):
 
 
 async def test_generic_classes_are_refused_before_anything_is_stored(make_redis: RedisStores) -> None:
-    """Their names do not distinguish them. A store in memory needs no names."""
+    """Their names do not distinguish them. A store in memory needs no names, nor does one without indexes."""
     flows: Any = [Flow[Orders], Flow[Refunds]]
-    store, memory = make_redis(), InMemorySessionStore[Any]()
+    store, others = make_redis(), (InMemorySessionStore[Any](), ScanSessionStore[Any]())
     for cls in flows:
         session = make_session(cls, value=cls.model_fields["value"].annotation.__args__[0]())
         with pytest.raises(InvalidSessionError, match="has parameters"):
             await store.save(session)
         assert await store.get(session.session_id) is None
-        await memory.save(session)
-        assert type(await memory.get(session.session_id)) is cls
+        for other in others:
+            await other.save(session)
+            assert type(await other.get(session.session_id)) is cls
+
+
+OF_MAIN = """
+import asyncio, sys
+from uuid import UUID
+from sessiondex import InMemorySessionStore, InvalidSessionError, ScanSessionStore, Session, open_store
+
+class Ticket(Session):
+    email: str = ""
+
+class Named(Session):
+    session_type = "named"
+
+async def main():
+    ids = {"tenant_id": UUID(int=1), "agent_id": UUID(int=2)}
+    ticket, named = (cls(**ids, channel="telegram", user_channel_id="u") for cls in (Ticket, Named))
+    async with open_store(sys.argv[1]) as store:
+        try:
+            await store.save(ticket)
+        except InvalidSessionError as error:
+            print(error)
+        await store.save(named)
+        assert [named] == await store.list_by_tenant(UUID(int=1))
+    for other in (InMemorySessionStore(), ScanSessionStore()):
+        await other.save(ticket)
+        assert await other.get(ticket.session_id) == ticket
+
+asyncio.run(main())
+"""
+
+
+def test_a_class_of_the_main_module_is_refused_by_what_outlives_the_process(servers: Servers, tmp_path: Path) -> None:
+    """Another program would not find it by its name. A declared type is found."""
+    (tmp_path / "svc.py").write_text(OF_MAIN)
+    url = f"{servers.url}?prefix=t{uuid4().hex}"
+    command = [sys.executable, str(tmp_path / "svc.py"), url]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)  # noqa: S603
+    servers.flush()
+
+    assert done.returncode == 0, done.stderr
+    assert "Ticket is of the main module" in done.stdout
+    assert "declare `session_type" in done.stdout
 
 
 class EnumValues(Session):

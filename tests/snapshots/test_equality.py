@@ -24,6 +24,7 @@ LISBON = ZoneInfo("Europe/Lisbon")
 class Reminder(BaseModel):
     at: datetime
     note: Decimal | str = ""
+    blob: bytes = b""
 
 
 class Mixed(Session):
@@ -38,6 +39,7 @@ class Mixed(Session):
     nested: list[Any] | None = None
     blob: bytes = b""
     blobs: list[bytes] = []
+    blob_set: set[bytes] = set()
     encoded: Base64Bytes = b""
 
 
@@ -143,12 +145,41 @@ def test_plain_values_of_any_are_kept() -> None:
     assert json.dumps([found.anything, found.nested]) == json.dumps([value, [value]])
 
 
-def test_bytes_are_kept_or_refused_with_the_remedy() -> None:
+def test_bytes_that_are_text_or_encoded_are_kept() -> None:
     assert as_other_process(make_session(Mixed, blob="é".encode(), encoded=b"/w==")).encoded == b"\xff"
-    error = refusal(make_session(Mixed, blob=b"\xff"))
 
-    assert error.field == "blob"
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"blob": b"\xff"}, "blob"),
+        ({"blobs": [b"ok", b"\xff"]}, "blobs.1"),
+        ({"blob_set": {b"ok", b"\xff"}}, "blob_set"),
+        (
+            {
+                "reminders": [
+                    Reminder(at=datetime(2026, 1, 1, tzinfo=UTC)),
+                    Reminder(at=datetime(2026, 1, 1, tzinfo=UTC), blob=b"\xff"),
+                ]
+            },
+            "reminders.1.blob",
+        ),
+    ],
+)
+def test_bytes_are_refused_by_path_with_the_remedy(fields: dict[str, Any], path: str) -> None:
+    error = refusal(make_session(Mixed, **fields))
+
+    assert error.field == path
     assert "Base64Bytes" in error.reason
+
+
+@pytest.mark.parametrize("zone", [ZoneInfo("America/New_York"), timezone(timedelta(seconds=-1))], ids=str)
+def test_an_offset_with_seconds_is_refused_with_the_remedy(zone: Any) -> None:
+    """Local mean time, as zones have it for dates of the 19th century. JSON would lose the seconds."""
+    error = refusal(make_session(Mixed, reminders=[Reminder(at=datetime(1880, 1, 1, tzinfo=zone))]))
+
+    assert error.field == "reminders.0.at"
+    assert "astimezone(UTC)" in error.reason
 
 
 class Narrowed(Session):

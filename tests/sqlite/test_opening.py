@@ -7,14 +7,16 @@ import shutil
 from datetime import timedelta
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 
 from sessiondex import (
+    Indexed,
     InMemorySessionStore,
     InvalidArgumentError,
     LoadProgress,
+    Session,
     StoreClosedError,
     StoreNotOpenError,
     StoreUnavailableError,
@@ -202,6 +204,26 @@ async def test_a_url_is_all_that_changes(tmp_path: Path, monkeypatch: pytest.Mon
     async with open_store("memory://", durability="batched") as store:
         await store.save(session)
         assert session.revision == 1
+
+
+class Ticket(Session):
+    email: Annotated[str | None, Indexed()] = None
+
+
+async def test_a_url_with_the_options_of_all_stores(tmp_path: Path) -> None:
+    """Those that only others have are ignored; those of classes reach the store with its journal."""
+    url, session = f"sqlite:///{tmp_path}/sessions.db?prefix=x&on_unreadable=skip", make_session(Ticket)
+    options: dict[str, Any] = {"turn_ttl": timedelta(seconds=9), "timeout": 2.0, "max_connections": 3, "idle_ttl": None}
+    async with open_store(url, session_classes=[Ticket], **options) as store:
+        await store.save(session)
+        assert await store.get_by_field(TENANT, "email", "ann@x.org") is None
+    async with open_store(url, **options) as store:
+        assert await store.list_by_tenant(TENANT) == []
+        assert await store.count_by_tenant(TENANT) == 1
+    with pytest.raises(InvalidArgumentError, match="there is no 'colour'"):
+        open_store(url, colour="red")
+    with pytest.raises(InvalidArgumentError, match="have the type"):
+        open_store(url, session_classes=[Ticket, type("Other", (Session,), {"session_type": f"{__name__}:Ticket"})])
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,72 @@ async def test_an_earlier_release_keeps_what_it_does_not_know(make_store: Any) -
     assert await store.get_by_field(TENANT, "labels", "red") == again
 
 
+async def save(store: Any, session: Session) -> None:
+    await store.save(session)
+
+
+async def save_many(store: Any, session: Session) -> None:
+    await store.save_many([make_session(), session])
+
+
+async def restore(store: Any, session: Session) -> None:
+    stored = (await store.list_by_tenant(TENANT, limit=1))[0]
+    await store.restore([session.model_copy(update={"revision": 9, "last_activity_at": stored.last_activity_at})])
+
+
+@pytest.mark.parametrize("replace", [save, save_many, restore])
+async def test_a_row_keeps_the_highest_version_that_wrote_it(make_store: Any, replace: Any) -> None:
+    """Also if an earlier release replaces the session without having read it, as on a server."""
+    store, session_id = await make_store(), UUID(int=7)
+    await store.save(make_session(Second, session_id=session_id, subject="first"))
+    store = await reopened(make_store, store, First)
+    await replace(store, make_session(First, session_id=session_id, title="second", email="ann@x.org"))
+    assert (await store.get(session_id)).title == "second"
+    await save(store, make_session(First, session_id=session_id, title="third", email="ann@x.org"))
+    await until_repacked(store)
+    check_indexes(store)
+    store = await reopened(make_store, store, Second)
+    found = await store.get(session_id)
+    assert (type(found), found.subject) == (Second, "")  # no upgrade
+    assert await store.get_by_field(TENANT, "email", "ann@x.org") == found
+    store = await reopened(make_store, store, First)
+
+    assert (await store.get(session_id)).title == "third"
+
+
+@pytest.mark.parametrize("is_deleted", [True, False])
+async def test_a_session_of_another_type_begins_anew(make_store: Any, is_deleted: bool) -> None:  # a parameter
+    """So does one whose id was deleted."""
+    store, session_id = await make_store(), UUID(int=7)
+    await store.save(make_session(Second, session_id=session_id))
+    store = await reopened(make_store, store, Session)
+    if is_deleted:
+        await store.delete(session_id)
+    else:
+        await store.save(make_session(session_id=session_id))
+    await store.save(make_session(First, session_id=session_id, title="refund"))
+    store = await reopened(make_store, store, Second)
+
+    assert (await store.get(session_id)).subject == "refund"
+
+
+async def test_a_session_of_a_class_that_is_unknown_yet_keeps_its_version(make_store: Any) -> None:
+    """The class becomes known by the save that replaces it. What was read of a later version keeps that one."""
+    store, (first, second) = await make_store(), (UUID(int=7), UUID(int=8))
+    third = type("Third", (Second,), {"session_type": "ticket", "schema_version": 3, "__module__": __name__})
+    await store.save(make_session(Second, session_id=first, subject="read"))
+    store = await reopened(make_store, store, third)
+    await store.save(make_session(third, session_id=second))
+    store = await reopened(make_store, store, First)
+    # The second session is read by no class; a copy of the first, of version 2, replaces it.
+    copied = (await store.get(first)).model_copy(update={"session_id": second, "title": "copied", "revision": 1})
+    store = await reopened(make_store, store, Session)
+    await store.save(copied)
+    store = await reopened(make_store, store, third)
+
+    assert (await store.get(second)).subject == "read"
+
+
 async def test_an_index_that_a_release_adds_is_there_at_once(make_store: Any) -> None:
     store, session = await make_store(), make_session(First)
     await store.save(session)

@@ -84,8 +84,15 @@ def version_in(data: bytes) -> int:
 
 
 def with_version(data: bytes, version: int) -> bytes:
-    """Return the JSON with a note of the schema version that wrote it, if it has none."""
-    return data if version_in(data) else add_notes(data, Carried(version), ())
+    """Return the JSON with a note of the schema version that wrote it, unless it has one of as late a version.
+
+    >>> with_version(b'{"a":1}', 2)
+    b'{"a":1,"sessiondex: schema_version":2}'
+    """
+    written = version_in(data)
+    if written >= version:
+        return data
+    return to_json(from_json(data) | {_VERSION_KEY: version}) if written else add_notes(data, Carried(version), ())
 
 
 def take_notes(values: dict[str, Any]) -> Notes:

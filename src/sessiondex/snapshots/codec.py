@@ -36,7 +36,7 @@ from sessiondex.snapshots.class_codec import ClassCodec
 from sessiondex.snapshots.compiled import SUFFIX_SIZE, UUIDCache
 from sessiondex.snapshots.differences import unreadable_error
 from sessiondex.snapshots.index_values import IndexValues
-from sessiondex.snapshots.session_types import SessionTypes, UnknownSession
+from sessiondex.snapshots.session_types import SessionTypes, UnknownSession, type_name
 
 S = TypeVar("S", bound=Session)
 T = TypeVar("T", bound=Session)
@@ -176,6 +176,20 @@ class SnapshotCodec(Generic[S]):
             data, keys = with_version(data, version), self._index_keys(values, ())
         return _new_tuple(Prepared, (values["session_id"], values["tenant_id"], data + codec.json_suffix, keys, None))
 
+    def keep_version(self, prepared: Prepared, replaced: bytes) -> Prepared:
+        """Return the session with the highest schema version that wrote it or the packed JSON that it replaces.
+
+        A session of another type begins anew, and so does one without a document.
+        """
+        old = self._by_suffix.get(replaced[-SUFFIX_SIZE:]) or self._codec_of_suffix(replaced)
+        version = max(old.cls.schema_version, version_in(replaced[:-SUFFIX_SIZE]))
+        document = prepared.document
+        if document is None or version <= document.version or type_name(old.cls) != document.session_type:
+            return prepared
+        new = self._by_suffix.get(prepared.packed[-SUFFIX_SIZE:]) or self._codec_of_suffix(prepared.packed)
+        data = with_version(document.data, version)
+        return prepared._replace(packed=data + new.json_suffix, document=Document(document.session_type, version, data))
+
     def keys_of_every_session(self, packed: bytes) -> tuple[Any, ...] | None:
         """Return the keys that do not depend on the class of a session that `prepare_stored` returned, if it is JSON.
 
@@ -304,6 +318,11 @@ class SnapshotCodec(Generic[S]):
     def _forget_unused_classes(self) -> None:
         self._by_class = {cls: codec for cls, codec in self._by_class.items() if codec.stored_count}
         self._by_suffix = {suffix: codec for suffix, codec in self._by_suffix.items() if codec.stored_count}
+
+
+def is_json(packed: bytes) -> bool:
+    """Return whether a packed session is JSON. Only its last byte matters."""
+    return packed[-1] % 2 == 1  # the suffixes of `ClassCodec`
 
 
 def _exact_uuid(value: UUID) -> UUID:

@@ -7,8 +7,9 @@ A session can be stored if it comes back equal from JSON, and if the fields that
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from datetime import datetime, timedelta
 from typing import Any, get_args
 from uuid import UUID
 
@@ -53,10 +54,11 @@ def find_difference(given: Session, loaded: Session) -> InvalidSessionError | No
             path = find_difference_path(
                 before, after, is_own_field=is_own, is_any=is_own and _mentions_any(field.annotation)
             )
+            reason = "" if path is None else _reason(_part(before, path))
         except Exception as error:  # users' values may raise anything
             return InvalidSessionError(name, f"comparing it raises {type(error).__name__}")
         if path is not None:
-            return InvalidSessionError(".".join(map(printable, (name, *path))), _reason(_part(before, path)))
+            return InvalidSessionError(".".join(map(printable, (name, *path))), reason)
     (extra, private), (loaded_extra, loaded_private) = hidden_parts(given), hidden_parts(loaded)
     if (extra or {}) != (loaded_extra or {}):
         return InvalidSessionError(None, "its extra fields do not come back equal from JSON; use plain JSON values")
@@ -76,13 +78,20 @@ def _part(value: Any, path: Path) -> Any:
 
 
 def _find_bytes(value: Any) -> Path | None:
-    """Return the way to the first bytes in the value that are no text, or `None`."""
+    """Return the way to the first bytes in the value that are no text, or `None`; to those in a set, the way to it."""
     if isinstance(value, bytes | bytearray):
         return None if _is_text(value) else ()
-    parts: Any = (
-        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else ()
-    )
-    return next(((place, *path) for place, part in parts if (path := _find_bytes(part)) is not None), None)
+    if isinstance(value, set | frozenset):
+        return () if any(_find_bytes(part) is not None for part in value) else None
+    return next(((place, *path) for place, part in _parts(value) if (path := _find_bytes(part)) is not None), None)
+
+
+def _parts(value: Any) -> Iterable[tuple[Any, Any]]:
+    """Return the parts of a container or model, each with its place."""
+    if isinstance(value, list | tuple):
+        return enumerate(value)
+    contents = contents_of(value)
+    return contents.items() if isinstance(contents, dict) else ()
 
 
 def _is_text(value: bytes | bytearray) -> bool:
@@ -94,12 +103,15 @@ def _is_text(value: bytes | bytearray) -> bool:
     return True
 
 
+_MINUTE = timedelta(minutes=1)
 _BYTES_REASON = "bytes do not come back equal from JSON; declare the field as pydantic's Base64Bytes"
 
 
 def _reason(value: Any) -> str:
     if isinstance(value, bytes | bytearray):
         return _BYTES_REASON
+    if isinstance(value, datetime) and (value.utcoffset() or _MINUTE) % _MINUTE:
+        return "its UTC offset has seconds, which JSON does not keep; convert it by astimezone(UTC)"
     return (
         f"this {type(value).__name__} does not come back equal from JSON; "
         "declare the field as what it holds, of types that pydantic dumps and loads unchanged"

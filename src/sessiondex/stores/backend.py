@@ -69,6 +69,9 @@ class Storage(Protocol[R_co, P]):
     def has_stamp(self, tenant_id: UUID, stamp: int) -> bool:
         """Return whether a session of the tenant has that stamp."""
 
+    def keep_version(self, prepared: Prepared) -> Prepared:
+        """Return the session, which has a document, with the highest schema version that wrote what it replaces."""
+
     def plan_put(self, prepared: Prepared, stamp: int, revision: int, *, is_restored: bool = False) -> P:
         """Plan to store the session in place of what has its id. One that is restored gets a new generation."""
 

@@ -156,6 +156,9 @@ class ScanBackend(Generic[S]):
 
     # -- writing --
 
+    def keep_version(self, prepared: Prepared) -> Prepared:
+        return prepared  # no file keeps versions
+
     def plan_put(self, prepared: Prepared, stamp: int, revision: int, *, is_restored: bool = False) -> ScanPlan[S]:
         session_id, tenant_id = prepared.session_id, prepared.tenant_id
         snapshot = self._codec.unpack(prepared.packed, session_id.bytes, tenant_id.bytes, stamp, revision)

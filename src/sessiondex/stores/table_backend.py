@@ -26,7 +26,7 @@ from sessiondex.queries import (
     TenantQuery,
 )
 from sessiondex.reading import S
-from sessiondex.snapshots.codec import Prepared, SnapshotCodec
+from sessiondex.snapshots.codec import Prepared, SnapshotCodec, is_json
 from sessiondex.snapshots.compiled import SUFFIX_SIZE
 from sessiondex.stores import table_indexes
 from sessiondex.stores.backend import Place
@@ -194,6 +194,12 @@ class TableBackend(Generic[S]):
         return session
 
     # -- writing --
+
+    def keep_version(self, prepared: Prepared) -> Prepared:
+        row = self._table.row(prepared.session_id.int.to_bytes(16))
+        if row is None or not is_json(row):  # the common case: the present version of its class wrote it
+            return prepared
+        return self._codec.keep_version(prepared, self._table.value(row))
 
     def plan_put(self, prepared: Prepared, stamp: int, revision: int, *, is_restored: bool = False) -> RowChange:
         session_id, tenant_id, packed, index_keys, _ = prepared

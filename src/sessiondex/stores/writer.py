@@ -95,6 +95,8 @@ class Writer(Generic[R, P]):
             revision = head.revision + 1  # the common case, without a call
         else:
             revision = check_replaceable(head, prepared, expected) + 1
+        if head is not None and prepared.document is not None:
+            prepared = self._backend.keep_version(prepared)
         # Now, when nothing can be refused any more.
         stamp = self._clock.advance() if touch or head is None else head.stamp
         plan = self._backend.plan_put(prepared, stamp, revision)
@@ -278,6 +280,8 @@ class Writer(Generic[R, P]):
     def _commit_puts(self, puts: Sequence[tuple[Prepared, int, int]], *, is_restored: bool = False) -> None:
         """Commit puts of different sessions, one after another."""
         if puts:
+            if puts[0][0].document is not None:
+                puts = [(self._backend.keep_version(one), stamp, revision) for one, stamp, revision in puts]
             plans = [self._backend.plan_put(*put, is_restored=is_restored) for put in puts]
             self._clock.advance_to(max(stamp for _, stamp, _ in puts))
             self._commit(plans, [_saved(*put) for put in puts] if self._listeners else ())

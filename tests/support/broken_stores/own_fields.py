@@ -11,8 +11,8 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
-from sessiondex import InvalidSessionError
-from sessiondex.queries import ListQuery, Page
+from sessiondex import InvalidSessionError, SessionStatus
+from sessiondex.queries import LatestQuery, ListQuery, Page
 from tests.support.broken_stores.fault import found_by
 from tests.support.broken_stores.parts import OpenBackend, PartsStore
 
@@ -45,6 +45,22 @@ class _ParsesTexts(_TellsTimeInUTC):
 @found_by("texts-in-unions-are-kept")
 class ParsesTexts(PartsStore):
     backend_class = _ParsesTexts
+
+
+class _MakesEnums(_TellsTimeInUTC):
+    def to_session(self, stored: Any) -> Any:
+        session = OpenBackend.to_session(self, stored)
+        vars(session)["status"] = SessionStatus(session.status)
+        return session
+
+    def latest(self, query: LatestQuery, cutoff: int | None) -> Any:
+        found = super().latest(query, cutoff)
+        return found and self.to_session(found)
+
+
+@found_by("values-of-enums-are-kept-as-texts")
+class MakesEnums(PartsStore):
+    backend_class = _MakesEnums
 
 
 @found_by("what-an-any-field-would-change-is-refused")

@@ -12,10 +12,10 @@ from typing import Annotated, Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, ConfigDict
 
 from sessiondex.errors import InvalidSessionError, UnreadableSessionError
-from sessiondex.models import Channel, Session
+from sessiondex.models import Channel, Session, SessionStatus
 from sessiondex.testing.case import case
 from sessiondex.testing.case_context import CaseContext
 from sessiondex.testing.cases.all_queries import LISTS
@@ -55,6 +55,12 @@ class _Mixed(Session):
     number: Decimal | str = ""
     id_or_name: UUID | str = ""
     anything: Any = None
+
+
+class _EnumValues(Session):
+    model_config = ConfigDict(use_enum_values=True)
+
+    channel: str
 
 
 def _times() -> list[datetime]:
@@ -100,6 +106,20 @@ async def what_an_any_field_would_change_is_refused(context: CaseContext) -> Non
         with expect_error(InvalidSessionError, f"save with {value!r}") as expected:
             await store.save(session)
         expect(expected.error.field, path, f"field of the error for {value!r}")
+
+
+@case(6)
+async def values_of_enums_are_kept_as_texts(context: CaseContext) -> None:
+    """A class with `use_enum_values` and a channel of type `str` is stored, found and comes back as it is."""
+    store = await context.store()
+    for channel in (Channel.SMS.value, "telegram"):
+        session: Any = context.session(_EnumValues, channel=channel, status=SessionStatus.IDLE, user_channel_id=channel)
+        await store.save(session)
+        found: Any = await store.get_by_channel(context.tenant_id, channel, channel)
+        expect(found, session, f"get_by_channel of {channel!r}")
+        expect([type(found.channel), type(found.status)], [str, str], "types of channel and status")
+        listed = await store.list_by_agent(context.tenant_id, context.agent_id, status=SessionStatus.IDLE, limit=1)
+        expect(listed, [session], "list_by_agent of the status")
 
 
 async def _read(read: Callable[[], Awaitable[Any]], sessions: list[Session], expected: Any, what: str) -> None:
