@@ -37,7 +37,7 @@ from sessiondex.models import Channel, PendingMigration, ScopeFilter, Session, S
 from sessiondex.reading import S, SessionReader
 from sessiondex.stores.memory import InMemorySessionStore
 from sessiondex.stores.scan import ScanSessionStore
-from sessiondex.stores.stats import IndexStats, JournalStats, StoreStats
+from sessiondex.stores.stats import IndexStats, JournalStats, RedisStoreStats, StoreStats
 from sessiondex.transfer import CopyProgress, copy_sessions
 from sessiondex.urls import open_store
 
@@ -68,6 +68,7 @@ __all__ = [
     "LoadProgress",
     "PendingMigration",
     "RedisSessionStore",
+    "RedisStoreStats",
     "ReentryError",
     "ReindexProgress",
     "SQLiteJournal",

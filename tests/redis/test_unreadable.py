@@ -14,6 +14,7 @@ from tests.stores.test_unreadable import (
     test_its_user_begins_another,
     test_lists_go_on_without_it,
     test_one_call_skips_once,
+    test_stats_count_what_was_skipped,
     test_the_error_names_session_type_version_field_and_cause,
 )
 from tests.support.changing_minds import Fickle
@@ -25,6 +26,7 @@ __all__ = [
     "test_its_user_begins_another",
     "test_lists_go_on_without_it",
     "test_one_call_skips_once",
+    "test_stats_count_what_was_skipped",
     "test_the_error_names_session_type_version_field_and_cause",
 ]
 

@@ -29,6 +29,13 @@ class JournalStats:
 
 
 @dataclass(frozen=True)
+class RedisStoreStats:
+    """What this process has counted of a store on a server. `skipped_reads` is as in `StoreStats`."""
+
+    skipped_reads: int
+
+
+@dataclass(frozen=True)
 class StoreStats:
     """The size of a store at an instant.
 

@@ -57,6 +57,7 @@ from sessiondex.stores.redis.saves import (
 )
 from sessiondex.stores.redis.tenant_client import Keyspace, TenantClient
 from sessiondex.stores.redis.url import address_of
+from sessiondex.stores.stats import RedisStoreStats
 from sessiondex.stores.unreadable import OnUnreadable, UnreadableSessions
 
 SWEEP_INTERVAL_SECONDS = 10.0  # at most; shorter if `idle_ttl` is
@@ -120,9 +121,8 @@ class RedisSessionStore(BaseSessionStore[S], Generic[S]):
         self._address = address_of(url, timeout=timeout, max_connections=max_connections)
         self._policy = EvictionPolicy(idle_ttl, max_sessions, on_evict)
         self._keyspace = Keyspace(prefix, is_cluster=self._address.is_cluster)
-        self._codec: SessionCodec[S] = SessionCodec(
-            session_classes, self._address.host, UnreadableSessions(on_unreadable)
-        )
+        self._unreadable = UnreadableSessions(on_unreadable)
+        self._codec: SessionCodec[S] = SessionCodec(session_classes, self._address.host, self._unreadable)
         super().__init__(lambda: None, self._codec.indexes)  # each commit is one step of the server
         self._changes_kept = arguments.check_min("changes_kept", changes_kept, 0, "0 keeps none for those who follow")
         self._lock_ttl = turn_ttl // _MILLISECOND
@@ -135,6 +135,14 @@ class RedisSessionStore(BaseSessionStore[S], Generic[S]):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} at {self._address.host}, prefix {self._keyspace.prefix!r}>"
+
+    def stats(self) -> RedisStoreStats:
+        """Return what this process has counted, without a call to the server. Cost: O(1).
+
+        >>> RedisSessionStore("redis://localhost").stats()
+        RedisStoreStats(skipped_reads=0)
+        """
+        return RedisStoreStats(self._unreadable.skipped)
 
     # -- reading --
 
