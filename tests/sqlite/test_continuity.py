@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sessiondex import ChangeKind, ChangesLostError, EvictionReason, InMemorySessionStore
-from sessiondex.stores.sqlite import SQLiteJournal
+from sessiondex.stores.sqlite import SQLiteJournal, database
 from sessiondex.stores.sqlite.database import STAMPS_AHEAD
 from tests.support.builders import START, TENANT, Clock, make_session
 from tests.support.stores import check_indexes
@@ -136,6 +136,24 @@ async def test_numbers_that_nothing_on_disk_has_are_not_given_again(tmp_path: Pa
         await store.save(make_session())
         with pytest.raises(ChangesLostError):
             store.changes(since=last)
+
+
+async def test_numbers_are_reserved_further_as_the_store_goes_on(
+    make_store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No change after a crash gets a number of one before it, even if there were more than were reserved at first."""
+    monkeypatch.setattr(database, "NUMBERS_AHEAD", 4)
+    store, session = await make_store(), make_session()
+    reader, last = store.changes(), 0
+    for _ in range(9):
+        await store.save(session)
+        await store.journal.flush()
+        last = (await anext(reader)).sequence
+    store = await crash(make_store, store)
+    reader = store.changes()
+    await store.save(session)
+
+    assert (await anext(reader)).sequence > last
 
 
 @both_ends

@@ -292,6 +292,7 @@ async def test_wrong_values_in_rows(tmp_path: Path, closed: JournalFiles, statem
         "ALTER TABLE journal RENAME COLUMN is_open TO is_opeo",
         "DROP TABLE journal",
         "DROP TABLE sessions",
+        "UPDATE sessions SET number = -5 WHERE number = 1",  # where nobody looks for it
     ],
 )
 async def test_wrong_tables(tmp_path: Path, closed: JournalFiles, statement: str) -> None:
@@ -310,8 +311,7 @@ async def test_an_empty_file(tmp_path: Path) -> None:
     """It becomes a journal, since temporary files are made so."""
     (tmp_path / DATABASE).touch()
 
-    assert await read(tmp_path / DATABASE) == {}
-    assert await read(tmp_path / DATABASE) == {}
+    assert [await read(tmp_path / DATABASE) for _ in range(2)] == [{}, {}]
 
 
 @pytest.mark.parametrize("link", [os.symlink, os.link])

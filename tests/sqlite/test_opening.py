@@ -24,6 +24,7 @@ from sessiondex import (
 )
 from sessiondex.stores.slices import SLICE_SECONDS
 from sessiondex.stores.sqlite import SQLiteJournal
+from sessiondex.stores.sqlite import thread as thread_module
 from tests.support.builders import TENANT, make_session
 from tests.support.stores import check_indexes, options_of
 
@@ -239,7 +240,7 @@ def test_a_url_makes_its_journal(tmp_path: Path) -> None:
         open_store("sqlite:///a.db", journal=SQLiteJournal(tmp_path / "b.db"))
 
 
-# -- flush and backup --
+# -- flush --
 
 
 async def test_a_flush_waits_for_what_was_batched(tmp_path: Path) -> None:
@@ -255,60 +256,12 @@ async def test_a_flush_waits_for_what_was_batched(tmp_path: Path) -> None:
         assert (stats.pending_commits, stats.pending_bytes, stats.lag_seconds) == (0, 0, 0)
 
 
-async def test_what_is_batched_is_written_after_the_interval(tmp_path: Path) -> None:
+async def test_what_is_batched_is_written_after_the_interval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(thread_module, "_POLL_SECONDS", 100)  # which would write it too
     journal = SQLiteJournal(tmp_path / "sessions.db", durability="batched", flush_interval=timedelta(milliseconds=1))
     async with InMemorySessionStore[Any](journal=journal) as store:
         for _ in range(3):
             await store.save(make_session())
-            while journal.stats().pending_bytes:
-                await asyncio.sleep(0.001)
-
-
-async def test_a_backup_touches_no_other_file(tmp_path: Path) -> None:
-    """Not even the journal itself, if it is called as the copy is while it is made."""
-    path = tmp_path / "sessions-new"
-    async with InMemorySessionStore[Any](journal=SQLiteJournal(path)) as store:
-        await store.save(make_session())
-        assert store.journal is not None
-        await store.journal.backup(tmp_path / "sessions")
-        await store.save(make_session())
-    for file, count in (("sessions-new", 2), ("sessions", 1)):
-        async with InMemorySessionStore[Any](journal=SQLiteJournal(tmp_path / file)) as other:
-            assert await other.count_by_tenant(TENANT) == count
-
-
-async def test_a_backup_is_a_journal(make_store: Any, tmp_path: Path) -> None:
-    """It has what was saved before, saves go on while it is made, and it can be opened beside the first."""
-    store, sessions = await make_store(), [make_session() for _ in range(2_000)]
-    await store.save_many(sessions)
-    copy, more = tmp_path / "copy.db", list[Any]()
-
-    async def save() -> None:
-        while True:
-            session = make_session()
-            await store.save(session)
-            more.append(session)
-            await asyncio.sleep(0)
-
-    saving = asyncio.create_task(save())
-    await store.journal.backup(copy)
-    saving.cancel()
-    await asyncio.wait([saving])
-    other = await make_store(copy)
-    check_indexes(other)
-    assert await other.get_many([session.session_id for session in sessions]) == sessions
-    assert sorted(path.name for path in tmp_path.glob("copy*")) == [
-        "copy.db",
-        "copy.db-lock",
-        "copy.db-shm",
-        "copy.db-wal",
-    ]
-    for path in (copy, store.journal.path):
-        with pytest.raises(InvalidArgumentError, match="there is a file"):
-            await store.journal.backup(path)
-    with pytest.raises(InvalidArgumentError, match="there is no folder"):
-        await store.journal.backup(tmp_path / "missing" / "copy.db")
-    (tmp_path / "third.db-wal").touch()
-    with pytest.raises(InvalidArgumentError, match="third"):
-        await store.journal.backup(tmp_path / "third.db")
-    assert await store.health_check()
+            async with asyncio.timeout(50):
+                while journal.stats().pending_bytes:
+                    await asyncio.sleep(0.001)

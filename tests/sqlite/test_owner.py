@@ -88,6 +88,20 @@ async def test_a_second_process_is_refused_until_the_first_ends(tmp_path: Path) 
         assert await store.health_check()
 
 
+@pytest.mark.parametrize("suffix", ["-lock", "-wal", "-shm"])
+async def test_a_link_in_place_of_a_file_beside_it_is_not_followed(tmp_path: Path, suffix: str) -> None:
+    """Else somebody who can write to the folder could have other files of its user written to."""
+    path, elsewhere = tmp_path / "sessions.db", tmp_path / "elsewhere"
+    async with store_on(path):
+        pass
+    Path(f"{path}{suffix}").unlink(missing_ok=True)
+    Path(f"{path}{suffix}").symlink_to(elsewhere)
+    with pytest.raises(StoreUnavailableError, match="open"):
+        await store_on(path).__aenter__()
+
+    assert not elsewhere.exists()
+
+
 async def test_a_journal_serves_one_store(tmp_path: Path) -> None:
     """A second one is refused, and the first goes on."""
     journal, session = SQLiteJournal(tmp_path / "sessions.db"), make_session()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import random
 import sqlite3
@@ -17,11 +18,14 @@ from uuid import UUID
 import pytest
 
 from sessiondex import InMemorySessionStore
-from sessiondex.stores.sqlite import SQLiteJournal
+from sessiondex.stores.sqlite import SQLiteJournal, database, files
 from tests.support.builders import OTHER_TENANT, TENANT, make_session
+from tests.support.disk import RecordedDisk
 from tests.support.journal_files import read
+from tests.support.journal_states import connector
 from tests.support.seeds import TryEach
 from tests.support.sizes import search_size
+from tests.support.sqlite_vfs import why_unsupported
 from tests.support.waiting import until
 
 DATABASE = "sessions.db"
@@ -115,6 +119,51 @@ def test_nothing_is_left_of_what_was_erased(tmp_path: Path, try_each: TryEach) -
     try_each(range(search_size(24)), lambda seed: asyncio.run(attempt(seed)))
 
 
+async def test_deleted_text_is_overwritten_soon(make_store: Any, tmp_path: Path) -> None:
+    """Without an erasure and without a scrub, while the store is open: in the file, and in the log."""
+    store = await make_store()
+    texts = [f"secret {number}.".encode() for number in range(6)]  # few enough for one page, so none is copied
+    sessions = [make_session(variables={"text": text.decode()}) for text in texts]
+    await store.save_many(sessions)
+    await store.journal.flush()
+    assert texts_in(tmp_path, texts) == texts
+    for session in sessions[:4]:
+        await store.delete(session.session_id)
+
+    await until(lambda: texts_in(tmp_path, texts) == texts[4:])
+
+
+@pytest.mark.skipif(why_unsupported() is not None, reason=str(why_unsupported()))
+async def test_a_disk_without_room_to_write_the_file_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An erasure then says that traces are left, and the store goes on. A later scrub removes them."""
+    texts = [f"secret {number}.".encode() for number in range(100)]
+    with RecordedDisk() as disk:
+
+        class Crowded(sqlite3.Connection):
+            def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
+                if statement == "VACUUM" and not caplog.messages:
+                    disk.fail(disk.calls + 9, errno.ENOSPC, for_ever=True)
+                try:
+                    return super().execute(statement, *values)
+                finally:
+                    disk.repair()
+
+        monkeypatch.setattr(files, "connect", connector(disk, Crowded))
+        async with InMemorySessionStore(journal=(journal := SQLiteJournal(tmp_path / DATABASE))) as store:
+            await store.save_many([make_session(variables={"text": text.decode() * 80}) for text in texts])
+            assert await store.delete_by_tenant(TENANT) == 100
+            assert [message for message in caplog.messages if "the disk has no room for a second copy" in message]
+            await store.save(make_session())
+            assert await store.health_check()
+            await journal.scrub()
+            assert not texts_in(tmp_path, texts)
+
+    monkeypatch.undo()
+    assert len(await read_plain(tmp_path / DATABASE)) == 1
+
+
 async def test_nothing_is_left_after_many_deletions(tmp_path: Path) -> None:
     """Soon after the last, the file is smaller, while the store is open. After a scrub, their texts are gone."""
     path = tmp_path / DATABASE
@@ -164,15 +213,24 @@ async def test_somebody_reads_the_file_of_a_running_store(tmp_path: Path) -> Non
     assert len(await read_plain(path)) == 50
 
 
-async def test_somebody_reads_the_file_while_the_store_closes(tmp_path: Path) -> None:
-    """The log stays, as the reader needs it, and the next store goes on."""
-    path = tmp_path / DATABASE
+async def test_somebody_reads_the_file_while_the_store_closes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log stays, as the reader needs it, and the next store goes on. Nobody waits for the reader.
+
+    Deleted text goes when the reader has ended, also in a store that deletes nothing itself.
+    """
+    monkeypatch.setattr(database, "_BUSY_MILLISECONDS", 100_000)
+    path, deleted = tmp_path / DATABASE, make_session(variables={"text": "secret 1."})
     async with InMemorySessionStore(journal=SQLiteJournal(path)) as store:
-        await store.save(make_session())
+        await store.save(deleted)
         reader = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
         reader.execute("BEGIN")
         reader.execute("SELECT * FROM sessions").fetchall()
+        await store.delete(deleted.session_id)
         await store.save(make_session())
     with closing(reader):
-        assert len(await read_plain(path)) == 2
-    assert len(await read_plain(path)) == 2
+        async with asyncio.timeout(50):
+            other = await InMemorySessionStore(journal=SQLiteJournal(path)).__aenter__()
+        assert texts_in(tmp_path, [b"secret 1."])
+    await until(lambda: not texts_in(tmp_path, [b"secret 1."]))
+    await other.aclose()
+    assert len(await read_plain(path)) == 1
