@@ -35,7 +35,7 @@ def parts() -> Mapping[str, Callable[[], str]]:
         "laws": laws_with_tests,
         "features": lambda: features(read_features(RESULTS / "features.json")),
     }
-    for file in ("default", "journal", "million"):
+    for file in ("default", "million"):
         run = Run.read(RESULTS / f"{file}.json")
         made[f"{file} answer"] = partial(answer, run)
         made[f"{file} measured"] = partial(measured, run)

@@ -242,7 +242,7 @@ def test_markdown() -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["default.json", "journal.json", "million.json"])
+@pytest.mark.parametrize("name", ["default.json", "million.json"])
 def test_markdown_of_stored_runs(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Every run in the repository can be printed; the answer and the table of the README only where asked for."""
     run = Run.read(RESULTS / name)
