@@ -6,7 +6,7 @@ drivers return such.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import AsyncIterable, Awaitable, Iterable
 from datetime import datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
@@ -38,7 +38,16 @@ def check_uuid(name: str, value: object) -> UUID:
         return value
     if isinstance(value, UUID):
         return UUID(bytes=value.bytes)
-    raise InvalidArgumentError(name, f"must be a uuid.UUID, not {type(value).__name__}; convert it with UUID(...)")
+    raise InvalidArgumentError(name, f"must be a uuid.UUID, not {type(value).__name__}{_uuid_advice(name, value)}")
+
+
+def _uuid_advice(name: str, value: object) -> str:
+    field = name.removesuffix("s")  # of `session_ids`, one
+    if isinstance(value, Session) and field in Session.model_fields:
+        return f"; give its {field}"
+    if isinstance(value, Awaitable):
+        return "; await it"
+    return "; convert it with UUID(...), or map any text with uuid5()" if isinstance(value, str) else ""
 
 
 def check_optional_uuid(name: str, value: UUID | None) -> UUID | None:

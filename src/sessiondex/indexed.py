@@ -330,7 +330,8 @@ class KnownIndexes:
         if found is not None and found[1]:
             return found[0]
         known = sorted(field for field, (_, classes) in self._fields.items() if classes)
-        if known:
-            raise InvalidArgumentError("field", f"no known class indexes {name!r}; indexed are {', '.join(known)}")
         hint = "give the classes that declare Indexed fields in session_classes"
+        if known:
+            reason = f"no known class indexes {name!r}; indexed are {', '.join(known)}; {hint}"
+            raise InvalidArgumentError("field", reason)
         raise InvalidArgumentError("field", f"no known class indexes {name!r}, nor any field; {hint}")

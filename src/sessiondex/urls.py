@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from importlib.metadata import entry_points
 from inspect import signature
@@ -49,6 +49,14 @@ _PARAMETERS: Mapping[str, Callable[[str], Any]] = {
 }
 """The options that a URL may hold, each with its parser; durations are in seconds."""
 
+_VALUES: Mapping[Callable[[str], Any], str] = {
+    int: "an integer",
+    float: "a number",
+    _parse_flag: "true or false",
+    _parse_seconds: "a number of seconds",
+}
+"""What each parser reads, in words."""
+
 
 def open_store(url: str, **options: Any) -> SessionStore[Any]:
     """Return the store of a URL; every store keeps the same contract.
@@ -69,14 +77,16 @@ def open_store(url: str, **options: Any) -> SessionStore[Any]:
     url = check_text("url", url)
     scheme = url.partition("://")[0].lower()
     if "://" not in url:
-        raise InvalidArgumentError("url", "must be like memory:// or redis://localhost:6379")
+        raise InvalidArgumentError("url", "must be like memory://, sqlite:///sessions.db or redis://localhost:6379")
     if scheme == "memory":
         return _construct(InMemorySessionStore, *_split_options(url, options))
     if scheme == "sqlite":
         return _open_file(url, options)
     if scheme in _REDIS_SCHEMES:
         redis = importlib.import_module("sessiondex.stores.redis")  # imported here: it needs the extra `redis`
-        return _construct(redis.RedisSessionStore, *_split_options(url, options))
+        rest, options = _split_options(url, options)
+        _check_no_parameters(rest, besides=importlib.import_module("sessiondex.stores.redis.url").PARAMETERS)
+        return _construct(redis.RedisSessionStore, rest, options)
     others = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
     if scheme not in others:
         known = ", ".join(f"{name}://" for name in ("memory", "sqlite", *_REDIS_SCHEMES, *sorted(others)))
@@ -101,8 +111,17 @@ def _split_options(url: str, options: Mapping[str, Any]) -> tuple[str, dict[str,
             try:
                 found[name] = _PARAMETERS[name](text)
             except (KeyError, ValueError, OverflowError):
-                raise InvalidArgumentError("url", f"has a value of {name!r} that cannot be parsed") from None
+                reason = f"has a value of {name!r} that cannot be parsed; it must be {_VALUES[_PARAMETERS[name]]}"
+                raise InvalidArgumentError("url", reason) from None
     return urlunsplit(parts._replace(query=urlencode(rest))), found
+
+
+def _check_no_parameters(rest: str, besides: Sequence[str] = ()) -> None:
+    """Check that the URL, without the options it held, has no parameters left, besides those of its own."""
+    for name, _ in parse_qsl(urlsplit(rest).query, keep_blank_values=True):
+        if name not in besides:
+            known = ", ".join((*besides, *_PARAMETERS))
+            raise InvalidArgumentError("url", f"has no parameter {name!r}; there are {known}")
 
 
 def _open_file(url: str, options: dict[str, Any]) -> SessionStore[Any]:
@@ -110,10 +129,9 @@ def _open_file(url: str, options: dict[str, Any]) -> SessionStore[Any]:
     # By hand: some releases of `urlunsplit` lose a slash.
     path = url.partition("://")[2].partition("?")[0]
     rest, options = _split_options(url, options)
-    if not path.startswith("/") or path.endswith("/") or "?" in rest or "#" in path:
-        names = ", ".join(_PARAMETERS)
-        reason = f"must be like sqlite:///sessions.db or sqlite:////var/lib/sessions.db, with some of {names}"
-        raise InvalidArgumentError("url", reason)
+    if not path.startswith("/") or path.endswith("/") or "#" in url:
+        raise InvalidArgumentError("url", "must be like sqlite:///sessions.db or sqlite:////var/lib/sessions.db")
+    _check_no_parameters(rest)
     if "journal" in options:
         raise InvalidArgumentError("options", "sqlite:// makes its journal from the URL; leave `journal` out")
     sqlite = importlib.import_module("sessiondex.stores.sqlite")  # imported here: some builds of Python lack sqlite3
@@ -133,6 +151,7 @@ def _construct(cls: Any, url: str, options: dict[str, Any]) -> SessionStore[Any]
     if cls is not InMemorySessionStore:
         store: SessionStore[Any] = cls(url, **options)
         return store
+    _check_no_parameters(url)
     if url.lower() not in {"memory:", "memory://"}:
         names = ", ".join(_PARAMETERS)
         raise InvalidArgumentError("url", f"memory:// takes nothing but a question mark and some of {names}")

@@ -17,6 +17,7 @@ from tests.support.exact_values import exact
 from tests.support.refused_values import NAIVE, PLANTED, REFUSED
 from tests.support.session_classes import (
     KEPT,
+    Secretive,
 )
 from tests.support.snapshots import ByRoundTrip, make_codec, refusal, through_codec
 
@@ -79,6 +80,21 @@ def test_an_object_that_is_no_session_is_refused(thing: Any) -> None:
     with pytest.raises(InvalidSessionError, match=r"save\(\) takes a sessiondex.Session, not") as error:
         make_codec().prepare(thing)
     assert error.value.field is None
+
+
+def test_a_forgotten_await_is_named() -> None:
+    async def get() -> None:
+        return None
+
+    forgotten: Any = get()
+    with pytest.raises(InvalidSessionError, match=r"not coroutine; await it$"):
+        make_codec().prepare(forgotten)
+    forgotten.close()
+
+
+def test_a_field_that_its_declaration_leaves_out_of_json_is_refused_with_the_reason() -> None:
+    with pytest.raises(InvalidSessionError, match=r"^secret: JSON leaves it out, since it is declared with `exclude`"):
+        make_codec().prepare(make_session(Secretive, secret="x"))  # noqa: S106  # no password
 
 
 def test_a_mock_of_a_session_is_refused() -> None:

@@ -228,7 +228,15 @@ async def test_a_url_with_the_options_of_all_stores(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["sqlite://", "sqlite://sessions.db", "sqlite:///", "sqlite:///a.db?mode=ro", "sqlite:///a.db#b"]
+    "url",
+    [
+        "sqlite://",
+        "sqlite://sessions.db",
+        "sqlite:///",
+        "sqlite:///a.db#b",
+        "sqlite:///a.db#",
+        "sqlite:///a.db?debug=1#b",
+    ],
 )
 def test_a_url_without_a_file_is_refused(url: str) -> None:
     with pytest.raises(InvalidArgumentError, match="must be like sqlite:"):

@@ -69,6 +69,23 @@ async def test_an_odd_argument_is_refused_by_name_and_nothing_changes(store: Any
     assert await store.list_by_tenant(TENANT) == [session]
 
 
+async def test_what_is_no_id_is_refused_with_what_to_give_instead(store: Any) -> None:
+    session, forgotten = make_session(), store.get(uuid4())
+    for given, words in (
+        ("JIRA-1234", r"not str; convert it with UUID\(...\), or map any text with uuid5\(\)$"),
+        (session, "not Session; give its session_id$"),
+        (forgotten, "not coroutine; await it$"),
+        (None, "not NoneType$"),
+    ):
+        with pytest.raises(InvalidArgumentError, match=words):
+            await store.get(given)
+    with pytest.raises(InvalidArgumentError, match=r"session_ids: .* give its session_id$"):
+        await store.delete_many([session])
+    with pytest.raises(InvalidArgumentError, match=r"tenant_id: .* give its tenant_id$"):
+        await store.list_by_tenant(session)
+    forgotten.close()
+
+
 @pytest.mark.parametrize("make", [InMemorySessionStore, ScanSessionStore])
 async def test_a_store_can_be_made_with_no_argument(make: Any) -> None:
     store = make()

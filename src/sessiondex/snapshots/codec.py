@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from itertools import count
@@ -287,8 +287,8 @@ class SnapshotCodec(Generic[S]):
 
     def _codec_of(self, cls: type[Any]) -> ClassCodec:
         if not issubclass(cls, Session):
-            reason = f"save() takes a sessiondex.Session, not {cls.__name__}; build one with Session(...)"
-            raise InvalidSessionError(None, reason)
+            advice = "await it" if issubclass(cls, Awaitable) else "build one with Session(...)"
+            raise InvalidSessionError(None, f"save() takes a sessiondex.Session, not {cls.__name__}; {advice}")
         with self._lock:
             codec = self._by_class.get(cls)
             return self._register(cls) if codec is None else codec

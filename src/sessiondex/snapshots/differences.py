@@ -58,6 +58,8 @@ def find_difference(given: Session, loaded: Session) -> InvalidSessionError | No
         except Exception as error:  # users' values may raise anything
             return InvalidSessionError(name, f"comparing it raises {type(error).__name__}")
         if path is not None:
+            if field.exclude:
+                path, reason = (), "JSON leaves it out, since it is declared with `exclude`; declare it without"
             return InvalidSessionError(".".join(map(printable, (name, *path))), reason)
     (extra, private), (loaded_extra, loaded_private) = hidden_parts(given), hidden_parts(loaded)
     if (extra or {}) != (loaded_extra or {}):
@@ -186,7 +188,8 @@ def _json_error(adapter: TypeAdapter[Any], given: Session, error: Exception) -> 
     raising = _first_that_raises(adapter, given)
     if raising is not None and (path := _find_bytes(given.__dict__[raising])) is not None:
         return InvalidSessionError(".".join(map(printable, (raising, *path))), _BYTES_REASON)
-    return InvalidSessionError(raising, f"it cannot be kept as JSON: {type(error).__name__} on dumping or loading it")
+    reason = f"it cannot be kept as JSON: {type(error).__name__} on dumping or loading it"
+    return InvalidSessionError(raising, f"{reason}; use types that pydantic dumps and loads unchanged")
 
 
 def _first_that_raises(adapter: TypeAdapter[Any], given: Session) -> str | None:
