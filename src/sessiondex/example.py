@@ -80,7 +80,7 @@ class Message(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    channel: Channel
+    channel: Channel  # `str` takes any other as well, such as "telegram"
     user: Annotated[str, Field(min_length=1)]
     text: str
 

@@ -150,6 +150,12 @@ class Session(BaseModel):
     and save it again. Assignments are validated at once, changes inside a list or dict by `save`. All datetimes must be
     timezone-aware and are converted to UTC. The store sets `last_activity_at` and `revision`.
 
+    A scenario is the script that an agent follows, step by step; without one, leave its fields at their defaults.
+    Stores find an active session by its `active_scenario_id`, `active_scenario_version` and the last step of its
+    `step_history`. They keep `config_version`, `active_step_id`, `relocalization_count`, `rule_fires`,
+    `rule_last_fire_turn`, `variable_updated_at`, `pending_migration` and `scenario_checksum` for the engine that runs
+    the scenario, and search none of these.
+
     >>> session = Session(tenant_id=uuid4(), agent_id=uuid4(), channel="slack", user_channel_id="U024BE7LH")
     >>> session.channel, session.status
     (<Channel.SLACK: 'slack'>, <SessionStatus.ACTIVE: 'active'>)
