@@ -189,6 +189,8 @@ def check_cursor(name: str, value: object) -> int | None:
 
 
 def check_user_channel_id(value: object) -> str:
+    if isinstance(value, Channel):  # a text too, so type checkers take exchanged arguments
+        raise InvalidArgumentError("user_channel_id", "must be an id, not a Channel; the channel comes before it")
     text = check_text("user_channel_id", value)
     try:
         return models.check_user_channel_id(text)

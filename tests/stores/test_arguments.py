@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from sessiondex import (
+    Channel,
     InMemorySessionStore,
     InvalidArgumentError,
     ScanSessionStore,
@@ -53,6 +54,7 @@ ODD_CALLS: dict[str, tuple[str, Any]] = {
     "tenant": ("tenant_id", lambda store: store.delete_by_tenant(None)),
     "customer": ("customer_profile_id", lambda store: store.delete_by_customer(TENANT, None)),
     "channel": ("channel", lambda store: store.delete_by_channel(TENANT, 5, "u")),
+    "exchanged": ("user_channel_id", lambda store: store.get_by_channel(TENANT, "u1", Channel.SMS)),
     "user": ("user_channel_id", lambda store: store.delete_by_channel(TENANT, "sms", "")),
     "progress": ("progress", lambda store: store.reindex(progress=5)),
 }
