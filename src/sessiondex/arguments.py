@@ -6,9 +6,10 @@ drivers return such.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Awaitable, Iterable
+from collections.abc import AsyncIterable, Awaitable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
+from urllib.parse import parse_qsl
 from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
@@ -85,6 +86,17 @@ def check_text(name: str, value: object) -> str:
         except UnicodeEncodeError:
             raise InvalidArgumentError(name, "has a lone surrogate; decode it with errors='replace'") from None
     return text
+
+
+def check_parameters(url: str, known: Sequence[str]) -> None:
+    """Check that the URL has no other parameters than these."""
+    # By hand: where `urlunsplit` has lost a slash of an absolute path, `urlsplit` may refuse what is left.
+    rest = url.partition("?")[2]
+    for name, _ in parse_qsl(rest.partition("#")[0], keep_blank_values=True):
+        if name not in known:
+            # Behind a "?" that is not percent-encoded, the name may be a part of the password.
+            fault = "an unknown parameter; percent-encode the password" if "@" in rest else f"no parameter {name!r}"
+            raise InvalidArgumentError("url", f"has {fault}; there are {', '.join(known)}")
 
 
 def check_iterable(name: str, value: Iterable[T], singular: str) -> Iterable[T]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from importlib.metadata import entry_points
 from inspect import signature
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
-from sessiondex.arguments import check_text
+from sessiondex.arguments import check_parameters, check_text
 from sessiondex.contract import SessionStore
 from sessiondex.errors import InvalidArgumentError
 from sessiondex.stores.memory import InMemorySessionStore
@@ -85,7 +85,8 @@ def open_store(url: str, **options: Any) -> SessionStore[Any]:
     if scheme in _REDIS_SCHEMES:
         redis = importlib.import_module("sessiondex.stores.redis")  # imported here: it needs the extra `redis`
         rest, options = _split_options(url, options)
-        _check_no_parameters(rest, besides=importlib.import_module("sessiondex.stores.redis.url").PARAMETERS)
+        own = importlib.import_module("sessiondex.stores.redis.url").PARAMETERS
+        check_parameters(url, [*own, *_PARAMETERS])
         return _construct(redis.RedisSessionStore, rest, options)
     others = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
     if scheme not in others:
@@ -116,14 +117,6 @@ def _split_options(url: str, options: Mapping[str, Any]) -> tuple[str, dict[str,
     return urlunsplit(parts._replace(query=urlencode(rest))), found
 
 
-def _check_no_parameters(rest: str, besides: Sequence[str] = ()) -> None:
-    """Check that the URL, without the options it held, has no parameters left, besides those of its own."""
-    for name, _ in parse_qsl(urlsplit(rest).query, keep_blank_values=True):
-        if name not in besides:
-            known = ", ".join((*besides, *_PARAMETERS))
-            raise InvalidArgumentError("url", f"has no parameter {name!r}; there are {known}")
-
-
 def _open_file(url: str, options: dict[str, Any]) -> SessionStore[Any]:
     """Return a store with a journal. As in the URLs of other libraries, an absolute path begins with a slash more."""
     # By hand: some releases of `urlunsplit` lose a slash.
@@ -131,7 +124,7 @@ def _open_file(url: str, options: dict[str, Any]) -> SessionStore[Any]:
     rest, options = _split_options(url, options)
     if not path.startswith("/") or path.endswith("/") or "#" in url:
         raise InvalidArgumentError("url", "must be like sqlite:///sessions.db or sqlite:////var/lib/sessions.db")
-    _check_no_parameters(rest)
+    check_parameters(rest, [*_PARAMETERS])
     if "journal" in options:
         raise InvalidArgumentError("options", "sqlite:// makes its journal from the URL; leave `journal` out")
     sqlite = importlib.import_module("sessiondex.stores.sqlite")  # imported here: some builds of Python lack sqlite3
@@ -151,7 +144,7 @@ def _construct(cls: Any, url: str, options: dict[str, Any]) -> SessionStore[Any]
     if cls is not InMemorySessionStore:
         store: SessionStore[Any] = cls(url, **options)
         return store
-    _check_no_parameters(url)
+    check_parameters(url, [*_PARAMETERS])
     if url.lower() not in {"memory:", "memory://"}:
         names = ", ".join(_PARAMETERS)
         raise InvalidArgumentError("url", f"memory:// takes nothing but a question mark and some of {names}")

@@ -243,6 +243,13 @@ def test_a_url_without_a_file_is_refused(url: str) -> None:
         open_store(url)
 
 
+def test_a_path_in_a_url_may_look_like_a_wrong_host() -> None:
+    """As it does where `urlunsplit` loses a slash of an absolute path."""
+    store: Any = open_store("sqlite:////[data]/a.db?debug=1")
+
+    assert store.journal.path == Path("/[data]/a.db")
+
+
 def test_a_url_makes_its_journal(tmp_path: Path) -> None:
     with pytest.raises(InvalidArgumentError, match="makes its journal from the URL"):
         open_store("sqlite:///a.db", journal=SQLiteJournal(tmp_path / "b.db"))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 from redis.asyncio.connection import parse_url
 
-from sessiondex.arguments import check_min, check_seconds, check_text
+from sessiondex.arguments import check_min, check_parameters, check_seconds, check_text
 from sessiondex.errors import InvalidArgumentError
 from sessiondex.stores.redis.client import Address
 
@@ -60,11 +60,12 @@ def address_of(url: str, *, timeout: float = 5.0, max_connections: int = 50) -> 
         options |= dict(parse_url(f"{SCHEMES[scheme]}://{rest}"))
     except ValueError:
         parts = None
-    if parts is None:  # raised here, without the ValueError as its context: that may show the password
-        raise InvalidArgumentError("url", "must be like redis://user:password@host:6379/0; percent-encode the password")
-    for name, _ in parse_qsl(parts.query, keep_blank_values=True):
-        if name not in PARAMETERS:
-            raise InvalidArgumentError("url", f"has no parameter {name!r}; there are {', '.join(PARAMETERS)}")
+    # Raised here, without the ValueError as its context: that may show the password. A fragment is what follows a "#"
+    # in a password or option that is not percent-encoded.
+    if parts is None or parts.fragment:
+        advice = "percent-encode the password and options"
+        raise InvalidArgumentError("url", f"must be like redis://user:password@host:6379/0; {advice}")
+    check_parameters(url, PARAMETERS)
     is_cluster = scheme.endswith("+cluster")
     database = parts.path.strip("/")
     if database and (is_cluster or not database.isdecimal()):
