@@ -10,6 +10,7 @@ from unittest.mock import Mock
 from uuid import uuid4
 
 import pytest
+from pydantic import Field
 
 from sessiondex import InvalidSessionError, Session, StepVisit
 from tests.support.builders import START, make_session, visit
@@ -92,9 +93,14 @@ def test_a_forgotten_await_is_named() -> None:
     forgotten.close()
 
 
-def test_a_field_that_its_declaration_leaves_out_of_json_is_refused_with_the_reason() -> None:
+class SecretRequired(Session):
+    secret: str = Field(exclude=True)
+
+
+@pytest.mark.parametrize("cls", [Secretive, SecretRequired])
+def test_a_field_that_its_declaration_leaves_out_of_json_is_refused_with_the_reason(cls: type[Session]) -> None:
     with pytest.raises(InvalidSessionError, match=r"^secret: JSON leaves it out, since it is declared with `exclude`"):
-        make_codec().prepare(make_session(Secretive, secret="x"))  # noqa: S106  # no password
+        make_codec().prepare(make_session(cls, secret="x"))  # noqa: S106  # no password
 
 
 def test_a_mock_of_a_session_is_refused() -> None:

@@ -59,7 +59,7 @@ def find_difference(given: Session, loaded: Session) -> InvalidSessionError | No
             return InvalidSessionError(name, f"comparing it raises {type(error).__name__}")
         if path is not None:
             if field.exclude:
-                path, reason = (), "JSON leaves it out, since it is declared with `exclude`; declare it without"
+                path, reason = (), _EXCLUDED_REASON
             return InvalidSessionError(".".join(map(printable, (name, *path))), reason)
     (extra, private), (loaded_extra, loaded_private) = hidden_parts(given), hidden_parts(loaded)
     if (extra or {}) != (loaded_extra or {}):
@@ -106,6 +106,7 @@ def _is_text(value: bytes | bytearray) -> bool:
 
 
 _MINUTE = timedelta(minutes=1)
+_EXCLUDED_REASON = "JSON leaves it out, since it is declared with `exclude`; declare it without"
 _BYTES_REASON = "bytes do not come back equal from JSON; declare the field as pydantic's Base64Bytes"
 
 
@@ -179,7 +180,9 @@ def _explain(adapter: TypeAdapter[Any], given: Session, error: Exception) -> Inv
     if isinstance(error, InvalidSessionError):
         return error
     if isinstance(error, ValidationError):
-        return _first_error(error)
+        first = _first_error(error)
+        declared = type(given).model_fields.get(first.field or "")
+        return InvalidSessionError(first.field, _EXCLUDED_REASON) if declared and declared.exclude else first
     return _json_error(adapter, given, error)
 
 
