@@ -60,7 +60,7 @@ async def test_a_save_is_on_disk_before_the_backup_under_way_ends(
     monkeypatch.setattr(Database, "backup", slow)
     async with InMemorySessionStore[Any](journal=(journal := SQLiteJournal(tmp_path / "sessions.db"))) as store:
         copying = asyncio.create_task(journal.backup(tmp_path / "copy.db"))
-        while not has_begun.is_set():
+        while not has_begun.is_set() and not copying.done():
             await asyncio.sleep(0.001)
         async with asyncio.timeout(20):
             await store.save(make_session())
