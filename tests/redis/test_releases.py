@@ -180,7 +180,7 @@ class Second(Session):
 
 
 async def test_a_row_keeps_the_highest_version_that_wrote_it(make_redis: RedisStores) -> None:
-    """Also if an earlier release replaces the session without having read it. Another type begins anew."""
+    """Also if an earlier release replaces the session without having read it. Another type has its own version."""
     new = make_redis(session_classes=[Second])
     old = make_redis(prefix=prefix_of(new), session_classes=[First])
     session_id = uuid4()

@@ -1,4 +1,4 @@
-"""Backups: copies of a journal in use, each of which is a journal."""
+"""Backups: a journal is copied while it is in use, and the copy can be opened like any journal."""
 
 from __future__ import annotations
 

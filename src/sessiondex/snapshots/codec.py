@@ -179,7 +179,7 @@ class SnapshotCodec(Generic[S]):
     def keep_version(self, prepared: Prepared, replaced: bytes) -> Prepared:
         """Return the session with the highest schema version that wrote it or the packed JSON that it replaces.
 
-        A session of another type begins anew, and so does one without a document.
+        A session of another type keeps its own version, and so does one without a document.
         """
         old = self._by_suffix.get(replaced[-SUFFIX_SIZE:]) or self._codec_of_suffix(replaced)
         version = max(old.cls.schema_version, version_in(replaced[:-SUFFIX_SIZE]))
